@@ -1,0 +1,256 @@
+"""Every setting of the method, of training and of the plan: typed, with a sentence and its unit, checked at birth.
+
+Arguments and ``--config`` files become these dataclasses once, in the command line; nothing else holds settings.
+Row numbers refer to the table of differences between the paper and its released code in ``docs/method.md``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from alhvr.errors import UserError
+
+PresetName = Literal["paper", "official"]
+
+
+@dataclass(frozen=True)
+class MethodConfig:
+    """The ALHVR loss: what the paper's equations leave open, and where the released code differs from them."""
+
+    preset: PresetName = "paper"
+    """Where the values come from: the paper's text with evident bugs mended, or the released code's semantics."""
+    beta: float = 0.8
+    """Share of the least confident pixels whose mean is the threshold gamma (Eq. 11), between 0 and 1."""
+    temperature: float = 0.1
+    """Sharpening temperature T of the competing teacher (Eq. 22), above 0 and at most 1."""
+    max_weight: float = 0.1
+    """Largest weight lambda of the unsupervised losses (Eq. 10)."""
+    warmup_fraction: float = 1.0
+    """Share of the run over which lambda rises to its largest value; the paper takes the whole run (1.0)."""
+    warmup_shape: Literal["smooth", "staircase"] = "smooth"
+    """Lambda rises at every iteration, or in 200 steps as in the released code (row 13)."""
+    ce_alignment: Literal["aligned", "broadcast"] = "aligned"
+    """Pixel by pixel masking of the prototype cross-entropy, or the released code's broadcast over images (row 1)."""
+    ce_weight: float = 1.0
+    """Weight of the prototype cross-entropy; the released broadcast multiplies it by the unlabelled batch (row 1)."""
+    cosine_loss: Literal["target", "all"] = "target"
+    """Cosine loss of the target class over the mask, or of all classes over all pixels (row 2)."""
+    feature_stride: Literal[8, 4, 1] = 8
+    """Decoder level of the features: 1/8 as released, 1/4, or full resolution as the paper's text says (row 3)."""
+    absent_class: Literal["zero", "exclude"] = "zero"
+    """A class without pixels keeps a cosine of zero in the softmax, or is left out of it (row 5)."""
+    sharpening: Literal["binary", "normalized"] = "binary"
+    """Sharpen each class against the rest, or the whole vector to sum one (row 9)."""
+    detach_teacher: bool = True
+    """The teacher's probabilities receive no gradient (row 10)."""
+    detach_prototypes: bool = True
+    """The prototypes receive no gradient (row 10)."""
+    entropy_mean: Literal["all", "masked"] = "all"
+    """Entropy averaged over all pixels, or over the masked ones (row 12)."""
+    dice: Literal["standard", "official"] = "standard"
+    """Dice loss with factor two, or the released one, half of it plus a half (row 14)."""
+    clean_dropout: bool = True
+    """The 3-D network's last dropout also acts on the clean output that teaches (row 17)."""
+    tie_teacher: Literal["a", "b"] = "a"
+    """Which network teaches where both are equally confident (row 8)."""
+    perturbed_statistics: bool = False
+    """The perturbed pass also updates the running statistics of batch norm, as in the released code."""
+    perturb_labeled: bool = False
+    """Labelled images are decoded perturbed too; no loss uses them, only batch statistics change."""
+
+    def __post_init__(self) -> None:
+        """Checks the ranges; raises UserError."""
+        _check_choices(self)
+        _require(0 < self.beta <= 1, "beta", self.beta, "a number above 0 and at most 1")
+        _require(0 < self.temperature <= 1, "temperature", self.temperature, "a number above 0 and at most 1")
+        _require(self.max_weight >= 0, "max_weight", self.max_weight, "a number of 0 or more")
+        _require(0 < self.warmup_fraction <= 1, "warmup_fraction", self.warmup_fraction, "above 0 and at most 1")
+        _require(self.ce_weight >= 0, "ce_weight", self.ce_weight, "a number of 0 or more")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random changes of a training patch; image and label move together."""
+
+    mirror: bool = True
+    """Flip at random along each spatial axis."""
+    quarter_turns: bool = False
+    """Turn by multiples of 90 degrees in the plane of the last two axes."""
+    rotate_degrees: float = 15.0
+    """Largest rotation, in degrees, drawn evenly from both directions."""
+    scale: float = 0.15
+    """Largest relative change of size."""
+    intensity: bool = True
+    """Gaussian noise, blur, contrast (gamma) and brightness."""
+
+    def __post_init__(self) -> None:
+        """Checks the ranges; raises UserError."""
+        _require(0 <= self.rotate_degrees <= 180, "rotate_degrees", self.rotate_degrees, "0 to 180 degrees")
+        _require(0 <= self.scale < 0.9, "scale", self.scale, "0 to 0.9")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training run: how long, how fast, on what."""
+
+    iterations: int = 6000
+    """Number of optimiser steps; ignored when minutes is given."""
+    minutes: float | None = None
+    """Train for this time instead; warm-up and decay follow the clock. Validation is included."""
+    learning_rate: float = 0.01
+    """Learning rate of SGD at the start."""
+    learning_rate_decay: Literal["constant", "poly"] = "poly"
+    """Constant as in the paper, or (1 - progress) ** 0.9."""
+    momentum: float = 0.9
+    """Momentum of SGD."""
+    weight_decay: float = 1e-4
+    """L2 penalty of SGD."""
+    ema_decay: float = 0.99
+    """Decay of the exponential mean of the weights that is validated and kept; 0 turns it off."""
+    validations: int = 10
+    """How many times the model is scored on the validation cases during the run, evenly spaced."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic of the networks; auto takes bf16 where a probe shows that it is faster. Losses are always fp32."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the networks run."""
+    threads: int = 0
+    """CPU threads; 0 takes the cores that are free at the start."""
+    memory_gb: float = 2.0
+    """Budget in GB for prepared scans held in memory; the rest of the archive is read again when its turn comes."""
+    save_every_s: float = 60.0
+    """Seconds between checkpoints."""
+    seed: int = 0
+    """Seed of every random draw."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """Random changes of the training patches."""
+
+    def __post_init__(self) -> None:
+        """Checks the ranges; raises UserError."""
+        _check_choices(self)
+        _require(self.iterations >= 1, "iterations", self.iterations, "a whole number of 1 or more")
+        _require(self.minutes is None or self.minutes > 0, "minutes", self.minutes, "a number above 0")
+        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "a number above 0")
+        _require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "0 to below 1")
+        _require(self.validations >= 1, "validations", self.validations, "a whole number of 1 or more")
+        _require(self.threads >= 0, "threads", self.threads, "0 (automatic) or more")
+        _require(self.memory_gb > 0, "memory_gb", self.memory_gb, "a number of GB above 0")
+        _require(self.seed >= 0, "seed", self.seed, "a whole number of 0 or more")
+
+
+@dataclass(frozen=True)
+class PlanConfig:
+    """What of the plan is fixed by the user; None leaves it to the scans."""
+
+    dimensions: Literal[2, 3] | None = None
+    """2 trains on slices, 3 on volumes."""
+    network: Literal["unet", "vnet"] | None = None
+    """U-Net (2-D and 3-D) or V-Net (3-D)."""
+    target_spacing_mm: tuple[float, ...] | None = None
+    """Spacing of the prepared scans, slowest axis first (K, J, I), in mm."""
+    patch_size: tuple[int, ...] | None = None
+    """Pixels of a patch, slowest axis first: (J, I) in 2-D, (K, J, I) in 3-D; multiples of 16."""
+    batch_size: int | None = None
+    """Patches in a batch, labelled and unlabelled together; half of them are labelled."""
+    modality: Literal["CT", "MR", "other"] | None = None
+    """CT is read in HU and clipped to stored percentiles; everything else is normalised scan by scan."""
+    normalization: Literal["ct", "zscore", "percentile"] | None = None
+    """How intensities are brought to one scale; None follows the modality."""
+
+    def __post_init__(self) -> None:
+        """Checks the ranges; raises UserError."""
+        _check_choices(self)
+        if self.patch_size is not None:
+            good = len(self.patch_size) in (2, 3) and all(n >= 16 and n % 16 == 0 for n in self.patch_size)
+            _require(good, "patch_size", self.patch_size, "2 or 3 multiples of 16, such as 128,128 or 96,96,96")
+            if self.dimensions is not None:
+                _require(len(self.patch_size) == self.dimensions, "patch_size", self.patch_size,
+                         f"{self.dimensions} numbers for a {self.dimensions}-D plan")
+        if self.batch_size is not None:
+            _require(self.batch_size >= 2, "batch_size", self.batch_size, "a whole number of 2 or more")
+        if self.target_spacing_mm is not None:
+            good = len(self.target_spacing_mm) == 3 and all(s > 0 for s in self.target_spacing_mm)
+            _require(good, "target_spacing_mm", self.target_spacing_mm, "three numbers above 0, in mm")
+        _require(not (self.network == "vnet" and self.dimensions == 2), "network", "vnet", "unet for a 2-D plan")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All settings of ``alhvr train``; written to the run folder and into the model."""
+
+    method: MethodConfig = field(default_factory=MethodConfig)
+    """The loss."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """The run."""
+    plan: PlanConfig = field(default_factory=PlanConfig)
+    """What of the plan is fixed beforehand."""
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A settings dataclass as plain values that JSON can hold."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(kind: type, values: dict[str, Any], where: str = "settings") -> Any:
+    """Builds the settings dataclass ``kind``; an unknown name raises UserError that lists the known ones."""
+    if not isinstance(values, dict):
+        raise UserError(f"{where}: expected named values, got {values!r}.", "Write them as a JSON object.")
+    known = {f.name: f for f in fields(kind)}
+    hints = typing.get_type_hints(kind)
+    built = {}
+    for name, value in values.items():
+        if name not in known:
+            raise UserError(f"{where}: unknown setting {name!r}.", f"Known settings: {', '.join(known)}.")
+        built[name] = _cast(hints[name], value, f"{where}.{name}")
+    return kind(**built)
+
+
+def _cast(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_dict(hint, value, where)
+    if isinstance(value, list):
+        return tuple(value)
+    if hint in (int, float) and (isinstance(value, bool) or not isinstance(value, (int, float))):
+        raise UserError(f"{where} is {value!r}.", "Give a number.")
+    if hint is float:
+        return float(value)
+    return value
+
+
+def _require(good: bool, name: str, seen: Any, accepted: str) -> None:
+    if not good:
+        raise UserError(f"{name.replace('_', '-')} is {seen!r}.", f"Accepted: {accepted}.")
+
+
+def _check_choices(config: Any) -> None:
+    hints = typing.get_type_hints(type(config))
+    for name, hint in hints.items():
+        choices = _choices(hint)
+        value = getattr(config, name)
+        if choices:
+            _require(value in choices, name, value, ", ".join(str(c) for c in choices if c is not None))
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    if typing.get_origin(hint) is Literal:
+        return typing.get_args(hint)
+    parts = typing.get_args(hint)
+    literal = [p for p in parts if typing.get_origin(p) is Literal]
+    return (*typing.get_args(literal[0]), None) if literal else ()
+
+
+OFFICIAL_METHOD = MethodConfig(
+    preset="official",
+    warmup_shape="staircase",
+    ce_alignment="broadcast",
+    cosine_loss="all",
+    detach_teacher=False,
+    detach_prototypes=False,
+    dice="official",
+    tie_teacher="b",
+    perturbed_statistics=True,
+    perturb_labeled=True,
+)
+"""The released code's semantics, for parity; the staircase counts 200 steps over the run."""

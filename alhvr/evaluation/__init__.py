@@ -1,0 +1,1 @@
+"""Scores of segmentations against a reference."""

@@ -1,0 +1,1 @@
+"""Segmentations and maps written to files that other programs read."""

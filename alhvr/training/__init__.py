@@ -1,0 +1,1 @@
+"""Training: schedules, one step, the loop, validation, checkpoints and the run folder."""
