@@ -1,0 +1,61 @@
+"""Scan and Segmentation: an array with its place in the patient, as passed between all parts of the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from alhvr.data.geometry import Geometry
+from alhvr.data.labels import LabelSet
+from alhvr.errors import UserError
+
+Modality = Literal["CT", "MR", "other"]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scan as read: intensities in the file's own unit (HU for CT), on its own grid."""
+
+    name: str
+    """File name without its known endings, or the name of the series folder."""
+    array: np.ndarray
+    """float32 [K, J, I], finite."""
+    geometry: Geometry
+    """Where the voxels lie."""
+    modality: Modality
+    """From the DICOM tag; "other" where the file does not say."""
+    source: Path
+    """The file or series folder it came from."""
+    warnings: tuple[str, ...] = ()
+    """What was odd or changed while reading, one sentence each."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError when array and grid do not fit."""
+        _require_fit(self.name, self.array, self.geometry)
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Labels of one scan, on the scan's own grid."""
+
+    name: str
+    """Name of the scan."""
+    array: np.ndarray
+    """uint8 or uint16 [K, J, I] of label values as in the files; 0 is background."""
+    geometry: Geometry
+    """Where the voxels lie."""
+    labels: LabelSet
+    """What the values mean."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError when array and grid do not fit."""
+        _require_fit(self.name, self.array, self.geometry)
+
+
+def _require_fit(name: str, array: np.ndarray, geometry: Geometry) -> None:
+    """Raises UserError unless the array has one voxel per grid point."""
+    if array.shape != geometry.shape_kji:
+        raise UserError(f"{name}: the array has shape {array.shape} (K, J, I), its grid {geometry.shape_kji}.")
