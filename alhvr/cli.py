@@ -1,0 +1,227 @@
+"""The ``alhvr`` command: arguments become a request, and each command makes one call."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import alhvr
+from alhvr.config import OFFICIAL_AUGMENT, OFFICIAL_METHOD, MethodConfig, RunConfig, from_dict, to_dict
+from alhvr.errors import Cancelled, UserError
+from alhvr.progress import BarReporter, JsonReporter, Reporter
+
+EXIT_OK, EXIT_USER, EXIT_CANCELLED = 0, 2, 130
+NOT_A_DEVICE = "Not a medical device: for research only, every result must be checked by a qualified person."
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UserError instead of printing the usage."""
+        raise UserError(f"{message}.", f"See: {self.prog} --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns 0 on success, 2 on a user's mistake, 130 when cancelled."""
+    reporter: Reporter = BarReporter()
+    try:
+        options = _parser().parse_args(arguments)
+        reporter = JsonReporter() if getattr(options, "progress", "bar") == "json" else BarReporter()
+        reporter.started(options.command)
+        options.run(options, reporter)
+    except UserError as error:
+        return _complain(reporter, error.message, error.hint)
+    except OSError as error:
+        return _complain(reporter, f"{error.filename or 'A file'}: {error.strerror or error}.",
+                         "Check the path, its permissions and the free disk space.")
+    except (Cancelled, KeyboardInterrupt) as error:
+        reporter.note(str(error) or "Cancelled.")
+        reporter.finished(cancelled=True)
+        return EXIT_CANCELLED
+    return EXIT_OK
+
+
+def _complain(reporter: Reporter, message: str, hint: str) -> int:
+    """One line on stderr for people, and an event for programs."""
+    if isinstance(reporter, JsonReporter):
+        reporter.error(message, hint)
+    with contextlib.suppress(OSError):
+        sys.stderr.write("alhvr: " + " ".join(f"{message} {hint}".split()) + "\n")
+    return EXIT_USER
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="alhvr", description=f"{alhvr.__doc__} {NOT_A_DEVICE}")
+    parser.add_argument("--version", action="version", version=f"alhvr {alhvr.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_demo(commands)
+    _add_train(commands)
+    _add_segment(commands)
+    _add_evaluate(commands)
+    _add_describe(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, run: Callable[..., None], text: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=f"{text} {NOT_A_DEVICE}")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_progress(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--progress", choices=["bar", "json"], default="bar",
+                        help="bars for people, or one JSON object a line for programs")
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], help="where the networks run")
+
+
+def _add_demo(commands: Any) -> None:
+    parser = _command(commands, "demo", _demo, "The whole story on generated scans, in a few minutes.")
+    parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="folder to leave the results in")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the generated scans and of training")
+    _add_progress(parser)
+
+
+def _add_train(commands: Any) -> None:
+    parser = _command(commands, "train", _train, "Learn from labelled scans and an archive without labels.")
+    parser.add_argument("--labeled", type=Path, metavar="DIR", help="cases folder: images/ and labels/")
+    parser.add_argument("--unlabeled", type=Path, metavar="DIR", help="the archive; left out: labels only")
+    parser.add_argument("--validation", type=Path, metavar="DIR",
+                        help="labelled cases to choose the best model on; left out: some are set aside")
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON, like RUN/config.json")
+    parser.add_argument("--preset", choices=["paper", "official"], help="the paper's text, or the released code")
+    parser.add_argument("--from", dest="start_from", type=Path, metavar="MODEL", help="fine-tune this model")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--iterations", type=int, metavar="N", help="optimiser steps")
+    length.add_argument("--minutes", type=float, metavar="N", help="train for this time instead")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="patches in a batch, half of them labelled")
+    parser.add_argument("--patch-size", type=_sizes, metavar="A,B[,C]", help="pixels of a patch, slowest axis first")
+    parser.add_argument("--beta", type=float, metavar="X", help="share of least confident pixels that sets gamma")
+    parser.add_argument("--temperature", type=float, metavar="X", help="sharpening temperature T")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of every random draw")
+    _add_device(parser)
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    _add_progress(parser)
+
+
+def _add_segment(commands: Any) -> None:
+    parser = _command(commands, "segment", _segment, "Segment scans with a finished model.")
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="scan, DICOM series folder, or a folder")
+    parser.add_argument("--model", type=Path, required=True, metavar="MODEL", help="model folder")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument("--regions", action="store_true", help="also write the high-value regions")
+    parser.add_argument("--format", choices=["seg.nrrd", "nii.gz", "nrrd", "mha"], default="seg.nrrd",
+                        help="file format of the segmentation")
+    _add_device(parser)
+    parser.add_argument("--backend", choices=["auto", "onnxruntime", "openvino", "torch"], default="auto",
+                        help="what runs the networks")
+    _add_progress(parser)
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = _command(commands, "evaluate", _evaluate, "Score segmentations against reference labels.")
+    parser.add_argument("--predictions", type=Path, required=True, metavar="DIR", help="folder of segmentations")
+    parser.add_argument("--reference", type=Path, required=True, metavar="DIR", help="folder of reference labels")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the scores as JSON too")
+    parser.add_argument("--paper-metrics", action="store_true",
+                        help="MedPy's conventions without voxel spacing, as in the paper's tables")
+    _add_progress(parser)
+
+
+def _add_describe(commands: Any) -> None:
+    parser = _command(commands, "describe", _describe, "Tell what a model segments and how it was trained.")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="model folder")
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers such as 96,96,96") from error
+
+
+def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
+    from alhvr.demo import run_demo
+
+    run_demo(options.out, reporter, seed=options.seed)
+    reporter.finished(out=str(options.out))
+
+
+def _train(options: argparse.Namespace, reporter: Reporter) -> None:
+    from alhvr.training.run import TrainRequest, train
+
+    request = TrainRequest(labeled=options.labeled, out=options.out, unlabeled=options.unlabeled,
+                           validation=options.validation, config=run_config(options), start_from=options.start_from,
+                           resume=options.resume)
+    result = train(request, reporter)
+    reporter.finished(model=str(result.model), dice=result.scores)
+
+
+def run_config(options: argparse.Namespace) -> RunConfig:
+    """Settings of ``alhvr train``: the file, then the preset, then single options."""
+    config = _config_file(options.config) if options.config else RunConfig()
+    if options.preset == "official":
+        augmented = replace(config.training, augment=OFFICIAL_AUGMENT, learning_rate_decay="constant")
+        config = replace(config, method=OFFICIAL_METHOD, training=augmented)
+    elif options.preset == "paper":
+        config = replace(config, method=MethodConfig())
+    return RunConfig(
+        method=_with(config.method, options, "beta", "temperature"),
+        training=_with(config.training, options, "iterations", "minutes", "seed", "device"),
+        plan=_with(config.plan, options, "batch_size", "patch_size"), segmenting=config.segmenting)
+
+
+def _with(config: Any, options: argparse.Namespace, *names: str) -> Any:
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return replace(config, **given)
+
+
+def _config_file(path: Path) -> RunConfig:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"The settings file {path} cannot be read ({error}).",
+                        f"Give a JSON file with the parts {', '.join(to_dict(RunConfig()))}.") from error
+    return from_dict(RunConfig, values, "settings")
+
+
+def _segment(options: argparse.Namespace, reporter: Reporter) -> None:
+    from alhvr.inference.run import SegmentRequest, segment
+
+    request = SegmentRequest(model=options.model, inputs=tuple(options.inputs), out=options.out,
+                             regions=options.regions, file_format=options.format, device=options.device or "auto",
+                             backend=options.backend)
+    result = segment(request, reporter)
+    reporter.finished(segmented=len(result.written), failed=len(result.failed))
+
+
+def _evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
+    from alhvr.evaluation.report import evaluate_folders
+
+    report = evaluate_folders(options.predictions, options.reference, paper_metrics=options.paper_metrics)
+    if options.out:
+        report.write_json(options.out)
+        reporter.artifact("scores", str(options.out))
+    if options.progress == "bar":
+        sys.stdout.write(report.table() + "\n")
+    reporter.finished(scores=report.summary())
+
+
+def _describe(options: argparse.Namespace, reporter: Reporter) -> None:
+    from alhvr.bundle import read_model
+
+    sys.stdout.write(read_model(options.model).card() + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

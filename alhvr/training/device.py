@@ -1,0 +1,101 @@
+"""Where the networks run and in which arithmetic: device, threads, and a short probe for bf16."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from alhvr.config import TrainingConfig
+from alhvr.errors import UserError
+
+PROBE_ROUNDS = 5
+LOG_EVERY_CPU = 10
+LOG_EVERY_GPU = 50
+
+
+@dataclass(frozen=True)
+class Compute:
+    """The device and arithmetic a run uses; stored with the run, so that resuming repeats it exactly."""
+
+    device: str
+    """cpu, cuda or mps."""
+    precision: str
+    """fp32, bf16 or fp16; the losses are fp32 always."""
+    threads: int
+    """CPU threads of torch."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of autocast."""
+        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.precision]
+
+    @property
+    def log_every(self) -> int:
+        """Iterations between two looks at the losses; a look makes a GPU wait."""
+        return LOG_EVERY_CPU if self.device == "cpu" else LOG_EVERY_GPU
+
+    def autocast(self) -> torch.autocast:
+        """Context in which the networks run."""
+        return torch.autocast(self.device, dtype=self.dtype, enabled=self.precision != "fp32")
+
+    def apply(self) -> None:
+        """Sets torch's threads and, on CUDA, the fast convolution paths."""
+        torch.set_num_threads(self.threads)
+        if self.device == "cuda":
+            torch.backends.cudnn.benchmark = True
+            torch.backends.cuda.matmul.allow_tf32 = True
+            torch.backends.cudnn.allow_tf32 = True
+
+
+def choose_compute(config: TrainingConfig) -> Compute:
+    """Device, precision and threads for ``config``; UserError when the wanted device is not there."""
+    device = choose_device(config.device)
+    threads = config.threads or free_cores()
+    torch.set_num_threads(threads)
+    precision = config.precision if config.precision != "auto" else _best_precision(device)
+    if precision == "fp16" and device == "cpu":
+        raise UserError("precision is fp16 on the CPU.", "Accepted there: auto, fp32, bf16.")
+    return Compute(device=device, precision=precision, threads=threads)
+
+
+def choose_device(name: str) -> str:
+    """The device called ``name``, or the best one for auto; UserError when it is not there."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next(device for device in ("cuda", "mps", "cpu") if there[device])
+    if not there[name]:
+        found = ", ".join(device for device, ok in there.items() if ok)
+        raise UserError(f"device {name} was asked for, but PyTorch finds none here (found: {found}).",
+                        "Use --device auto, or install a PyTorch build for this device.")
+    return name
+
+
+def free_cores() -> int:
+    """Cores not busy with other work right now, at least 1: a busy neighbour makes extra threads slower than none."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    busy = psutil.cpu_percent(interval=0.2) / 100.0 * cores
+    return max(1, round(cores - busy))
+
+
+def _best_precision(device: str) -> str:
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if device == "cpu" and _seconds_of_convolution(torch.bfloat16) < 0.8 * _seconds_of_convolution(torch.float32):
+        return "bf16"
+    return "fp32"
+
+
+def _seconds_of_convolution(dtype: torch.dtype) -> float:
+    """Seconds of one 64-channel convolution forward and backward; bf16 is emulated, hence slow, on many CPUs."""
+    conv = torch.nn.Conv2d(64, 64, 3, padding=1).to(dtype=dtype, memory_format=torch.channels_last)
+    x = torch.zeros(2, 64, 64, 64, dtype=dtype).to(memory_format=torch.channels_last).requires_grad_()
+    times = []
+    for _ in range(PROBE_ROUNDS):
+        started_at = time.perf_counter()
+        conv(x).sum().backward()
+        times.append(time.perf_counter() - started_at)
+    return min(times)

@@ -1,0 +1,81 @@
+"""The end of a run: the best weights are scored in every way to segment, the best way is kept, the model is written."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import monai
+import numpy as np
+import torch
+
+import alhvr
+from alhvr.bundle import InferenceSettings, ModelDescription, write_model
+from alhvr.config import to_dict
+from alhvr.inference.torch_backend import TorchBackend
+from alhvr.networks.dual import DualNetwork
+from alhvr.training.loop import LoopState
+from alhvr.training.run_folder import RunFolder
+from alhvr.training.setup import PARTS, RunSetup
+from alhvr.training.validation import CLEANED, ValidationScore, Validator
+
+RULES = ("mean", "competition", "a", "b")
+WORTH_CLEANING = 0.001
+
+
+@dataclass(frozen=True)
+class FinishedModel:
+    """What the last validation chose."""
+
+    settings: InferenceSettings
+    scores: dict[str, float]
+    """Validation Dice per class and "mean", of the chosen way to segment; empty without validation cases."""
+
+
+def finish_model(setup: RunSetup, networks: DualNetwork, validator: Validator | None, run: RunFolder,
+                 state: LoopState) -> FinishedModel:
+    """Chooses fusion and cleaning on the validation cases and writes ``RUN/model``."""
+    backend = TorchBackend(networks, setup.compute.device, setup.compute.precision)
+    found = validator.score(backend, RULES, cleaned=True) if validator else {}
+    settings = _choose(setup, found)
+    rule = settings.fusion + (CLEANED if settings.largest_component else "")
+    scores = {**found[rule].by_class, "mean": found[rule].mean} if found else {}
+    record = _record(setup, state, scores, {name: score.mean for name, score in found.items()})
+    description = ModelDescription(name=run.path.resolve().name, plan=setup.plan, labels=setup.labels,
+                                   network=setup.network, inference=settings, training=record)
+    write_model(run.model, description, {"a": networks.a.state_dict(), "b": networks.b.state_dict()})
+    return FinishedModel(settings=settings, scores=scores)
+
+
+def _choose(setup: RunSetup, found: dict[str, ValidationScore]) -> InferenceSettings:
+    wish, method = setup.config.segmenting, setup.config.method
+    means = {name: score.mean for name, score in found.items()}
+    fusion = wish.fusion
+    if fusion == "auto":
+        fusion = "competition" if means.get("competition", 0.0) > means.get("mean", 0.0) else "mean"
+    largest = wish.largest_component == "on"
+    if wish.largest_component == "auto" and found:
+        largest = means[fusion + CLEANED] > means[fusion] + WORTH_CLEANING
+    return InferenceSettings(fusion=fusion, mirror=wish.mirror, largest_component=largest, beta=method.beta,
+                             perturbation_seed=setup.config.training.seed)
+
+
+def _record(setup: RunSetup, state: LoopState, scores: dict[str, float], ways: dict[str, float]) -> dict[str, Any]:
+    """The training record: cases by content hash and never by name, split, settings, scores and versions."""
+    hashes = {part: [setup.hashes[c.name] for c in getattr(setup, part) if c.name in setup.hashes] for part in PARTS}
+    counts = {part: len(getattr(setup, part)) for part in PARTS}
+    config = replace(setup.config, training=replace(setup.config.training, threads=setup.compute.threads))
+    return {
+        "cases": counts, "case_hashes": hashes, "validation_was_set_aside": setup.held_out,
+        "settings": to_dict(config), "seed": config.training.seed, "iterations": state.iteration,
+        "best_iteration": state.best_iteration, "minutes": round(state.elapsed_s / 60.0, 2),
+        "validation_dice": scores, "validation_dice_by_way": ways,
+        "device": setup.compute.device, "precision": setup.compute.precision, "start_from": setup.start_from and Path(setup.start_from).name,
+        "date": datetime.date.today().isoformat(),
+        "licence": "Apache-2.0 for the software; the terms of the training scans apply to the weights",
+        "versions": {"alhvr": alhvr.__version__, "python": platform.python_version(), "torch": torch.__version__,
+                     "monai": monai.__version__, "numpy": np.__version__},
+    }

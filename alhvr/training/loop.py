@@ -1,0 +1,172 @@
+"""TrainingLoop: steps, weight mean, validation, checkpoints, until the budget is used or somebody asks to stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from alhvr.data.batches import Batch, TwoStreamBatches
+from alhvr.errors import UserError
+from alhvr.inference.torch_backend import TorchBackend
+from alhvr.losses.objective import Objective
+from alhvr.progress import Reporter
+from alhvr.training.averaging import WeightAverage
+from alhvr.training.checkpoint import load_checkpoint, save_checkpoint
+from alhvr.training.run_folder import RunFolder
+from alhvr.training.schedules import ema_decay, learning_rate, unsupervised_weight
+from alhvr.training.setup import RunSetup
+from alhvr.training.step import TrainingStep
+from alhvr.training.validation import Validator
+
+
+@dataclass
+class LoopState:
+    """What a resumed run continues from, beside the weights."""
+
+    iteration: int = 0
+    """Steps done."""
+    elapsed_s: float = 0.0
+    """Seconds trained, over all sittings."""
+    validations: int = 0
+    """Validations done."""
+    best_iteration: int = -1
+    best_mean: float = -1.0
+    best_by_class: dict[str, float] = field(default_factory=dict)
+
+
+class TrainingLoop:
+    """Runs ``step`` on ``batches``; ``validator`` is None when there are no validation cases."""
+
+    def __init__(self, step: TrainingStep, batches: TwoStreamBatches, validator: Validator | None, *,
+                 run: RunFolder, setup: RunSetup, reporter: Reporter) -> None:
+        self.state = LoopState()
+        self.average = WeightAverage(step.networks)
+        self._step, self._batches, self._validator = step, batches, validator
+        self._run, self._reporter, self._compute = run, reporter, setup.compute
+        self._config, self._method = setup.config.training, setup.config.method
+        self._sitting_began_at = self._saved_at = time.monotonic()
+        self._elapsed_before_s = 0.0
+        self._iterations_before = 0
+
+    def resume(self) -> None:
+        """Continues from the newest checkpoint, if there is one."""
+        if not self._run.last.exists():
+            self._run.forget_metrics_after(0)
+            return
+        saved = load_checkpoint(self._run.last)
+        self._step.load_state(saved["step"])
+        self.average.model.load_state_dict(saved["average"])
+        self.state = LoopState(**saved["loop"])
+        self._elapsed_before_s = self.state.elapsed_s
+        self._iterations_before = self.state.iteration
+        self._run.forget_metrics_after(self.state.iteration)
+
+    def train(self, should_stop: Callable[[], bool]) -> bool:
+        """Trains until the budget is used (True) or ``should_stop`` (False, after saving)."""
+        self._sitting_began_at = self._saved_at = time.monotonic()
+        with closing(self._batches.iterate(self.state.iteration)) as stream:
+            while self._progress() < 1.0:
+                iteration, batch = next(stream)
+                self._one_step(iteration, batch)
+                if self._validation_is_due():
+                    self._validate()
+                    self._save()
+                if should_stop():
+                    self._save(final=True)
+                    return False
+                if time.monotonic() - self._saved_at > self._config.save_every_s:
+                    self._save()
+        self._save(final=True)
+        return True
+
+    def _one_step(self, iteration: int, batch: Batch) -> None:
+        progress = self._progress()
+        weight = unsupervised_weight(progress, self._method)
+        rate = learning_rate(progress, self._config)
+        objective = self._step.run(batch, iteration, weight=weight, learning_rate=rate)
+        self.average.update(self._step.networks, ema_decay(iteration, self._config))
+        self.state.iteration = iteration + 1
+        self.state.elapsed_s = self._elapsed_before_s + time.monotonic() - self._sitting_began_at
+        if self.state.iteration % self._compute.log_every == 0:
+            self._report_losses(objective, weight, rate)
+
+    def _progress(self) -> float:
+        """Part of the budget used, 0 to 1."""
+        if self._config.minutes is not None:
+            return min(1.0, self.state.elapsed_s / (60.0 * self._config.minutes))
+        return min(1.0, self.state.iteration / self._config.iterations)
+
+    def _report_losses(self, objective: Objective, weight: float, rate: float) -> None:
+        losses = {name: float(value) for name, value in objective.terms.items()}
+        if not all(math.isfinite(value) for value in losses.values()):
+            raise UserError(f"The loss is not finite at iteration {self.state.iteration} ({losses}).",
+                            "Lower training.learning_rate, or use precision fp32.")
+        regions = {name: float(value) for name, value in objective.region_fractions.items()}
+        gamma = None if objective.gamma is None else float(objective.gamma)
+        self._reporter.metrics(self.state.iteration, losses=losses, weight=weight, learning_rate=rate,
+                               gamma=gamma, regions=regions, elapsed_s=round(self.state.elapsed_s, 1))
+        self._report_progress()
+
+    def _report_progress(self) -> None:
+        if self._config.minutes is not None:
+            total = round(60.0 * self._config.minutes)
+            done = min(total, int(self.state.elapsed_s))
+            self._reporter.progress("training (seconds)", done, total, max(0.0, total - self.state.elapsed_s))
+            return
+        total, done = self._config.iterations, self.state.iteration
+        seconds = time.monotonic() - self._sitting_began_at
+        pace = seconds / max(1, done - self._iterations_before)
+        self._reporter.progress("training", done, total, round(pace * (total - done), 1))
+
+    def _validation_is_due(self) -> bool:
+        return math.floor(self._progress() * self._config.validations + 1e-9) > self.state.validations
+
+    def _validate(self) -> None:
+        self.state.validations = math.floor(self._progress() * self._config.validations + 1e-9)
+        if self._validator is None:
+            self._keep_as_best(-1.0, {})
+            return
+        score = self._validator.score(self.backend())["mean"]
+        if score.mean > self.state.best_mean:
+            self._keep_as_best(score.mean, score.by_class)
+        self.state.elapsed_s = self._elapsed_before_s + time.monotonic() - self._sitting_began_at
+        self._reporter.metrics(self.state.iteration, dice=score.by_class, mean_dice=score.mean,
+                               best_iteration=self.state.best_iteration, elapsed_s=round(self.state.elapsed_s, 1))
+
+    def backend(self) -> TorchBackend:
+        """The mean weights as a predictor's backend."""
+        return TorchBackend(self.average.model, self._compute.device, self._compute.precision)
+
+    def _keep_as_best(self, mean: float, by_class: dict[str, float]) -> None:
+        self.state.best_iteration, self.state.best_mean = self.state.iteration, mean
+        self.state.best_by_class = by_class
+        weights = self.average.model.state_dict()
+        self._try_to_save(self._run.best, {"average": weights, "iteration": self.state.iteration})
+
+    def load_best(self) -> None:
+        """Puts the weights with the best validation Dice into ``average``."""
+        if self._run.best.exists():
+            self.average.model.load_state_dict(load_checkpoint(self._run.best)["average"])
+
+    def _save(self, *, final: bool = False) -> None:
+        state = {"step": self._step.state(), "average": self.average.model.state_dict(), "loop": asdict(self.state)}
+        saved = self._try_to_save(self._run.last, state)
+        self._saved_at = time.monotonic()
+        if final and not saved:
+            raise UserError(f"The last checkpoint of {self._run.path} could not be written; the one before is whole.",
+                            "Free some disk space and go on with --resume.")
+
+    def _try_to_save(self, path: Path, state: dict[str, Any]) -> bool:
+        try:
+            save_checkpoint(path, state)
+        except OSError as error:
+            self._reporter.warning(f"{error}. The one before it is kept; training goes on. Free some disk space.")
+            return False
+        return True
+
+

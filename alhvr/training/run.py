@@ -1,0 +1,165 @@
+"""``alhvr train`` in one call: survey, plan, networks, loop, and the finished model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from alhvr.bundle import InferenceSettings
+from alhvr.config import PlanConfig, RunConfig, to_dict
+from alhvr.data.augment import Augmenter
+from alhvr.data.batches import TwoStreamBatches
+from alhvr.data.plan import Plan, make_plan
+from alhvr.data.store import ScanStore
+from alhvr.errors import Cancelled, UserError
+from alhvr.networks.dual import DualNetwork
+from alhvr.progress import Reporter
+from alhvr.training.device import choose_compute
+from alhvr.training.finish import finish_model
+from alhvr.training.loop import TrainingLoop
+from alhvr.training.run_folder import RecordingReporter, RunFolder
+from alhvr.training.setup import RunSetup
+from alhvr.training.start_from import load_start
+from alhvr.training.step import TrainingStep
+from alhvr.training.stopping import StopRequest
+from alhvr.training.survey import Folders, Survey, survey
+from alhvr.training.validation import Validator
+
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """What ``alhvr train`` was asked for."""
+
+    labeled: Path | None
+    """Folder of labelled cases; None only when resuming."""
+    out: Path
+    """The run folder."""
+    unlabeled: Path | None = None
+    """Folder of the archive; None trains on the labels only."""
+    validation: Path | None = None
+    """Folder of labelled cases to choose the best model on; None sets some labelled cases aside."""
+    config: RunConfig = RunConfig()
+    start_from: Path | None = None
+    """A model folder to fine-tune."""
+    resume: bool = False
+    """Continue the run in ``out``."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A finished run."""
+
+    run: Path
+    model: Path
+    scores: dict[str, float]
+    """Validation Dice per class, and "mean"; empty without validation cases."""
+
+
+def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
+    """Trains, or continues, the run in ``request.out`` and writes its model.
+
+    Raises UserError for what the user can mend, Cancelled when stopped by a signal (the run is saved).
+    """
+    run = RunFolder(request.out)
+    if request.resume and not (run.path / RUN_FILE).exists():
+        raise UserError(f"{run.path} holds no run to resume.", "Give the --out folder of an earlier `alhvr train`.")
+    run.create()
+    with run.locked(), StopRequest() as stop:
+        recorder = RecordingReporter(reporter, run)
+        setup = _resumed_setup(run, request) if request.resume else _new_setup(run, request, recorder)
+        setup.compute.apply()
+        loop = _build_loop(setup, run, recorder, stop)
+        if request.resume:
+            loop.resume()
+        if not _train_until_done(loop, run, stop):
+            raise Cancelled(f"Stopped after iteration {loop.state.iteration}; everything is saved. "
+                            f"Go on with: alhvr train --resume --out {run.path}")
+        loop.load_best()
+        finished = finish_model(setup, loop.average.model, _validator(setup, stop), run, loop.state)
+    recorder.artifact("model", str(run.model))
+    return TrainResult(run=run.path, model=run.model, scores=finished.scores)
+
+
+def _train_until_done(loop: TrainingLoop, run: RunFolder, stop: StopRequest) -> bool:
+    try:
+        return loop.train(stop)
+    except Cancelled:
+        return False
+
+
+def _new_setup(run: RunFolder, request: TrainRequest, reporter: Reporter) -> RunSetup:
+    if (run.path / RUN_FILE).exists():
+        raise UserError(f"{run.path} already holds a run.",
+                        "Add --resume to go on with it, or choose another --out folder.")
+    if request.labeled is None:
+        raise UserError("--labeled is missing.", "Give the folder of labelled cases.")
+    config, start = request.config, load_start(request.start_from)
+    compute = choose_compute(config.training)
+    found = survey(Folders(request.labeled, request.unlabeled, request.validation), config.plan,
+                   seed=config.training.seed, reporter=reporter)
+    plan = start.plan_for(config.plan) if start else _plan(found, config.plan, config.training.memory_gb)
+    for sentence in plan.describe():
+        reporter.note(sentence)
+    setup = RunSetup(config=config, plan=plan, labels=found.labels, compute=compute, labeled=found.labeled,
+                     unlabeled=found.unlabeled, validation=found.validation, hashes=found.hashes,
+                     held_out=found.held_out, start_from=str(request.start_from) if start else None)
+    run.write_json(RUN_FILE, setup.to_dict())
+    run.write_json("config.json", to_dict(config))
+    if start:
+        reporter.note(start.say_what_is_kept(setup.labels))
+    return setup
+
+
+def _plan(found: Survey, config: PlanConfig, memory_gb: float) -> Plan:
+    config = replace(config, modality=found.modality)
+    return make_plan(list(found.labeled_prints), list(found.unlabeled_prints), config, memory_gb=memory_gb)
+
+
+def _resumed_setup(run: RunFolder, request: TrainRequest) -> RunSetup:
+    try:
+        setup = RunSetup.from_dict(run.read_json(RUN_FILE))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{run.path / RUN_FILE} is damaged ({error}).", "Start a new run.") from error
+    gone = [c for c in (*setup.labeled, *setup.validation) if not (c.image.exists() and c.label.exists())]
+    if gone:
+        raise UserError(f"{len(gone)} case(s) of the run are no longer there, the first is {gone[0].image}.",
+                        "Put them back and resume again.")
+    return setup
+
+
+def _build_loop(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopRequest) -> TrainingLoop:
+    config = setup.config
+    torch.manual_seed(int(np.random.SeedSequence(config.training.seed).generate_state(1)[0]))
+    networks = DualNetwork.build(setup.network)
+    if setup.start_from:
+        load_start(Path(setup.start_from)).load_into(networks, setup.labels)
+    layout = torch.channels_last if setup.plan.dimensions == 2 else torch.channels_last_3d
+    networks = networks.to(device=setup.compute.device, memory_format=layout)
+    step = TrainingStep(networks, config.method, config.training, setup.compute)
+    return TrainingLoop(step, _batches(setup, reporter), _validator(setup, stop), run=run, setup=setup,
+                        reporter=reporter)
+
+
+def _batches(setup: RunSetup, reporter: Reporter) -> TwoStreamBatches:
+    """Half of the memory budget goes to the labelled scans at most, the rest to the archive."""
+    budget = int(setup.config.training.memory_gb * 1e9)
+    labeled = ScanStore(setup.labeled, setup.plan, setup.labels, budget_bytes=budget // 2, reporter=reporter)
+    unlabeled = None
+    if setup.unlabeled:
+        unlabeled = ScanStore(setup.unlabeled, setup.plan, None, budget_bytes=budget - budget // 2, reporter=reporter)
+    augmenter = Augmenter(setup.config.training.augment, setup.plan.dimensions, setup.plan.patch_size)
+    return TwoStreamBatches(labeled, unlabeled, setup.plan, augmenter, setup.config.training.seed)
+
+
+def _validator(setup: RunSetup, stop: StopRequest) -> Validator | None:
+    if not setup.validation:
+        return None
+    config = setup.config
+    settings = InferenceSettings(fusion="mean", mirror=config.segmenting.mirror, largest_component=False,
+                                 beta=config.method.beta, perturbation_seed=config.training.seed)
+    return Validator(setup.validation, setup.plan, setup.labels, settings, stop)

@@ -1,0 +1,63 @@
+"""RunSetup: everything decided before the first step; stored as run.json, so that resuming decides nothing again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from alhvr.bundle import NetworkSpec
+from alhvr.config import RunConfig, from_dict, to_dict
+from alhvr.data.cases import Case
+from alhvr.data.labels import LabelSet
+from alhvr.data.plan import Plan
+from alhvr.training.device import Compute
+
+PARTS = ("labeled", "unlabeled", "validation")
+
+
+@dataclass(frozen=True)
+class RunSetup:
+    """Settings, cases, plan, labels and device of one run."""
+
+    config: RunConfig
+    plan: Plan
+    labels: LabelSet
+    compute: Compute
+    labeled: tuple[Case, ...]
+    unlabeled: tuple[Case, ...]
+    validation: tuple[Case, ...]
+    hashes: dict[str, str]
+    held_out: bool
+    start_from: str | None
+
+    @property
+    def network(self) -> NetworkSpec:
+        """The structure of both networks."""
+        return NetworkSpec(kind=self.plan.network, dimensions=self.plan.dimensions, n_classes=self.labels.n_classes,
+                           feature_stride=self.config.method.feature_stride,
+                           clean_dropout=self.config.method.clean_dropout)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for run.json."""
+        cases = {part: [_case_to_dict(c) for c in getattr(self, part)] for part in PARTS}
+        return {"config": to_dict(self.config), "plan": self.plan.to_dict(), "labels": self.labels.to_dict(),
+                "compute": asdict(self.compute), "hashes": self.hashes, "held_out": self.held_out,
+                "start_from": self.start_from, **cases}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> RunSetup:
+        """Reads what to_dict wrote."""
+        cases = {part: tuple(_case_from_dict(c) for c in values[part]) for part in PARTS}
+        return cls(config=from_dict(RunConfig, values["config"]), plan=Plan.from_dict(values["plan"]),
+                   labels=LabelSet.from_dict(values["labels"]), compute=Compute(**values["compute"]),
+                   hashes=values["hashes"], held_out=values["held_out"], start_from=values["start_from"], **cases)
+
+
+def _case_to_dict(case: Case) -> dict[str, str | None]:
+    return {"name": case.name, "image": str(case.image), "label": None if case.label is None else str(case.label)}
+
+
+def _case_from_dict(values: dict[str, str | None]) -> Case:
+    label = values["label"]
+    return Case(values["name"], Path(values["image"]), None if label is None else Path(label))

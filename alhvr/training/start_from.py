@@ -1,0 +1,70 @@
+"""Starting from a finished model: its plan and weights are taken over, its head only where the classes are the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from alhvr.bundle import Model, read_model
+from alhvr.config import PlanConfig
+from alhvr.data.labels import LabelSet
+from alhvr.data.plan import Plan
+from alhvr.errors import UserError
+from alhvr.networks.dual import DualNetwork
+
+HEAD = "head."
+
+
+@dataclass(frozen=True)
+class Start:
+    """The model that a run begins with."""
+
+    model: Model
+
+    def plan_for(self, config: PlanConfig) -> Plan:
+        """The model's plan; only patch and batch may differ, anything else raises UserError."""
+        plan = self.model.description.plan
+        fixed = {"dimensions": plan.dimensions, "network": plan.network, "modality": plan.modality,
+                 "normalization": plan.normalization.kind, "target_spacing_mm": plan.target_spacing_mm}
+        for name, kept in fixed.items():
+            wanted = getattr(config, name)
+            if wanted is not None and wanted != kept:
+                raise UserError(f"{name} {wanted} differs from the model's {kept}.",
+                                "Leave it out: a fine-tuned model keeps the preparation it was trained with.")
+        patch = config.patch_size or plan.patch_size
+        if len(patch) != plan.dimensions:
+            raise UserError(f"patch-size {patch} has {len(patch)} numbers; the model is {plan.dimensions}-D.",
+                            "Give as many numbers, or leave it out.")
+        batch = config.batch_size or plan.batch_size
+        return replace(plan, patch_size=tuple(patch), batch_size=batch, labeled_batch_size=batch // 2)
+
+    def keeps_head(self, labels: LabelSet) -> bool:
+        """True when the classes are the model's own, in the same order."""
+        old = self.model.description.labels
+        return [n.casefold() for n in old.names] == [n.casefold() for n in labels.names]
+
+    def say_what_is_kept(self, labels: LabelSet) -> str:
+        """A sentence for the user."""
+        name = self.model.description.name
+        if self.keeps_head(labels):
+            return f"Fine-tuning {name}: all weights are kept, the classes are the same."
+        return (f"Fine-tuning {name}: its classes ({', '.join(self.model.description.labels.names)}) are not those of "
+                f"the new labels ({', '.join(labels.names)}), so the output layer is new; all other weights are kept.")
+
+    def load_into(self, networks: DualNetwork, labels: LabelSet) -> None:
+        """Copies the weights; the heads stay as drawn where the classes differ."""
+        state = self.model.load_state()
+        for letter in ("a", "b"):
+            weights = {k: torch.as_tensor(v) for k, v in state[letter].items()
+                       if self.keeps_head(labels) or not k.startswith(HEAD)}
+            missing, unexpected = getattr(networks, letter).load_state_dict(weights, strict=False)
+            if unexpected or any(not name.startswith(HEAD) for name in missing):
+                raise UserError(f"The weights of {self.model.folder} do not fit its own description.",
+                                "The model is damaged; copy it again from where it came.")
+
+
+def load_start(folder: Path | None) -> Start | None:
+    """Reads the model to start from; None without one."""
+    return None if folder is None else Start(read_model(folder))

@@ -1,0 +1,91 @@
+"""TrainingStep: one optimiser step. Here the networks run; the loss is summed in ``alhvr/losses/objective.py``."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from alhvr.config import MethodConfig, TrainingConfig
+from alhvr.data.batches import Batch
+from alhvr.losses.objective import Objective, alhvr_objective
+from alhvr.networks.dual import DualNetwork, DualPerturbation, PassConfig
+from alhvr.networks.perturbation import draw_perturbation
+from alhvr.training.device import Compute
+
+_TORCH_STREAM, _NOISE_STREAM = 1, 2
+
+
+class TrainingStep:
+    """Both networks with an SGD optimiser each.
+
+    Every random draw of step ``t`` comes from (seed, t) alone, so a resumed run repeats an uninterrupted one.
+    """
+
+    def __init__(self, networks: DualNetwork, method: MethodConfig, training: TrainingConfig, compute: Compute) -> None:
+        self.networks = networks
+        self._method, self._training, self._compute = method, training, compute
+        self._passes = PassConfig(perturb_labeled=method.perturb_labeled,
+                                  perturbed_statistics=method.perturbed_statistics)
+        self.optimizers = [self._optimizer(networks.a), self._optimizer(networks.b)]
+        self.scaler = torch.amp.GradScaler(compute.device, enabled=compute.precision == "fp16")
+
+    def _optimizer(self, network: torch.nn.Module) -> torch.optim.SGD:
+        c = self._training
+        return torch.optim.SGD(network.parameters(), lr=c.learning_rate, momentum=c.momentum,
+                               weight_decay=c.weight_decay, fused=self._compute.device == "cuda")
+
+    def run(self, batch: Batch, iteration: int, *, weight: float, learning_rate: float) -> Objective:
+        """One step on ``batch`` (images [B,1,*S], the first n_labeled with labels [B_l,*S]).
+
+        ``weight`` is lambda (Eq. 10). Returns the loss and its named terms, detached.
+        """
+        self._seed(iteration)
+        self.networks.train()
+        images, labels = self._to_device(batch)
+        perturbations = self._draw(iteration, images) if batch.n_labeled < len(images) else None
+        with self._compute.autocast():
+            views = self.networks.forward_views(images, batch.n_labeled, perturbations, self._passes)
+        objective = alhvr_objective(views, labels, weight, self._method)
+        self._update(objective.total, learning_rate)
+        return objective
+
+    def _update(self, loss: torch.Tensor, learning_rate: float) -> None:
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate
+            self.scaler.step(optimizer)
+        self.scaler.update()
+
+    def _seed(self, iteration: int) -> None:
+        state = np.random.SeedSequence([self._training.seed, _TORCH_STREAM, iteration]).generate_state(1, np.uint64)
+        torch.manual_seed(int(state[0]))
+
+    def _draw(self, iteration: int, images: torch.Tensor) -> DualPerturbation:
+        shapes = self.networks.a.level_shapes(tuple(images.shape[2:]))
+        streams = np.random.SeedSequence([self._training.seed, _NOISE_STREAM, iteration]).spawn(2)
+        a, b = (draw_perturbation(np.random.default_rng(stream), shapes) for stream in streams)
+        return DualPerturbation(a=a, b=b)
+
+    def _to_device(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        device = self._compute.device
+        images, labels = batch.images, batch.labels
+        if device == "cuda":
+            images, labels = images.pin_memory(), labels.pin_memory()
+        layout = torch.channels_last if images.ndim == 4 else torch.channels_last_3d
+        return (images.to(device, non_blocking=True).to(memory_format=layout),
+                labels.to(device, non_blocking=True))
+
+    def state(self) -> dict:
+        """Everything the next step depends on; plain tensors and numbers."""
+        return {"networks": self.networks.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers],
+                "scaler": self.scaler.state_dict()}
+
+    def load_state(self, state: dict) -> None:
+        """Continues from ``state()``."""
+        self.networks.load_state_dict(state["networks"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.scaler.load_state_dict(state["scaler"])
