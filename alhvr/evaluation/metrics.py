@@ -71,18 +71,19 @@ def score(
     takes milliseconds. Each structure is cut out with a margin of one voxel first, so large scans cost little.
     Raises UserError when the two arrays differ in shape.
     """
-    if prediction.shape != reference.shape:
-        raise UserError(
-            f"The prediction has shape {prediction.shape} (K, J, I), the reference {reference.shape}.",
-            "Compare segmentations of the same scan.",
-        )
-    boxes_p, boxes_r = ndimage.find_objects(prediction), ndimage.find_objects(reference)
-    scores = {}
-    for label in labels.labels:
-        box = _union_box(boxes_p, boxes_r, label.value, prediction.shape)
-        found = _Pair(prediction[box] == label.value, reference[box] == label.value)
-        scores[label.name] = _score_paper(found, distances) if paper_metrics else _score(found, spacing_mm, distances)
-    return scores
+    cut = _Cutter(prediction, reference)
+    if paper_metrics:
+        return {label.name: _score_paper(cut.pair(label.value), distances) for label in labels.labels}
+    return {label.name: _score(cut.pair(label.value), spacing_mm, distances) for label in labels.labels}
+
+
+def dice_by_class(prediction: np.ndarray, reference: np.ndarray, n_classes: int) -> list[float]:
+    """Dice of the classes 1 to ``n_classes`` - 1 of two integer arrays [K, J, I] of class indices.
+
+    A class that neither array has scores 1. Raises UserError when the two arrays differ in shape.
+    """
+    cut = _Cutter(prediction, reference)
+    return [_overlap(cut.pair(index)).dice for index in range(1, n_classes)]
 
 
 @dataclass(frozen=True)
@@ -93,15 +94,33 @@ class _Pair:
     reference: np.ndarray
 
 
-def _union_box(boxes_p: list, boxes_r: list, value: int, shape: tuple[int, ...]) -> tuple[slice, ...]:
-    """The box around both structures, one voxel wider where the array allows; empty when neither is there."""
-    present = [boxes[value - 1] for boxes in (boxes_p, boxes_r) if value <= len(boxes) and boxes[value - 1]]
-    if not present:
-        return tuple(slice(0, 0) for _ in shape)
-    return tuple(
-        slice(max(min(s.start for s in axis) - 1, 0), min(max(s.stop for s in axis) + 1, size))
-        for axis, size in zip(zip(*present, strict=True), shape, strict=True)
-    )
+class _Cutter:
+    """Cuts single structures out of a prediction and its reference, integer arrays [K, J, I]."""
+
+    def __init__(self, prediction: np.ndarray, reference: np.ndarray) -> None:
+        if prediction.shape != reference.shape:
+            raise UserError(
+                f"The prediction has shape {prediction.shape} (K, J, I), the reference {reference.shape}.",
+                "Compare segmentations of the same scan.",
+            )
+        self._arrays = (prediction, reference)
+        self._boxes = [ndimage.find_objects(array) for array in self._arrays]
+
+    def pair(self, value: int) -> _Pair:
+        """The structure of ``value`` in both, with a margin of one voxel where the array allows."""
+        box = self._union_box(value)
+        return _Pair(*(np.asarray(array[box] == value) for array in self._arrays))
+
+    def _union_box(self, value: int) -> tuple[slice, ...]:
+        """The box around the structure in both arrays; empty when neither has it."""
+        shape = self._arrays[0].shape
+        present = [boxes[value - 1] for boxes in self._boxes if value <= len(boxes) and boxes[value - 1]]
+        if not present:
+            return tuple(slice(0, 0) for _ in shape)
+        return tuple(
+            slice(max(min(part.start for part in axis) - 1, 0), min(max(part.stop for part in axis) + 1, size))
+            for axis, size in zip(zip(*present, strict=True), shape, strict=True)
+        )
 
 
 def _score(pair: _Pair, spacing_mm: tuple[float, float, float], distances: bool) -> ClassScore:

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from alhvr.data.labels import LabelSet
 from alhvr.errors import UserError
-from alhvr.evaluation.metrics import score
+from alhvr.evaluation.metrics import dice_by_class, score
 
 SPACING_MM = (3.0, 0.8, 0.7)
 LABELS = LabelSet.from_names({1: "liver", 2: "spleen"})
@@ -113,6 +113,12 @@ def test_an_empty_prediction_scores_zero_throughout_by_the_papers_rule():
 def test_dice_alone_leaves_the_distances_out():
     found = score(square(5, 5), square(5, 7), LABELS, SPACING_MM, distances=False)["liver"]
     assert found.dice == pytest.approx(0.6) and math.isnan(found.hd95_mm)
+
+
+def test_dice_by_class_is_the_dice_of_the_full_score():
+    prediction, reference = blobs(8), blobs(9, 0.02)
+    found = score(prediction, reference, LABELS, SPACING_MM, distances=False)
+    assert dice_by_class(prediction, reference, 4) == [found["liver"].dice, found["spleen"].dice, 1.0]
 
 
 def test_arrays_of_different_shape_are_refused_with_both_shapes():
