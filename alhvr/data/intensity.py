@@ -1,0 +1,112 @@
+"""Intensities: cheap statistics of a scan's voxels and bringing them to one scale."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from alhvr.errors import UserError
+
+LOWER_PERCENT, UPPER_PERCENT = 0.5, 99.5
+"""Percentiles that stand for the darkest and the brightest voxel, so that a few odd ones do not matter."""
+
+_SAMPLE_VOXELS = 200_000
+_AIR_SHARE = 0.05
+"""Voxels in the lowest 5 % of a scan's robust range are taken for air or padding."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Intensities of a set of voxels, in the scan's own unit (HU for CT)."""
+
+    lower: float
+    """0.5th percentile."""
+    median: float
+    """50th percentile."""
+    upper: float
+    """99.5th percentile."""
+    mean: float
+    """Mean of the values clipped to the two percentiles."""
+    std: float
+    """Standard deviation of the values clipped to the two percentiles."""
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """How intensities are brought to one scale.
+
+    ``ct``: clip to lower..upper, then (x - mean) / std, the same for every scan. ``zscore``: per scan, clip to its
+    0.5th..99.5th percentile and use mean and deviation of its voxels above air. ``percentile``: per scan, its
+    0.5th..99.5th percentile to 0..1.
+    """
+
+    kind: Literal["ct", "zscore", "percentile"]
+    """Which of the three; the numbers below serve ``ct`` only."""
+    lower: float = 0.0
+    """Smallest intensity kept, in the scan's unit (HU)."""
+    upper: float = 1.0
+    """Largest intensity kept, in the scan's unit (HU)."""
+    mean: float = 0.0
+    """Intensity that becomes 0."""
+    std: float = 1.0
+    """Intensity difference that becomes 1, above 0."""
+
+    def __post_init__(self) -> None:
+        """Checks kind and ranges; raises UserError."""
+        if self.kind not in ("ct", "zscore", "percentile"):
+            raise UserError(f"normalization is {self.kind!r}.", "Accepted: ct, zscore, percentile.")
+        if self.kind == "ct" and not (self.lower < self.upper and self.std > 0):
+            raise UserError(f"CT normalization has range {self.lower} to {self.upper} and deviation {self.std}.",
+                            "The upper bound must exceed the lower one and the deviation must be above 0.")
+
+
+def measure(values: np.ndarray) -> Statistics:
+    """Statistics of a one-dimensional, non-empty array of finite intensities."""
+    lower, median, upper = (float(v) for v in np.percentile(values, (LOWER_PERCENT, 50, UPPER_PERCENT)))
+    clipped = np.clip(values, lower, upper)
+    return Statistics(lower, median, upper, float(clipped.mean(dtype=float)), float(clipped.std(dtype=float)))
+
+
+def sample_voxels(array: np.ndarray) -> np.ndarray:
+    """About 200,000 voxels of [K, J, I] (all of them when fewer), evenly spread and always the same ones."""
+    step = max(1, array.size // _SAMPLE_VOXELS)
+    while any(math.gcd(step, size) > 1 for size in array.shape[1:] if size > 1):
+        step += 1
+    return array.reshape(-1)[::step]
+
+
+def normalize(array: np.ndarray, normalization: Normalization, sample: np.ndarray) -> np.ndarray:
+    """A normalised, contiguous float32 copy of [K, J, I]; ``sample`` holds voxels of the same scan (sample_voxels)."""
+    if normalization.kind == "ct":
+        lower, upper = normalization.lower, normalization.upper
+        shift, scale = normalization.mean, normalization.std
+    elif normalization.kind == "percentile":
+        lower, upper = _range(sample)
+        shift, scale = lower, upper - lower
+    else:
+        lower, upper, shift, scale = _zscore(sample)
+    result = np.empty(array.shape, dtype=np.float32)
+    np.clip(array, np.float32(lower), np.float32(upper), out=result)
+    result -= np.float32(shift)
+    result *= np.float32(1.0 / scale if scale > 0 else 1.0)
+    return result
+
+
+def _zscore(sample: np.ndarray) -> tuple[float, float, float, float]:
+    """Lower and upper bound, mean and deviation of one scan, air and padding left out of the last three."""
+    lower, upper = _range(sample)
+    body = sample[sample > lower + _AIR_SHARE * (upper - lower)]
+    if len(body) < 0.01 * len(sample):
+        body = sample
+    upper = max(upper, float(np.percentile(body, UPPER_PERCENT)))
+    clipped = np.clip(body, lower, upper)
+    return lower, upper, float(clipped.mean(dtype=float)), float(clipped.std(dtype=float))
+
+
+def _range(sample: np.ndarray) -> tuple[float, float]:
+    """0.5th and 99.5th percentile, or the extremes when nearly all voxels are alike."""
+    lower, upper = (float(v) for v in np.percentile(sample, (LOWER_PERCENT, UPPER_PERCENT)))
+    return (lower, upper) if upper > lower else (float(sample.min()), float(sample.max()))

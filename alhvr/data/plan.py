@@ -1,0 +1,177 @@
+"""Plan: how scans are prepared and in what patches the networks see them; made once, stored with the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Literal
+
+from alhvr.config import PlanConfig, from_dict, to_dict
+from alhvr.data import planning
+from alhvr.data.fingerprint import Fingerprint, fingerprint
+from alhvr.data.intensity import Normalization
+from alhvr.errors import UserError
+
+__all__ = ["Fingerprint", "Normalization", "Plan", "Reasons", "fingerprint", "make_plan"]
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """Why the plan is as it is, in plain words; empty where nobody knows."""
+
+    dimensions: str = ""
+    """Why slices or volumes."""
+    grid: str = ""
+    """Why this spacing or matrix."""
+    patch: str = ""
+    """Why this patch."""
+    normalization: str = ""
+    """Why intensities are treated so."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that training and inference must do alike. Axes are slowest first, of the prepared grid."""
+
+    dimensions: Literal[2, 3]
+    """2: slices; 3: volumes."""
+    network: Literal["unet", "vnet"]
+    """U-Net (2-D and 3-D) or V-Net (3-D)."""
+    target_spacing_mm: tuple[float, float, float] | None
+    """Spacing (K, J, I) of prepared scans in mm; in 2-D the distance of slices, K, is never changed."""
+    in_plane_matrix: tuple[int, int] | None
+    """2-D without known spacing: pixels (J, I) that a slice is scaled into, its aspect kept."""
+    patch_size: tuple[int, ...]
+    """Pixels of a patch: (J, I) or (K, J, I); multiples of 16."""
+    batch_size: int
+    """Patches in a batch."""
+    labeled_batch_size: int
+    """How many of them are from labelled scans; they come first."""
+    modality: Literal["CT", "MR", "other"]
+    """What the scans are."""
+    normalization: Normalization
+    """How intensities are brought to one scale."""
+    reasons: Reasons = field(default_factory=Reasons)
+    """Why, for people."""
+
+    def __post_init__(self) -> None:
+        """Checks that the values fit each other; raises UserError."""
+        _require(self.dimensions in (2, 3), "dimensions", self.dimensions, "2 or 3")
+        _require(self.network in (("unet",) if self.dimensions == 2 else ("unet", "vnet")), "network", self.network,
+                 "unet, or vnet in 3-D")
+        good = len(self.patch_size) == self.dimensions and all(n >= 16 and n % 16 == 0 for n in self.patch_size)
+        _require(good, "patch_size", self.patch_size, f"{self.dimensions} multiples of 16")
+        _require(0 < self.labeled_batch_size <= self.batch_size, "labeled_batch_size", self.labeled_batch_size,
+                 f"1 to the batch size of {self.batch_size}")
+        _require(self.in_plane_matrix is None or (self.dimensions == 2 and self.target_spacing_mm is None),
+                 "in_plane_matrix", self.in_plane_matrix, "only in 2-D and without a target spacing")
+        spacing = self.target_spacing_mm
+        _require(spacing is None or (len(spacing) == 3 and min(spacing) > 0), "target_spacing_mm", spacing,
+                 "three numbers above 0, in mm")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON can hold."""
+        return to_dict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Plan:
+        """The plan that ``to_dict`` wrote, also after JSON; raises UserError on a missing or unknown entry."""
+        required = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
+        missing = [name for name in required if not isinstance(values, dict) or name not in values]
+        if missing:
+            raise UserError(f"plan: {', '.join(missing)} missing.", "Write the model again.")
+        return from_dict(cls, values, "plan")
+
+    def describe(self) -> list[str]:
+        """The plan as sentences for a clinician, with units and reasons."""
+        return [_tell_dimensions(self), _tell_grid(self), _tell_patch(self), _tell_batch(self), _tell_intensity(self)]
+
+
+def make_plan(labeled: Sequence[Fingerprint], unlabeled: Sequence[Fingerprint], config: PlanConfig, *,
+              memory_gb: float) -> Plan:
+    """The plan for these scans; what ``config`` fixes is kept. ``memory_gb``: memory that a training step may take.
+
+    Raises UserError when there are no scans or the settings contradict each other or the scans.
+    """
+    scans = [*labeled, *unlabeled]
+    if not scans:
+        raise UserError("There are no scans to plan for.", "Name a folder with cases.")
+    dimensions = planning.decide_dimensions(scans, config)
+    axes = planning.measure_axes(scans, dimensions.value)
+    grid = planning.decide_grid(scans, axes, dimensions.value, config)
+    prepared = planning.prepared_sizes(axes, grid.value, dimensions.value, config)
+    batch = planning.decide_batch(prepared, dimensions.value, config, memory_gb)
+    patch_size, batch_size = batch.value
+    modality = planning.decide_modality(scans, config)
+    normalization = planning.decide_normalization(scans, modality, config)
+    return Plan(
+        dimensions=dimensions.value,
+        network=config.network or ("unet" if dimensions.value == 2 else "vnet"),
+        target_spacing_mm=grid.value.target_spacing_mm,
+        in_plane_matrix=patch_size if grid.value.in_plane_matrix else None,
+        patch_size=patch_size,
+        batch_size=batch_size,
+        labeled_batch_size=batch_size // 2,
+        modality=modality,
+        normalization=normalization.value,
+        reasons=Reasons(dimensions.reason, grid.reason, batch.reason, normalization.reason),
+    )
+
+
+def _tell_dimensions(plan: Plan) -> str:
+    name = {"unet": "U-Net", "vnet": "V-Net"}[plan.network]
+    unit = "slice by slice" if plan.dimensions == 2 else "as volumes"
+    return f"Scans are segmented {unit} with a {plan.dimensions}-D {name}{_because(plan.reasons.dimensions)}."
+
+
+def _tell_grid(plan: Plan) -> str:
+    why = _because(plan.reasons.grid)
+    if plan.in_plane_matrix is not None:
+        return f"Each slice is scaled, its shape kept, to fit {_times(plan.in_plane_matrix)} pixels{why}."
+    if plan.target_spacing_mm is None:
+        return f"Scans keep their own voxel grid{why}."
+    if plan.dimensions == 2:
+        return (f"Each slice is resampled to pixels of {_times(plan.target_spacing_mm[1:])} mm{why}; "
+                "the distance between slices stays as it is.")
+    return f"Scans are resampled to voxels of {_times(plan.target_spacing_mm)} mm{why}."
+
+
+def _tell_patch(plan: Plan) -> str:
+    unit = "pixels" if plan.dimensions == 2 else "voxels"
+    extent = ""
+    if plan.target_spacing_mm is not None:
+        spacing = plan.target_spacing_mm[-plan.dimensions:]
+        millimetres = [round(n * s) for n, s in zip(plan.patch_size, spacing, strict=True)]
+        extent = f", that is {_times(millimetres)} mm"
+    return f"The networks see {_times(plan.patch_size)} {unit} at a time{extent}{_because(plan.reasons.patch)}."
+
+
+def _tell_batch(plan: Plan) -> str:
+    rest = plan.batch_size - plan.labeled_batch_size
+    return (f"Each training step uses {plan.batch_size} such patches: {plan.labeled_batch_size} from labelled scans "
+            f"and {rest} from scans without labels.")
+
+
+def _tell_intensity(plan: Plan) -> str:
+    rule = plan.normalization
+    unit = " HU" if plan.modality == "CT" else ""
+    how = {
+        "ct": f"Intensities are clipped to {rule.lower:.0f} to {rule.upper:.0f}{unit}, then centred on "
+              f"{rule.mean:.0f}{unit} and divided by {rule.std:.0f}{unit}",
+        "zscore": "Intensities are brought to mean 0 and deviation 1 scan by scan, air and extreme voxels left out",
+        "percentile": "Intensities are scaled to 0 to 1 scan by scan, extreme voxels clipped",
+    }[rule.kind]
+    return f"{how}{_because(plan.reasons.normalization)}."
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""
+
+
+def _times(values: Sequence[float]) -> str:
+    return " x ".join(f"{value:.4g}" for value in values)
+
+
+def _require(good: bool, name: str, seen: Any, accepted: str) -> None:
+    if not good:
+        raise UserError(f"plan: {name} is {seen!r}.", f"Accepted: {accepted}.")
