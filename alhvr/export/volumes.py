@@ -1,0 +1,103 @@
+"""Result files: segmentations, confidence and region maps in the exact geometry of the scan, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from alhvr.data.scan import Segmentation
+from alhvr.errors import UserError
+from alhvr.export.formats import Encoder, write_meta_image, write_nifti, write_nifti_gz, write_nrrd
+from alhvr.export.segment_keys import segment_keys
+from alhvr.inference.regions import LEVELS, RegionMaps, threshold_level
+
+ENCODERS: dict[str, Encoder] = {
+    ".nii.gz": write_nifti_gz,
+    ".nii": write_nifti,
+    ".nrrd": write_nrrd,
+    ".mha": write_meta_image,
+}
+SEGMENTATION_ENDING = ".seg.nrrd"
+ENDINGS = (SEGMENTATION_ENDING, *ENCODERS)
+FAST = 1
+"""Compression level of confidence maps: their last digits are noise, which no level makes smaller."""
+REGION_NAMES = {"1": "reliable stable", "2": "reliable unstable", "3": "unreliable stable"}
+
+
+def write_segmentation(path: Path, segmentation: Segmentation) -> Path:
+    """Writes label values in the scan's exact grid; the ending of ``path`` chooses the format (see ENDINGS).
+
+    ``.seg.nrrd`` carries names, colours and coded terms as 3D Slicer reads them; the other formats values only.
+    An existing file is replaced at once when the new one is whole. Raises UserError for another ending, and where
+    the file cannot be written; nothing is left behind then.
+    """
+    encode = _encoder(path, segmentation)
+    with new_file(path) as file:
+        encode(file, segmentation.array, segmentation.geometry)
+    return path
+
+
+def write_region_maps(folder: Path, name: str, maps: RegionMaps) -> tuple[Path, ...]:
+    """Writes NAME.confidence-a.nrrd, NAME.confidence-b.nrrd (uint16, 65535 = 1), NAME.regions.nrrd and .regions.json.
+
+    The JSON tells gamma and the smallest confident uint16 value for beta 0.00 to 1.00, so that the regions of another
+    beta follow from comparing the two confidence maps with one number. Raises UserError as ``write_segmentation``.
+    """
+    arrays = {"confidence-a": maps.confidence_a, "confidence-b": maps.confidence_b, "regions": maps.region}
+    paths = {kind: folder / f"{name}.{kind}.nrrd" for kind in arrays}
+    for kind, array in arrays.items():
+        with new_file(paths[kind]) as file:
+            write_nrrd(file, array, maps.geometry, level=FAST)
+    table = folder / f"{name}.regions.json"
+    record = {"files": {kind: path.name for kind, path in paths.items()}, **_region_table(maps)}
+    with new_file(table) as file:
+        file.write(json.dumps(record, indent=1).encode("ascii"))
+    return (*paths.values(), table)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears under ``path`` only when the block ends well; its folder is made where it is missing.
+
+    Raises UserError naming ``path`` when the system refuses: no right to write, disk full, a folder of that name.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("wb") as file:
+                yield file
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{path} could not be written: {error.strerror or error}.",
+                        "Choose a folder that you may write to, or free some disk space.") from error
+
+
+def _encoder(path: Path, segmentation: Segmentation) -> Encoder:
+    """How to write ``path`` by its ending."""
+    name = path.name.lower()
+    if name.endswith(SEGMENTATION_ENDING):
+        return partial(write_nrrd, keys=segment_keys(segmentation))
+    for ending, encoder in ENCODERS.items():
+        if name.endswith(ending):
+            return encoder
+    raise UserError(f"{path.name}: no format is known for this ending.", f"Accepted: {', '.join(ENDINGS)}.")
+
+
+def _region_table(maps: RegionMaps) -> dict[str, object]:
+    table = maps.gamma_table
+    return {
+        "beta": maps.beta,
+        "gamma": maps.gamma,
+        "confidence_scale": LEVELS,
+        "region_names": REGION_NAMES,
+        "gamma_by_beta": {f"{beta:.2f}": gamma for beta, gamma in table.items()},
+        "threshold_by_beta": {f"{beta:.2f}": threshold_level(gamma) for beta, gamma in table.items()},
+    }

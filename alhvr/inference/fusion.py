@@ -1,0 +1,43 @@
+"""Fusion: from the two networks' logits to probabilities, confidences, and one answer for both."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alhvr.errors import UserError
+
+RULES = ("mean", "competition", "a", "b")
+"""Mean of both networks, the more confident one at each pixel, or one network alone."""
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Class probabilities of ``logits`` float32 [N, C, *S], which are overwritten with the result; sums to 1 over C."""
+    logits -= logits.max(axis=1, keepdims=True)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=1, keepdims=True)
+    return logits
+
+
+def confidence(logits: np.ndarray) -> np.ndarray:
+    """Largest class probability at each pixel, float32 [N, *S] in 1/C..1, of ``logits`` [N, C, *S] (overwritten)."""
+    logits -= logits.max(axis=1, keepdims=True)
+    np.exp(logits, out=logits)
+    return 1 / logits.sum(axis=1)
+
+
+def fuse(prob_a: np.ndarray, prob_b: np.ndarray, rule: str) -> np.ndarray:
+    """One probability vector per pixel, float32 [N, C, *S], from those of networks a and b.
+
+    "mean": the mean of both. "competition" (Eq. 21): at each pixel the whole vector of the network with the higher
+    maximum; where both are equal, network a. "a", "b": that network. Raises UserError for another rule.
+    """
+    if rule == "mean":
+        total = prob_a + prob_b
+        total *= 0.5
+        return total
+    if rule == "competition":
+        a_wins = prob_a.max(axis=1, keepdims=True) >= prob_b.max(axis=1, keepdims=True)
+        return np.where(a_wins, prob_a, prob_b)
+    if rule in ("a", "b"):
+        return prob_a if rule == "a" else prob_b
+    raise UserError(f"fusion is {rule!r}.", f"Accepted: {', '.join(RULES)}.")

@@ -1,0 +1,74 @@
+"""DualPass: both networks on one batch of windows: clean probabilities, mirrored copies, perturbed confidences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from alhvr.bundle import InferenceSettings
+from alhvr.inference.backends import NETWORKS, Backend
+from alhvr.inference.fusion import confidence, softmax
+from alhvr.networks.perturbation import Perturbation, draw_perturbation
+
+
+@dataclass(frozen=True)
+class DualViews:
+    """What both networks say about N windows of size S."""
+
+    prob_a: np.ndarray
+    """float32 [N, C, *S]: class probabilities of network a, clean, mean over mirrored copies where asked for."""
+    prob_b: np.ndarray
+    """The same of network b."""
+    confidences: tuple[np.ndarray, ...]
+    """float32 [N, *S] of networks a and b: largest probability under perturbation. Empty without regions."""
+
+
+class DualPass:
+    """Both networks for one scan; the perturbation is drawn once and shared by all its windows."""
+
+    def __init__(self, backend: Backend, settings: InferenceSettings, *, regions: bool) -> None:
+        """``regions`` adds the perturbed decode. The same seed in ``settings`` gives the same perturbation."""
+        self._backend, self._mirror, self._regions = backend, settings.mirror, regions
+        seeds = np.random.SeedSequence(settings.perturbation_seed).spawn(len(NETWORKS))
+        self._seeds = dict(zip(NETWORKS, seeds, strict=True))
+        self._perturbations: dict[str, Perturbation] = {}
+
+    def __call__(self, images: np.ndarray) -> DualViews:
+        """Runs images float32 [N, 1, *S]; each is encoded once for its clean and its perturbed decode."""
+        probabilities, confidences = [], []
+        for network in NETWORKS:
+            levels = self._backend.encode(network, images)
+            clean = softmax(self._backend.decode(network, levels))
+            if self._regions:
+                confidences.append(self._confidence(network, levels))
+            probabilities.append(self._mirrored_mean(network, images, clean) if self._mirror else clean)
+        return DualViews(*probabilities, tuple(confidences))
+
+    def _confidence(self, network: str, levels: list[Any]) -> np.ndarray:
+        """float32 [N, *S] of the perturbed decode."""
+        if network not in self._perturbations:
+            rng = np.random.default_rng(self._seeds[network])
+            self._perturbations[network] = draw_perturbation(rng, self._backend.level_shapes(levels))
+        perturbed = self._backend.perturb(levels, self._perturbations[network])
+        return confidence(self._backend.decode(network, perturbed))
+
+    def _mirrored_mean(self, network: str, images: np.ndarray, clean: np.ndarray) -> np.ndarray:
+        """Mean of ``clean`` [N, C, *S] and the probabilities of all mirrored copies of ``images``, mirrored back."""
+        total, count = clean, 1
+        for axes in _mirrorings(images.ndim - 2):
+            levels = self._backend.encode(network, np.flip(images, axes))
+            total += np.flip(softmax(self._backend.decode(network, levels)), axes)
+            count += 1
+        total /= count
+        return total
+
+
+def _mirrorings(dimensions: int) -> Iterator[tuple[int, ...]]:
+    """Every non-empty choice of spatial axes of an array [N, C, *S]."""
+    spatial = range(2, 2 + dimensions)
+    for count in range(1, dimensions + 1):
+        yield from combinations(spatial, count)

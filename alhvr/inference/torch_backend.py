@@ -1,0 +1,126 @@
+"""TorchBackend: runs both networks with PyTorch, batch norm folded into the convolutions, channels last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from alhvr.bundle import Model
+from alhvr.errors import UserError
+from alhvr.networks.dual import DualNetwork
+from alhvr.networks.perturbation import Perturbation, apply_perturbation
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class TorchBackend:
+    """A copy of both networks, made fast for inference; the networks it was made from stay as they are."""
+
+    name = "torch"
+
+    def __init__(self, networks: DualNetwork, device: str, precision: str) -> None:
+        """``device`` is cpu, cuda or mps; ``precision`` fp32, bf16 or fp16. Heads and logits are always fp32."""
+        self._device, self._dtype = torch.device(device), DTYPES[precision]
+        self._networks = {name: self._prepare(getattr(networks, name)) for name in ("a", "b")}
+
+    def encode(self, network: str, batch: np.ndarray) -> list[Tensor]:
+        """See Backend.encode. Raises UserError when the device runs out of memory."""
+        runner = self._networks[network]
+        with torch.inference_mode(), _memory_as_user_error(self._device):
+            images = torch.from_numpy(np.ascontiguousarray(batch)).to(self._device, self._dtype)
+            return runner.encode(images.contiguous(memory_format=runner.memory_format))
+
+    def decode(self, network: str, levels: list[Tensor]) -> np.ndarray:
+        """See Backend.decode. Raises UserError when the device runs out of memory."""
+        with torch.inference_mode(), _memory_as_user_error(self._device):
+            return self._networks[network].decode(levels).logits.contiguous().cpu().numpy()
+
+    def level_shapes(self, levels: list[Tensor]) -> list[tuple[int, ...]]:
+        """See Backend.level_shapes."""
+        return [tuple(level.shape[1:]) for level in levels]
+
+    def perturb(self, levels: list[Tensor], perturbation: Perturbation) -> list[Tensor]:
+        """See Backend.perturb."""
+        with torch.inference_mode():
+            return apply_perturbation(levels, perturbation)
+
+    def _prepare(self, network: nn.Module) -> nn.Module:
+        """A copy of ``network`` in eval mode, folded, on the device, in the dtype; the head alone stays fp32."""
+        copy = deepcopy(network).eval().requires_grad_(False).float()
+        _fold_batch_norms(copy)
+        head = copy.head
+        copy.head = nn.Identity()
+        copy = copy.to(device=self._device, dtype=self._dtype, memory_format=copy.memory_format)
+        copy.head = _InFloat32(head.to(device=self._device, memory_format=copy.memory_format))
+        return copy
+
+
+class _InFloat32(nn.Module):
+    """Runs a layer in fp32: confidences near 1 need more digits than a 16-bit logit has."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, F, *S] of any floating dtype -> float32 [N, C, *S]."""
+        return self.layer(x.float())
+
+
+def from_model(model: Model, device: str = "auto") -> TorchBackend:
+    """The networks of ``model`` on ``device`` (auto, cpu, cuda, mps); fp32 on a CPU, 16 bits on a GPU.
+
+    Raises UserError when the weights do not fit the networks that the model describes, or the device is not there.
+    """
+    spec = model.description.network
+    networks = DualNetwork(spec.kind, spec.dimensions, spec.n_classes,
+                           feature_stride=spec.feature_stride, clean_dropout=spec.clean_dropout)
+    state = model.load_state()
+    try:
+        networks.a.load_state_dict(state["a"])
+        networks.b.load_state_dict(state["b"])
+    except (KeyError, RuntimeError) as error:
+        raise UserError(f"The weights of {model.folder} do not fit the networks it describes.",
+                        "Copy the model folder again, or train it anew.") from error
+    device = choose_device(device)
+    return TorchBackend(networks, device, _precision_for(device))
+
+
+def choose_device(name: str) -> str:
+    """``name`` itself, or for "auto" the fastest device that is there; UserError when it is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    found = [device for device, usable in there.items() if usable]
+    if name == "auto":
+        return found[0]
+    if name not in found:
+        raise UserError(f"device is {name!r}; PyTorch finds {', '.join(found)} here.", "Use --device auto.")
+    return name
+
+
+def _precision_for(device: str) -> str:
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return "fp32"
+
+
+def _fold_batch_norms(network: nn.Module) -> None:
+    """Merges each batch norm (``norm``) into the convolution before it (``conv``) in the same block, in place."""
+    for block in network.modules():
+        conv, norm = getattr(block, "conv", None), getattr(block, "norm", None)
+        if isinstance(norm, (nn.BatchNorm2d, nn.BatchNorm3d)):
+            block.conv = fuse_conv_bn_eval(conv, norm, transpose=isinstance(conv, nn.ConvTranspose3d))
+            block.norm = nn.Identity()
+
+
+@contextmanager
+def _memory_as_user_error(device: torch.device) -> Iterator[None]:
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise UserError(f"The memory of {device} is used up.", "Close other programs, or use --device cpu.") from error
