@@ -1,4 +1,4 @@
-"""Scan and Segmentation: an array with its place in the patient, as passed between all parts of the engine."""
+"""Volume, Scan and Segmentation: an array with its place in the patient, as passed between all parts of the engine."""
 
 from __future__ import annotations
 
@@ -13,6 +13,20 @@ from alhvr.data.labels import LabelSet
 from alhvr.errors import UserError
 
 Modality = Literal["CT", "MR", "other"]
+
+
+@dataclass(frozen=True)
+class Volume:
+    """What a file holds, before anything is asked of its values."""
+
+    array: np.ndarray
+    """[K, J, I] in the file's own number type, scaled by the file's slope and intercept."""
+    geometry: Geometry
+    """Where the voxels lie."""
+    modality: Modality = "other"
+    """From the DICOM tag; "other" where the file does not say."""
+    warnings: tuple[str, ...] = ()
+    """What was odd while reading, one sentence each."""
 
 
 @dataclass(frozen=True)

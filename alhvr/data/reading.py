@@ -1,0 +1,190 @@
+"""Reading: a file or a DICOM series folder in, a Scan or a label volume out, or one clear line why not."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from alhvr.data.dicom_series import Series, Stack, find_series, order_series, read_stack
+from alhvr.data.geometry import Geometry
+from alhvr.data.itk_file import read_itk, read_itk_geometry
+from alhvr.data.nifti import read_nifti, read_nifti_header
+from alhvr.data.scan import Modality, Scan, Segmentation, Volume
+from alhvr.errors import UserError
+
+ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+"""Endings of the image files that are read, longest first."""
+_DICOM_ENDINGS = (".dcm", ".ima")
+_NOT_INTEGER = 1e-3
+"""Largest rounding error of a label that was stored as a real number."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of a scan before its voxels are decoded."""
+
+    size_ijk: tuple[int, int, int]
+    """Voxels along I, J, K."""
+    spacing_mm: tuple[float, float, float]
+    """Along I, J, K."""
+    geometry: Geometry
+    """The whole grid."""
+    modality: Modality
+    """From the DICOM tag; "other" where the file does not say."""
+
+
+@dataclass(frozen=True)
+class LabelVolume:
+    """Label values as found in a file."""
+
+    array: np.ndarray
+    """Integers [K, J, I]: uint8 or uint16 where they fit, else int32."""
+    geometry: Geometry
+    """Where the voxels lie."""
+
+
+def probe(path: Path) -> Header:
+    """Size, spacing, placement and modality of a scan without decoding its voxels; raises UserError as read_scan."""
+    path = Path(path)
+    stack = _dicom_stack(path)
+    if stack is not None:
+        geometry, modality = stack.geometry, stack.modality
+    else:
+        geometry = read_nifti_header(path).geometry if _is_nifti(path) else read_itk_geometry(path)
+        modality = "other"
+    return Header(geometry.size_ijk, geometry.spacing_mm, geometry, modality)
+
+
+def read_scan(path: Path, *, modality: Modality | None = None) -> Scan:
+    """The scan of a file, or of a folder with one DICOM series (or of any .dcm file of one).
+
+    ``modality`` overrides what the file says. Voxels that are not finite take the smallest finite value, with a
+    warning. Raises UserError for anything that is not one 3-D image of real numbers with at least two values.
+    """
+    path = Path(path)
+    volume = _read_volume(path)
+    array = np.ascontiguousarray(_real(path, volume.array), dtype=np.float32)
+    array, oddities = _mend(path, array)
+    if array.min() == array.max():
+        raise UserError(f"{path.name} is empty: every voxel is {array.flat[0]:g}.", "Check how it was exported.")
+    oddities = (*volume.warnings, *oddities)
+    return Scan(scan_name(path), array, volume.geometry, modality or volume.modality, path, oddities)
+
+
+def read_label(path: Path) -> LabelVolume:
+    """Label values of a file; raises UserError when a value is no integer or the file no 3-D image."""
+    path = Path(path)
+    volume = _read_volume(path)
+    array = _real(path, volume.array)
+    if not np.issubdtype(array.dtype, np.integer):
+        rounded = np.rint(array)
+        wrong = ~(np.abs(array - rounded) <= _NOT_INTEGER)
+        if wrong.any():
+            value = array[wrong].flat[0]
+            raise UserError(f"{path.name} holds {value:g}; a label holds whole numbers.", "Is this the scan itself?")
+        array = rounded
+    low, high = int(array.min()), int(array.max())
+    if low < -(2**31) or high >= 2**31:
+        raise UserError(f"{path.name} holds label values from {low} to {high}; 0 to 65535 is accepted.")
+    dtype = np.uint8 if low >= 0 and high <= 255 else np.uint16 if low >= 0 and high <= 65535 else np.int32
+    return LabelVolume(np.ascontiguousarray(array, dtype=dtype), volume.geometry)
+
+
+def label_values(path: Path) -> tuple[int, ...]:
+    """The distinct values of a label file in rising order; raises UserError as read_label."""
+    array = read_label(path).array
+    if array.dtype == np.int32:
+        return tuple(int(value) for value in np.unique(array))
+    return tuple(int(value) for value in np.flatnonzero(np.bincount(array.ravel())))
+
+
+def scan_name(path: Path) -> str:
+    """File name without its known endings ("a.b.nii.gz" is "a.b"); the name of a series folder as it is."""
+    path = Path(path)
+    lower = path.name.lower()
+    for ending in (*ENDINGS, *_DICOM_ENDINGS):
+        if lower.endswith(ending) and len(lower) > len(ending) and not path.is_dir():
+            return path.name[: -len(ending)]
+    return path.name
+
+
+def is_image_file(path: Path) -> bool:
+    """True for a visible file whose ending is one of ENDINGS."""
+    return path.name.lower().endswith(ENDINGS) and not path.name.startswith(".") and path.is_file()
+
+
+def content_hash(content: Scan | Segmentation | LabelVolume) -> str:
+    """SHA-256 (hex) of the voxels and their grid, whatever file they came from; changes with any value or place."""
+    array = np.ascontiguousarray(content.array)
+    digest = hashlib.sha256(str((array.dtype.newbyteorder("<").str, array.shape)).encode())
+    digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False))
+    digest.update(np.round(content.geometry.affine_lps, 3).astype("<f8") + 0.0)
+    return digest.hexdigest()
+
+
+def _read_volume(path: Path) -> Volume:
+    """The voxels of a file or series folder."""
+    stack = _dicom_stack(path)
+    if stack is not None:
+        return read_stack(path.name, stack)
+    return read_nifti(path) if _is_nifti(path) else read_itk(path)
+
+
+def _is_nifti(path: Path) -> bool:
+    """True for NIfTI, False for NRRD and MetaImage; raises UserError for a missing file or any other kind."""
+    if not path.exists():
+        raise UserError(f"{path.name} is not there.", f"Look for it in the folder {path.parent.name}.")
+    if not path.name.lower().endswith(ENDINGS):
+        message = f"{path.name} is of no kind that is read: {', '.join(ENDINGS)} or a folder with a DICOM series."
+        raise UserError(message, "Convert it, for example with Slicer.")
+    return path.name.lower().endswith((".nii", ".nii.gz"))
+
+
+def _dicom_stack(path: Path) -> Stack | None:
+    """The ordered series of a folder, or the one that a .dcm file belongs to; None for other files."""
+    if path.is_dir():
+        return order_series(path.name, _only_series(path))
+    if not path.is_file() or not path.name.lower().endswith(_DICOM_ENDINGS):
+        return None
+    for series in find_series(path.parent):
+        if any(item.path == path for item in series.slices):
+            return order_series(path.parent.name, series)
+    raise UserError(f"{path.name} is no DICOM image with a place in the patient.", "Give another file or a folder.")
+
+
+def _only_series(folder: Path) -> Series:
+    """The one DICOM series in ``folder``; raises UserError when there is none or more than one."""
+    found = find_series(folder)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listing = "; ".join(f"{index}: {series.summary}" for index, series in enumerate(found, 1))
+        message = f"The folder {folder.name} holds {len(found)} DICOM series ({listing}); one is needed."
+        raise UserError(message, "Put each series in a folder of its own.")
+    if any(folder.iterdir()):
+        hint = "Give a file, or the folder that holds the DICOM files themselves."
+        raise UserError(f"The folder {folder.name} holds no DICOM images.", hint)
+    raise UserError(f"The folder {folder.name} is empty.", "Give a file or a folder with a DICOM series.")
+
+
+def _real(path: Path, array: np.ndarray) -> np.ndarray:
+    """The array, unless its numbers are complex."""
+    if np.iscomplexobj(array):
+        raise UserError(f"{path.name} holds complex numbers; real ones are needed.", "Export the magnitude.")
+    return array
+
+
+def _mend(path: Path, array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Replaces what is not finite by the smallest finite value; raises UserError when nothing is finite."""
+    finite = np.isfinite(array)
+    n_bad = array.size - int(np.count_nonzero(finite))
+    if n_bad == 0:
+        return array, ()
+    if n_bad == array.size:
+        raise UserError(f"{path.name} holds no number at all: every voxel is NaN or infinite.", "Export it again.")
+    lowest = array[finite].min()
+    odd = f"{path.name} holds {n_bad} of {array.size} voxels that are NaN or infinite; they were set to {lowest:g}."
+    return np.where(finite, array, lowest), (odd,)
