@@ -171,8 +171,8 @@ def run_config(options: argparse.Namespace) -> RunConfig:
     """Settings of ``alhvr train``: the file, then the preset, then single options."""
     config = _config_file(options.config) if options.config else RunConfig()
     if options.preset == "official":
-        augmented = replace(config.training, augment=OFFICIAL_AUGMENT, learning_rate_decay="constant")
-        config = replace(config, method=OFFICIAL_METHOD, training=augmented)
+        released = replace(config.training, augment=OFFICIAL_AUGMENT, learning_rate_decay="constant", ema_decay=0.0)
+        config = replace(config, method=OFFICIAL_METHOD, training=released)
     elif options.preset == "paper":
         config = replace(config, method=MethodConfig())
     return RunConfig(

@@ -35,6 +35,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0][:120]
+        reason = (str(error) or "it is empty").splitlines()[0][:120]
         raise UserError(f"The checkpoint {path} cannot be read ({reason}).",
                         "Restore it from a backup, or start the run in a new folder.") from error

@@ -17,6 +17,7 @@ from alhvr.data.store import ScanStore
 from alhvr.errors import Cancelled, UserError
 from alhvr.networks.dual import DualNetwork
 from alhvr.progress import Reporter
+from alhvr.stopping import StopRequest
 from alhvr.training.device import choose_compute
 from alhvr.training.finish import finish_model
 from alhvr.training.loop import TrainingLoop
@@ -24,7 +25,6 @@ from alhvr.training.run_folder import RecordingReporter, RunFolder
 from alhvr.training.setup import RunSetup
 from alhvr.training.start_from import load_start
 from alhvr.training.step import TrainingStep
-from alhvr.training.stopping import StopRequest
 from alhvr.training.survey import Folders, Survey, survey
 from alhvr.training.validation import Validator
 

@@ -8,8 +8,8 @@ import torch
 from alhvr.config import MethodConfig, TrainingConfig
 from alhvr.data.batches import Batch
 from alhvr.losses.objective import Objective, alhvr_objective
-from alhvr.networks.dual import DualNetwork, DualPerturbation, PassConfig
-from alhvr.networks.perturbation import draw_perturbation
+from alhvr.networks.dual import DualNetwork, PassConfig
+from alhvr.networks.perturbation import DualPerturbation, draw_dual_perturbation
 from alhvr.training.device import Compute
 
 _TORCH_STREAM, _NOISE_STREAM = 1, 2
@@ -64,10 +64,8 @@ class TrainingStep:
         torch.manual_seed(int(state[0]))
 
     def _draw(self, iteration: int, images: torch.Tensor) -> DualPerturbation:
-        shapes = self.networks.a.level_shapes(tuple(images.shape[2:]))
-        streams = np.random.SeedSequence([self._training.seed, _NOISE_STREAM, iteration]).spawn(2)
-        a, b = (draw_perturbation(np.random.default_rng(stream), shapes) for stream in streams)
-        return DualPerturbation(a=a, b=b)
+        rng = np.random.default_rng([self._training.seed, _NOISE_STREAM, iteration])
+        return draw_dual_perturbation(rng, self.networks.a.level_shapes(images.shape[2:]))
 
     def _to_device(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         device = self._compute.device
