@@ -21,9 +21,10 @@ def winning_class(probabilities: np.ndarray, restore: Callable[[np.ndarray], np.
         if probabilities[index].max() * len(probabilities) < 0.999:
             continue
         value = restore(probabilities[index])
-        better = value > best
-        np.copyto(best, value, where=better)
-        np.copyto(winner, index, where=better)
+        better = (value > best).view(np.uint8)
+        better *= index
+        np.maximum(winner, better, out=winner)
+        np.maximum(best, value, out=best)
     return winner
 
 
@@ -44,7 +45,7 @@ def keep_largest_component(array: np.ndarray, classes: Iterable[int]) -> np.ndar
 def _clear_small_components(part: np.ndarray, index: int) -> None:
     """Sets to 0, in place, the voxels of ``part`` [k, j, i] of class ``index`` outside its largest component."""
     mask = sitk.GetImageFromArray((part == index).astype(np.uint8))
-    components = sitk.GetArrayViewFromImage(sitk.ConnectedComponent(mask, True))
+    components = sitk.GetArrayFromImage(sitk.ConnectedComponent(mask, True))
     sizes = np.bincount(components.ravel())
     if len(sizes) > 2:
         sizes[0] = 0

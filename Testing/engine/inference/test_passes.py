@@ -1,0 +1,66 @@
+"""Both networks on a batch: mirrored copies, and one perturbation for the whole scan."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from alhvr.bundle import InferenceSettings
+from alhvr.inference.fusion import confidence, softmax
+from alhvr.inference.passes import DualPass
+from alhvr.inference.torch_backend import TorchBackend
+from alhvr.networks.dual import DualNetwork
+
+
+@pytest.fixture(scope="module")
+def backend() -> TorchBackend:
+    torch.manual_seed(0)
+    return TorchBackend(DualNetwork("unet", 2, 3), "cpu", "fp32")
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(3, 1, 32, 48)).astype(np.float32)
+
+
+def _probabilities(backend: TorchBackend, network: str, images: np.ndarray) -> np.ndarray:
+    return softmax(backend.decode(network, backend.encode(network, images)))
+
+
+def test_clean_probabilities_are_the_softmax_of_each_network(backend, images):
+    views = DualPass(backend, InferenceSettings(), regions=False)(images)
+    np.testing.assert_allclose(views.prob_a, _probabilities(backend, "a", images), atol=1e-6)
+    np.testing.assert_allclose(views.prob_b, _probabilities(backend, "b", images), atol=1e-6)
+    assert views.confidences == ()
+
+
+def test_mirroring_is_the_mean_over_all_flips_turned_back(backend, images):
+    views = DualPass(backend, InferenceSettings(mirror=True), regions=False)(images)
+    copies = [np.flip(_probabilities(backend, "a", np.flip(images, axes)), axes) for axes in [(), (2,), (3,), (2, 3)]]
+    np.testing.assert_allclose(views.prob_a, np.mean(copies, axis=0), atol=1e-6)
+
+
+def test_confidences_come_from_the_perturbed_networks(backend, images):
+    views = DualPass(backend, InferenceSettings(), regions=True)(images)
+    clean = confidence(backend.decode("a", backend.encode("a", images)))
+    assert views.confidences[0].shape == (3, 32, 48)
+    assert np.abs(views.confidences[0] - clean).max() > 1e-4
+    assert np.abs(views.confidences[0] - views.confidences[1]).max() > 1e-4
+
+
+def test_the_perturbation_of_a_window_does_not_depend_on_its_batch(backend, images):
+    together = DualPass(backend, InferenceSettings(), regions=True)(images).confidences
+    one_by_one = DualPass(backend, InferenceSettings(), regions=True)
+    for number in range(len(images)):
+        alone = one_by_one(images[number:number + 1]).confidences
+        np.testing.assert_allclose(alone[0][0], together[0][number], atol=1e-5)
+        np.testing.assert_allclose(alone[1][0], together[1][number], atol=1e-5)
+
+
+def test_the_seed_of_the_model_decides_the_perturbation(backend, images):
+    def confidences(seed: int) -> np.ndarray:
+        return np.stack(DualPass(backend, InferenceSettings(perturbation_seed=seed), regions=True)(images).confidences)
+
+    np.testing.assert_array_equal(confidences(1), confidences(1))
+    assert np.abs(confidences(1) - confidences(2)).max() > 1e-4

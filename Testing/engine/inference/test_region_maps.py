@@ -1,0 +1,105 @@
+"""Gamma and the high-value regions, against the worked facts and against sorting."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from alhvr.data.geometry import Geometry
+from alhvr.inference.regions import (
+    BETAS,
+    LEVELS,
+    GammaCurve,
+    gamma_table,
+    make_region_maps,
+    quantize,
+    region_map,
+    threshold_level,
+)
+
+STEP = 1 / LEVELS
+PLACE = Geometry((8, 6, 5), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+
+
+def _confidences(seed: int) -> np.ndarray:
+    """float32 [5, 6, 8] in 0.25..1, most of them close to 1 as in a trained network."""
+    return (1 - 0.75 * np.random.default_rng(seed).random((5, 6, 8)) ** 4).astype(np.float32)
+
+
+def test_gamma_is_the_mean_of_the_least_confident_share():
+    mean = np.array([0.9, 0.5, 0.7, 0.99, 0.6])
+    assert GammaCurve(mean, mean).gamma(0.8) == pytest.approx(0.675, abs=STEP)
+
+
+def test_gamma_is_pooled_over_the_whole_scan():
+    mean = np.array([[0.99, 0.98, 0.97, 0.96], [0.6, 0.55, 0.8, 0.7]])
+    assert GammaCurve(mean, mean).gamma(0.75) == pytest.approx(0.763333, abs=STEP)
+
+
+@pytest.mark.parametrize("beta", [0.01, 0.29, 0.5, 0.8, 1.0])
+def test_gamma_from_counts_equals_gamma_from_sorting_the_stored_maps(beta):
+    con_a, con_b = quantize(_confidences(0)), quantize(_confidences(1))
+    ordered = np.sort((con_a.astype(float) + con_b).ravel()) / (2 * LEVELS)
+    expected = ordered[:math.floor(beta * ordered.size + 1e-6)].mean()
+    assert GammaCurve(con_a, con_b).gamma(beta) == pytest.approx(expected, abs=1e-13)
+
+
+def test_gamma_of_float_confidences_is_exact_to_a_step_of_uint16():
+    con_a, con_b = _confidences(0), _confidences(1)
+    exact = np.sort((con_a.astype(float) + con_b).ravel() / 2)[:int(0.8 * con_a.size)].mean()
+    assert GammaCurve(con_a, con_b).gamma(0.8) == pytest.approx(exact, abs=STEP)
+
+
+def test_the_table_has_every_hundredth_of_beta_and_never_falls():
+    table = gamma_table(_confidences(0), _confidences(1))
+    assert list(table) == list(BETAS) == [round(step / 100, 2) for step in range(101)]
+    assert all(low <= high for low, high in zip(table.values(), list(table.values())[1:], strict=False))
+
+
+def test_gamma_at_the_ends_is_the_smallest_and_the_mean_confidence():
+    con_a, con_b = _confidences(0), _confidences(1)
+    mean = (quantize(con_a).astype(float) + quantize(con_b)) / (2 * LEVELS)
+    table = gamma_table(con_a, con_b)
+    assert table[0.0] == pytest.approx(mean.min())
+    assert table[1.0] == pytest.approx(mean.mean())
+
+
+def test_regions_are_the_partition_of_the_worked_example():
+    con_a = np.array([0.9, 0.6, 0.8, 0.5, 0.7, 0.7, 0.7])
+    con_b = np.array([0.8, 0.5, 0.6, 0.9, 0.7, 0.6, 0.9])
+    np.testing.assert_array_equal(region_map(con_a, con_b, 0.7), [1, 3, 2, 2, 1, 2, 1])
+
+
+def test_swapping_the_networks_changes_neither_gamma_nor_regions():
+    con_a, con_b = _confidences(0), _confidences(1)
+    gamma = GammaCurve(con_a, con_b).gamma(0.8)
+    assert GammaCurve(con_b, con_a).gamma(0.8) == gamma
+    np.testing.assert_array_equal(region_map(con_a, con_b, gamma), region_map(con_b, con_a, gamma))
+
+
+def test_every_level_is_its_own_threshold():
+    levels = np.arange(LEVELS + 1)
+    assert [threshold_level(level / LEVELS) for level in levels] == list(levels)
+
+
+def test_a_scan_without_any_doubt_is_reliable_and_stable_everywhere():
+    sure = np.ones((5, 6, 8), np.float32)
+    maps = make_region_maps(sure, sure, 0.8, PLACE)
+    assert maps.gamma == 1.0
+    assert (maps.region == 1).all()
+
+
+def test_a_viewer_finds_the_written_regions_from_the_written_maps_and_the_table():
+    maps = make_region_maps(_confidences(0), _confidences(1), 0.8, PLACE)
+    level = threshold_level(maps.gamma_table[0.8])
+    low = (maps.confidence_a < level).astype(int) + (maps.confidence_b < level)
+    np.testing.assert_array_equal(maps.region, 1 + low)
+    assert maps.gamma == maps.gamma_table[0.8]
+    assert set(np.unique(maps.region)) == {1, 2, 3}
+
+
+def test_confidence_one_is_65535_and_the_map_is_rounded():
+    values = np.array([0.0, 0.25, 1.0, 1.0000001], np.float32)
+    np.testing.assert_array_equal(quantize(values), [0, 16384, 65535, 65535])
