@@ -1,0 +1,73 @@
+"""Building networks by name, and the folded copy for inference."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from alhvr.networks.build import build_network, inference_copy
+
+NETWORKS = pytest.mark.parametrize(("kind", "dimensions"), [("unet", 2), ("unet", 3), ("vnet", 3)])
+
+
+def trained_a_little(kind: str, dimensions: int) -> torch.nn.Module:
+    torch.manual_seed(0)
+    network = build_network(kind, dimensions, 3)
+    with torch.no_grad():
+        for _ in range(4):
+            network(2 + 3 * torch.randn(2, 1, *[32] * dimensions))
+    return network
+
+
+@NETWORKS
+def test_the_folded_copy_gives_the_same_logits_and_leaves_the_original(kind, dimensions):
+    network = trained_a_little(kind, dimensions)
+    keys = set(network.state_dict())
+    folded = inference_copy(network)
+    x = torch.randn(1, 1, *[32] * dimensions)
+    with torch.no_grad():
+        torch.testing.assert_close(folded(x), network.eval()(x), rtol=1e-4, atol=1e-4)
+    assert not any(".norm." in k for k in folded.state_dict())
+    assert set(network.state_dict()) == keys
+
+
+@NETWORKS
+def test_names_of_weights_say_where_they_sit(kind, dimensions):
+    names = set(build_network(kind, dimensions, 2).state_dict())
+    deepest = {"unet": "encoder.4.second.norm.running_var", "vnet": "encoder.4.2.norm.running_var"}[kind]
+    assert {deepest, "head.weight", "head.bias"} <= names
+    assert {n.split(".")[0] for n in names} <= {"encoder", "down", "up", "decoder", "head"}
+
+
+@NETWORKS
+def test_channels_last_and_bf16_change_rounding_only(kind, dimensions):
+    network = trained_a_little(kind, dimensions).eval()
+    x = torch.randn(1, 1, *[32] * dimensions)
+    with torch.no_grad():
+        expected = network(x)
+        network.to(memory_format=network.memory_format)
+        torch.testing.assert_close(network(x), expected, rtol=1e-4, atol=1e-4)
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = network(x)
+    assert rough.dtype == torch.bfloat16
+    assert (rough.float() - expected).norm() < 0.03 * expected.norm()
+
+
+def test_the_seed_alone_decides_the_first_weights():
+    first, again = ([torch.manual_seed(s), build_network("unet", 2, 2)][1].head.weight for s in (4, 4))
+    assert torch.equal(first, again)
+
+
+def test_more_input_channels_can_be_asked_for():
+    assert build_network("vnet", 3, 2, in_channels=4).encoder[0][0].conv.weight.shape[1] == 4
+
+
+@pytest.mark.parametrize(("kind", "dimensions"), [("vnet", 2), ("resnet", 3), ("unet", 4)])
+def test_an_unknown_network_is_refused(kind, dimensions):
+    with pytest.raises(ValueError, match="accepted"):
+        build_network(kind, dimensions, 2)
+
+
+def test_an_unknown_feature_stride_is_refused():
+    with pytest.raises(ValueError, match="stride is 2"):
+        build_network("unet", 2, 2, feature_stride=2)

@@ -1,0 +1,160 @@
+"""The parts both networks are made of: convolution with batch norm, doubling of size, and what every network offers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from alhvr.networks.dropout import Dropout
+
+CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
+BATCH_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+MAX_POOL = {2: F.max_pool2d, 3: F.max_pool3d}
+UPSAMPLING = {2: "bilinear", 3: "trilinear"}
+MEMORY_FORMAT = {2: torch.channels_last, 3: torch.channels_last_3d}
+FEATURE_STRIDES = (8, 4, 1)
+DEEPEST_STRIDE = 16
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What one pass through a decoder gives."""
+
+    logits: Tensor
+    """[B, C, *S], before the softmax."""
+    features: Tensor
+    """[B, F, *S / feature_stride], the features F^d of the prototypes (Eq. 15 and 16)."""
+
+
+class SegmentationNetwork(nn.Module, ABC):
+    """An encoder of five levels (strides 1, 2, 4, 8, 16) and a decoder that may be run more than once on them."""
+
+    dimensions: int
+    level_channels: tuple[int, ...]
+
+    def __init__(self, dimensions: int, feature_stride: int) -> None:
+        """``dimensions`` 2 or 3, ``feature_stride`` 8, 4 or 1; raises ValueError otherwise."""
+        super().__init__()
+        if dimensions not in CONVOLUTION:
+            raise ValueError(f"Network has {dimensions} dimensions; accepted: 2, 3.")
+        if feature_stride not in FEATURE_STRIDES:
+            raise ValueError(f"Feature stride is {feature_stride}; accepted: {FEATURE_STRIDES}.")
+        self.dimensions = dimensions
+        self.feature_stride = feature_stride
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """x [B, in_channels, *S], S multiples of 16 (ValueError otherwise) -> five levels, full resolution first."""
+
+    @abstractmethod
+    def decode(self, levels: Sequence[Tensor], *, perturbed: bool = False) -> Decoded:
+        """Five levels [B, F_k, *S / 2^k] -> logits and features; ``perturbed`` tells which of the two passes it is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, in_channels, *S] -> logits [B, C, *S] of the clean pass."""
+        return self.decode(self.encode(x)).logits
+
+    def level_shapes(self, size: Sequence[int]) -> list[tuple[int, ...]]:
+        """Spatial ``size`` S of an input -> [F_k, *S / 2^k] of every level, full resolution first."""
+        return [(c, *(n >> k for n in size)) for k, c in enumerate(self.level_channels)]
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """Channels last in the network's number of dimensions: the fast layout for weights and images."""
+        return MEMORY_FORMAT[self.dimensions]
+
+    def _check_input(self, x: Tensor) -> None:
+        size = tuple(x.shape[2:])
+        if x.ndim != self.dimensions + 2 or any(n < DEEPEST_STRIDE or n % DEEPEST_STRIDE for n in size):
+            wanted = ("J, I", "K, J, I")[self.dimensions - 2]
+            raise ValueError(
+                f"Network input has shape {tuple(x.shape)}; accepted: [B, channels, {wanted}] "
+                f"with spatial sizes that are multiples of {DEEPEST_STRIDE}. Pad or crop it first."
+            )
+
+
+class ConvNorm(nn.Module):
+    """Convolution of size 3, batch norm and activation; keeps the spatial size."""
+
+    def __init__(self, dimensions: int, channels_in: int, channels_out: int, *, slope: float) -> None:
+        """``slope`` of the activation below zero: 0 is ReLU."""
+        super().__init__()
+        self.conv = CONVOLUTION[dimensions](channels_in, channels_out, 3, padding=1)
+        self.norm = BATCH_NORM[dimensions](channels_out)
+        self.slope = slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, channels_in, *S] -> [B, channels_out, *S]."""
+        return activate(self.norm(self.conv(x)), self.slope)
+
+
+class ConvBlock(nn.Module):
+    """Two ConvNorm with leaky ReLU (0.01) and dropout between them."""
+
+    def __init__(self, dimensions: int, channels_in: int, channels_out: int, *, dropout: float) -> None:
+        super().__init__()
+        self.first = ConvNorm(dimensions, channels_in, channels_out, slope=0.01)
+        self.dropout = Dropout(dropout)
+        self.second = ConvNorm(dimensions, channels_out, channels_out, slope=0.01)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, channels_in, *S] -> [B, channels_out, *S]."""
+        return self.second(self.dropout(self.first(x)))
+
+
+def activate(x: Tensor, slope: float) -> Tensor:
+    """ReLU (slope 0) or leaky ReLU of [B, F, *S], written over ``x``, which must be the output of a batch norm."""
+    return F.leaky_relu_(x, slope) if slope else F.relu_(x)
+
+
+def doubled(x: Tensor) -> Tensor:
+    """[B, F, *S] -> [B, F, *2S], linear with corners aligned.
+
+    The gradient that a concatenation sends back is a strided slice, on which torch's backward is 5 to 10 times
+    slower; it is made dense first, in the layout of ``x``.
+    """
+    dimensions = x.ndim - 2
+    up = F.interpolate(x, scale_factor=2, mode=UPSAMPLING[dimensions], align_corners=True)
+    if up.requires_grad:
+        layout = torch.contiguous_format if up.is_contiguous() else MEMORY_FORMAT[dimensions]
+        up.register_hook(lambda gradient: gradient.contiguous(memory_format=layout))
+    return up
+
+
+def tail_of_batch(x: Tensor, start: int) -> Tensor:
+    """``x[start:]`` of [B, F, *S], whose gradient keeps the layout of ``x`` (torch's own would lose channels last)."""
+    return _Tail.apply(x, start) if start else x
+
+
+class _Tail(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, start: int) -> Tensor:
+        ctx.head = x[:start]
+        return x[start:]
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        whole = torch.cat([torch.zeros_like(ctx.head), gradient])
+        return whole, None
+
+
+@contextmanager
+def frozen_running_statistics(network: nn.Module) -> Iterator[None]:
+    """Inside, a network in train mode normalises with each batch's own statistics and leaves the running ones alone.
+
+    A network in eval mode is not affected.
+    """
+    norms = [m for m in network.modules() if isinstance(m, tuple(BATCH_NORM.values())) and m.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True

@@ -1,0 +1,69 @@
+"""The U-Net of the paper, in 2-D and, with the same parts, in 3-D."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from alhvr.networks.blocks import CONVOLUTION, MAX_POOL, ConvBlock, Decoded, SegmentationNetwork, doubled
+
+WIDTHS = (16, 32, 64, 128, 256)
+ENCODER_DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)
+REDUCTION_OF_STRIDE = {8: 1, 4: 2}
+"""Stage of the decoder whose 1x1 convolution gives the features, by their stride; 1 takes the last stage's output."""
+
+
+class UpStage(nn.Module):
+    """One step up: 1x1 convolution to the skip's width, doubling, concatenation after the skip, ConvBlock."""
+
+    def __init__(self, dimensions: int, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        self.reduce = CONVOLUTION[dimensions](channels_in, channels_out, 1)
+        self.block = ConvBlock(dimensions, 2 * channels_out, channels_out, dropout=0.0)
+
+    def forward(self, reduced: Tensor, skip: Tensor) -> Tensor:
+        """reduced [B, F, *S / 2] (the output of ``self.reduce``), skip [B, F, *S] -> [B, F, *S]."""
+        return self.block(torch.cat([skip, doubled(reduced)], dim=1))
+
+
+class UNet(SegmentationNetwork):
+    """Widths 16 to 256; dropout in the encoder only, so that both decodes of one encoding share it.
+
+    Features: stride 8 [B, 64, *S/8] and 4 [B, 32, *S/4] are outputs of a stage's 1x1 convolution, before doubling;
+    stride 1 [B, 16, *S] is the input of the head.
+    """
+
+    level_channels = WIDTHS
+
+    def __init__(self, dimensions: int, n_classes: int, *, in_channels: int = 1, feature_stride: int = 8) -> None:
+        """``n_classes`` C counts the background; raises ValueError for other dimensions than 2, 3 or strides."""
+        super().__init__(dimensions, feature_stride)
+        ins = (in_channels, *WIDTHS[:-1])
+        self.encoder = nn.ModuleList(
+            ConvBlock(dimensions, i, o, dropout=p) for i, o, p in zip(ins, WIDTHS, ENCODER_DROPOUT, strict=True)
+        )
+        self.decoder = nn.ModuleList(
+            UpStage(dimensions, deep, skip) for deep, skip in zip(WIDTHS[:0:-1], WIDTHS[-2::-1], strict=True)
+        )
+        self.head = CONVOLUTION[dimensions](WIDTHS[0], n_classes, 3, padding=1)
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """x [B, in_channels, *S], S multiples of 16 (ValueError otherwise) -> x0 .. x4, full resolution first."""
+        self._check_input(x)
+        levels = [self.encoder[0](x)]
+        for block in self.encoder[1:]:
+            levels.append(block(MAX_POOL[self.dimensions](levels[-1], 2)))
+        return levels
+
+    def decode(self, levels: Sequence[Tensor], *, perturbed: bool = False) -> Decoded:
+        """Levels x0 .. x4 -> logits [B, C, *S] and features; both passes are the same here."""
+        x = levels[-1]
+        features = None
+        for number, (stage, skip) in enumerate(zip(self.decoder, levels[-2::-1], strict=True)):
+            reduced = stage.reduce(x)
+            if number == REDUCTION_OF_STRIDE.get(self.feature_stride):
+                features = reduced
+            x = stage(reduced, skip)
+        return Decoded(logits=self.head(x), features=x if features is None else features)

@@ -1,0 +1,81 @@
+"""The V-Net of the paper (without residual connections), 3-D only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from alhvr.networks.blocks import BATCH_NORM, CONVOLUTION, ConvNorm, Decoded, SegmentationNetwork, activate
+
+WIDTHS = (16, 32, 64, 128, 256)
+ENCODER_CONVS = (1, 2, 3, 3, 3)
+DECODER_CONVS = (3, 3, 2, 1)
+DROPOUT = 0.5
+STAGE_OF_STRIDE = {8: 0, 4: 1, 1: 3}
+"""Stage of the decoder whose output is the features, by their stride."""
+
+
+class Resample(nn.Module):
+    """A convolution of size and stride 2 (``up``: transposed), batch norm and ReLU: halves or doubles the size."""
+
+    def __init__(self, channels_in: int, channels_out: int, *, up: bool) -> None:
+        super().__init__()
+        kind = nn.ConvTranspose3d if up else CONVOLUTION[3]
+        self.conv = kind(channels_in, channels_out, 2, stride=2)
+        self.norm = BATCH_NORM[3](channels_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, channels_in, *S] -> [B, channels_out, *S / 2] or [B, channels_out, *2S]."""
+        return activate(self.norm(self.conv(x)), 0.0)
+
+
+class VNet(SegmentationNetwork):
+    """16 filters at full resolution; skips are added; whole channels are dropped at the bottom and before the head.
+
+    Features: stride 8 [B, 128, *S/8], 4 [B, 64, *S/4] and 1 [B, 16, *S] are the outputs of decoder stages 0, 1 and 3,
+    before the dropout. The dropout before the head is drawn anew in each pass; ``clean_dropout=False`` leaves it out
+    of the clean one (row 17).
+    """
+
+    level_channels = WIDTHS
+
+    def __init__(
+        self, n_classes: int, *, in_channels: int = 1, feature_stride: int = 8, clean_dropout: bool = True
+    ) -> None:
+        """``n_classes`` C counts the background; raises ValueError for an unknown feature stride."""
+        super().__init__(3, feature_stride)
+        self.clean_dropout = clean_dropout
+        self.encoder = nn.ModuleList(
+            _convs(i, o, n) for i, o, n in zip((in_channels, *WIDTHS[1:]), WIDTHS, ENCODER_CONVS, strict=True)
+        )
+        self.down = nn.ModuleList(Resample(i, o, up=False) for i, o in zip(WIDTHS, WIDTHS[1:], strict=False))
+        self.up = nn.ModuleList(Resample(i, o, up=True) for i, o in zip(WIDTHS[:0:-1], WIDTHS[-2::-1], strict=True))
+        self.decoder = nn.ModuleList(_convs(w, w, n) for w, n in zip(WIDTHS[-2::-1], DECODER_CONVS, strict=True))
+        self.head = CONVOLUTION[3](WIDTHS[0], n_classes, 1)
+
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """x [B, in_channels, K, J, I], sizes multiples of 16 (ValueError otherwise) -> x1 .. x5, fine to coarse."""
+        self._check_input(x)
+        levels = [self.encoder[0](x)]
+        for down, block in zip(self.down, self.encoder[1:], strict=True):
+            levels.append(block(down(levels[-1])))
+        levels[-1] = F.dropout3d(levels[-1], DROPOUT, self.training)
+        return levels
+
+    def decode(self, levels: Sequence[Tensor], *, perturbed: bool = False) -> Decoded:
+        """Levels x1 .. x5 -> logits [B, C, K, J, I] and features."""
+        x = levels[-1]
+        features = None
+        for number, (up, block, skip) in enumerate(zip(self.up, self.decoder, levels[-2::-1], strict=True)):
+            x = block(up(x) + skip)
+            if number == STAGE_OF_STRIDE[self.feature_stride]:
+                features = x
+        dropped = F.dropout3d(x, DROPOUT, self.training and (perturbed or self.clean_dropout))
+        return Decoded(logits=self.head(dropped), features=features)
+
+
+def _convs(channels_in: int, channels_out: int, count: int) -> nn.Sequential:
+    ins = (channels_in, *[channels_out] * (count - 1))
+    return nn.Sequential(*(ConvNorm(3, i, channels_out, slope=0.0) for i in ins))
