@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -111,10 +111,11 @@ def order_series(name: str, series: Series) -> Stack:
     affine = np.eye(4)
     affine[:3, :3] = np.column_stack([row * first.spacing_ij_mm[0], column * first.spacing_ij_mm[1], step_mm])
     affine[:3, 3] = positions[0]
-    geometry = Geometry.from_affine((*first.size_ij, len(order)), affine)
+    fitted = Geometry.from_affine((*first.size_ij, len(order)), affine)
+    geometry = replace(fitted, spacing_mm=(*first.spacing_ij_mm, fitted.spacing_mm[2]))
     oddities = _oddities(name, positions, normal, step_mm)
     if series.left_out:
-        oddities += (f"{name} has {series.left_out} DICOM files without a place in the patient; they were left out.",)
+        oddities += (f"{name}: DICOM files without a place in the patient were left out: {series.left_out}.",)
     return Stack(tuple(series.slices[i].path for i in order), geometry, series.modality, oddities)
 
 

@@ -1,0 +1,51 @@
+"""Writes small DICOM series for tests: any affine grid, one file a slice, invented headers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+from alhvr.data.geometry import Geometry
+
+
+def write_series(folder: Path, array: np.ndarray, geometry: Geometry, **tags: Any) -> list[Path]:
+    """One file per slice of ``array`` (int16 [K, J, I]); ``tags`` replace any DICOM keyword. Returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    series, files = generate_uid(), []
+    for index, pixels in enumerate(array):
+        dataset = slice_dataset(pixels, geometry, index, SeriesInstanceUID=series, **tags)
+        files.append(folder / f"{len(array) - index:03d}.dcm")  # names run against the position
+        dataset.save_as(files[-1], enforce_file_format=True)
+    return files
+
+
+def slice_dataset(pixels: np.ndarray, geometry: Geometry, index: int, **tags: Any) -> Dataset:
+    """The dataset of slice ``index`` with ``pixels`` int16 [J, I]."""
+    direction = np.reshape(geometry.direction, (3, 3))
+    dataset = Dataset()
+    dataset.Modality = tags.get("Modality", "MR")
+    dataset.SOPClassUID = CTImageStorage if dataset.Modality == "CT" else MRImageStorage
+    dataset.SOPInstanceUID = generate_uid()
+    dataset.StudyInstanceUID = dataset.FrameOfReferenceUID = generate_uid(entropy_srcs=["alhvr test"])
+    dataset.PatientName, dataset.PatientID = "Invented^Person", "0000"
+    dataset.InstanceNumber = index + 1
+    dataset.ImagePositionPatient = [f"{x:.6f}" for x in geometry.index_to_lps([[0, 0, index]])[0]]
+    dataset.ImageOrientationPatient = [f"{x:.8f}" for x in direction[:, :2].T.ravel()]
+    dataset.PixelSpacing = [geometry.spacing_mm[1], geometry.spacing_mm[0]]
+    dataset.SliceThickness = geometry.spacing_mm[2]
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated = dataset.BitsStored = 16
+    dataset.HighBit, dataset.PixelRepresentation = 15, 1
+    dataset.PixelData = pixels.astype("<i2").tobytes()
+    for keyword, value in tags.items():
+        setattr(dataset, keyword, value)
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    return dataset

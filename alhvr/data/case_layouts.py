@@ -1,0 +1,168 @@
+"""How scans and labels lie in a folder: images/ and labels/, Decathlon, nnU-Net, plain files, DICOM series."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from alhvr.data.dicom_series import find_series
+from alhvr.data.reading import is_image_file, scan_name
+from alhvr.errors import UserError
+
+LAYOUTS = "images/ with labels/ beside it, a Decathlon or nnU-Net dataset.json, image files, or DICOM series"
+_CHANNEL = re.compile(r"_(\d{4})$")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a folder holds, by case name."""
+
+    images: dict[str, Path]
+    """Image file or series folder (or one file of a series) of each case."""
+    labels: dict[str, Path] = field(default_factory=dict)
+    """Label file of each case that has one."""
+    label_names: dict[int, str] = field(default_factory=dict)
+    """Meaning of the label values, as far as a file tells."""
+    modality: str | None = None
+    """"CT", "MR" or "other" where a file tells."""
+    warnings: tuple[str, ...] = ()
+    """What was left out."""
+
+
+def list_folder(folder: Path) -> Listing:
+    """Recognises the layout of ``folder`` and lists its scans; raises UserError for broken or doubled entries."""
+    description = _read_json(folder / "dataset.json") if (folder / "dataset.json").is_file() else {}
+    if (folder / "imagesTr").is_dir() or "training" in description:
+        return _list_dataset(folder, description)
+    if (folder / "images").is_dir():
+        return _list_images_and_labels(folder)
+    files = [path for path in sorted(folder.iterdir()) if is_image_file(path)]
+    if files:
+        return Listing(_by_name(files))
+    return _list_series(folder)
+
+
+def _list_images_and_labels(folder: Path) -> Listing:
+    """images/ holds files or one folder per series; labels/ and labels.json are optional."""
+    images = _by_name(path for path in sorted((folder / "images").iterdir()) if is_image_file(path))
+    series = _list_series(folder / "images")
+    doubled = sorted(set(images) & set(series.images))
+    if doubled:
+        raise UserError(f"Two images are named {doubled[0]}: a file and a DICOM series.", "Rename one of them.")
+    names = folder / "labels.json"
+    label_names = parse_label_names(names.name, _read_json(names)) if names.is_file() else {}
+    modality = None if images else series.modality
+    return Listing({**images, **series.images}, _files(folder / "labels"), label_names, modality)
+
+
+def _list_series(folder: Path) -> Listing:
+    """Every DICOM series at any depth; named after its folder, with parents where two folders have one name."""
+    found = []
+    for place, folders, _ in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [(Path(place), series) for series in find_series(Path(place))]
+    paths = [place for place, _ in found]
+    images = {}
+    for index, (place, series) in enumerate(found):
+        same_name = {path for path in paths if path.name == place.name}
+        name = place.name if len(same_name) == 1 else "-".join(place.relative_to(folder).parts) or place.name
+        if paths.count(place) > 1:
+            images[f"{name}-{paths[: index + 1].count(place)}"] = series.slices[0].path
+        else:
+            images[name] = place
+    modalities = {series.modality for _, series in found}
+    return Listing(images, modality=modalities.pop() if len(modalities) == 1 else None)
+
+
+def _list_dataset(folder: Path, description: Mapping[str, Any]) -> Listing:
+    """A Decathlon (lists of files) or nnU-Net (NAME_0000 files) dataset."""
+    channels = description.get("channel_names") or description.get("modality") or {}
+    if not isinstance(channels, dict):
+        channels = {"0": channels}
+    if len(channels) > 1:
+        message = f"dataset.json in {folder.name} has {len(channels)} channels; one is needed."
+        raise UserError(message, "Make a dataset of one of them.")
+    label_names = parse_label_names("dataset.json", description.get("labels") or {})
+    modality = _modality(next(iter(channels.values()))) if channels else None
+    if isinstance(description.get("training"), list):
+        files = _decathlon_files(folder, description["training"], description.get("test") or [])
+    else:
+        files = Listing(_nnunet_images(folder), _files(folder / "labelsTr"))
+    return replace(files, label_names=label_names, modality=modality)
+
+
+def _decathlon_files(folder: Path, training: list[Any], test: list[Any]) -> Listing:
+    """The images and labels of the lists that are there; test scans count as scans without labels."""
+    pairs = [entry if isinstance(entry, dict) else {"image": entry} for entry in [*training, *test]]
+    if not all(isinstance(pair.get("image"), str) for pair in pairs):
+        raise UserError(f"dataset.json in {folder.name} has an entry without an image.", "Mend or remove the file.")
+    pairs = [pair for pair in pairs if not Path(pair["image"]).name.startswith(".")]
+    there = [pair for pair in pairs if (folder / pair["image"]).is_file()]
+    images = _by_name(folder / pair["image"] for pair in there)
+    labels = {scan_name(Path(pair["image"])): folder / pair["label"] for pair in there if pair.get("label")}
+    labels = {name: path for name, path in labels.items() if path.is_file()}
+    missing = len(pairs) - len(there)
+    warnings = (f"dataset.json lists {missing} images that are not there.",) if missing else ()
+    return Listing(images, labels, warnings=warnings)
+
+
+def _nnunet_images(folder: Path) -> dict[str, Path]:
+    """imagesTr and imagesTs, without the channel number at the end of the names."""
+    images = {}
+    for name, path in {**_files(folder / "imagesTs"), **_files(folder / "imagesTr")}.items():
+        channel = _CHANNEL.search(name)
+        if channel and channel[1] != "0000":
+            raise UserError(f"{path.name} is a second channel; one is needed.", "Make a dataset of one channel.")
+        images[_CHANNEL.sub("", name)] = path
+    return images
+
+
+def parse_label_names(source: str, record: Any) -> dict[int, str]:
+    """Label value to name from {"1": "liver"} or {"liver": 1}, without background; raises UserError."""
+    names = {}
+    try:
+        for key, value in dict(record).items():
+            number, name = (value, key) if isinstance(value, int) else (key, value)
+            if not isinstance(name, str):
+                raise TypeError(f"{key}: {value}")
+            names[int(number)] = name
+    except (TypeError, ValueError) as error:
+        hint = 'Write it as {"1": "liver", "2": "spleen"}.'
+        raise UserError(f"The labels in {source} are not one name for one whole number ({error}).", hint) from error
+    return {number: names[number] for number in sorted(names) if number != 0}
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path.name} cannot be read: {error}.", "Mend or remove the file.") from error
+
+
+def _modality(text: Any) -> str:
+    """CT, MR or other, from the words people write."""
+    word = str(text).strip().upper()
+    if word.startswith("CT"):
+        return "CT"
+    return "MR" if word.startswith(("MR", "T1", "T2", "FLAIR", "LGE", "ADC", "DWI")) else "other"
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Image files of a folder by name; empty when it is not there."""
+    return _by_name(path for path in sorted(folder.iterdir()) if is_image_file(path)) if folder.is_dir() else {}
+
+
+def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
+    """Files by case name; raises UserError when two have the same."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        name = scan_name(path)
+        if name in found:
+            raise UserError(f"{found[name].name} and {path.name} have the same name.", "Rename or remove one of them.")
+        found[name] = path
+    return found
