@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
 
 from alhvr.data.scan import Segmentation
 from alhvr.errors import UserError
 from alhvr.export.formats import Encoder, write_meta_image, write_nifti, write_nifti_gz, write_nrrd
 from alhvr.export.segment_keys import segment_keys
-from alhvr.inference.regions import LEVELS, RegionMaps, threshold_level
+
+if TYPE_CHECKING:
+    from alhvr.inference.regions import RegionMaps
 
 ENCODERS: dict[str, Encoder] = {
     ".nii.gz": write_nifti_gz,
@@ -92,12 +96,11 @@ def _encoder(path: Path, segmentation: Segmentation) -> Encoder:
 
 
 def _region_table(maps: RegionMaps) -> dict[str, object]:
-    table = maps.gamma_table
     return {
         "beta": maps.beta,
         "gamma": maps.gamma,
-        "confidence_scale": LEVELS,
+        "confidence_scale": int(np.iinfo(maps.confidence_a.dtype).max),
         "region_names": REGION_NAMES,
-        "gamma_by_beta": {f"{beta:.2f}": gamma for beta, gamma in table.items()},
-        "threshold_by_beta": {f"{beta:.2f}": threshold_level(gamma) for beta, gamma in table.items()},
+        "gamma_by_beta": {f"{beta:.2f}": gamma for beta, gamma in maps.gamma_table.items()},
+        "threshold_by_beta": {f"{beta:.2f}": level for beta, level in maps.threshold_table.items()},
     }

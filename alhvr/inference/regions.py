@@ -41,6 +41,11 @@ class RegionMaps:
     geometry: Geometry
     """Where the voxels lie: the scan's own grid."""
 
+    @property
+    def threshold_table(self) -> dict[float, int]:
+        """beta 0.00, 0.01, ... 1.00 to the smallest uint16 confidence that is at least gamma."""
+        return {beta: threshold_level(gamma) for beta, gamma in self.gamma_table.items()}
+
 
 class GammaCurve:
     """gamma for any beta from one pass over the confidences of a scan (Eq. 11)."""
