@@ -15,6 +15,7 @@ import SimpleITK as sitk
 
 from alhvr.data.geometry import Geometry
 from alhvr.data.labels import Code, Label, LabelSet
+from alhvr.data.reading import read_label
 from alhvr.data.scan import Segmentation
 from alhvr.errors import UserError
 from alhvr.export.segment_keys import terminology_entry
@@ -74,6 +75,14 @@ def test_a_sheared_grid_in_nifti_is_the_float32_affine_in_ras(tmp_path):
     found = np.frombuffer(data, "<f4", 12, offset=280).reshape(3, 4)
     expected = np.diag([-1, -1, 1, 1]) @ segmentation.geometry.affine_lps
     np.testing.assert_array_equal(found, expected[:3].astype(np.float32))
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_engine_reads_back_what_it_wrote_on_a_sheared_grid(tmp_path, ending):
+    segmentation = _segmentation(_sheared())
+    found = read_label(write_segmentation(tmp_path / f"scan{ending}", segmentation))
+    np.testing.assert_array_equal(found.array, segmentation.array)
+    assert found.geometry.difference(segmentation.geometry, 1e-5) == ""
 
 
 def test_label_values_above_255_are_kept(tmp_path):

@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support import shared_data
 
 from alhvr.bundle import InferenceSettings
 from alhvr.data.geometry import Geometry
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Normalization, Plan
+from alhvr.data.reading import read_label, read_scan
 from alhvr.data.scan import Scan
 from alhvr.errors import Cancelled
+from alhvr.export.volumes import write_segmentation
 from alhvr.inference import predictor as predictor_module
 from alhvr.inference.predictor import Predictor
 from alhvr.inference.torch_backend import TorchBackend
@@ -115,6 +118,17 @@ def test_a_known_point_keeps_its_place_on_a_sheared_grid_through_resampling(dime
     inside = scan.geometry.index_to_lps(np.argwhere(found.array == 3)[:, ::-1])
     np.testing.assert_allclose(inside.mean(axis=0), middle, atol=0.3)
     assert (found.array == 3).sum() == pytest.approx(scan.array.sum(), rel=0.1)
+
+
+@pytest.mark.parametrize("ending", [".seg.nrrd", ".nii.gz"])
+def test_an_oblique_dicom_series_keeps_every_voxel_from_reading_to_the_written_file(tmp_path, ending):
+    series = sorted(folder for folder in shared_data("brain-dicom", "Study1").iterdir() if folder.is_dir())[0]
+    scan = read_scan(series)
+    plan = _plan(2, normalization=Normalization("zscore"))
+    segmentation = Predictor(BrightBackend(), plan, LABELS, InferenceSettings()).segment(scan).segmentation
+    found = read_label(write_segmentation(tmp_path / f"brain{ending}", segmentation))
+    assert found.geometry.difference(scan.geometry, 1e-3) == ""
+    assert scan.array[found.array == 3].min() > scan.array[found.array == 0].max()
 
 
 @pytest.mark.parametrize(("dimensions", "shape"), [(3, (5, 9, 7)), (2, (1, 9, 7)), (3, (1, 20, 20))])
