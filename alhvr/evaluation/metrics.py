@@ -53,6 +53,8 @@ class ClassScore:
 
 ABSENT = ClassScore(1.0, 1.0, math.nan, math.nan, 0, 0)
 """The score of a structure that neither the prediction nor the reference has."""
+ABSENT_PAPER = ClassScore(0.0, 0.0, 0.0, 0.0, 0, 0)
+"""The same by the paper's convention."""
 
 
 def score(
@@ -84,6 +86,11 @@ def dice_by_class(prediction: np.ndarray, reference: np.ndarray, n_classes: int)
     """
     cut = _Cutter(prediction, reference)
     return [_overlap(cut.pair(index)).dice for index in range(1, n_classes)]
+
+
+def present_values(array: np.ndarray) -> set[int]:
+    """The values above 0 that an integer array [K, J, I] holds."""
+    return {value for value, box in enumerate(ndimage.find_objects(array), start=1) if box is not None}
 
 
 @dataclass(frozen=True)
@@ -137,7 +144,7 @@ def _score_paper(pair: _Pair, distances: bool) -> ClassScore:
     """The paper's convention: HD95 pooled, ASD prediction to reference, in voxels; an empty prediction scores 0."""
     found = _overlap(pair)
     if found.predicted_voxels == 0:
-        return ClassScore(0.0, 0.0, 0.0, 0.0, 0, found.reference_voxels)
+        return replace(ABSENT_PAPER, reference_voxels=found.reference_voxels)
     if not distances or found.reference_voxels == 0:
         return found
     surface_p, surface_r = _surface_points(pair.predicted), _surface_points(pair.reference)
