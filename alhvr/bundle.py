@@ -29,7 +29,7 @@ __all__ = ["InferenceSettings", "Model", "ModelDescription", "NetworkSpec", "rea
 
 FORMAT = "alhvr-model"
 FORMAT_VERSION = 1
-MANIFEST, DESCRIPTION, WEIGHTS = "manifest.json", "alhvr.json", "models/model.pt"
+MANIFEST, DESCRIPTION, WEIGHTS, CARD = "manifest.json", "alhvr.json", "models/model.pt", "docs/README.md"
 NETWORKS = ("a", "b")
 
 _COPY_AGAIN = "Copy the whole model folder again from where it came."
@@ -47,6 +47,10 @@ class Model:
     def file(self, name: str) -> Path | None:
         """Path of a verified file such as "models/model.pt"; None when the model has no such file."""
         return self.folder / name if name in self.files else None
+
+    def card(self) -> str:
+        """The model card for people, Markdown."""
+        return (self.folder / CARD).read_text(encoding="utf-8")
 
     def load_state(self) -> dict[str, dict[str, Any]]:
         """{"a": {name: tensor}, "b": ...} on the CPU, for ``load_state_dict``; needs torch, runs no code of the file.
@@ -119,7 +123,7 @@ def _write_files(folder: Path, description: ModelDescription, state: Mapping[str
         DESCRIPTION: to_json(description.to_dict()),
         "configs/metadata.json": to_json(metadata(description)),
         "configs/inference.json": to_json(inference_config(description)),
-        "docs/README.md": model_card(description),
+        CARD: model_card(description),
         "LICENSE": licence_text(description),
     }
     for name, text in texts.items():
@@ -190,8 +194,8 @@ def _read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
             f"{folder} has model format {version}; this version of alhvr reads up to {FORMAT_VERSION}.", "Update alhvr."
         )
     files = manifest.get("files")
-    if not isinstance(files, dict) or not {DESCRIPTION, WEIGHTS} <= files.keys():
-        raise UserError(f"{folder / MANIFEST} does not list {DESCRIPTION} and {WEIGHTS}.", _COPY_AGAIN)
+    if not isinstance(files, dict) or not {DESCRIPTION, WEIGHTS, CARD} <= files.keys():
+        raise UserError(f"{folder / MANIFEST} lists no {DESCRIPTION}, {WEIGHTS} or {CARD}.", _COPY_AGAIN)
     return files
 
 
