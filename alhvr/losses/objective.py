@@ -1,0 +1,131 @@
+"""alhvr_objective: the one place where the loss is summed (Eq. 10)."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from alhvr.config import MethodConfig
+from alhvr.losses.competition import competition_loss, sharpen, teacher
+from alhvr.losses.precision import widen, without_autocast
+from alhvr.losses.prototypes import prototype_loss
+from alhvr.losses.regions import Regions, confidence_threshold, split_regions
+from alhvr.losses.supervised import SupervisedLoss, supervised_loss
+
+if TYPE_CHECKING:
+    from alhvr.networks.dual import DualViews
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What one batch costs, and what is worth showing about it."""
+
+    total: Tensor
+    """L, scalar: call backward on it."""
+    terms: dict[str, Tensor]
+    """Each named loss, scalar without gradient, summed over both networks and before any weight; and the total."""
+    gamma: Tensor | None
+    """Confidence threshold of this batch, scalar 0..1; None without unlabelled images."""
+    region_fractions: dict[str, Tensor]
+    """Share of the unlabelled pixels per region, scalars 0..1; empty without unlabelled images."""
+
+
+@dataclass(frozen=True)
+class _Unlabelled:
+    """One network's unlabelled predictions as probabilities, with what is derived from them."""
+
+    clean: Tensor
+    """y_n1 [B_u, C, *S]."""
+    perturbed: Tensor
+    """y_n2 [B_u, C, *S]."""
+    classes: Tensor
+    """pl_n [B_u, *S] int64: most probable class of the clean prediction."""
+    confidence: Tensor
+    """con_n2 [B_u, *S]: largest probability of the perturbed prediction, without gradient."""
+
+
+def alhvr_objective(views: DualViews, labels: Tensor, weight: float, config: MethodConfig) -> Objective:
+    """L = sum over both networks of L_s + lambda (L_pc + L_mh) (Eqs. 9 and 10).
+
+    views: what both networks made of a batch whose first images are labelled; without perturbed outputs only L_s is
+    taken. labels: [B_l, *S] int64, class indices. weight: lambda, 0 or more. Runs in float32 under any autocast.
+    """
+    n_labeled = len(labels)
+    with without_autocast(labels.device.type):
+        (labeled_a, clean_a), (labeled_b, clean_b) = (
+            v.clean_logits.split((n_labeled, len(v.clean_logits) - n_labeled)) for v in (views.a, views.b)
+        )
+        supervised = [supervised_loss(logits, labels, dice=config.dice) for logits in (labeled_a, labeled_b)]
+        if views.a.perturbed_logits is None:
+            return _labels_only(supervised)
+        a, b = _unlabelled(clean_a, views.a.perturbed_logits), _unlabelled(clean_b, views.b.perturbed_logits)
+        gamma = confidence_threshold((a.confidence + b.confidence) / 2, config.beta)
+        regions = split_regions(a.confidence, b.confidence, gamma)
+        terms = {
+            **_supervised_terms(supervised),
+            **_prototype_terms(views, (a, b), regions, config),
+            **_competition_terms((a, b), regions, config),
+        }
+        unsupervised = (
+            config.ce_weight * terms["prototype_ce"] + terms["prototype_cosine"]
+            + terms["competition_mse"] + terms["competition_entropy"]
+        )
+        total = terms["supervised_ce"] + terms["supervised_dice"] + weight * unsupervised
+        named = {**terms, "unsupervised": unsupervised, "total": total}
+        return Objective(total, _detached(named), gamma, regions.fractions())
+
+
+def _labels_only(supervised: list[SupervisedLoss]) -> Objective:
+    terms = _supervised_terms(supervised)
+    total = terms["supervised_ce"] + terms["supervised_dice"]
+    return Objective(total, _detached({**terms, "total": total}), None, {})
+
+
+def _supervised_terms(supervised: list[SupervisedLoss]) -> dict[str, Tensor]:
+    """L_s of both networks."""
+    a, b = supervised
+    return {"supervised_ce": a.ce + b.ce, "supervised_dice": a.dice + b.dice}
+
+
+def _prototype_terms(
+    views: DualViews, both: tuple[_Unlabelled, _Unlabelled], regions: Regions, config: MethodConfig
+) -> dict[str, Tensor]:
+    """L_pc of both networks: where one is unsure, its perturbed features follow the other's clean ones."""
+    a, b = both
+    loss = functools.partial(prototype_loss, n_classes=a.clean.shape[1], config=config)
+    of_a = loss(views.a.perturbed_features, views.b.clean_features, b.classes, regions.learn_a)
+    of_b = loss(views.b.perturbed_features, views.a.clean_features, a.classes, regions.learn_b)
+    return {"prototype_ce": of_a.ce + of_b.ce, "prototype_cosine": of_a.cosine + of_b.cosine}
+
+
+def _competition_terms(
+    both: tuple[_Unlabelled, _Unlabelled], regions: Regions, config: MethodConfig
+) -> dict[str, Tensor]:
+    """L_mh of both networks: where neither is sure, the clean prediction of the surer one teaches both."""
+    a, b = both
+    with torch.set_grad_enabled(torch.is_grad_enabled() and not config.detach_teacher):
+        target = sharpen(teacher(a.clean, b.clean, tie=config.tie_teacher), config.temperature, config.sharpening)
+    of_a, of_b = (
+        competition_loss(n.clean, n.perturbed, target, regions.unreliable_stable, entropy_mean=config.entropy_mean)
+        for n in both
+    )
+    return {"competition_mse": of_a.mse + of_b.mse, "competition_entropy": of_a.entropy + of_b.entropy}
+
+
+def _unlabelled(clean_logits: Tensor, perturbed_logits: Tensor) -> _Unlabelled:
+    """Probabilities of the unlabelled images [B_u, C, *S], and the decisions that carry no gradient."""
+    clean, perturbed = widen(clean_logits).softmax(dim=1), widen(perturbed_logits).softmax(dim=1)
+    return _Unlabelled(
+        clean=clean,
+        perturbed=perturbed,
+        classes=clean.detach().max(dim=1).indices,
+        confidence=perturbed.detach().amax(dim=1),
+    )
+
+
+def _detached(terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in terms.items()}

@@ -1,0 +1,120 @@
+"""Prototype consistency (CG-CPCL): class prototypes, cosine logits and the two losses (Eqs. 5, 6, 15 to 20).
+
+The features are never upsampled; ``interpolation.py`` says how, and tests hold the results against the direct form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from alhvr.config import MethodConfig
+from alhvr.losses.interpolation import downsample_adjoint, upsample, upsampled_square_norm
+from alhvr.losses.precision import in_full_precision
+
+COUNT_EPSILON = 1e-5
+SMALLEST_NORM = 1e-4
+CANCELLATION = 1e-6
+
+
+@dataclass(frozen=True)
+class PrototypeLoss:
+    """The two halves of L_pc of one network, scalars, before any weight."""
+
+    ce: Tensor
+    """L_ce: cross-entropy of the cosines against the other network's classes (Eq. 19)."""
+    cosine: Tensor
+    """L_cos: one minus the cosine (Eq. 20)."""
+
+
+@in_full_precision
+def class_prototypes(features: Tensor, targets: Tensor, n_classes: int) -> Tensor:
+    """p_c (Eq. 15): mean over the images of the mean upsampled feature of a class's pixels; [C, F].
+
+    features: [B, F, *s] at their own size. targets: [B, *S] int64, class indices. An image without the class adds a
+    zero vector to the mean, which leaves the direction to the others; a class that is nowhere has the zero prototype.
+    """
+    return _prototypes(features, _onehot(targets, n_classes, features.dtype))
+
+
+@in_full_precision
+def upsampled_cosine(features: Tensor, prototypes: Tensor, size: Sequence[int]) -> Tensor:
+    """s_c (Eq. 16 to 18): cosine of every upsampled feature and every prototype, [B, C, *size], -1..1.
+
+    features: [B, F, *s] at their own size (s = size needs no upsampling). prototypes: [C, F]. Norms below 1e-4 count
+    as 1e-4, so zero features and zero prototypes give a cosine of zero and a finite gradient.
+    """
+    shortest = SMALLEST_NORM**2
+    unit = prototypes * prototypes.square().sum(dim=1, keepdim=True).clamp(min=shortest).rsqrt()
+    small = torch.matmul(unit, features.flatten(2)).unflatten(2, features.shape[2:])
+    norm = upsampled_square_norm(features, size, cancellation=CANCELLATION).clamp(min=shortest)
+    return upsample(small, size) * norm.rsqrt()
+
+
+@in_full_precision
+def prototype_loss(
+    student_features: Tensor, source_features: Tensor, source_targets: Tensor, mask: Tensor, *,
+    n_classes: int, config: MethodConfig,
+) -> PrototypeLoss:
+    """L_ce and L_cos of one network, the student, that learns from the other, the source (Eqs. 19 and 20).
+
+    student_features: [B_u, F, *s], perturbed. source_features: [B_u, F, *s], clean. source_targets: [B_u, *S] int64,
+    the source's most probable classes. mask: [B_u, *S] bool, where the student learns. An empty mask gives zero with
+    zero gradient. ``config``: ce_alignment, cosine_loss, absent_class, detach_prototypes.
+    """
+    onehot = _onehot(source_targets, n_classes, source_features.dtype)
+    source = source_features.detach() if config.detach_prototypes else source_features
+    cosine = upsampled_cosine(student_features, _prototypes(source, onehot), source_targets.shape[1:])
+    logits = cosine
+    if config.absent_class == "exclude":
+        logits = cosine.masked_fill(_absent(onehot), -torch.inf)
+    index = source_targets.unsqueeze(1)
+    ce = -logits.log_softmax(dim=1).gather(1, index).squeeze(1)
+    weights = mask.to(cosine.dtype)
+    return PrototypeLoss(
+        ce=_masked_mean(ce, weights) if config.ce_alignment == "aligned" else broadcast_mean(ce, weights),
+        cosine=_cosine_loss(cosine, index, weights, config),
+    )
+
+
+def broadcast_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """The released code's masked mean, scalar: EVERY image's mask weighs EVERY image's values (row 1).
+
+    values, weights: [B, *S]. There, a mask [B, 1, *S] times values [B, *S] spreads to [B, B, *S]; its sum over both
+    image axes is, per pixel, (sum of the masks) times (sum of the values), so the large product is not needed.
+    """
+    return (weights.sum(dim=0) * values.sum(dim=0)).sum() / weights.sum().clamp(min=1)
+
+
+def _masked_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Mean of ``values`` [B, *S] where ``weights`` are one; zero where none are."""
+    return (weights * values).sum() / weights.sum().clamp(min=1)
+
+
+def _cosine_loss(cosine: Tensor, index: Tensor, weights: Tensor, config: MethodConfig) -> Tensor:
+    """L_cos (Eq. 20): of the target class over the mask, or of all classes with the mean over everything (row 2)."""
+    if config.cosine_loss == "all":
+        return ((1 - cosine) * weights.unsqueeze(1)).mean()
+    return _masked_mean(1 - cosine.gather(1, index).squeeze(1), weights)
+
+
+def _prototypes(features: Tensor, onehot: Tensor) -> Tensor:
+    """p_c [C, F] from features [B, F, *s] and the one-hot classes [B, C, *S] (Eq. 15)."""
+    counts = onehot.flatten(2).sum(dim=2, keepdim=True)
+    weights = downsample_adjoint(onehot, features.shape[2:]).flatten(2) / (counts + COUNT_EPSILON)
+    return torch.einsum("bcn,bfn->cf", weights, features.flatten(2)) / len(features)
+
+
+def _onehot(targets: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:
+    """Class indices [B, *S] as [B, C, *S] of zeros and ones."""
+    empty = torch.zeros(len(targets), n_classes, *targets.shape[1:], dtype=dtype, device=targets.device)
+    return empty.scatter_(1, targets.unsqueeze(1), 1.0)
+
+
+def _absent(onehot: Tensor) -> Tensor:
+    """Which classes have no pixel in the whole batch: bool [1, C, 1, ...] for [B, C, *S]."""
+    pixels = [axis for axis in range(onehot.ndim) if axis != 1]
+    return onehot.sum(pixels, keepdim=True) == 0
