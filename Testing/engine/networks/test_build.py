@@ -15,7 +15,7 @@ def trained_a_little(kind: str, dimensions: int) -> torch.nn.Module:
     network = build_network(kind, dimensions, 3)
     with torch.no_grad():
         for _ in range(4):
-            network(2 + 3 * torch.randn(2, 1, *[32] * dimensions))
+            network(2 + 3 * torch.randn(2, 1, *[16] * dimensions))
     return network
 
 
@@ -24,7 +24,7 @@ def test_the_folded_copy_gives_the_same_logits_and_leaves_the_original(kind, dim
     network = trained_a_little(kind, dimensions)
     keys = set(network.state_dict())
     folded = inference_copy(network)
-    x = torch.randn(1, 1, *[32] * dimensions)
+    x = torch.randn(1, 1, *[16] * dimensions)
     with torch.no_grad():
         torch.testing.assert_close(folded(x), network.eval()(x), rtol=1e-4, atol=1e-4)
     assert not any(".norm." in k for k in folded.state_dict())
@@ -42,7 +42,7 @@ def test_names_of_weights_say_where_they_sit(kind, dimensions):
 @NETWORKS
 def test_channels_last_and_bf16_change_rounding_only(kind, dimensions):
     network = trained_a_little(kind, dimensions).eval()
-    x = torch.randn(1, 1, *[32] * dimensions)
+    x = torch.randn(1, 1, *[16] * dimensions)
     with torch.no_grad():
         expected = network(x)
         network.to(memory_format=network.memory_format)

@@ -126,6 +126,14 @@ def test_in_eval_views_are_plain_passes_over_the_right_images():
     torch.testing.assert_close(view.perturbed_features, perturbed.features, rtol=1e-4, atol=1e-5)
 
 
+def test_without_clean_dropout_only_the_perturbed_view_is_dropped():
+    dual = DualNetwork("vnet", 3, 2, clean_dropout=False)
+    nothing = Perturbation("noise", noises=tuple(np.zeros(s, np.float32) for s in dual.a.level_shapes((16, 16, 16))))
+    view = dual.forward_views(torch.randn(2, 1, 16, 16, 16), 0, DualPerturbation(a=nothing, b=nothing)).a
+    assert torch.equal(view.clean_features, view.perturbed_features)
+    assert not torch.equal(view.clean_logits, view.perturbed_logits)
+
+
 def test_both_passes_send_gradient_to_the_encoder():
     dual = dual_unet()
     view = dual.forward_views(torch.randn(4, 1, 32, 32), 2, BOTH).a
