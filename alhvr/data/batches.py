@@ -1,0 +1,174 @@
+"""TwoStreamBatches: batch number n of a run, labelled patches first; the same at any time, on any cache."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain, count
+
+import numpy as np
+import torch
+
+from alhvr.data.augment import AugmentedPatch, Augmenter
+from alhvr.data.plan import Plan
+from alhvr.data.sampling import VISITS, Item, StreamOrder, cut, draw_start, foreground_points, patch_generator
+from alhvr.data.store import PreparedCase, ScanStore
+from alhvr.errors import UserError
+
+AHEAD = 2
+"""Batches prepared in the background while one is used."""
+
+_LABELED, _UNLABELED = 0, 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one training step sees."""
+
+    images: torch.Tensor
+    """float32 [B, 1, *S]; the first ``n_labeled`` have labels."""
+    labels: torch.Tensor
+    """int64 [n_labeled, *S], class indices."""
+    n_labeled: int
+    """How many of the images have labels."""
+
+
+class TwoStreamBatches:
+    """Labelled and unlabelled patches, drawn from two stores.
+
+    An epoch of either stream shows each of its items once: every slice in 2-D, one random crop of every scan in 3-D.
+    The two streams have epochs of their own, so the whole archive is seen before any of it is seen again.
+    """
+
+    def __init__(self, labeled: ScanStore, unlabeled: ScanStore | None, plan: Plan, augmenter: Augmenter,
+                 seed: int) -> None:
+        """``unlabeled`` None: batches of ``plan.labeled_batch_size`` labelled patches only.
+
+        Reads the headers. Raises UserError when a labelled header, or every unlabelled one, cannot be read.
+        """
+        self._labeled = _Stream(labeled, plan, augmenter, batch=plan.labeled_batch_size, seed=(seed, _LABELED))
+        self._streams = [self._labeled]
+        rest = plan.batch_size - plan.labeled_batch_size
+        if unlabeled is not None and rest > 0:
+            self._streams.append(_Stream(unlabeled, plan, augmenter, batch=rest, seed=(seed, _UNLABELED)))
+
+    @property
+    def iterations_per_epoch(self) -> int:
+        """Iterations in which every labelled item is shown once."""
+        return self._labeled.order.iterations_per_epoch
+
+    def batch(self, iteration: int) -> Batch:
+        """Batch ``iteration`` (from 0): a function of it, the seed and the data alone. Raises UserError."""
+        labeled, *others = [stream.patches(iteration) for stream in self._streams]
+        images = np.stack([patch.image for patch in chain(labeled, *others)])
+        labels = np.stack([patch.label for patch in labeled]).astype(np.int64)
+        return Batch(torch.from_numpy(images), torch.from_numpy(labels), len(labeled))
+
+    def iterate(self, start: int) -> Iterator[tuple[int, Batch]]:
+        """Yields (iteration, batch) from ``start`` on, without end; the next ones are prepared in the background."""
+        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="alhvr-batches")
+        try:
+            coming = deque(pool.submit(self._prefetched_batch, start + n) for n in range(AHEAD))
+            for iteration in count(start):
+                batch = coming.popleft().result()
+                coming.append(pool.submit(self._prefetched_batch, iteration + AHEAD))
+                yield iteration, batch
+        finally:
+            pool.shutdown(cancel_futures=True)
+            for stream in self._streams:
+                stream.store.prefetch(())
+
+    def _prefetched_batch(self, iteration: int) -> Batch:
+        for stream in self._streams:
+            stream.look_ahead(iteration)
+        return self.batch(iteration)
+
+
+class _Stream:
+    """One store, the order of its items, and how a patch is cut from one of them."""
+
+    def __init__(self, store: ScanStore, plan: Plan, augmenter: Augmenter, *, batch: int, seed: tuple[int, int],
+                 ) -> None:
+        self.store, self._plan, self._augmenter, self._seed = store, plan, augmenter, seed
+        self._warned: set[int] = set()
+        self._looked_at: tuple[int, int] | None = None
+        sizes = self._sizes_bytes()
+        fits = sum(sizes.values()) <= store.budget_bytes
+        crops = 1 if fits else VISITS
+        parts = {case: store.shape(case)[0] if plan.dimensions == 2 else crops for case in sizes}
+        self.order = StreamOrder(parts, sizes, batch=batch, budget_bytes=store.budget_bytes, seed=seed)
+
+    def patches(self, iteration: int) -> list[AugmentedPatch]:
+        """The patches of one iteration, in order; each scan is asked for once and let go before the next."""
+        items = self.order.items(iteration)
+        found: list[AugmentedPatch | None] = [None] * len(items)
+        kept: dict[int, PreparedCase] = {}
+        for entry in sorted(range(len(items)), key=lambda n: items[n].case):
+            if items[entry].case not in kept:
+                kept.clear()
+            item = self._readable(items[entry], iteration, entry, kept)
+            found[entry] = self._patch(kept[item.case], item, patch_generator(self._seed, iteration, entry))
+        return found
+
+    def look_ahead(self, iteration: int) -> None:
+        """Tells the store what is needed soon, once per block of scans."""
+        epoch, position = self.order.place(iteration)
+        block = (epoch, self.order.epoch(epoch).block_end(position))
+        if block != self._looked_at:
+            self._looked_at = block
+            self.store.prefetch(self.order.upcoming_cases(iteration))
+
+    def _sizes_bytes(self) -> dict[int, int]:
+        """Memory of each case whose header can be read; a damaged one of the archive is left out with a warning."""
+        sizes = {}
+        for case in range(len(self.store)):
+            try:
+                sizes[case] = self.store.expected_bytes(case)
+            except UserError as error:
+                self._leave_out(case, error)
+        if not sizes:
+            raise UserError(f"None of the {len(self.store)} scans can be read.", "Check the folder of scans.")
+        largest = max(sizes, key=sizes.__getitem__)
+        if sizes[largest] > self.store.budget_bytes:
+            self.store.reporter.warning(
+                f"{self.store.cases[largest].image.name} needs {sizes[largest] / 1e9:.2f} GB of the "
+                f"{self.store.budget_bytes / 1e9:.2f} GB for its scans and is read again for every batch. "
+                "Raise training.memory_gb.")
+        return sizes
+
+    def _readable(self, item: Item, iteration: int, entry: int, kept: dict[int, PreparedCase]) -> Item:
+        """The item, or the next one in the epoch's order whose scan can be read; its scan is put into ``kept``."""
+        for candidate in chain([item], self.order.successors(iteration, entry)):
+            if candidate.case in kept:
+                return candidate
+            try:
+                kept[candidate.case] = self.store.get(candidate.case)
+                return candidate
+            except UserError as error:
+                self._leave_out(candidate.case, error)
+        raise UserError(f"None of the {len(self.store)} scans can be read.", "Check the folder of scans.")
+
+    def _leave_out(self, case: int, error: UserError) -> None:
+        """Warns once about a damaged scan of the archive; a labelled one is an error."""
+        if self.store.labeled:
+            raise error
+        if case not in self._warned:
+            self._warned.add(case)
+            name = self.store.cases[case].image.name
+            self.store.reporter.warning(f"{name} is left out of the archive; another scan takes its place. {error}")
+
+    def _patch(self, case: PreparedCase, item: Item, rng: np.random.Generator) -> AugmentedPatch:
+        """Cuts the item's patch with the augmenter's margin, fills it beyond the scan, and changes it at random."""
+        image, label, points = case.image, case.label, case.points
+        if self._plan.dimensions == 2:
+            image, label = image[item.part], None if label is None else label[item.part]
+        patch = self._augmenter.patch_size
+        if self._plan.dimensions == 2 and label is not None and any(np.greater(image.shape, patch)):
+            points = foreground_points(label)
+        start = draw_start(image.shape, patch, rng, points)
+        corner = [s - m for s, m in zip(start, self._augmenter.margin, strict=True)]
+        field = self._augmenter.field_size
+        image = cut(image, corner, field, case.background)[np.newaxis]
+        return self._augmenter(image, None if label is None else cut(label, corner, field, 0), rng)

@@ -1,0 +1,219 @@
+"""ScanStore: prepared scans within a memory budget; what does not fit is read again when its turn comes."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from alhvr.data.cases import Case
+from alhvr.data.labels import LabelSet
+from alhvr.data.plan import Plan
+from alhvr.data.preprocess import axis_transform, prepare, prepare_label
+from alhvr.data.reading import probe, read_label, read_scan
+from alhvr.data.sampling import MAX_POINTS, foreground_points
+from alhvr.data.scan import Scan
+from alhvr.errors import UserError
+from alhvr.progress import Reporter
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """One scan as patches are cut from it."""
+
+    image: np.ndarray
+    """float32 [K, J, I] on the prepared grid, normalised."""
+    label: np.ndarray | None
+    """uint8 [K, J, I] of class indices; None without label."""
+    background: float
+    """Smallest intensity of ``image``: what lies beyond the scan is filled with it."""
+    points: tuple[np.ndarray, ...] = ()
+    """3-D, labelled: voxel indices int32 [n, 3] of each foreground class, possible centres of a crop."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        arrays = [self.image, *self.points] + ([] if self.label is None else [self.label])
+        return sum(array.nbytes for array in arrays)
+
+
+class ScanStore:
+    """The scans of one stream, prepared on demand and kept, least recently used out first, within ``budget_bytes``.
+
+    ``get`` may be called from several threads. What it returns never depends on what is kept.
+    """
+
+    def __init__(self, cases: Sequence[Case], plan: Plan, label_set: LabelSet | None, *, budget_bytes: int,
+                 reporter: Reporter) -> None:
+        """``label_set`` None: labels are not read, the cases are an archive whose damaged scans may be left out."""
+        self.cases, self.budget_bytes, self.reporter = tuple(cases), budget_bytes, reporter
+        self._plan, self._label_set = plan, label_set
+        self._held: OrderedDict[int, PreparedCase] = OrderedDict()
+        self._loading: dict[int, int] = {}
+        self._failed: dict[int, UserError] = {}
+        self._shapes: dict[int, tuple[int, int, int]] = {}
+        self._wishes: tuple[int, ...] = ()
+        self._reader: threading.Thread | None = None
+        self._changed = threading.Condition()
+
+    def __len__(self) -> int:
+        """Number of cases."""
+        return len(self.cases)
+
+    @property
+    def labeled(self) -> bool:
+        """Whether labels are read, and a damaged case is an error rather than left out."""
+        return self._label_set is not None
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the prepared scans kept now."""
+        with self._changed:
+            return sum(case.nbytes for case in self._held.values())
+
+    def shape(self, index: int) -> tuple[int, int, int]:
+        """Prepared shape [K, J, I] of a case, from its header alone; raises UserError when that cannot be read."""
+        if index not in self._shapes:
+            self._shapes[index] = axis_transform(probe(self.cases[index].image).geometry, self._plan).shape
+        return self._shapes[index]
+
+    def expected_bytes(self, index: int) -> int:
+        """Bytes that a prepared case takes at most, from its header alone; raises UserError as ``shape`` does."""
+        voxels = int(np.prod(self.shape(index)))
+        if self._label_set is None:
+            return 4 * voxels
+        points = 12 * MAX_POINTS * (self._label_set.n_classes - 1) if self._plan.dimensions == 3 else 0
+        return 5 * voxels + points
+
+    def get(self, index: int) -> PreparedCase:
+        """The prepared case; raises UserError, each time alike, when it cannot be read."""
+        with self._changed:
+            while index in self._loading:
+                self._changed.wait()
+            if index in self._failed:
+                raise UserError(self._failed[index].message, self._failed[index].hint)
+            if index in self._held:
+                self._held.move_to_end(index)
+                return self._held[index]
+            self._loading[index] = 0
+        return self._load(index)
+
+    def prefetch(self, indices: Sequence[int]) -> None:
+        """Reads these cases in the background, in their order, as far as the budget goes; replaces the last wishes."""
+        with self._changed:
+            self._wishes = tuple(indices)
+            if self._wishes and (self._reader is None or not self._reader.is_alive()):
+                self._reader = threading.Thread(target=self._read_wishes, name="alhvr-prefetch", daemon=True)
+                self._reader.start()
+
+    def _read_wishes(self) -> None:
+        """Loads one wish after the other; ends when nothing is left that can be loaded."""
+        while True:
+            with self._changed:
+                index = self._next_wish()
+                if index is None:
+                    self._reader = None
+                    return
+            try:
+                self._load(index)
+            except UserError:
+                continue  # remembered as failed; whoever asks for this case is told
+
+    def _next_wish(self) -> int | None:
+        """The first wish that is not there yet and fits beside the wishes before it; marks it as being read."""
+        planned = 0
+        for index in (i for i in self._wishes if i not in self._failed):
+            try:
+                expected = self.expected_bytes(index)
+            except UserError as error:
+                self._failed[index] = error
+                continue
+            planned += expected
+            if planned > self.budget_bytes:
+                return None
+            if index not in self._held and index not in self._loading:
+                if not self._make_room(expected, drop_wishes=False):
+                    return None
+                self._loading[index] = expected
+                return index
+        return None
+
+    def _load(self, index: int) -> PreparedCase:
+        """Reads a case that is marked as being read, keeps it where it fits, and wakes those who wait for it."""
+        case = failure = None
+        try:
+            case = self._read(index)
+            return case
+        except UserError as error:
+            failure = error
+            raise
+        finally:
+            with self._changed:
+                del self._loading[index]
+                if failure is not None:
+                    self._failed[index] = failure
+                if case is not None and self._make_room(case.nbytes, drop_wishes=True):
+                    self._held[index] = case
+                self._changed.notify_all()
+
+    def _read(self, index: int) -> PreparedCase:
+        name = self.cases[index].image.name
+        try:
+            case = load_case(self.cases[index], self._plan, self._label_set)
+        except (OSError, RuntimeError, ValueError, EOFError) as error:
+            raise UserError(f"{name} cannot be read: {error}", "Check or remove this file.") from error
+        if case.image.shape != self.shape(index):
+            raise UserError(f"{name}: its header announces {self.shape(index)} prepared voxels (K, J, I), its content "
+                            f"has {case.image.shape}.", "Export the scan again.")
+        return case
+
+    def _make_room(self, nbytes: int, *, drop_wishes: bool) -> bool:
+        """Drops kept cases until ``nbytes`` more fit beside those being read; drops none when that cannot be reached.
+
+        Least recently used first; those that are wished for last, or not at all.
+        """
+        wished = [i for i in self._held if i in self._wishes] if drop_wishes else []
+        spare = [i for i in self._held if i not in self._wishes] + wished
+        excess = nbytes + sum(self._loading.values()) + self.held_bytes - self.budget_bytes
+        if excess > sum(self._held[i].nbytes for i in spare):
+            return False
+        for index in spare:
+            if excess <= 0:
+                break
+            excess -= self._held.pop(index).nbytes
+        return True
+
+
+def load_case(case: Case, plan: Plan, label_set: LabelSet | None) -> PreparedCase:
+    """Reads and prepares one case, with its label where ``label_set`` is given; raises UserError."""
+    scan = read_scan(case.image)
+    image = _owned(prepare(scan, plan).array)
+    background = float(image.min())
+    if label_set is None:
+        return PreparedCase(image, None, background)
+    label = _owned(_prepared_label(case, scan, plan, label_set))
+    return PreparedCase(image, label, background, foreground_points(label) if plan.dimensions == 3 else ())
+
+
+def _prepared_label(case: Case, scan: Scan, plan: Plan, label_set: LabelSet) -> np.ndarray:
+    """uint8 [K, J, I] of class indices on the prepared grid; raises UserError when image and label do not fit."""
+    if case.label is None:
+        raise UserError(f"{case.image.name} has no label.", "Add one of the same name to the folder labels.")
+    label = read_label(case.label)
+    difference = scan.geometry.difference(label.geometry)
+    if difference:
+        raise UserError(f"The label {case.label.name} lies on another grid than its scan {case.image.name}: "
+                        f"{difference}.", "Check that both belong together, or resample the label to the scan.")
+    try:
+        classes = label_set.to_class_index(label.array)
+    except UserError as error:
+        raise UserError(f"The label file {case.label.name}: {error.message}", error.hint) from error
+    return prepare_label(classes, scan.geometry, plan)
+
+
+def _owned(array: np.ndarray) -> np.ndarray:
+    """The array in C order with memory of its own, so that its bytes are all that is kept."""
+    return array if array.base is None and array.flags.c_contiguous else np.array(array, order="C")
