@@ -37,6 +37,8 @@ class Listing:
 def list_folder(folder: Path) -> Listing:
     """Recognises the layout of ``folder`` and lists its scans; raises UserError for broken or doubled entries."""
     description = _read_json(folder / "dataset.json") if (folder / "dataset.json").is_file() else {}
+    if not isinstance(description, dict):
+        raise UserError(f"dataset.json in {folder.name} is no description of a dataset.", "Mend or remove the file.")
     if (folder / "imagesTr").is_dir() or "training" in description:
         return _list_dataset(folder, description)
     if (folder / "images").is_dir():
@@ -107,7 +109,7 @@ def _decathlon_files(folder: Path, training: list[Any], test: list[Any]) -> List
     labels = {scan_name(Path(pair["image"])): folder / pair["label"] for pair in there if pair.get("label")}
     labels = {name: path for name, path in labels.items() if path.is_file()}
     missing = len(pairs) - len(there)
-    warnings = (f"dataset.json lists {missing} images that are not there.",) if missing else ()
+    warnings = (f"Images that dataset.json lists and that are not there: {missing}.",) if missing else ()
     return Listing(images, labels, warnings=warnings)
 
 

@@ -70,8 +70,8 @@ def _labeled(folder: Path, listing: Listing) -> CaseSet:
     cases = tuple(Case(name, listing.images[name], listing.labels[name]) for name in both)
     warnings = (
         *listing.warnings,
-        *_left_out("scans have no label and were left out", set(listing.images) - set(both)),
-        *_left_out("labels have no scan of the same name", set(listing.labels) - set(both)),
+        *_left_out("Scans without a label, left out", set(listing.images) - set(both)),
+        *_left_out("Labels without a scan of the same name", set(listing.labels) - set(both)),
     )
     return CaseSet(folder, cases, listing.label_names or _segment_names(cases), listing.modality, warnings)
 
@@ -81,8 +81,8 @@ def _left_out(what: str, names: Iterable[str]) -> tuple[str, ...]:
     ordered = sorted(names)
     if not ordered:
         return ()
-    more = ", ..." if len(ordered) > _NAMED_AT_MOST else ""
-    return (f"{len(ordered)} {what}: {', '.join(ordered[:_NAMED_AT_MOST])}{more}.",)
+    more = " and more" if len(ordered) > _NAMED_AT_MOST else ""
+    return (f"{what} ({len(ordered)}): {', '.join(ordered[:_NAMED_AT_MOST])}{more}.",)
 
 
 def _segment_names(cases: Iterable[Case]) -> dict[int, str]:

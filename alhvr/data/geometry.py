@@ -48,7 +48,8 @@ class Geometry:
         """The grid of ``size_ijk`` voxels whose index-to-LPS matrix (4, 4, mm) is given; raises UserError."""
         columns = np.asarray(affine_lps, dtype=float)[:3, :3]
         spacing = np.linalg.norm(columns, axis=0)
-        unit = columns / np.where(spacing > 0, spacing, 1.0)
+        with np.errstate(invalid="ignore"):
+            unit = columns / np.where(spacing > 0, spacing, 1.0)
         origin = np.asarray(affine_lps, dtype=float)[:3, 3]
         return cls(_ints(size_ijk), _floats(spacing), _floats(origin), _floats(unit.ravel()))
 

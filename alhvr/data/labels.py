@@ -230,7 +230,7 @@ def _distinct(wished: Colour | None, used: list[Colour]) -> Colour:
 
 def _apart(colour: Colour, used: list[Colour]) -> float:
     """Smallest distance in RGB (0 to 1.7) from the colours in use; 2 when none is."""
-    return min((float(np.linalg.norm(np.subtract(colour, other))) for other in used), default=2.0)
+    return float(np.linalg.norm(np.subtract(used, colour), axis=1).min()) if used else 2.0
 
 
 def _shade(colour: Colour, share: float) -> Colour:

@@ -35,7 +35,8 @@ _VOXEL_TYPES = {
 }  # fmt: skip
 _UNIT_MM = {1: 1000.0, 3: 0.001}
 """Millimetres per unit of length: code 1 is the metre, 3 the micrometre; all else counts as mm."""
-_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_RAS_TO_LPS = np.array([[-1.0], [-1.0], [1.0], [1.0]])
+"""Sign of each row of an index-to-mm matrix."""
 _SHEAR_TOLERANCE = 1e-3
 """Largest cosine between two axes that still counts as rounding of a right angle."""
 _LARGEST_DEFLATE_RATIO = 1100
@@ -166,7 +167,8 @@ def _place(name: str, size: tuple[int, int, int], fields: np.void) -> tuple[Geom
 def _sform(fields: np.void, unit_mm: float) -> np.ndarray | None:
     """(4, 4) index to RAS mm; None when the file has none, or a flat one."""
     affine = np.vstack([fields["srow"].astype(float) * unit_mm, [0, 0, 0, 1]])
-    return affine if int(fields["sform_code"]) > 0 and abs(np.linalg.det(affine)) > 1e-9 else None
+    flat = np.isfinite(affine).all() and abs(np.linalg.det(affine)) < 1e-9
+    return None if int(fields["sform_code"]) <= 0 or flat else affine
 
 
 def _qform(fields: np.void, pixdim_mm: np.ndarray, unit_mm: float) -> np.ndarray | None:
@@ -197,7 +199,7 @@ def _sheared(affine: np.ndarray) -> bool:
 def _grid(name: str, size: tuple[int, int, int], affine_ras: np.ndarray, pixdim_mm: np.ndarray) -> Geometry:
     """The grid of a RAS matrix; spacing is the header's own number where the columns agree with it to rounding."""
     try:
-        grid = Geometry.from_affine(size, _RAS_TO_LPS @ affine_ras)
+        grid = Geometry.from_affine(size, _RAS_TO_LPS * affine_ras)
     except UserError as error:
         raise UserError(f"{name}: {error.message}", error.hint) from error
     spacing = [float(p) if abs(p - s) < 1e-4 * s else s for p, s in zip(pixdim_mm, grid.spacing_mm, strict=True)]

@@ -66,7 +66,8 @@ def read_scan(path: Path, *, modality: Modality | None = None) -> Scan:
     """
     path = Path(path)
     volume = _read_volume(path)
-    array = np.ascontiguousarray(_real(path, volume.array), dtype=np.float32)
+    with np.errstate(over="ignore"):
+        array = np.ascontiguousarray(volume.array, dtype=np.float32)
     array, oddities = _mend(path, array)
     if array.min() == array.max():
         raise UserError(f"{path.name} is empty: every voxel is {array.flat[0]:g}.", "Check how it was exported.")
@@ -78,10 +79,11 @@ def read_label(path: Path) -> LabelVolume:
     """Label values of a file; raises UserError when a value is no integer or the file no 3-D image."""
     path = Path(path)
     volume = _read_volume(path)
-    array = _real(path, volume.array)
+    array = volume.array
     if not np.issubdtype(array.dtype, np.integer):
         rounded = np.rint(array)
-        wrong = ~(np.abs(array - rounded) <= _NOT_INTEGER)
+        with np.errstate(invalid="ignore"):
+            wrong = ~(np.abs(array - rounded) <= _NOT_INTEGER)
         if wrong.any():
             value = array[wrong].flat[0]
             raise UserError(f"{path.name} holds {value:g}; a label holds whole numbers.", "Is this the scan itself?")
@@ -168,13 +170,6 @@ def _only_series(folder: Path) -> Series:
         hint = "Give a file, or the folder that holds the DICOM files themselves."
         raise UserError(f"The folder {folder.name} holds no DICOM images.", hint)
     raise UserError(f"The folder {folder.name} is empty.", "Give a file or a folder with a DICOM series.")
-
-
-def _real(path: Path, array: np.ndarray) -> np.ndarray:
-    """The array, unless its numbers are complex."""
-    if np.iscomplexobj(array):
-        raise UserError(f"{path.name} holds complex numbers; real ones are needed.", "Export the magnitude.")
-    return array
 
 
 def _mend(path: Path, array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
