@@ -11,9 +11,20 @@ from alhvr.data.cases import Case
 from alhvr.data.intensity import Normalization
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Plan
+from alhvr.progress import SilentReporter
 
 LABELS = LabelSet.from_names({1: "liver", 3: "spleen"})
 """Values 1 and 3, class indices 1 and 2."""
+
+
+class Listener(SilentReporter):
+    """Remembers warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, message: str) -> None:
+        self.warnings.append(message)
 
 
 def write_case(folder: Path, name: str, shape: tuple[int, int, int], *, label: bool = False, seed: int = 0) -> Case:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK
 import torch
-from tiny_cases import LABELS, damage, tiny_plan, write_case
+from tiny_cases import LABELS, Listener, damage, tiny_plan, write_case
 
 from alhvr.config import AugmentConfig
 from alhvr.data import store as store_module
@@ -19,22 +19,11 @@ from alhvr.data.cases import Case
 from alhvr.data.plan import Plan
 from alhvr.data.store import ScanStore
 from alhvr.errors import UserError
-from alhvr.progress import SilentReporter
 
 SHAPE = (6, 20, 24)
 SCAN_BYTES = 4 * 6 * 20 * 24
 NOTHING = AugmentConfig(mirror=False, rotate_degrees=0, scale=0, intensity=False)
 PLANS = [tiny_plan(2, (16, 32)), tiny_plan(3, (16, 16, 16))]
-
-
-class Listener(SilentReporter):
-    """Remembers warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warning(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 class World:
@@ -82,8 +71,7 @@ def test_a_run_that_resumes_anywhere_sees_the_same_batches(tmp_path: Path, plan:
 def test_batches_differ_between_iterations_and_seeds(tmp_path: Path) -> None:
     world = World(tmp_path)
     batches, other = world.batches(PLANS[0]), world.batches(PLANS[0], seed=1)
-    seen = {batch.images.numpy().tobytes() for batch in (batches.batch(0), batches.batch(1), other.batch(0))}
-    assert len(seen) == 3
+    assert len({b.images.numpy().tobytes() for b in (batches.batch(0), batches.batch(1), other.batch(0))}) == 3
 
 
 def test_content_does_not_depend_on_what_the_store_keeps(tmp_path: Path) -> None:
@@ -175,9 +163,9 @@ def test_a_damaged_scan_changes_no_other_patch(tmp_path: Path) -> None:
     whole = [world.batches(plan).batch(n) for n in range(8)]
     damage(world.unlabeled[2])
     broken = [world.batches(plan).batch(n) for n in range(8)]
-    changed = [not torch.equal(a, b) for x, y in zip(whole, broken, strict=True)
-               for a, b in zip(x.images, y.images, strict=True)]
-    assert 1 <= sum(changed) <= 4
+    changed = sum(not torch.equal(a, b) for x, y in zip(whole, broken, strict=True)
+                  for a, b in zip(x.images, y.images, strict=True))
+    assert 1 <= changed <= 4
 
 
 def test_a_scan_with_an_unreadable_header_is_left_out_with_its_reason(tmp_path: Path) -> None:
