@@ -13,6 +13,7 @@ from alhvr.config import TrainingConfig
 from alhvr.errors import UserError
 
 PROBE_ROUNDS = 5
+SAFE_SHARE = 0.7
 LOG_EVERY_CPU = 10
 LOG_EVERY_GPU = 50
 
@@ -37,6 +38,12 @@ class Compute:
     def log_every(self) -> int:
         """Iterations between two looks at the losses; a look makes a GPU wait."""
         return LOG_EVERY_CPU if self.device == "cpu" else LOG_EVERY_GPU
+
+    def memory_gb(self) -> float:
+        """Memory in GB that a training step may use: most of what is free on the device."""
+        if self.device == "cuda":
+            return SAFE_SHARE * torch.cuda.mem_get_info()[0] / 1e9
+        return SAFE_SHARE * psutil.virtual_memory().available / 1e9
 
     def autocast(self) -> torch.autocast:
         """Context in which the networks run."""

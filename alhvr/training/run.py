@@ -102,7 +102,7 @@ def _new_setup(run: RunFolder, request: TrainRequest, reporter: Reporter) -> Run
     compute = choose_compute(config.training)
     found = survey(Folders(request.labeled, request.unlabeled, request.validation), config.plan,
                    seed=config.training.seed, reporter=reporter)
-    plan = start.plan_for(config.plan) if start else _plan(found, config.plan, config.training.memory_gb)
+    plan = start.plan_for(config.plan) if start else _plan(found, config.plan, compute.memory_gb())
     for sentence in plan.describe():
         reporter.note(sentence)
     setup = RunSetup(config=config, plan=plan, labels=found.labels, compute=compute, labeled=found.labeled,

@@ -97,11 +97,11 @@ def check_pair(case: Case, scan: Scan, label: LabelVolume) -> None:
 def _look(case: Case) -> _Look:
     scan = read_scan(case.image)
     if case.label is None:
-        return _Look(case, fingerprint(scan, None), content_hash(scan.array, scan.geometry), frozenset())
+        return _Look(case, fingerprint(scan, None), content_hash(scan), frozenset())
     label = read_label(case.label)
     check_pair(case, scan, label)
     values = frozenset(int(v) for v in np.unique(label.array)) - {0}
-    return _Look(case, fingerprint(scan, label.array), content_hash(scan.array, scan.geometry), values)
+    return _Look(case, fingerprint(scan, label.array), content_hash(scan), values)
 
 
 def _look_at_all(cases: Sequence[Case], stage: str, reporter: Reporter) -> list[_Look]:
@@ -184,5 +184,5 @@ def _modality(sets: Sequence[CaseSet], prints: Sequence[Fingerprint]) -> str:
     known = [p.modality for p in prints if p.modality != "other"]
     if known:
         return max(set(known), key=known.count)
-    airy = sum(p.percentiles[0] < -200 for p in prints)
+    airy = sum(p.intensity is not None and p.intensity.lower < -200 for p in prints)
     return "CT" if airy > len(prints) / 2 else "other"
