@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from alhvr.bundle_card import inference_config, licence_text, metadata, model_card
+from alhvr.bundle_card import licence_text, model_card
 from alhvr.bundle_description import InferenceSettings, ModelDescription, NetworkSpec
+from alhvr.bundle_metadata import inference_config, metadata
 from alhvr.errors import UserError
 from alhvr.json_file import to_json
 

@@ -190,6 +190,12 @@ def test_the_card_tells_people_what_they_need(model_folder):
         assert part in card
 
 
+def test_the_card_of_a_model_without_an_archive_says_so(tmp_path):
+    cases = {"labeled": 5, "unlabeled": 0, "validation": 1}
+    write_model(tmp_path / "m", replace(DESCRIPTION, training={"cases": cases}), STATE)
+    assert "learnt from labelled scans only" in read_model(tmp_path / "m").card()
+
+
 def test_a_model_without_a_training_record_has_a_card_too(tmp_path):
     write_model(tmp_path / "m", replace(DESCRIPTION, training={}), STATE)
     card = (tmp_path / "m/docs/README.md").read_text(encoding="utf-8")

@@ -1,0 +1,102 @@
+"""The parts that configs/inference.json of a model folder names, so that MONAI's own tools can build and run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from alhvr.bundle import read_model
+from alhvr.data.cases import find_cases
+from alhvr.data.reading import read_scan
+from alhvr.data.scan import Scan, Segmentation
+from alhvr.export.volumes import write_segmentation
+from alhvr.inference.predictor import Predictor
+from alhvr.inference.torch_backend import TorchBackend
+from alhvr.networks.dual import DualNetwork
+
+
+class FusedNetwork(DualNetwork):
+    """Both networks as one: a prepared patch in, fused class probabilities out. Loads models/model.pt as it is."""
+
+    def __init__(
+        self,
+        kind: Literal["unet", "vnet"],
+        dimensions: Literal[2, 3],
+        n_classes: int,
+        feature_stride: int = 8,
+        fusion: Literal["mean", "competition"] = "mean",
+    ) -> None:
+        """``n_classes`` counts the background; ``fusion`` as in InferenceSettings."""
+        super().__init__(kind, dimensions, n_classes, feature_stride=feature_stride)
+        self._fusion = fusion
+
+    def forward(self, image: Tensor) -> Tensor:
+        """[B, 1, *S], sides multiples of 16, to probabilities [B, C, *S] that sum to 1 over C."""
+        views = self.forward_views(image, len(image), None)
+        a, b = views.a.clean_logits.softmax(1), views.b.clean_logits.softmax(1)
+        if self._fusion == "mean":
+            return (a + b) / 2
+        return torch.where(a.amax(1, keepdim=True) >= b.amax(1, keepdim=True), a, b)
+
+
+def list_scans(folder: str) -> list[str]:
+    """Paths of the scans in a folder, in the layouts that ``alhvr segment`` knows; UserError when there are none."""
+    return [str(case.image) for case in find_cases(Path(folder), labeled=False).cases]
+
+
+class ReadScan:
+    """Transform: path of a scan to the Scan."""
+
+    def __call__(self, path: str) -> Scan:
+        """Raises UserError when the file is no scan."""
+        return read_scan(Path(path))
+
+
+class ScanInferer:
+    """Segments a whole scan as the model's plan and settings say; the engine's own predictor."""
+
+    def __init__(self, bundle_root: str, device: torch.device) -> None:
+        """Reads and verifies the model folder ``bundle_root``; raises UserError when it is damaged."""
+        self._description = read_model(Path(bundle_root)).description
+        self._device = device
+
+    def __call__(self, inputs: Scan, network: DualNetwork) -> Segmentation:
+        """The segmentation of ``inputs`` on its own grid."""
+        about = self._description
+        backend = TorchBackend(network, str(self._device), "fp32")
+        return Predictor(backend, about.plan, about.labels, about.inference).segment(inputs).segmentation
+
+
+class SaveSegmentation:
+    """Writes OUTPUT_DIR/NAME + EXTENSION, where NAME is the scan's."""
+
+    def __init__(self, output_dir: str, extension: str = ".nii.gz") -> None:
+        """``extension``: .nii.gz, .nrrd, .seg.nrrd or .mha; the folder is made when the first result is there."""
+        self._folder, self._extension = Path(output_dir), extension
+
+    def __call__(self, segmentation: Segmentation) -> Path:
+        """Returns the path that was written."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return write_segmentation(self._folder / f"{segmentation.name}{self._extension}", segmentation)
+
+
+class FolderEvaluator:
+    """Runs the inferer on every scan of the dataset and hands the result on."""
+
+    def __init__(
+        self,
+        dataset: Iterable[Scan],
+        network: DualNetwork,
+        inferer: Callable[[Scan, DualNetwork], Segmentation],
+        postprocessing: Callable[[Segmentation], Path],
+    ) -> None:
+        self._dataset, self._network = dataset, network
+        self._inferer, self._postprocessing = inferer, postprocessing
+
+    def run(self) -> list[Path]:
+        """Segments one scan after the other; returns what was written."""
+        return [self._postprocessing(self._inferer(scan, self._network)) for scan in self._dataset]
