@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 
 from alhvr.networks.dropout import Dropout
 
@@ -134,14 +135,14 @@ def tail_of_batch(x: Tensor, start: int) -> Tensor:
 
 class _Tail(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, start: int) -> Tensor:
-        ctx.head = x[:start]
+    def forward(ctx: FunctionCtx, x: Tensor, start: int) -> Tensor:
+        ctx.save_for_backward(x[:start])
         return x[start:]
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
-        whole = torch.cat([torch.zeros_like(ctx.head), gradient])
-        return whole, None
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        (head,) = ctx.saved_tensors
+        return torch.cat([torch.zeros_like(head), gradient]), None
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 
 LEVELS = 1 << 16
 
@@ -31,13 +32,32 @@ class Dropout(nn.Module):
         if x.device.type != "cpu":
             return F.dropout(x, self.p)
         threshold = round(self.p * LEVELS)
-        keep = _random_bits(x.numel()) >= threshold
-        mask = _laid_out_like(torch.from_numpy(keep).view(torch.uint8).to(x.dtype), x)
-        return (x * mask).mul_(LEVELS / (LEVELS - threshold))
+        keep = torch.from_numpy(_random_bits(x.numel()) >= threshold)
+        return _Keep.apply(x, _laid_out_like(keep, x), LEVELS / (LEVELS - threshold))
 
     def extra_repr(self) -> str:
         """The probability, for printing the network."""
         return f"p={self.p}"
+
+
+class _Keep(torch.autograd.Function):
+    """``x * keep * scale``, remembering one byte a value; the 0-1 mask becomes the result in place."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, keep: Tensor, scale: float) -> Tensor:
+        ctx.save_for_backward(keep)
+        ctx.scale = scale
+        return _scaled(x, keep, scale)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (keep,) = ctx.saved_tensors
+        return _scaled(gradient, keep, ctx.scale), None, None
+
+
+def _scaled(x: Tensor, keep: Tensor, scale: float) -> Tensor:
+    """[B, F, *S] values where bool ``keep``, times ``scale``; uint8 because torch converts bool slowly."""
+    return keep.view(torch.uint8).to(x.dtype).mul_(x).mul_(scale)
 
 
 def _random_bits(count: int) -> np.ndarray:
