@@ -75,10 +75,10 @@ class MethodConfig:
 class AugmentConfig:
     """Random changes of a training patch; image and label move together."""
 
-    mirror: bool = True
-    """Flip at random along each spatial axis."""
-    quarter_turns: bool = False
-    """Turn by multiples of 90 degrees in the plane of the last two axes."""
+    mirror: bool | None = None
+    """Flip at random along each spatial axis; None: only for slices whose orientation in the body is not known."""
+    quarter_turns: bool | None = None
+    """Turn by multiples of 90 degrees in the plane of the last two axes; None: as for mirror."""
     rotate_degrees: float = 15.0
     """Largest rotation, in degrees, drawn evenly from both directions."""
     scale: float = 0.15

@@ -105,11 +105,11 @@ def _new_setup(run: RunFolder, request: TrainRequest, reporter: Reporter) -> Run
     plan = start.plan_for(config.plan) if start else _plan(found, config.plan, compute.memory_gb())
     for sentence in plan.describe():
         reporter.note(sentence)
-    setup = RunSetup(config=config, plan=plan, labels=found.labels, compute=compute, labeled=found.labeled,
+    setup = RunSetup(config=_settled(config, plan), plan=plan, labels=found.labels, compute=compute, labeled=found.labeled,
                      unlabeled=found.unlabeled, validation=found.validation, hashes=found.hashes,
                      held_out=found.held_out, start_from=str(request.start_from) if start else None)
     run.write_json(RUN_FILE, setup.to_dict())
-    run.write_json("config.json", to_dict(config))
+    run.write_json("config.json", to_dict(setup.config))
     if start:
         reporter.note(start.say_what_is_kept(setup.labels))
     return setup
@@ -118,6 +118,15 @@ def _new_setup(run: RunFolder, request: TrainRequest, reporter: Reporter) -> Run
 def _plan(found: Survey, config: PlanConfig, memory_gb: float) -> Plan:
     config = replace(config, modality=found.modality)
     return make_plan(list(found.labeled_prints), list(found.unlabeled_prints), config, memory_gb=memory_gb)
+
+
+def _settled(config: RunConfig, plan: Plan) -> RunConfig:
+    """Decides what the settings leave open: mirrored anatomy is learnt only where orientation means nothing anyway."""
+    unknown = plan.in_plane_matrix is not None
+    augment = config.training.augment
+    augment = replace(augment, mirror=unknown if augment.mirror is None else augment.mirror,
+                      quarter_turns=unknown if augment.quarter_turns is None else augment.quarter_turns)
+    return replace(config, training=replace(config.training, augment=augment))
 
 
 def _resumed_setup(run: RunFolder, request: TrainRequest) -> RunSetup:
