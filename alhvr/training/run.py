@@ -105,8 +105,8 @@ def _new_setup(run: RunFolder, request: TrainRequest, reporter: Reporter) -> Run
     plan = start.plan_for(config.plan) if start else _plan(found, config.plan, compute.memory_gb())
     for sentence in plan.describe():
         reporter.note(sentence)
-    setup = RunSetup(config=_settled(config, plan), plan=plan, labels=found.labels, compute=compute, labeled=found.labeled,
-                     unlabeled=found.unlabeled, validation=found.validation, hashes=found.hashes,
+    setup = RunSetup(config=_settled(config, plan), plan=plan, labels=found.labels, compute=compute,
+                     labeled=found.labeled, unlabeled=found.unlabeled, validation=found.validation, hashes=found.hashes,
                      held_out=found.held_out, start_from=str(request.start_from) if start else None)
     run.write_json(RUN_FILE, setup.to_dict())
     run.write_json("config.json", to_dict(setup.config))
