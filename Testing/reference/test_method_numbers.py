@@ -1,4 +1,4 @@
-"""Facts 1 to 9 and 16 to 19 of docs/method.md: gamma, regions, competition, Dice, worked out by hand or with independent code."""
+"""Facts 1 to 9 and 16 to 19 of docs/method.md: gamma, regions, competition, Dice; computed outside this package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts 10 to 15 of docs/method.md: prototypes, cosines and their losses, worked out by hand or with independent code."""
+"""Facts 10 to 15 of docs/method.md: prototypes, cosines and their losses; computed outside this package."""
 
 from __future__ import annotations
 

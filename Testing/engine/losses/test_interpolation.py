@@ -41,7 +41,7 @@ def test_the_norm_of_the_upsampled_features_comes_from_small_inner_products(smal
 def test_the_norm_stays_above_rounding_where_opposite_neighbours_cancel():
     x = torch.tensor([1.0, -1.0]).reshape(1, 1, 1, 2)
     norm = upsampled_square_norm(x, (1, 3), cancellation=1e-6)
-    torch.testing.assert_close(norm.flatten(), torch.tensor([1.0, 5e-7, 1.0]))
+    torch.testing.assert_close(norm.flatten(), torch.tensor([1.0, 5e-7, 1.0]), rtol=1e-3, atol=0)
 
 
 def test_matrices_are_made_once_and_usable_in_training_after_inference_mode():
