@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# One entry for people: sets up .venv beside this file where that is still to be done, then runs what was asked for.
+#
+#   ./alhvr.sh install              set up only
+#   ./alhvr.sh demo                 set up and play the whole story on generated scans
+#   ./alhvr.sh test [OPTIONS]       set up and run the tests; OPTIONS go to pytest
+#   ./alhvr.sh COMMAND ...          any command of alhvr: train, segment, evaluate, describe, --help
+#
+# Works on Debian and Ubuntu with Python 3.11 or 3.12, as root or with sudo where a system package is missing.
+# It speaks on stderr only, so that the output of a command can be piped.
+set -euo pipefail
+
+# The dependencies are listed in pyproject.toml. PyTorch alone is named here as well and installed first: so pip may
+# take a small build of this release that the machine offers, and what follows does not fetch a newer one of gigabytes.
+readonly torch="torch==2.13.0"
+readonly root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+readonly venv="$root/.venv"
+
+say() { printf 'alhvr.sh: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# install_system_packages NAME...: with Debian's package manager.
+install_system_packages() {
+    local as_root=()
+    command -v apt-get > /dev/null || fail "$* is missing, and there is no apt-get to install it with. Install it by hand."
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo > /dev/null || fail "$* is missing. Ask an administrator for: apt-get install $*"
+        as_root=(sudo)
+    fi
+    say "Installing $* with apt-get ..."
+    "${as_root[@]}" apt-get update -q >&2
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" >&2
+}
+
+# find_python: prints the first Python that fits; 3.11 and 3.12 are tested, a newer one is taken where neither is there.
+find_python() {
+    local newest candidate
+    for newest in 12 99; do
+        for candidate in python3 /usr/bin/python3 python3.12 python3.11; do
+            if "$candidate" -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, $newest))" 2> /dev/null
+            then
+                echo "$candidate"
+                return
+            fi
+        done
+    done
+    return 1
+}
+
+make_venv() {
+    local python
+    if ! command -v python3 > /dev/null; then
+        install_system_packages python3 python3-venv
+    fi
+    python="$(find_python)" || fail "Python 3.11 or 3.12 is needed; found: $(python3 --version 2>&1). Install python3.11."
+    if ! "$python" -c "import ensurepip, venv" 2> /dev/null; then
+        install_system_packages "$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+    fi
+    say "Making $venv with $("$python" --version) ..."
+    "$python" -m venv --clear "$venv" >&2
+}
+
+# set_up [test]: makes .venv complete for running, or for testing too; does nothing where that was done before.
+set_up() {
+    local extra="${1:-}" options=(--disable-pip-version-check)
+    local done_before="$venv/.set-up${extra:+-$extra}" wanted
+    wanted="$root $torch $(sha256sum < "$root/pyproject.toml")"
+    exec 9< "$root"
+    command -v flock > /dev/null && flock 9  # two set-ups at a time would spoil each other
+    if [ "$(cat "$done_before" 2> /dev/null)" != "$wanted" ] || ! "$venv/bin/python" -c "" 2> /dev/null; then
+        "$venv/bin/python" -m pip --version > /dev/null 2>&1 || make_venv
+        [ -t 2 ] || options+=(--quiet)
+        if ! "$venv/bin/python" -c "import torch" 2> /dev/null; then
+            say "Installing $torch (200 MB, or a few GB where pip chooses the build for NVIDIA cards) ..."
+            "$venv/bin/python" -m pip install "${options[@]}" "$torch" >&2
+        fi
+        say "Installing alhvr${extra:+ with what its tests need} from pyproject.toml ..."
+        "$venv/bin/python" -m pip install "${options[@]}" --editable "$root${extra:+[$extra]}" >&2
+        echo "$wanted" | tee "$venv/.set-up" > "$done_before"
+    fi
+    exec 9<&-
+}
+
+# run_tests [OPTIONS]: style first, so that pytest's summary is the last thing on the screen.
+run_tests() {
+    local status=0 jobs
+    cd "$root"
+    jobs="$(nproc)"
+    say "Checking the style with ruff ..."
+    "$venv/bin/python" -m ruff check . || status=1
+    say "Running the tests with pytest, $((jobs < 4 ? jobs : 4)) at a time ..."
+    # One thread each: several tests at a time are faster than several threads in one.
+    OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest --numprocesses "$((jobs < 4 ? jobs : 4))" "$@" || status=$?
+    return "$status"
+}
+
+case "${1:-help}" in
+    help | -h) sed -n '2,/^set /s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
+    install)
+        set_up
+        say "Everything is set up in $venv. Next: ./alhvr.sh demo"
+        ;;
+    test)
+        set_up test
+        run_tests "${@:2}"
+        ;;
+    *)
+        set_up
+        exec "$venv/bin/python" -m alhvr "$@"
+        ;;
+esac
