@@ -42,7 +42,7 @@ def class_prototypes(features: Tensor, targets: Tensor, n_classes: int) -> Tenso
 
 @in_full_precision
 def upsampled_cosine(features: Tensor, prototypes: Tensor, size: Sequence[int]) -> Tensor:
-    """s_c (Eq. 16 to 18): cosine of every upsampled feature and every prototype, [B, C, *size], -1..1.
+    """s_c (Eq. 16): cosine of every upsampled feature and every prototype, [B, C, *size], -1..1.
 
     features: [B, F, *s] at their own size (s = size needs no upsampling). prototypes: [C, F]. Norms below 1e-4 count
     as 1e-4, so zero features and zero prototypes give a cosine of zero and a finite gradient.
