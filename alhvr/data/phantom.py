@@ -81,10 +81,20 @@ def write_phantom_study(folder: Path, seed: int, *, archive: int = 12, difficult
     groups = ((study.labeled, 0, 3), (study.validation, 3, 3), (study.test, 6, 3), (study.unlabeled, 9, archive))
     for target, first, count in groups:
         for index in range(first, first + count):
-            _write_case(target, make_phantom(seed, index, difficulty=difficulty), labeled=target != study.unlabeled)
+            phantom = make_phantom(seed, index, difficulty=difficulty)
+            write_phantom_case(target, phantom, labeled=target != study.unlabeled)
         if target != study.unlabeled:
             write_json(target / "labels.json", LABEL_NAMES)
     return study
+
+
+def write_phantom_case(folder: Path, phantom: Phantom, *, labeled: bool) -> Path:
+    """Writes images/NAME.nii.gz (int16 HU) and, with ``labeled``, labels/NAME.nii.gz (uint8); returns the image."""
+    file_name = f"{phantom.scan.name}.nii.gz"
+    _write_volume(folder / "images" / file_name, phantom.scan.array.astype(np.int16), phantom.geometry)
+    if labeled:
+        _write_volume(folder / "labels" / file_name, phantom.label, phantom.geometry)
+    return folder / "images" / file_name
 
 
 def _draw_geometry(rng: np.random.Generator) -> Geometry:
@@ -123,13 +133,6 @@ def _expose(hu: np.ndarray, grid: BodyGrid, rng: np.random.Generator, *, noise_h
     shading = Waves.draw(rng, (120, 400), 6).on(grid.affine, grid.shape_kji)
     seen = blurred + noise * (noise_hu / noise.std()) + 3.0 * shading * (hu > -500)
     return np.clip(np.rint(seen), -1024, 3071).astype(np.float32)
-
-
-def _write_case(folder: Path, phantom: Phantom, *, labeled: bool) -> None:
-    file_name = f"{phantom.scan.name}.nii.gz"
-    _write_volume(folder / "images" / file_name, phantom.scan.array.astype(np.int16), phantom.geometry)
-    if labeled:
-        _write_volume(folder / "labels" / file_name, phantom.label, phantom.geometry)
 
 
 def _write_volume(path: Path, array: np.ndarray, geometry: Geometry) -> None:

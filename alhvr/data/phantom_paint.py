@@ -122,7 +122,10 @@ def _paint_back_muscles(canvas: _Canvas, patient: Patient) -> None:
         erector = Tube(((side * 34, 84, 180), (side * 34, 84, -160)), (18 * size, 23 * size))
         crus = Tube(((side * 14, 30, 90), (side * 18, 38, 0)), (7, 4))
         for shape in (psoas, erector, crus):
-            canvas.fill(shape.distance(canvas.grid.points) + canvas.bumps, hu, texture_hu=9.0)
+            region = canvas.grid.near(shape.reach, 8)
+            if region is not None:
+                distance = shape.distance(canvas.grid.points[(slice(None), *region)]) + canvas.bumps[region]
+                canvas.fill(distance, hu, texture_hu=9.0, region=region)
 
 
 def _paint_chest(canvas: _Canvas, patient: Patient, cavity: np.ndarray, over_diaphragm: np.ndarray) -> None:
