@@ -49,7 +49,7 @@ class LabelVolume:
 def probe(path: Path) -> Header:
     """Size, spacing, placement and modality of a scan without decoding its voxels; raises UserError as read_scan."""
     path = Path(path)
-    stack = _dicom_stack(path)
+    stack = dicom_stack(path)
     if stack is not None:
         geometry, modality = stack.geometry, stack.modality
     else:
@@ -129,7 +129,7 @@ def content_hash(content: Scan | Segmentation | LabelVolume) -> str:
 
 def _read_volume(path: Path) -> Volume:
     """The voxels of a file or series folder."""
-    stack = _dicom_stack(path)
+    stack = dicom_stack(path)
     if stack is not None:
         return read_stack(path.name, stack)
     return read_nifti(path) if _is_nifti(path) else read_itk(path)
@@ -145,7 +145,7 @@ def _is_nifti(path: Path) -> bool:
     return path.name.lower().endswith((".nii", ".nii.gz"))
 
 
-def _dicom_stack(path: Path) -> Stack | None:
+def dicom_stack(path: Path) -> Stack | None:
     """The ordered series of a folder, or the one that a .dcm file belongs to; None for other files."""
     if path.is_dir():
         return order_series(path.name, _only_series(path))

@@ -1,0 +1,191 @@
+"""DICOM Segmentation: labels of a DICOM series as an object that other systems read beside the series."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import highdicom
+import numpy as np
+import pydicom
+from highdicom.color import CIELabColor
+from highdicom.seg import SegmentDescription
+from highdicom.sr import CodedConcept
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+import alhvr
+from alhvr.data.dicom_series import Stack
+from alhvr.data.labels import Code, Label
+from alhvr.data.reading import dicom_stack
+from alhvr.data.scan import Segmentation
+from alhvr.errors import UserError
+from alhvr.export.segment_keys import ALGORITHM
+from alhvr.export.volumes import new_file
+
+ENDING = ".seg.dcm"
+SERIES_NUMBER = 300
+SERIES_DESCRIPTION = "ALHVR segmentation"
+CONTENT_DESCRIPTION = "Automatic segmentation for research, not for diagnosis"
+CONTENT_CREATOR = "ALHVR^Automatic"
+SERIAL_NUMBER = "none"
+"""Software has none, but the standard asks for one."""
+UNICODE = "ISO_IR 192"
+"""Character set of the file: names of labels and of the patient in any script."""
+TEXT_LENGTH = 64
+"""Longest text of DICOM's kind LO, in characters."""
+
+_IDENTITY = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
+"""Without these no other object can refer to an image."""
+_MAY_BE_EMPTY = {
+    "PatientID": ".*", "PatientName": ".*", "PatientBirthDate": r"(\d{8})?", "PatientSex": "[MFO]?", "StudyID": ".*",
+    "StudyDate": r"(\d{8})?", "StudyTime": r"(\d{2,6}(\.\d{1,6})?)?", "AccessionNumber": ".*",
+}
+"""Tags that every object of a study repeats and that may be empty, with what they may hold."""
+
+
+@dataclass(frozen=True)
+class DicomSegFile:
+    """What became of a segmentation."""
+
+    path: Path | None
+    """The file; None when no label has a voxel, which DICOM cannot hold."""
+    warnings: tuple[str, ...]
+    """What was left out or made up, one sentence each."""
+
+
+def require_dicom(source: Path) -> Stack:
+    """The ordered slices of a series folder, or of the series of a .dcm file; raises UserError for anything else."""
+    stack = dicom_stack(source)
+    if stack is None:
+        message = f"{source.name} is no DICOM series; a DICOM segmentation refers to the DICOM images it was made from."
+        raise UserError(message, "Segment the folder with the DICOM series, or leave out --dicom-seg.")
+    return stack
+
+
+def write_dicom_seg(path: Path, segmentation: Segmentation, source: Path) -> DicomSegFile:
+    """Writes the labels that have a voxel as binary segments that refer to the images of the series ``source``.
+
+    Each frame takes place and orientation from the header of its own image, so it lies exactly there, whatever the
+    order of the files and also where slice gaps are unequal. Patient and study are those of the series. Raises
+    UserError when ``source`` is no DICOM series, its grid is another one, or its headers do not identify it; and
+    where the file cannot be written.
+    """
+    stack = require_dicom(source)
+    difference = segmentation.geometry.difference(stack.geometry)
+    if difference:
+        message = f"{segmentation.name}: the segmentation is not on the grid of the series {source.name}: {difference}."
+        raise UserError(message, "Give the series that was segmented.")
+    shown = [label for label in segmentation.labels.labels if np.any(segmentation.array == label.value)]
+    oddities = tuple(f'{segmentation.name}: no voxel is "{label.name}"; the DICOM segmentation leaves it out.'
+                     for label in segmentation.labels.labels if label not in shown)
+    if not shown:
+        return DicomSegFile(None, (f"{segmentation.name}: nothing was found, so there is no DICOM segmentation.",))
+    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+        warnings.simplefilter("ignore")
+        headers, made_up = _headers(source.name, stack)
+        dataset = _dataset(source.name, headers, stack, segmentation, shown)
+        dataset.SpecificCharacterSet = UNICODE
+        with new_file(path) as file:
+            dataset.save_as(file, enforce_file_format=True)
+    return DicomSegFile(path, oddities + made_up)
+
+
+def _headers(name: str, stack: Stack) -> tuple[list[Dataset], tuple[str, ...]]:
+    """Headers of the stack's images in its order, mended where the standard allows it, and what was made up."""
+    headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in stack.files]
+    for header in headers:
+        missing = [keyword for keyword in _IDENTITY if not header.get(keyword)]
+        if missing:
+            message = f"{name}: the DICOM images have no {', '.join(missing)}, so nothing can refer to them."
+            raise UserError(message, "Export the series again from the system it comes from.")
+        for keyword, accepted in _MAY_BE_EMPTY.items():
+            if not re.fullmatch(accepted, str(header.get(keyword) or "")):
+                setattr(header, keyword, "")
+            header.setdefault(keyword, "")
+    headers[0].decode()
+    headers[0].SpecificCharacterSet = UNICODE
+    return headers, _mend_frame_of_reference(name, headers)
+
+
+def _mend_frame_of_reference(name: str, headers: Sequence[Dataset]) -> tuple[str, ...]:
+    """Gives all headers one frame of reference where one lacks it."""
+    if all(header.get("FrameOfReferenceUID") for header in headers):
+        return ()
+    made_up = generate_uid()
+    for header in headers:
+        header.FrameOfReferenceUID = made_up
+    return (f"{name}: the DICOM images name no frame of reference; the DICOM segmentation has one of its own.",)
+
+
+def _dataset(name: str, headers: list[Dataset], stack: Stack, segmentation: Segmentation,
+             shown: Sequence[Label]) -> Dataset:
+    """The whole object; ``headers`` are in the order of the slices of the segmentation."""
+    numbers = np.zeros(int(segmentation.array.max()) + 1, dtype=np.uint8)
+    numbers[[label.value for label in shown]] = range(1, len(shown) + 1)
+    try:
+        return highdicom.seg.Segmentation(
+            source_images=headers,
+            pixel_array=numbers[segmentation.array],
+            segmentation_type="BINARY",
+            segment_descriptions=[_segment(number, label) for number, label in enumerate(shown, start=1)],
+            series_instance_uid=generate_uid(),
+            series_number=SERIES_NUMBER,
+            sop_instance_uid=generate_uid(),
+            instance_number=1,
+            manufacturer=ALGORITHM,
+            manufacturer_model_name=ALGORITHM,
+            software_versions=alhvr.__version__,
+            device_serial_number=SERIAL_NUMBER,
+            pixel_measures=_pixel_measures(stack, headers),
+            content_label="SEGMENTATION",
+            content_description=CONTENT_DESCRIPTION,
+            content_creator_name=CONTENT_CREATOR,
+            series_description=SERIES_DESCRIPTION,
+            transfer_syntax_uid=ExplicitVRLittleEndian,
+        )
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        message = f"{name}: no DICOM segmentation can be made from the headers of its images ({type(error).__name__})."
+        raise UserError(message, "Use the segmentation without --dicom-seg, or export the series again.") from error
+
+
+def _pixel_measures(stack: Stack, headers: Sequence[Dataset]) -> highdicom.PixelMeasuresSequence:
+    """Spacing in mm from the positions themselves: headers often state another slice distance."""
+    columns_mm, rows_mm, _ = stack.geometry.spacing_mm
+    step_mm = stack.geometry.affine_lps[:3, 2]
+    row, column = np.reshape(headers[0].ImageOrientationPatient, (2, 3)).astype(float)
+    gap_mm = abs(float(step_mm @ np.cross(row, column)))
+    thickness_mm = float(headers[0].get("SliceThickness") or 0) or gap_mm
+    return highdicom.PixelMeasuresSequence((rows_mm, columns_mm), thickness_mm, gap_mm)
+
+
+def _segment(number: int, label: Label) -> SegmentDescription:
+    """Name, coded terms, colour and algorithm of segment ``number``."""
+    algorithm = highdicom.AlgorithmIdentificationSequence(
+        ALGORITHM, family=codes.DCM.ArtificialIntelligence, version=alhvr.__version__)
+    segment = SegmentDescription(
+        segment_number=number,
+        segment_label=_text(label.name),
+        segmented_property_category=_concept(label.category),
+        segmented_property_type=_concept(label.type),
+        algorithm_type="AUTOMATIC",
+        algorithm_identification=algorithm,
+        display_color=CIELabColor.from_rgb(*(round(255 * channel) for channel in label.colour_rgb)),
+    )
+    if label.modifier is not None:
+        kind = segment.SegmentedPropertyTypeCodeSequence[0]
+        kind.SegmentedPropertyTypeModifierCodeSequence = [_concept(label.modifier)]
+    return segment
+
+
+def _concept(code: Code) -> CodedConcept:
+    return CodedConcept(code.value, code.scheme, _text(code.meaning))
+
+
+def _text(text: str) -> str:
+    """``text`` as DICOM's kind LO takes it; a backslash would split it in two."""
+    return " ".join(text.replace("\\", " ").split())[:TEXT_LENGTH].strip()
