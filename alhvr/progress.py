@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 import sys
 import time
@@ -68,13 +70,21 @@ class SilentReporter:
 
 
 class JsonReporter(SilentReporter):
-    """One ASCII JSON object a line, flushed at once; for the Slicer modules and other programs."""
+    """One ASCII JSON object a line, flushed at once; for the Slicer modules and other programs.
+
+    NaN and infinity, which JSON does not know, become null. When nobody reads any more the run goes on unheard.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
 
     def _emit(self, event: str, **fields: Any) -> None:
-        print(json.dumps({"event": event, **fields}, allow_nan=True), file=self._stream, flush=True)  # noqa: T201
+        line = json.dumps(finite({"event": event, **fields}), allow_nan=False)
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except BrokenPipeError:
+            _point_at_nothing(self._stream)
 
     def started(self, command: str) -> None:
         """Names the process, so that a caller can stop it."""
@@ -110,38 +120,46 @@ class JsonReporter(SilentReporter):
 
 
 class BarReporter(SilentReporter):
-    """Progress bars and short lines on stderr, for people."""
+    """For people, on stderr: progress bars on a terminal, in a file a plain line now and then."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._bar: tqdm | None = None
-        self._stage = ""
+        self._live = self._stream.isatty()
+        self._bars: dict[str, tqdm] = {}
+        self._lines = _SparseLines()
 
     def _write(self, line: str) -> None:
-        tqdm.write(line, file=self._stream)
+        with contextlib.suppress(BrokenPipeError):
+            tqdm.write(line, file=self._stream)
+            self._stream.flush()
 
     def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-        self._bar, self._stage = None, ""
+        while self._bars:
+            self._bars.popitem()[1].close()
 
     def progress(self, stage: str, done: int, total: int, seconds_left: float | None = None) -> None:
-        """Moves the bar of ``stage``; a new stage begins a new bar."""
-        if stage != self._stage:
-            self._close()
-            self._bar = tqdm(total=total, desc=stage, file=self._stream, dynamic_ncols=True, leave=True)
-            self._stage = stage
-        assert self._bar is not None
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)
+        """Moves the bar of ``stage``; a stage that begins within another gets a bar below it until it is done."""
+        if not self._live:
+            line = self._lines.line(stage, done, total, seconds_left)
+            if line:
+                self._write(line)
+            return
+        if stage not in self._bars:
+            self._bars[stage] = tqdm(total=total, desc=stage, file=self._stream, dynamic_ncols=True,
+                                     leave=not self._bars, position=len(self._bars))
+        bar = self._bars[stage]
+        bar.total = total
+        bar.update(done - bar.n)
         if done >= total:
-            self._close()
+            bar.close()
+            del self._bars[stage]
 
     def metrics(self, iteration: int, **values: Any) -> None:
         """Losses go beside the bar; scores get a line of their own."""
         losses = values.get("losses", {})
-        if self._bar is not None and losses:
-            self._bar.set_postfix_str(f"loss {losses.get('total', float('nan')):.3f}", refresh=False)
+        for bar in self._bars.values():
+            if losses:
+                bar.set_postfix_str(f"loss {losses.get('total', float('nan')):.3f}", refresh=False)
         dice = values.get("dice")
         if dice:
             text = ", ".join(f"{name} {value:.3f}" for name, value in dice.items())
@@ -160,13 +178,57 @@ class BarReporter(SilentReporter):
         self._write(f"warning: {message}")
 
     def error(self, message: str, hint: str = "") -> None:
-        """See Reporter.error."""
+        """One line, below what the bars have left."""
         self._close()
-        self._write(f"alhvr: {message} {hint}".rstrip())
+        self._write("alhvr: " + " ".join(f"{message} {hint}".split()))
 
     def finished(self, **summary: Any) -> None:
         """See Reporter.finished."""
         self._close()
+
+
+class _SparseLines:
+    """Progress as lines of a file: for a stage that takes long, every twentieth of it and its end."""
+
+    GAP_S, STEPS = 10.0, 20
+
+    def __init__(self) -> None:
+        self._spoke_at = time.monotonic()
+        self._told: dict[str, int] = {}
+
+    def line(self, stage: str, done: int, total: int, seconds_left: float | None) -> str:
+        """What to write now; "" when it is too early for another line."""
+        if done >= total:
+            return f"{stage}: {done} of {total}" if self._told.pop(stage, None) is not None else ""
+        early = time.monotonic() - self._spoke_at < self.GAP_S
+        if early or (done - self._told.get(stage, -total)) * self.STEPS < total:
+            return ""
+        self._spoke_at, self._told[stage] = time.monotonic(), done
+        left = "" if seconds_left is None else f", {in_words(seconds_left)} left"
+        return f"{stage}: {done} of {total}{left}"
+
+
+def in_words(seconds: float) -> str:
+    """A length of time for people, such as "40 s", "12 min" or "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def finite(value: Any) -> Any:
+    """``value`` (numbers, texts, and lists and dicts of these) with None for NaN and infinity."""
+    if isinstance(value, dict):
+        return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _point_at_nothing(stream: TextIO) -> None:
+    """Sends what is still written to a closed pipe nowhere, so that neither the run nor Python's exit stumbles."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, stream.fileno())
+    os.close(nothing)
 
 
 class Countdown:
