@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
+import io
 import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
 import alhvr
-from alhvr.config import OFFICIAL_AUGMENT, OFFICIAL_METHOD, MethodConfig, RunConfig, from_dict, to_dict
+from alhvr.config import MethodConfig, RunConfig, as_released, from_dict, to_dict
 from alhvr.errors import Cancelled, UserError
 from alhvr.progress import BarReporter, JsonReporter, Reporter
 
@@ -30,14 +31,18 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns 0 on success, 2 on a user's mistake, 130 when cancelled."""
-    reporter: Reporter = BarReporter()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    reporter = JsonReporter() if _wants_json(arguments) else BarReporter()
     try:
         options = _parser().parse_args(arguments)
-        reporter = JsonReporter() if getattr(options, "progress", "bar") == "json" else BarReporter()
         reporter.started(options.command)
         options.run(options, reporter)
     except UserError as error:
         return _complain(reporter, error.message, error.hint)
+    except MemoryError:
+        return _complain(reporter, "The memory is used up.", "Close other programs, or take smaller scans or patches.")
     except OSError as error:
         return _complain(reporter, f"{error.filename or 'A file'}: {error.strerror or error}.",
                          "Check the path, its permissions and the free disk space.")
@@ -48,12 +53,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return EXIT_OK
 
 
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Known before the arguments are parsed, so that a mistake among them is told as JSON too."""
+    return any(argument == "--progress=json" for argument in arguments) or any(
+        pair == ("--progress", "json") for pair in pairwise(arguments))
+
+
 def _complain(reporter: Reporter, message: str, hint: str) -> int:
-    """One line on stderr for people, and an event for programs."""
+    """One line on stderr for people; for programs an event before it."""
+    reporter.error(message, hint)
     if isinstance(reporter, JsonReporter):
-        reporter.error(message, hint)
-    with contextlib.suppress(OSError):
-        sys.stderr.write("alhvr: " + " ".join(f"{message} {hint}".split()) + "\n")
+        BarReporter().error(message, hint)
     return EXIT_USER
 
 
@@ -171,8 +181,7 @@ def run_config(options: argparse.Namespace) -> RunConfig:
     """Settings of ``alhvr train``: the file, then the preset, then single options."""
     config = _config_file(options.config) if options.config else RunConfig()
     if options.preset == "official":
-        released = replace(config.training, augment=OFFICIAL_AUGMENT, learning_rate_decay="constant", ema_decay=0.0)
-        config = replace(config, method=OFFICIAL_METHOD, training=released)
+        config = as_released(config)
     elif options.preset == "paper":
         config = replace(config, method=MethodConfig())
     return RunConfig(
@@ -187,12 +196,15 @@ def _with(config: Any, options: argparse.Namespace, *names: str) -> Any:
 
 
 def _config_file(path: Path) -> RunConfig:
+    """The settings in a file; what it leaves out is the default, or the released code's where it names that preset."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UserError(f"The settings file {path} cannot be read ({error}).",
                         f"Give a JSON file with the parts {', '.join(to_dict(RunConfig()))}.") from error
-    return from_dict(RunConfig, values, "settings")
+    method = values.get("method") if isinstance(values, dict) else None
+    official = isinstance(method, dict) and method.get("preset") == "official"
+    return from_dict(RunConfig, values, "settings", base=as_released(RunConfig()) if official else RunConfig())
 
 
 def _segment(options: argparse.Namespace, reporter: Reporter) -> None:

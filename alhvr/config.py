@@ -6,12 +6,14 @@ Row numbers refer to the table of differences between the paper and its released
 
 from __future__ import annotations
 
-import dataclasses
-import typing
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+import math
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
-from alhvr.errors import UserError
+from alhvr.settings import check_choices, from_dict, require, to_dict
+
+__all__ = ["OFFICIAL_AUGMENT", "OFFICIAL_METHOD", "AugmentConfig", "MethodConfig", "PlanConfig", "RunConfig",
+           "SegmentingConfig", "TrainingConfig", "as_released", "from_dict", "to_dict"]
 
 PresetName = Literal["paper", "official"]
 
@@ -63,12 +65,12 @@ class MethodConfig:
 
     def __post_init__(self) -> None:
         """Checks the ranges; raises UserError."""
-        _check_choices(self)
-        _require(0 < self.beta <= 1, "beta", self.beta, "a number above 0 and at most 1")
-        _require(0 < self.temperature <= 1, "temperature", self.temperature, "a number above 0 and at most 1")
-        _require(self.max_weight >= 0, "max_weight", self.max_weight, "a number of 0 or more")
-        _require(0 < self.warmup_fraction <= 1, "warmup_fraction", self.warmup_fraction, "above 0 and at most 1")
-        _require(self.ce_weight >= 0, "ce_weight", self.ce_weight, "a number of 0 or more")
+        check_choices(self)
+        require(0 < self.beta <= 1, "beta", self.beta, "a number above 0 and at most 1")
+        require(0 < self.temperature <= 1, "temperature", self.temperature, "a number above 0 and at most 1")
+        require(self.max_weight >= 0, "max_weight", self.max_weight, "a number of 0 or more")
+        require(0 < self.warmup_fraction <= 1, "warmup_fraction", self.warmup_fraction, "above 0 and at most 1")
+        require(self.ce_weight >= 0, "ce_weight", self.ce_weight, "a number of 0 or more")
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         """Checks the ranges; raises UserError."""
-        _require(0 <= self.rotate_degrees <= 180, "rotate_degrees", self.rotate_degrees, "0 to 180 degrees")
-        _require(0 <= self.scale < 0.9, "scale", self.scale, "0 to 0.9")
+        require(0 <= self.rotate_degrees <= 180, "rotate_degrees", self.rotate_degrees, "0 to 180 degrees")
+        require(0 <= self.scale < 0.9, "scale", self.scale, "0 to 0.9")
 
 
 @dataclass(frozen=True)
@@ -129,15 +131,18 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         """Checks the ranges; raises UserError."""
-        _check_choices(self)
-        _require(self.iterations >= 1, "iterations", self.iterations, "a whole number of 1 or more")
-        _require(self.minutes is None or self.minutes > 0, "minutes", self.minutes, "a number above 0")
-        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "a number above 0")
-        _require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "0 to below 1")
-        _require(self.validations >= 1, "validations", self.validations, "a whole number of 1 or more")
-        _require(self.threads >= 0, "threads", self.threads, "0 (automatic) or more")
-        _require(self.memory_gb > 0, "memory_gb", self.memory_gb, "a number of GB above 0")
-        _require(self.seed >= 0, "seed", self.seed, "a whole number of 0 or more")
+        check_choices(self)
+        require(self.iterations >= 1, "iterations", self.iterations, "a whole number of 1 or more")
+        require(self.minutes is None or 0 < self.minutes < math.inf, "minutes", self.minutes, "a number above 0")
+        require(self.learning_rate > 0, "learning_rate", self.learning_rate, "a number above 0")
+        require(0 <= self.momentum < 1, "momentum", self.momentum, "0 to below 1")
+        require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "a number of 0 or more")
+        require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "0 to below 1")
+        require(self.validations >= 1, "validations", self.validations, "a whole number of 1 or more")
+        require(self.threads >= 0, "threads", self.threads, "0 (automatic) or more")
+        require(self.memory_gb > 0, "memory_gb", self.memory_gb, "a number of GB above 0")
+        require(self.save_every_s >= 0, "save_every_s", self.save_every_s, "seconds, 0 (after every step) or more")
+        require(self.seed >= 0, "seed", self.seed, "a whole number of 0 or more")
 
 
 @dataclass(frozen=True)
@@ -161,19 +166,19 @@ class PlanConfig:
 
     def __post_init__(self) -> None:
         """Checks the ranges; raises UserError."""
-        _check_choices(self)
+        check_choices(self)
         if self.patch_size is not None:
             good = len(self.patch_size) in (2, 3) and all(n >= 16 and n % 16 == 0 for n in self.patch_size)
-            _require(good, "patch_size", self.patch_size, "2 or 3 multiples of 16, such as 128,128 or 96,96,96")
+            require(good, "patch_size", self.patch_size, "2 or 3 multiples of 16, such as 128,128 or 96,96,96")
             if self.dimensions is not None:
-                _require(len(self.patch_size) == self.dimensions, "patch_size", self.patch_size,
+                require(len(self.patch_size) == self.dimensions, "patch_size", self.patch_size,
                          f"{self.dimensions} numbers for a {self.dimensions}-D plan")
         if self.batch_size is not None:
-            _require(self.batch_size >= 2, "batch_size", self.batch_size, "a whole number of 2 or more")
+            require(self.batch_size >= 2, "batch_size", self.batch_size, "a whole number of 2 or more")
         if self.target_spacing_mm is not None:
             good = len(self.target_spacing_mm) == 3 and all(s > 0 for s in self.target_spacing_mm)
-            _require(good, "target_spacing_mm", self.target_spacing_mm, "three numbers above 0, in mm")
-        _require(not (self.network == "vnet" and self.dimensions == 2), "network", "vnet", "unet for a 2-D plan")
+            require(good, "target_spacing_mm", self.target_spacing_mm, "three numbers above 0, in mm")
+        require(not (self.network == "vnet" and self.dimensions == 2), "network", "vnet", "unet for a 2-D plan")
 
 
 @dataclass(frozen=True)
@@ -189,7 +194,7 @@ class SegmentingConfig:
 
     def __post_init__(self) -> None:
         """Checks the choices; raises UserError."""
-        _check_choices(self)
+        check_choices(self)
 
 
 @dataclass(frozen=True)
@@ -206,67 +211,24 @@ class RunConfig:
     """How the finished model segments."""
 
 
-def to_dict(config: Any) -> dict[str, Any]:
-    """A settings dataclass as plain values that JSON can hold."""
-    return dataclasses.asdict(config)
-
-
-def from_dict(kind: type, values: dict[str, Any], where: str = "settings") -> Any:
-    """Builds the settings dataclass ``kind``; an unknown name raises UserError that lists the known ones."""
-    if not isinstance(values, dict):
-        raise UserError(f"{where}: expected named values, got {values!r}.", "Write them as a JSON object.")
-    known = {f.name: f for f in fields(kind)}
-    hints = typing.get_type_hints(kind)
-    built = {}
-    for name, value in values.items():
-        if name not in known:
-            raise UserError(f"{where}: unknown setting {name!r}.", f"Known settings: {', '.join(known)}.")
-        built[name] = _cast(hints[name], value, f"{where}.{name}")
-    return kind(**built)
-
-
-def _cast(hint: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return from_dict(hint, value, where)
-    if isinstance(value, list):
-        return tuple(value)
-    if hint in (int, float) and (isinstance(value, bool) or not isinstance(value, (int, float))):
-        raise UserError(f"{where} is {value!r}.", "Give a number.")
-    if hint is float:
-        return float(value)
-    return value
-
-
-def _require(good: bool, name: str, seen: Any, accepted: str) -> None:
-    if not good:
-        raise UserError(f"{name.replace('_', '-')} is {seen!r}.", f"Accepted: {accepted}.")
-
-
-def _check_choices(config: Any) -> None:
-    hints = typing.get_type_hints(type(config))
-    for name, hint in hints.items():
-        choices = _choices(hint)
-        value = getattr(config, name)
-        if choices:
-            _require(value in choices, name, value, ", ".join(str(c) for c in choices if c is not None))
-
-
-def _choices(hint: Any) -> tuple[Any, ...]:
-    if typing.get_origin(hint) is Literal:
-        return typing.get_args(hint)
-    parts = typing.get_args(hint)
-    literal = [p for p in parts if typing.get_origin(p) is Literal]
-    return (*typing.get_args(literal[0]), None) if literal else ()
-
-
 OFFICIAL_METHOD = MethodConfig(
     preset="official",
+    beta=0.8,
+    temperature=0.1,
+    max_weight=0.1,
+    warmup_fraction=1.0,
     warmup_shape="staircase",
     ce_alignment="broadcast",
+    ce_weight=1.0,
     cosine_loss="all",
+    feature_stride=8,
+    absent_class="zero",
+    sharpening="binary",
     detach_teacher=False,
     detach_prototypes=False,
+    entropy_mean="all",
     dice="official",
+    clean_dropout=True,
     tie_teacher="b",
     perturbed_statistics=True,
     perturb_labeled=True,
@@ -275,3 +237,10 @@ OFFICIAL_METHOD = MethodConfig(
 
 OFFICIAL_AUGMENT = AugmentConfig(mirror=True, quarter_turns=True, rotate_degrees=20.0, scale=0.0, intensity=False)
 """Flips, quarter turns and rotations, as the released code has them."""
+
+
+def as_released(config: RunConfig) -> RunConfig:
+    """``config`` with the method, the optimiser and the augmentation of the released code; the rest stays."""
+    training = replace(config.training, augment=OFFICIAL_AUGMENT, learning_rate=0.01, learning_rate_decay="constant",
+                       momentum=0.9, weight_decay=1e-4, ema_decay=0.0)
+    return replace(config, method=OFFICIAL_METHOD, training=training)

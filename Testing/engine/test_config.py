@@ -1,0 +1,119 @@
+"""Settings: values out of range or of another type are refused by name, and the official preset switches everything."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from alhvr.config import (
+    OFFICIAL_AUGMENT,
+    OFFICIAL_METHOD,
+    AugmentConfig,
+    MethodConfig,
+    PlanConfig,
+    RunConfig,
+    SegmentingConfig,
+    TrainingConfig,
+    as_released,
+    from_dict,
+    to_dict,
+)
+from alhvr.errors import UserError
+
+OUT_OF_RANGE = [
+    (MethodConfig, "beta", 1.5), (MethodConfig, "beta", 0.0), (MethodConfig, "beta", float("nan")),
+    (MethodConfig, "temperature", 0.0), (MethodConfig, "max_weight", -0.1), (MethodConfig, "warmup_fraction", 0.0),
+    (MethodConfig, "ce_weight", -1.0), (MethodConfig, "feature_stride", 2), (MethodConfig, "sharpening", "soft"),
+    (AugmentConfig, "rotate_degrees", 200.0), (AugmentConfig, "scale", 1.0),
+    (TrainingConfig, "iterations", 0), (TrainingConfig, "minutes", 0.0), (TrainingConfig, "minutes", float("inf")),
+    (TrainingConfig, "learning_rate", 0.0), (TrainingConfig, "momentum", 1.0), (TrainingConfig, "weight_decay", -1.0),
+    (TrainingConfig, "ema_decay", 1.0), (TrainingConfig, "validations", 0), (TrainingConfig, "precision", "fp8"),
+    (TrainingConfig, "device", "tpu"), (TrainingConfig, "threads", -1), (TrainingConfig, "memory_gb", 0.0),
+    (TrainingConfig, "save_every_s", -1.0), (TrainingConfig, "seed", -1),
+    (PlanConfig, "dimensions", 4), (PlanConfig, "patch_size", (100, 100)), (PlanConfig, "patch_size", (16,)),
+    (PlanConfig, "batch_size", 1), (PlanConfig, "target_spacing_mm", (1.0, 1.0)), (PlanConfig, "modality", "PET"),
+    (SegmentingConfig, "fusion", "vote"), (SegmentingConfig, "largest_component", "yes"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), OUT_OF_RANGE)
+def test_a_value_out_of_range_is_named_with_what_is_accepted(kind: type, name: str, value: object) -> None:
+    with pytest.raises(UserError) as caught:
+        kind(**{name: value})
+    assert name.replace("_", "-") in caught.value.message and repr(value) in caught.value.message
+    assert caught.value.hint.startswith("Accepted: ")
+
+
+def test_beta_says_its_range() -> None:
+    with pytest.raises(UserError, match=r"beta is 1\.5\. Accepted: a number above 0 and at most 1\."):
+        MethodConfig(beta=1.5)
+
+
+def test_a_patch_must_have_as_many_sides_as_the_plan_has_dimensions() -> None:
+    with pytest.raises(UserError, match="3 numbers for a 3-D plan"):
+        PlanConfig(dimensions=3, patch_size=(64, 64))
+
+
+def test_the_v_net_is_three_dimensional() -> None:
+    with pytest.raises(UserError, match="unet for a 2-D plan"):
+        PlanConfig(dimensions=2, network="vnet")
+
+
+def test_settings_come_back_from_json() -> None:
+    config = RunConfig(method=OFFICIAL_METHOD, training=TrainingConfig(minutes=3.5, augment=OFFICIAL_AUGMENT),
+                       plan=PlanConfig(patch_size=(32, 48), dimensions=2))
+    assert from_dict(RunConfig, json.loads(json.dumps(to_dict(config)))) == config
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    ({"trainin": {}}, r"settings: unknown setting 'trainin'\. Known settings: method, training, plan, segmenting"),
+    ({"training": {"lr": 1}}, r"settings\.training: unknown setting 'lr'\. Known settings: iterations, "),
+    ({"training": {"augment": {"flip": True}}}, r"settings\.training\.augment: unknown setting 'flip'"),
+    ({"training": 3}, r"settings\.training: expected named values, got 3"),
+    ([1], r"settings: expected named values"),
+    ({"training": {"iterations": "many"}}, r"settings\.training\.iterations is 'many'\. Give a whole number"),
+    ({"training": {"iterations": 2.5}}, r"settings\.training\.iterations is 2\.5\. Give a whole number"),
+    ({"training": {"iterations": True}}, r"settings\.training\.iterations is True"),
+    ({"training": {"iterations": None}}, r"settings\.training\.iterations is None"),
+    ({"training": {"minutes": "3"}}, r"settings\.training\.minutes is '3'\. Give a number"),
+    ({"training": {"learning_rate": float("nan")}}, r"settings\.training\.learning_rate is nan"),
+    ({"training": {"augment": {"mirror": "yes"}}}, r"mirror is 'yes'\. Give true or false"),
+    ({"plan": {"patch_size": 32}}, r"settings\.plan\.patch_size is 32\. Give a list"),
+    ({"plan": {"patch_size": ["a", "b"]}}, r"settings\.plan\.patch_size is 'a'\. Give a whole number"),
+    ({"plan": {"dimensions": "2"}}, r"dimensions is '2'\. Accepted: 2, 3"),
+    ({"method": {"beta": 1.5}}, r"beta is 1\.5"),
+])
+def test_a_wrong_settings_file_is_told_by_name(values: object, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        from_dict(RunConfig, values)
+
+
+def test_whole_numbers_may_stand_for_real_ones_and_none_for_an_open_choice() -> None:
+    config = from_dict(RunConfig, {"training": {"learning_rate": 1, "minutes": None}, "plan": {"patch_size": [32, 32]}})
+    assert config.training.learning_rate == 1.0 and isinstance(config.training.learning_rate, float)
+    assert config.training.minutes is None and config.plan.patch_size == (32, 32)
+
+
+def test_what_a_file_leaves_out_comes_from_the_base() -> None:
+    base = as_released(RunConfig(plan=PlanConfig(batch_size=6)))
+    config = from_dict(RunConfig, {"training": {"augment": {"scale": 0.1}}, "plan": {"dimensions": 3}}, base=base)
+    assert config.method == OFFICIAL_METHOD and config.plan == PlanConfig(batch_size=6, dimensions=3)
+    assert config.training.augment == dataclasses.replace(OFFICIAL_AUGMENT, scale=0.1)
+
+
+def test_the_official_preset_is_the_released_code_whatever_the_defaults_are() -> None:
+    started = RunConfig(method=MethodConfig(beta=0.5, max_weight=1.0, warmup_fraction=0.2, feature_stride=4),
+                        training=TrainingConfig(learning_rate=0.1, momentum=0.5, weight_decay=0.0, ema_decay=0.5,
+                                                learning_rate_decay="poly", iterations=7, seed=3))
+    released = as_released(started)
+    expected = {"preset": "official", "beta": 0.8, "temperature": 0.1, "max_weight": 0.1, "warmup_fraction": 1.0,
+                "warmup_shape": "staircase", "ce_alignment": "broadcast", "ce_weight": 1.0, "cosine_loss": "all",
+                "feature_stride": 8, "absent_class": "zero", "sharpening": "binary", "detach_teacher": False,
+                "detach_prototypes": False, "entropy_mean": "all", "dice": "official", "clean_dropout": True,
+                "tie_teacher": "b", "perturbed_statistics": True, "perturb_labeled": True}
+    assert to_dict(released.method) == expected
+    t = released.training
+    assert (t.learning_rate, t.learning_rate_decay, t.momentum, t.weight_decay) == (0.01, "constant", 0.9, 1e-4)
+    assert t.ema_decay == 0.0 and t.augment == OFFICIAL_AUGMENT and (t.iterations, t.seed) == (7, 3)
