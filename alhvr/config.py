@@ -30,7 +30,7 @@ class MethodConfig:
     """Sharpening temperature T of the competing teacher (Eq. 22), above 0 and at most 1."""
     max_weight: float = 0.1
     """Largest weight lambda of the unsupervised losses (Eq. 10)."""
-    warmup_fraction: float = 1.0
+    warmup_fraction: float = 0.3
     """Share of the run over which lambda rises to its largest value; the paper takes the whole run (1.0)."""
     warmup_shape: Literal["smooth", "staircase"] = "smooth"
     """Lambda rises at every iteration, or in 200 steps as in the released code (row 13)."""

@@ -23,7 +23,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("ALHVR_TEST_DATA", HERE.parent.parent / "shared" / "data"))
-COMMON = {"training": {"threads": 1, "validations": 4}}
+COMMON = {"training": {"threads": 1, "validations": 8}}
 
 
 @dataclass(frozen=True)
