@@ -1,0 +1,193 @@
+"""The house of docs/architecture.md: which room may know which, what is light to import, and how big things get."""
+
+from __future__ import annotations
+
+import ast
+import re
+import statistics
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from support import ROOT
+
+ENGINE = ROOT / "alhvr"
+GROUND = {"errors", "progress", "settings", "config", "stopping", "json_file"}
+STORY = {"demo", "demo_report", "overlays"}
+ROOMS = {
+    "ground": set(),
+    "data": {"ground"},
+    "networks": set(),
+    "losses": {"ground"},
+    "bundle": {"ground", "data"},
+    "export": {"ground", "data"},
+    "evaluation": {"ground", "data"},
+    "inference": {"ground", "data", "bundle", "export", "networks"},
+    "training": {"ground", "data", "bundle", "export", "networks", "inference", "losses", "evaluation"},
+    "bundle_monai": {"ground", "data", "bundle", "export", "networks", "inference"},
+    "story": {"ground", "data", "bundle", "export", "networks", "inference", "losses", "evaluation", "training"},
+    "cli": {"ground", "data", "bundle", "evaluation", "inference", "training", "story"},
+}
+"""Each room, and the rooms that it may import from."""
+
+HEAVY = {"torch", "monai", "matplotlib"}
+HEAVY_FILES = {"alhvr.data.augment", "alhvr.data.batches", "alhvr.inference.torch_backend"}
+LIGHT_ROOMS = {"ground", "data", "bundle", "export", "evaluation", "inference", "cli"}
+MATHS_ONLY = {"__future__", "abc", "alhvr", "collections", "contextlib", "dataclasses", "functools", "itertools",
+              "math", "numpy", "torch", "typing"}
+
+
+@cache
+def files() -> dict[str, Path]:
+    """Every file of the engine by its module name."""
+    paths = sorted(ENGINE.rglob("*.py"))
+    return {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in paths}
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(files()[module].read_text(encoding="utf-8"))
+
+
+def room(module: str) -> str:
+    """The room that a module lies in; "" for the package itself and its entry."""
+    parts = module.split(".")
+    if len(parts) == 1 or parts[1] == "__main__":
+        return ""
+    name = parts[1]
+    if name in GROUND:
+        return "ground"
+    if name in STORY:
+        return "story"
+    return "bundle" if name.startswith("bundle") and name != "bundle_monai" else name
+
+
+def imports(module: str, *, at_file_scope: bool = False) -> Iterator[str]:
+    """Names of the modules that ``module`` imports; what only a type checker reads is no import."""
+    for node in _walk(tree(module), into_functions=not at_file_scope):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                below = f"{node.module}.{alias.name}"
+                yield below if below in files() else node.module
+
+
+def _walk(node: ast.AST, *, into_functions: bool) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING":
+            continue
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)) and not into_functions:
+            continue
+        yield child
+        yield from _walk(child, into_functions=into_functions)
+
+
+def own_imports(module: str, *, at_file_scope: bool = False) -> set[str]:
+    return {name for name in imports(module, at_file_scope=at_file_scope) if name.split(".")[0] == "alhvr"}
+
+
+def functions(module: str) -> Iterator[ast.FunctionDef]:
+    return (node for node in ast.walk(tree(module)) if isinstance(node, ast.FunctionDef))
+
+
+def lines_of(function: ast.FunctionDef) -> int:
+    """Lines without the docstring."""
+    docstring = function.body[0] if ast.get_docstring(function) else None
+    return function.end_lineno - function.lineno + 1 - (docstring.end_lineno - docstring.lineno + 1 if docstring else 0)
+
+
+def test_every_file_lies_in_a_known_room() -> None:
+    assert {room(module) for module in files()} - {""} == set(ROOMS)
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_a_room_imports_only_from_rooms_it_may_know(name: str) -> None:
+    allowed = ROOMS[name] | {name, ""}
+    broken = {f"{module} -> {seen}" for module in files() if room(module) == name
+              for seen in own_imports(module) if room(seen) not in allowed}
+    assert not broken
+
+
+def test_the_rooms_themselves_form_no_ring() -> None:
+    above: set[str] = set()
+    while len(above) < len(ROOMS):
+        ready = {name for name, below in ROOMS.items() if name not in above and below <= above}
+        assert ready, f"in a ring: {set(ROOMS) - above}"
+        above |= ready
+
+
+def test_no_file_imports_itself_by_a_detour() -> None:
+    waiting = {module: own_imports(module) & files().keys() - {module} for module in files()}
+    while waiting:
+        free = {module for module, needs in waiting.items() if not needs & waiting.keys()}
+        assert free, f"in a ring: {sorted(waiting)}"
+        waiting = {module: needs for module, needs in waiting.items() if module not in free}
+
+
+def test_only_the_entry_knows_the_command_line() -> None:
+    assert [module for module in files() if "alhvr.cli" in own_imports(module)] == ["alhvr.__main__"]
+
+
+@pytest.mark.parametrize("forbidden", ["slicer", "qt", "ctk", "vtk"])
+def test_the_engine_knows_nothing_of_slicer(forbidden: str) -> None:
+    assert not [module for module in files() for seen in imports(module) if seen.split(".")[0] == forbidden]
+
+
+def test_every_library_is_listed_in_pyproject_and_every_listed_one_is_used() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    listed = {re.split("[<>=]", requirement)[0] for requirement in project["dependencies"]}
+    roots = {name.split(".")[0] for module in files() for name in imports(module)}
+    assert roots - sys.stdlib_module_names - {"alhvr"} == listed
+
+
+def test_networks_and_losses_know_tensors_and_nothing_else() -> None:
+    seen = {f"{module} -> {name}" for module in files() if room(module) in {"networks", "losses"}
+            for name in imports(module) if name.split(".")[0] not in MATHS_ONLY}
+    assert not seen
+
+
+def test_the_loss_is_summed_in_one_file() -> None:
+    callers = [module for module in files() if room(module) == "training"
+               for name in own_imports(module) if room(name) == "losses"]
+    assert set(own_imports("alhvr.losses.objective")) > {"alhvr.losses.prototypes", "alhvr.losses.competition"}
+    assert {name for module in callers for name in own_imports(module) if room(name) == "losses"} == {
+        "alhvr.losses.objective"}
+
+
+def test_own_modules_are_imported_at_file_scope_except_by_the_command_line() -> None:
+    hidden = {f"{module} -> {name}" for module in files() if room(module) != "cli"
+              for name in own_imports(module) - own_imports(module, at_file_scope=True)}
+    assert hidden <= {"alhvr.inference.backends -> alhvr.inference.torch_backend"}
+
+
+def test_heavy_libraries_stay_out_of_the_light_path() -> None:
+    light = [m for m in files() if room(m) in LIGHT_ROOMS and m not in HEAVY_FILES]
+    script = (f"import importlib, sys\nfor name in {light}:\n    importlib.import_module(name)\n"
+              f"    found = {HEAVY} & set(sys.modules)\n    assert not found, (name, found)\n")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr.strip().splitlines()[-1]
+
+
+def test_help_needs_no_heavy_library() -> None:
+    script = f"import sys, alhvr.cli\nprint(alhvr.cli.main(['describe', 'nowhere']), {HEAVY} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.split() == ["2", "set()"]
+
+
+def test_every_file_says_first_what_it_owns() -> None:
+    assert not [module for module in files() if not (ast.get_docstring(tree(module)) or "").strip()]
+
+
+def test_files_functions_and_classes_stay_small() -> None:
+    sizes = [len(path.read_text(encoding="utf-8").splitlines()) for path in files().values()]
+    assert statistics.median(sizes) <= 150
+    assert max(sizes) <= 300
+    assert not [(m, f.name) for m in files() for f in functions(m) if lines_of(f) > 40]
+    methods = {c.name: sum(isinstance(x, ast.FunctionDef) and not x.name.startswith("__") for x in c.body)
+               for m in files() for c in ast.walk(tree(m)) if isinstance(c, ast.ClassDef)}
+    assert not [name for name, count in methods.items() if count > 15]
