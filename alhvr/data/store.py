@@ -13,7 +13,7 @@ from alhvr.data.cases import Case
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Plan
 from alhvr.data.preprocess import axis_transform, prepare, prepare_label
-from alhvr.data.reading import probe, read_label, read_scan
+from alhvr.data.reading import LabelVolume, probe, read_label, read_scan
 from alhvr.data.sampling import MAX_POINTS, foreground_points
 from alhvr.data.scan import Scan
 from alhvr.errors import UserError
@@ -198,8 +198,8 @@ def load_case(case: Case, plan: Plan, label_set: LabelSet | None) -> PreparedCas
     return PreparedCase(image, label, background, foreground_points(label) if plan.dimensions == 3 else ())
 
 
-def _prepared_label(case: Case, scan: Scan, plan: Plan, label_set: LabelSet) -> np.ndarray:
-    """uint8 [K, J, I] of class indices on the prepared grid; raises UserError when image and label do not fit."""
+def read_label_of(case: Case, scan: Scan) -> LabelVolume:
+    """The label of ``case``, whose image is ``scan``; raises UserError without one, or when it is on another grid."""
     if case.label is None:
         raise UserError(f"{case.image.name} has no label.", "Add one of the same name to the folder labels.")
     label = read_label(case.label)
@@ -207,6 +207,12 @@ def _prepared_label(case: Case, scan: Scan, plan: Plan, label_set: LabelSet) -> 
     if difference:
         raise UserError(f"The label {case.label.name} lies on another grid than its scan {case.image.name}: "
                         f"{difference}.", "Check that both belong together, or resample the label to the scan.")
+    return label
+
+
+def _prepared_label(case: Case, scan: Scan, plan: Plan, label_set: LabelSet) -> np.ndarray:
+    """uint8 [K, J, I] of class indices on the prepared grid; raises UserError when image and label do not fit."""
+    label = read_label_of(case, scan)
     try:
         classes = label_set.to_class_index(label.array)
     except UserError as error:

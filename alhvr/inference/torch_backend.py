@@ -16,6 +16,7 @@ from alhvr.errors import UserError
 from alhvr.networks.dual import DualNetwork
 from alhvr.networks.perturbation import Perturbation, apply_perturbation
 
+_NO_MEMORY = ("out of memory", "allocate memory")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -118,9 +119,17 @@ def _fold_batch_norms(network: nn.Module) -> None:
             block.norm = nn.Identity()
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for what torch and Python raise when a GPU or the machine has no memory left."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY))
+
+
 @contextmanager
 def _memory_as_user_error(device: torch.device) -> Iterator[None]:
     try:
         yield
-    except torch.cuda.OutOfMemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
         raise UserError(f"The memory of {device} is used up.", "Close other programs, or use --device cpu.") from error

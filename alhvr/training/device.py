@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
@@ -11,6 +13,7 @@ import torch
 
 from alhvr.config import TrainingConfig
 from alhvr.errors import UserError
+from alhvr.inference.torch_backend import choose_device, is_out_of_memory
 
 PROBE_ROUNDS = 5
 SAFE_SHARE = 0.7
@@ -69,16 +72,16 @@ def choose_compute(config: TrainingConfig) -> Compute:
     return Compute(device=device, precision=precision, threads=threads)
 
 
-def choose_device(name: str) -> str:
-    """The device called ``name``, or the best one for auto; UserError when it is not there."""
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return next(device for device in ("cuda", "mps", "cpu") if there[device])
-    if not there[name]:
-        found = ", ".join(device for device, ok in there.items() if ok)
-        raise UserError(f"device {name} was asked for, but PyTorch finds none here (found: {found}).",
-                        "Use --device auto, or install a PyTorch build for this device.")
-    return name
+@contextmanager
+def memory_as_user_error() -> Iterator[None]:
+    """Raises UserError where torch or Python find no memory for a training step."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError("The memory is used up.", "Lower --batch-size, --patch-size or training.memory_gb, or close "
+                        "other programs, and start a new run.") from error
 
 
 def free_cores() -> int:

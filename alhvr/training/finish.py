@@ -50,6 +50,19 @@ def finish_model(setup: RunSetup, networks: DualNetwork, validator: Validator | 
     return FinishedModel(settings=settings, scores=scores)
 
 
+def summary(finished: FinishedModel, state: LoopState) -> list[str]:
+    """How the run went, as sentences for people."""
+    settings = finished.settings
+    how = {"mean": "the mean of both networks", "competition": "the surer network of both, voxel by voxel"}
+    cleaned = ", keeping the largest part of each structure" if settings.largest_component else ""
+    if not finished.scores:
+        went = f"Kept as it is after iteration {state.best_iteration}; there were no validation cases to score it on."
+    else:
+        dice = ", ".join(f"{name} {value:.3f}" for name, value in finished.scores.items())
+        went = f"Best after iteration {state.best_iteration} of {state.iteration}: validation Dice {dice}."
+    return [went, f"The model segments by {how[settings.fusion]}{cleaned}."]
+
+
 def _choose(setup: RunSetup, found: dict[str, ValidationScore]) -> InferenceSettings:
     wish, method = setup.config.segmenting, setup.config.method
     means = {name: score.mean for name, score in found.items()}
@@ -65,7 +78,8 @@ def _choose(setup: RunSetup, found: dict[str, ValidationScore]) -> InferenceSett
 
 def _record(setup: RunSetup, state: LoopState, scores: dict[str, float], ways: dict[str, float]) -> dict[str, Any]:
     """The training record: cases by content hash and never by name, split, settings, scores and versions."""
-    hashes = {part: [setup.hashes[c.name] for c in getattr(setup, part) if c.name in setup.hashes] for part in PARTS}
+    named = {part: [f"{part}/{case.name}" for case in getattr(setup, part)] for part in PARTS}
+    hashes = {part: [setup.hashes[name] for name in names if name in setup.hashes] for part, names in named.items()}
     counts = {part: len(getattr(setup, part)) for part in PARTS}
     config = replace(setup.config, training=replace(setup.config.training, threads=setup.compute.threads))
     return {

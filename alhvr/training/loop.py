@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from alhvr.data.batches import Batch, TwoStreamBatches
-from alhvr.errors import UserError
+from alhvr.errors import Cancelled, UserError
 from alhvr.inference.torch_backend import TorchBackend
 from alhvr.losses.objective import Objective
 from alhvr.progress import Reporter
@@ -21,7 +21,7 @@ from alhvr.training.run_folder import RunFolder
 from alhvr.training.schedules import ema_decay, learning_rate, unsupervised_weight
 from alhvr.training.setup import RunSetup
 from alhvr.training.step import TrainingStep
-from alhvr.training.validation import Validator
+from alhvr.training.validation import ValidationScore, Validator
 
 
 @dataclass
@@ -67,21 +67,32 @@ class TrainingLoop:
         self._run.forget_metrics_after(self.state.iteration)
 
     def train(self, should_stop: Callable[[], bool]) -> bool:
-        """Trains until the budget is used (True) or ``should_stop`` (False, after saving)."""
+        """Trains until the budget is used (True) or ``should_stop`` (False); either way all is saved.
+
+        A validation that is stopped is done again when the run goes on, so that nothing differs from a run that was
+        never stopped. Raises UserError when the loss is not finite or the end cannot be saved.
+        """
         self._sitting_began_at = self._saved_at = time.monotonic()
+        try:
+            done = self._train_until_done(should_stop)
+        except Cancelled:
+            done = False
+        self._save(final=True)
+        if done:
+            self._report_progress()
+        return done
+
+    def _train_until_done(self, should_stop: Callable[[], bool]) -> bool:
         with closing(self._batches.iterate(self.state.iteration)) as stream:
+            self._validate_if_due()
             while self._progress() < 1.0:
+                if should_stop():
+                    return False
                 iteration, batch = next(stream)
                 self._one_step(iteration, batch)
-                if self._validation_is_due():
-                    self._validate()
-                    self._save()
-                if should_stop():
-                    self._save(final=True)
-                    return False
+                self._validate_if_due()
                 if time.monotonic() - self._saved_at > self._config.save_every_s:
                     self._save()
-        self._save(final=True)
         return True
 
     def _one_step(self, iteration: int, batch: Batch) -> None:
@@ -114,9 +125,10 @@ class TrainingLoop:
 
     def _report_progress(self) -> None:
         if self._config.minutes is not None:
-            total = round(60.0 * self._config.minutes)
-            done = min(total, int(self.state.elapsed_s))
-            self._reporter.progress("training (seconds)", done, total, max(0.0, total - self.state.elapsed_s))
+            budget_s = 60.0 * self._config.minutes
+            total = max(1, round(budget_s))
+            done = total if self._progress() >= 1.0 else min(total - 1, int(self.state.elapsed_s))
+            self._reporter.progress("training (seconds)", done, total, max(0.0, budget_s - self.state.elapsed_s))
             return
         total, done = self._config.iterations, self.state.iteration
         seconds = time.monotonic() - self._sitting_began_at
@@ -124,34 +136,42 @@ class TrainingLoop:
         self._reporter.progress("training", done, total, round(pace * (total - done), 1))
 
     def _validation_is_due(self) -> bool:
-        return math.floor(self._progress() * self._config.validations + 1e-9) > self.state.validations
+        return self._validations_by_now() > self.state.validations
 
-    def _validate(self) -> None:
-        self.state.validations = math.floor(self._progress() * self._config.validations + 1e-9)
-        if self._validator is None:
-            self._keep_as_best(-1.0, {})
+    def _validations_by_now(self) -> int:
+        return math.floor(self._progress() * self._config.validations + 1e-9)
+
+    def _validate_if_due(self) -> None:
+        """Scores the mean weights, keeps the best, and saves; raises Cancelled with nothing changed."""
+        if not self._validation_is_due():
             return
-        score = self._validator.score(self.backend())["mean"]
-        if score.mean > self.state.best_mean:
-            self._keep_as_best(score.mean, score.by_class)
+        score = self._validator.score(self.backend())["mean"] if self._validator else ValidationScore({}, -1.0)
+        self.state.validations = self._validations_by_now()
+        if score.mean > self.state.best_mean or self._validator is None:
+            self._keep_as_best(score)
         self.state.elapsed_s = self._elapsed_before_s + time.monotonic() - self._sitting_began_at
-        self._reporter.metrics(self.state.iteration, dice=score.by_class, mean_dice=score.mean,
-                               best_iteration=self.state.best_iteration, elapsed_s=round(self.state.elapsed_s, 1))
+        if self._validator is not None:
+            self._reporter.metrics(self.state.iteration, dice=score.by_class, mean_dice=score.mean,
+                                   best_iteration=self.state.best_iteration, elapsed_s=round(self.state.elapsed_s, 1))
+        self._save()
 
     def backend(self) -> TorchBackend:
         """The mean weights as a predictor's backend."""
         return TorchBackend(self.average.model, self._compute.device, self._compute.precision)
 
-    def _keep_as_best(self, mean: float, by_class: dict[str, float]) -> None:
-        self.state.best_iteration, self.state.best_mean = self.state.iteration, mean
-        self.state.best_by_class = by_class
+    def _keep_as_best(self, score: ValidationScore) -> None:
+        """Where the disk refuses them, the best weights from before stay the best."""
         weights = self.average.model.state_dict()
-        self._try_to_save(self._run.best, {"average": weights, "iteration": self.state.iteration})
+        if self._try_to_save(self._run.best, {"average": weights, "iteration": self.state.iteration}):
+            self.state.best_iteration, self.state.best_mean = self.state.iteration, score.mean
+            self.state.best_by_class = score.by_class
 
     def load_best(self) -> None:
-        """Puts the weights with the best validation Dice into ``average``."""
+        """Puts the weights with the best validation Dice into ``average``; where none were kept, the last stay."""
         if self._run.best.exists():
             self.average.model.load_state_dict(load_checkpoint(self._run.best)["average"])
+        else:
+            self.state.best_iteration = self.state.iteration
 
     def _save(self, *, final: bool = False) -> None:
         state = {"step": self._step.state(), "average": self.average.model.state_dict(), "loop": asdict(self.state)}
@@ -168,5 +188,3 @@ class TrainingLoop:
             self._reporter.warning(f"{error}. The one before it is kept; training goes on. Free some disk space.")
             return False
         return True
-
-

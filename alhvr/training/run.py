@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,17 +19,16 @@ from alhvr.errors import Cancelled, UserError
 from alhvr.networks.dual import DualNetwork
 from alhvr.progress import Reporter
 from alhvr.stopping import StopRequest
-from alhvr.training.device import choose_compute
-from alhvr.training.finish import finish_model
+from alhvr.training.device import choose_compute, memory_as_user_error
+from alhvr.training.finish import FinishedModel, finish_model, summary
 from alhvr.training.loop import TrainingLoop
+from alhvr.training.resume import RUN_FILE, require_run, resume_command, resumed_setup
 from alhvr.training.run_folder import RecordingReporter, RunFolder
 from alhvr.training.setup import RunSetup
 from alhvr.training.start_from import load_start
 from alhvr.training.step import TrainingStep
-from alhvr.training.survey import Folders, Survey, survey
+from alhvr.training.survey import Folders, Listener, Survey, survey
 from alhvr.training.validation import Validator
-
-RUN_FILE = "run.json"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class TrainRequest:
     start_from: Path | None = None
     """A model folder to fine-tune."""
     resume: bool = False
-    """Continue the run in ``out``."""
+    """Continue the run in ``out``; cases and settings are those it began with."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class TrainResult:
     model: Path
     scores: dict[str, float]
     """Validation Dice per class, and "mean"; empty without validation cases."""
+    best_iteration: int
+    """After which iteration the weights of the model were taken."""
 
 
 def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
@@ -66,53 +68,77 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
     Raises UserError for what the user can mend, Cancelled when stopped by a signal (the run is saved).
     """
     run = RunFolder(request.out)
-    if request.resume and not (run.path / RUN_FILE).exists():
-        raise UserError(f"{run.path} holds no run to resume.", "Give the --out folder of an earlier `alhvr train`.")
+    if request.resume:
+        require_run(run)
     run.create()
-    with run.locked(), StopRequest() as stop:
+    with run.locked(), StopRequest() as stop, memory_as_user_error():
         recorder = RecordingReporter(reporter, run)
-        setup = _resumed_setup(run, request) if request.resume else _new_setup(run, request, recorder)
-        setup.compute.apply()
-        loop = _build_loop(setup, run, recorder, stop)
         if request.resume:
-            loop.resume()
-        if not _train_until_done(loop, run, stop):
-            raise Cancelled(f"Stopped after iteration {loop.state.iteration}; everything is saved. "
-                            f"Go on with: alhvr train --resume --out {run.path}")
-        loop.load_best()
-        finished = finish_model(setup, loop.average.model, _validator(setup, stop), run, loop.state)
-    recorder.artifact("model", str(run.model))
-    return TrainResult(run=run.path, model=run.model, scores=finished.scores)
+            setup = resumed_setup(run, request.config, recorder)
+        else:
+            setup = _new_setup(run, request, Listener(recorder, stop))
+        try:
+            return _train(setup, run, recorder, stop)
+        except KeyboardInterrupt as error:
+            raise Cancelled("Stopped at once; what was done since the last checkpoint is lost. "
+                            f"Go on with: {resume_command(run.path)}") from error
 
 
-def _train_until_done(loop: TrainingLoop, run: RunFolder, stop: StopRequest) -> bool:
+def _train(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopRequest) -> TrainResult:
+    setup.compute.apply()
+    loop = _build_loop(setup, run, reporter, stop)
+    loop.resume()
+    finished = _finish(setup, loop, run, stop) if loop.train(stop) else None
+    if finished is None:
+        raise Cancelled(f"Stopped after iteration {loop.state.iteration}; everything is saved. "
+                        f"Go on with: {resume_command(run.path)}")
+    for sentence in summary(finished, loop.state):
+        reporter.note(sentence)
+    reporter.artifact("model", str(run.model))
+    return TrainResult(run.path, run.model, finished.scores, loop.state.best_iteration)
+
+
+def _finish(setup: RunSetup, loop: TrainingLoop, run: RunFolder, stop: StopRequest) -> FinishedModel | None:
+    """The finished model; None when stopped before it was written."""
+    loop.load_best()
     try:
-        return loop.train(stop)
+        return finish_model(setup, loop.average.model, _validator(setup, stop), run, loop.state)
     except Cancelled:
-        return False
+        return None
 
 
-def _new_setup(run: RunFolder, request: TrainRequest, reporter: Reporter) -> RunSetup:
-    if (run.path / RUN_FILE).exists():
-        raise UserError(f"{run.path} already holds a run.",
-                        "Add --resume to go on with it, or choose another --out folder.")
+def _new_setup(run: RunFolder, request: TrainRequest, listener: Listener) -> RunSetup:
+    """Decides everything about a new run and writes it down."""
+    _require_empty(run)
     if request.labeled is None:
         raise UserError("--labeled is missing.", "Give the folder of labelled cases.")
-    config, start = request.config, load_start(request.start_from)
+    config, reporter = request.config, listener.reporter
+    start = load_start(request.start_from)
     compute = choose_compute(config.training)
     found = survey(Folders(request.labeled, request.unlabeled, request.validation), config.plan,
-                   seed=config.training.seed, reporter=reporter)
+                   seed=config.training.seed, listener=listener)
     plan = start.plan_for(config.plan) if start else _plan(found, config.plan, compute.memory_gb())
     for sentence in plan.describe():
         reporter.note(sentence)
+    if start:
+        for sentence in start.say_what_is_kept(found.labels, found.modality):
+            reporter.note(sentence)
     setup = RunSetup(config=_settled(config, plan), plan=plan, labels=found.labels, compute=compute,
                      labeled=found.labeled, unlabeled=found.unlabeled, validation=found.validation, hashes=found.hashes,
-                     held_out=found.held_out, start_from=str(request.start_from) if start else None)
-    run.write_json(RUN_FILE, setup.to_dict())
+                     held_out=found.held_out, start_from=os.path.abspath(request.start_from) if start else None)
     run.write_json("config.json", to_dict(setup.config))
-    if start:
-        reporter.note(start.say_what_is_kept(setup.labels))
+    run.write_json(RUN_FILE, setup.to_dict())
     return setup
+
+
+def _require_empty(run: RunFolder) -> None:
+    """Raises UserError when there is a run, or what is left of one, in the folder already."""
+    if (run.path / RUN_FILE).exists():
+        raise UserError(f"{run.path} already holds a run.",
+                        "Add --resume to go on with it, or choose another --out folder.")
+    for rest in (run.model, run.last, run.best):
+        if rest.exists():
+            raise UserError(f"{rest} is there already.", "Choose another --out folder.")
 
 
 def _plan(found: Survey, config: PlanConfig, memory_gb: float) -> Plan:
@@ -129,26 +155,13 @@ def _settled(config: RunConfig, plan: Plan) -> RunConfig:
     return replace(config, training=replace(config.training, augment=augment))
 
 
-def _resumed_setup(run: RunFolder, request: TrainRequest) -> RunSetup:
-    try:
-        setup = RunSetup.from_dict(run.read_json(RUN_FILE))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{run.path / RUN_FILE} is damaged ({error}).", "Start a new run.") from error
-    gone = [c for c in (*setup.labeled, *setup.validation) if not (c.image.exists() and c.label.exists())]
-    if gone:
-        raise UserError(f"{len(gone)} case(s) of the run are no longer there, the first is {gone[0].image}.",
-                        "Put them back and resume again.")
-    return setup
-
-
 def _build_loop(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopRequest) -> TrainingLoop:
     config = setup.config
     torch.manual_seed(int(np.random.SeedSequence(config.training.seed).generate_state(1)[0]))
     networks = DualNetwork.build(setup.network)
-    if setup.start_from:
+    if setup.start_from and not run.last.exists():
         load_start(Path(setup.start_from)).load_into(networks, setup.labels)
-    layout = torch.channels_last if setup.plan.dimensions == 2 else torch.channels_last_3d
-    networks = networks.to(device=setup.compute.device, memory_format=layout)
+    networks = networks.to(device=setup.compute.device, memory_format=networks.memory_format)
     step = TrainingStep(networks, config.method, config.training, setup.compute)
     return TrainingLoop(step, _batches(setup, reporter), _validator(setup, stop), run=run, setup=setup,
                         reporter=reporter)

@@ -13,7 +13,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from alhvr.errors import UserError
-from alhvr.progress import Reporter, SilentReporter
+from alhvr.folders import make_writable
+from alhvr.progress import Reporter, SilentReporter, finite
 
 
 class RunFolder:
@@ -44,14 +45,7 @@ class RunFolder:
 
     def create(self) -> None:
         """Makes the folder and shows that it can be written; UserError otherwise."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            probe = self.path / f".write-test-{os.getpid()}"
-            probe.write_bytes(b"")
-            probe.unlink()
-        except OSError as error:
-            raise UserError(f"The run folder {self.path} cannot be written ({error.strerror}).",
-                            "Choose another --out folder.") from error
+        make_writable(self.path)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -122,7 +116,7 @@ class RecordingReporter(SilentReporter):
 
     def metrics(self, iteration: int, **values: Any) -> None:
         """See Reporter.metrics."""
-        self._append(self._run.metrics, json.dumps({"iteration": iteration, **values}))
+        self._append(self._run.metrics, json.dumps(finite({"iteration": iteration, **values})))
         self._inner.metrics(iteration, **values)
 
     def artifact(self, kind: str, path: str) -> None:

@@ -45,13 +45,18 @@ class Start:
         old = self.model.description.labels
         return [n.casefold() for n in old.names] == [n.casefold() for n in labels.names]
 
-    def say_what_is_kept(self, labels: LabelSet) -> str:
-        """A sentence for the user."""
-        name = self.model.description.name
+    def say_what_is_kept(self, labels: LabelSet, modality: str) -> list[str]:
+        """Sentences for the user about the head, and about new scans of another modality."""
+        name, old = self.model.description.name, self.model.description.plan.modality
         if self.keeps_head(labels):
-            return f"Fine-tuning {name}: all weights are kept, the classes are the same."
-        return (f"Fine-tuning {name}: its classes ({', '.join(self.model.description.labels.names)}) are not those of "
-                f"the new labels ({', '.join(labels.names)}), so the output layer is new; all other weights are kept.")
+            kept = f"Fine-tuning {name}: all weights are kept, the classes are the same."
+        else:
+            kept = (f"Fine-tuning {name}: its classes ({', '.join(self.model.description.labels.names)}) are not those "
+                    f"of the new labels ({', '.join(labels.names)}), so the output layer is new; all other weights are "
+                    "kept.")
+        if "other" in (old, modality) or old == modality:
+            return [kept]
+        return [kept, f"The model was trained on {old}, the new scans are {modality}; they are prepared as {old}."]
 
     def load_into(self, networks: DualNetwork, labels: LabelSet) -> None:
         """Copies the weights; the heads stay as drawn where the classes differ."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,13 @@ from alhvr.config import PlanConfig
 from alhvr.data.cases import Case, CaseSet, find_cases
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Fingerprint, fingerprint
-from alhvr.data.reading import LabelVolume, content_hash, probe, read_label, read_scan
-from alhvr.data.scan import Scan
-from alhvr.errors import UserError
+from alhvr.data.reading import content_hash, probe, read_scan
+from alhvr.data.store import read_label_of
+from alhvr.errors import Cancelled, UserError
 from alhvr.progress import Reporter
+from alhvr.training.held_out import choose_held_out
 
 MAX_ARCHIVE_DECODED = 256
-HELD_OUT_SHARE = 0.2
 LISTED_FAULTS = 5
 
 
@@ -33,7 +34,7 @@ class Folders:
 
 @dataclass(frozen=True)
 class Survey:
-    """The usable cases of a run."""
+    """The usable cases of a run; their paths are absolute."""
 
     labeled: tuple[Case, ...]
     unlabeled: tuple[Case, ...]
@@ -43,9 +44,23 @@ class Survey:
     labeled_prints: tuple[Fingerprint, ...]
     unlabeled_prints: tuple[Fingerprint, ...]
     hashes: dict[str, str]
-    """Content hash by case name, for the training record."""
+    """Content hash by part and case name, such as "labeled/patient 1", for the training record."""
     held_out: bool
     """The validation cases were set aside from the labelled ones."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who hears what the survey finds, and who may stop it."""
+
+    reporter: Reporter
+    should_stop: Callable[[], bool] = lambda: False
+
+    def step(self, stage: str, done: int, total: int) -> None:
+        """One more case is read; raises Cancelled when somebody asked to stop."""
+        self.reporter.progress(stage, done, total)
+        if self.should_stop():
+            raise Cancelled("Stopped before training began. Start it again with the same command.")
 
 
 @dataclass(frozen=True)
@@ -58,53 +73,61 @@ class _Look:
     values: frozenset[int]
 
 
-def survey(folders: Folders, config: PlanConfig, *, seed: int, reporter: Reporter) -> Survey:
+@dataclass
+class _Archive:
+    """What of the archive can be used."""
+
+    cases: list[Case] = field(default_factory=list)
+    prints: list[Fingerprint] = field(default_factory=list)
+    hashes: dict[str, str] = field(default_factory=dict)
+
+
+def survey(folders: Folders, config: PlanConfig, *, seed: int, listener: Listener) -> Survey:
     """Reads every labelled and validation case, and the archive up to MAX_ARCHIVE_DECODED scans of it.
 
     Raises UserError for a labelled case that cannot be used; leaves out such a scan of the archive with a warning.
+    Raises Cancelled when the listener wants it.
     """
-    labeled_set = find_cases(folders.labeled, labeled=True)
-    validation_set = find_cases(folders.validation, labeled=True) if folders.validation else None
-    archive_set = find_cases(folders.unlabeled, labeled=False) if folders.unlabeled else None
+    reporter = listener.reporter
+    labeled_set, archive_set, validation_set = (
+        _find(folder, labeled=labeled) for folder, labeled in
+        ((folders.labeled, True), (folders.unlabeled, False), (folders.validation, True)))
     sets = [s for s in (labeled_set, validation_set, archive_set) if s is not None]
     for warning in (w for s in sets for w in s.warnings):
         reporter.warning(warning)
-    labeled = _look_at_all(labeled_set.cases, "reading labelled scans", reporter)
-    validation = _look_at_all(validation_set.cases, "reading validation scans", reporter) if validation_set else []
+    labeled = _look_at_all(labeled_set.cases, "reading labelled scans", listener)
+    validation = _look_at_all(validation_set.cases, "reading validation scans", listener) if validation_set else []
     names = _label_names(labeled_set, labeled + validation)
     held_out = validation_set is None
     if held_out:
         labeled, validation = _set_aside(labeled, seed, reporter)
-    taken = {look.hash: look.case.name for look in labeled + validation}
-    archive, archive_prints, hashes = _archive(archive_set, taken, reporter)
+    _warn_of_repeated(labeled + validation, reporter)
+    _warn_of_missing(names, labeled, reporter)
+    archive = _look_at_archive(archive_set, {look.hash: look.case.name for look in labeled + validation}, listener)
     prints = tuple(look.print for look in labeled)
     return Survey(
-        labeled=tuple(look.case for look in labeled), unlabeled=archive,
+        labeled=tuple(look.case for look in labeled), unlabeled=tuple(archive.cases),
         validation=tuple(look.case for look in validation), labels=LabelSet.from_names(names),
         modality=config.modality or _modality(sets, prints), labeled_prints=prints,
-        unlabeled_prints=archive_prints, held_out=held_out,
-        hashes={look.case.name: look.hash for look in labeled + validation} | hashes)
+        unlabeled_prints=tuple(archive.prints), held_out=held_out,
+        hashes={**_named("labeled", labeled), **_named("validation", validation), **archive.hashes})
 
 
-def check_pair(case: Case, scan: Scan, label: LabelVolume) -> None:
-    """Raises UserError when the label is not on the scan's grid."""
-    difference = scan.geometry.difference(label.geometry)
-    if difference:
-        raise UserError(f"The label {case.label} is not on the grid of its scan {case.image.name}: {difference}",
-                        "Check that both belong to the same patient, or resample the label to the scan.")
+def _find(folder: Path | None, *, labeled: bool) -> CaseSet | None:
+    """Cases by absolute path, so that a run can be resumed from any folder."""
+    return None if folder is None else find_cases(Path(os.path.abspath(folder)), labeled=labeled)
 
 
 def _look(case: Case) -> _Look:
     scan = read_scan(case.image)
     if case.label is None:
         return _Look(case, fingerprint(scan, None), content_hash(scan), frozenset())
-    label = read_label(case.label)
-    check_pair(case, scan, label)
+    label = read_label_of(case, scan)
     values = frozenset(int(v) for v in np.unique(label.array)) - {0}
     return _Look(case, fingerprint(scan, label.array), content_hash(scan), values)
 
 
-def _look_at_all(cases: Sequence[Case], stage: str, reporter: Reporter) -> list[_Look]:
+def _look_at_all(cases: Sequence[Case], stage: str, listener: Listener) -> list[_Look]:
     """Looks at labelled cases; all faults are gathered and raised together."""
     looks, faults = [], []
     for done, case in enumerate(cases, start=1):
@@ -112,12 +135,12 @@ def _look_at_all(cases: Sequence[Case], stage: str, reporter: Reporter) -> list[
             looks.append(_look(case))
         except UserError as error:
             faults.append(str(error))
-        reporter.progress(stage, done, len(cases))
+        listener.step(stage, done, len(cases))
     if faults:
         more = f" (and {len(faults) - LISTED_FAULTS} more)" if len(faults) > LISTED_FAULTS else ""
         raise UserError(" | ".join(faults[:LISTED_FAULTS]) + more)
     if not any(look.values for look in looks):
-        raise UserError(f"All {len(looks)} labels in {cases[0].image.parent.parent} are empty (value 0 everywhere).",
+        raise UserError(f"All labels of {_some(look.case.name for look in looks)} are empty (value 0 everywhere).",
                         "Give scans in which something is labelled.")
     return looks
 
@@ -130,50 +153,80 @@ def _label_names(labeled: CaseSet, looks: Sequence[_Look]) -> dict[int, str]:
     for look in looks:
         unknown = sorted(look.values - names.keys())
         if unknown:
-            raise UserError(f"{look.case.label} holds the label value {unknown[0]}, which has no name "
+            raise UserError(f"The label {look.case.label.name} holds the value {unknown[0]}, which has no name "
                             f"(named: {', '.join(f'{v} {n}' for v, n in names.items())}).",
                             "Add it to labels.json or dataset.json, or remove it from the label.")
     return names
 
 
 def _set_aside(looks: list[_Look], seed: int, reporter: Reporter) -> tuple[list[_Look], list[_Look]]:
-    """Holds out a fifth of the labelled cases, at least one where there are two."""
+    """The labelled cases to learn from, and those held out; none is held out where there is but one."""
     if len(looks) < 2:
         reporter.warning("There is one labelled case and no --validation folder: the model is kept as it is at the "
                          "end, unscored.")
         return looks, []
-    count = max(1, round(HELD_OUT_SHARE * len(looks)))
-    order = np.random.default_rng(seed).permutation(len(looks))
-    aside = sorted(order[:count])
+    aside = choose_held_out([look.values for look in looks], seed)
     held = [looks[i] for i in aside]
     reporter.note(f"Set aside for validation: {', '.join(look.case.name for look in held)}.")
     return [look for i, look in enumerate(looks) if i not in aside], held
 
 
-def _archive(cases: CaseSet | None, taken: dict[str, str], reporter: Reporter,
-             ) -> tuple[tuple[Case, ...], tuple[Fingerprint, ...], dict[str, str]]:
+def _warn_of_repeated(looks: Sequence[_Look], reporter: Reporter) -> None:
+    """The same scan twice is learnt twice, or flatters the scores."""
+    first: dict[str, Case] = {}
+    for look in looks:
+        other = first.setdefault(look.hash, look.case)
+        if other is not look.case:
+            reporter.warning(f"{look.case.name} is the same scan as {other.name}; where one of them is learnt from and "
+                             "the other is for validation, the scores will be too good.")
+
+
+def _warn_of_missing(names: dict[int, str], looks: Sequence[_Look], reporter: Reporter) -> None:
+    missing = names.keys() - frozenset().union(*(look.values for look in looks))
+    if missing:
+        listed = ", ".join(f"{value} {names[value]}" for value in sorted(missing))
+        reporter.warning(f"No labelled case to learn from shows {listed}: the model cannot learn it.")
+
+
+def _look_at_archive(cases: CaseSet | None, taken: dict[str, str], listener: Listener) -> _Archive:
+    """The scans that can be read and are not ``taken`` (content hash to name) by the labelled ones or each other."""
+    found, taken = _Archive(), dict(taken)
     if cases is None:
-        return (), (), {}
-    usable, prints, hashes = [], [], {}
+        return found
     every = max(1, -(-len(cases.cases) // MAX_ARCHIVE_DECODED))
     for index, case in enumerate(cases.cases):
         try:
-            look = _look(Case(case.name, case.image, None)) if index % every == 0 else None
-            if look is None:
+            if index % every:
                 probe(case.image)
-            elif look.hash in taken:
-                raise UserError(f"it is the same scan as {taken[look.hash]}.")
             else:
-                prints.append(look.print)
-                hashes[case.name] = taken[look.hash] = look.hash
-                taken[look.hash] = case.name
-            usable.append(Case(case.name, case.image, None))
+                _add_to_archive(found, _look(case), taken)
+            found.cases.append(case)
         except UserError as error:
-            reporter.warning(f"Left out of the archive: {case.image.name}: {error}")
-        reporter.progress("reading the archive", index + 1, len(cases.cases))
-    if not usable:
-        reporter.warning(f"No scan in {cases.folder} can be used: training goes on with the labels only.")
-    return tuple(usable), tuple(prints), hashes
+            listener.reporter.warning(f"Left out of the archive: {case.image.name}: {error}")
+        listener.step("reading the archive", index + 1, len(cases.cases))
+    if not found.cases:
+        listener.reporter.warning(f"No scan in {cases.folder} can be used: training goes on with the labels only.")
+    return found
+
+
+def _add_to_archive(found: _Archive, look: _Look, taken: dict[str, str]) -> None:
+    """Raises UserError when the scan is taken already."""
+    if look.hash in taken:
+        raise UserError(f"it is the same scan as {taken[look.hash]}.")
+    taken[look.hash] = look.case.name
+    found.prints.append(look.print)
+    found.hashes.update(_named("unlabeled", [look]))
+
+
+def _named(part: str, looks: Iterable[_Look]) -> dict[str, str]:
+    return {f"{part}/{look.case.name}": look.hash for look in looks}
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first names, and how many more there are."""
+    listed = list(names)
+    more = f" and {len(listed) - LISTED_FAULTS} more" if len(listed) > LISTED_FAULTS else ""
+    return ", ".join(listed[:LISTED_FAULTS]) + more
 
 
 def _modality(sets: Sequence[CaseSet], prints: Sequence[Fingerprint]) -> str:

@@ -11,7 +11,8 @@ from alhvr.bundle import InferenceSettings
 from alhvr.data.cases import Case
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Plan
-from alhvr.data.reading import read_label, read_scan
+from alhvr.data.reading import read_scan
+from alhvr.data.store import read_label_of
 from alhvr.evaluation.metrics import dice_by_class
 from alhvr.inference.backends import Backend
 from alhvr.inference.postprocess import keep_largest_component
@@ -49,7 +50,7 @@ class Validator:
         rows: dict[str, list[list[float]]] = {}
         for case in self.cases:
             scan = read_scan(case.image)
-            reference = self.labels.to_class_index(read_label(case.label).array)
+            reference = self.labels.to_class_index(read_label_of(case, scan).array)
             found = predictor.segment_all(scan, rules=rules, should_stop=self.should_stop)
             if cleaned:
                 classes = range(1, self.labels.n_classes)
