@@ -152,7 +152,9 @@ def _read_dicom(path: Path) -> pydicom.Dataset | None:
 
 
 def _slice(path: Path, header: pydicom.Dataset) -> SliceHeader | None:
-    """Where an image lies; None for files without one place in the patient (reports, screenshots)."""
+    """Where an image lies; None for files that are no image with one place in the patient (reports, segmentations)."""
+    if header.get("Modality") == "SEG":
+        return None
     frames = int(header.get("NumberOfFrames") or 1)
     if frames > 1:
         message = f"{path.name} holds {frames} frames; DICOM files of one image each are read."

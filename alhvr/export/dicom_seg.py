@@ -20,6 +20,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 import alhvr
 from alhvr.data.dicom_series import Stack
+from alhvr.data.geometry import Geometry
 from alhvr.data.labels import Code, Label
 from alhvr.data.reading import dicom_stack
 from alhvr.data.scan import Segmentation
@@ -88,7 +89,7 @@ def write_dicom_seg(path: Path, segmentation: Segmentation, source: Path) -> Dic
     with warnings.catch_warnings(), pydicom.config.disable_value_validation():
         warnings.simplefilter("ignore")
         headers, made_up = _headers(source.name, stack)
-        dataset = _dataset(source.name, headers, stack, segmentation, shown)
+        dataset = _dataset(source.name, headers, segmentation, shown)
         dataset.SpecificCharacterSet = UNICODE
         with new_file(path) as file:
             dataset.save_as(file, enforce_file_format=True)
@@ -107,6 +108,7 @@ def _headers(name: str, stack: Stack) -> tuple[list[Dataset], tuple[str, ...]]:
             if not re.fullmatch(accepted, str(header.get(keyword) or "")):
                 setattr(header, keyword, "")
             header.setdefault(keyword, "")
+    _mend_distances(headers, stack.geometry)
     headers[0].decode()
     headers[0].SpecificCharacterSet = UNICODE
     return headers, _mend_frame_of_reference(name, headers)
@@ -122,8 +124,7 @@ def _mend_frame_of_reference(name: str, headers: Sequence[Dataset]) -> tuple[str
     return (f"{name}: the DICOM images name no frame of reference; the DICOM segmentation has one of its own.",)
 
 
-def _dataset(name: str, headers: list[Dataset], stack: Stack, segmentation: Segmentation,
-             shown: Sequence[Label]) -> Dataset:
+def _dataset(name: str, headers: list[Dataset], segmentation: Segmentation, shown: Sequence[Label]) -> Dataset:
     """The whole object; ``headers`` are in the order of the slices of the segmentation."""
     numbers = np.zeros(int(segmentation.array.max()) + 1, dtype=np.uint8)
     numbers[[label.value for label in shown]] = range(1, len(shown) + 1)
@@ -141,7 +142,6 @@ def _dataset(name: str, headers: list[Dataset], stack: Stack, segmentation: Segm
             manufacturer_model_name=ALGORITHM,
             software_versions=alhvr.__version__,
             device_serial_number=SERIAL_NUMBER,
-            pixel_measures=_pixel_measures(stack, headers),
             content_label="SEGMENTATION",
             content_description=CONTENT_DESCRIPTION,
             content_creator_name=CONTENT_CREATOR,
@@ -153,14 +153,14 @@ def _dataset(name: str, headers: list[Dataset], stack: Stack, segmentation: Segm
         raise UserError(message, "Use the segmentation without --dicom-seg, or export the series again.") from error
 
 
-def _pixel_measures(stack: Stack, headers: Sequence[Dataset]) -> highdicom.PixelMeasuresSequence:
-    """Spacing in mm from the positions themselves: headers often state another slice distance."""
-    columns_mm, rows_mm, _ = stack.geometry.spacing_mm
-    step_mm = stack.geometry.affine_lps[:3, 2]
+def _mend_distances(headers: Sequence[Dataset], geometry: Geometry) -> None:
+    """States the slice distance that the positions show, in mm: the object repeats it, and headers are often wrong."""
     row, column = np.reshape(headers[0].ImageOrientationPatient, (2, 3)).astype(float)
-    gap_mm = abs(float(step_mm @ np.cross(row, column)))
-    thickness_mm = float(headers[0].get("SliceThickness") or 0) or gap_mm
-    return highdicom.PixelMeasuresSequence((rows_mm, columns_mm), thickness_mm, gap_mm)
+    gap_mm = abs(float(geometry.affine_lps[:3, 2] @ np.cross(row, column)))
+    for header in headers:
+        header.SpacingBetweenSlices = f"{gap_mm:.9g}"
+        if not header.get("SliceThickness"):
+            header.SliceThickness = header.SpacingBetweenSlices
 
 
 def _segment(number: int, label: Label) -> SegmentDescription:
