@@ -130,6 +130,8 @@ def _add_segment(commands: Any) -> None:
     parser.add_argument("--model", type=Path, required=True, metavar="MODEL", help="model folder")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument("--regions", action="store_true", help="also write the high-value regions")
+    parser.add_argument("--dicom-seg", action="store_true",
+                        help="also write a DICOM Segmentation; inputs must be DICOM series")
     parser.add_argument("--format", choices=["seg.nrrd", "nii.gz", "nrrd", "mha"], default="seg.nrrd",
                         help="file format of the segmentation")
     _add_device(parser)
@@ -211,8 +213,8 @@ def _segment(options: argparse.Namespace, reporter: Reporter) -> None:
     from alhvr.inference.run import SegmentRequest, segment
 
     request = SegmentRequest(model=options.model, inputs=tuple(options.inputs), out=options.out,
-                             regions=options.regions, file_format=options.format, device=options.device or "auto",
-                             backend=options.backend)
+                             regions=options.regions, dicom_seg=options.dicom_seg, file_format=options.format,
+                             device=options.device or "auto", backend=options.backend)
     result = segment(request, reporter)
     reporter.finished(segmented=len(result.written), failed=len(result.failed))
 

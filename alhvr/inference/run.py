@@ -10,6 +10,7 @@ from pathlib import Path
 from alhvr.bundle import read_model
 from alhvr.data.cases import Case, find_cases
 from alhvr.data.reading import read_scan, scan_name
+from alhvr.data.scan import Segmentation
 from alhvr.errors import Cancelled, UserError
 from alhvr.export.volumes import write_region_maps, write_segmentation
 from alhvr.folders import make_writable
@@ -31,6 +32,8 @@ class SegmentRequest:
     out: Path
     regions: bool = False
     """Also write the confidence maps, the region map and the gamma table."""
+    dicom_seg: bool = False
+    """Also write a DICOM Segmentation; the inputs must be DICOM series then."""
     file_format: str = "seg.nrrd"
     device: str = "auto"
     backend: str = "auto"
@@ -124,6 +127,8 @@ def _segment_one(case: Case, predictor: Predictor, request: SegmentRequest, repo
     if target.exists() and case.image.exists() and target.samefile(case.image):
         raise UserError(f"The result would overwrite the scan {case.image} itself.",
                         "Choose another --out folder or --format.")
+    if request.dicom_seg:
+        _require_dicom(case.image)
     scan = replace(read_scan(case.image), name=case.name)
     for warning in scan.warnings:
         reporter.warning(f"{case.name}: {warning}")
@@ -131,6 +136,25 @@ def _segment_one(case: Case, predictor: Predictor, request: SegmentRequest, repo
     files = [write_segmentation(target, prediction.segmentation)]
     if prediction.regions is not None:
         files += write_region_maps(request.out, case.name, prediction.regions)
+    if request.dicom_seg:
+        files += _write_dicom_seg(case, prediction.segmentation, request, reporter)
     for file in files:
         reporter.artifact("result", str(file))
     return files
+
+
+def _require_dicom(source: Path) -> None:
+    """Raises UserError before any work is done; DICOM's library is loaded only where it is needed."""
+    from alhvr.export.dicom_seg import require_dicom
+
+    require_dicom(source)
+
+
+def _write_dicom_seg(case: Case, segmentation: Segmentation, request: SegmentRequest,
+                     reporter: Reporter) -> list[Path]:
+    from alhvr.export.dicom_seg import ENDING, write_dicom_seg
+
+    result = write_dicom_seg(request.out / f"{case.name}{ENDING}", segmentation, case.image)
+    for warning in result.warnings:
+        reporter.warning(warning)
+    return [] if result.path is None else [result.path]
