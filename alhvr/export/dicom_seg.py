@@ -1,4 +1,7 @@
-"""DICOM Segmentation: labels of a DICOM series as an object that other systems read beside the series."""
+"""DICOM Segmentation: labels of a DICOM series as an object that other systems read beside the series.
+
+highdicom is imported where it is used: it takes longer to load than a small scan takes to be segmented.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,11 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import highdicom
 import numpy as np
 import pydicom
-from highdicom.color import CIELabColor
-from highdicom.seg import SegmentDescription
-from highdicom.sr import CodedConcept
 from pydicom.dataset import Dataset
-from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 import alhvr
@@ -27,6 +26,10 @@ from alhvr.data.scan import Segmentation
 from alhvr.errors import UserError
 from alhvr.export.segment_keys import ALGORITHM
 from alhvr.export.volumes import new_file
+
+if TYPE_CHECKING:
+    from highdicom.seg import SegmentDescription
+    from highdicom.sr import CodedConcept
 
 ENDING = ".seg.dcm"
 SERIES_NUMBER = 300
@@ -126,6 +129,8 @@ def _mend_frame_of_reference(name: str, headers: Sequence[Dataset]) -> tuple[str
 
 def _dataset(name: str, headers: list[Dataset], segmentation: Segmentation, shown: Sequence[Label]) -> Dataset:
     """The whole object; ``headers`` are in the order of the slices of the segmentation."""
+    import highdicom
+
     numbers = np.zeros(int(segmentation.array.max()) + 1, dtype=np.uint8)
     numbers[[label.value for label in shown]] = range(1, len(shown) + 1)
     try:
@@ -165,6 +170,11 @@ def _mend_distances(headers: Sequence[Dataset], geometry: Geometry) -> None:
 
 def _segment(number: int, label: Label) -> SegmentDescription:
     """Name, coded terms, colour and algorithm of segment ``number``."""
+    import highdicom
+    from highdicom.color import CIELabColor
+    from highdicom.seg import SegmentDescription
+    from pydicom.sr.codedict import codes
+
     algorithm = highdicom.AlgorithmIdentificationSequence(
         ALGORITHM, family=codes.DCM.ArtificialIntelligence, version=alhvr.__version__)
     segment = SegmentDescription(
@@ -183,6 +193,8 @@ def _segment(number: int, label: Label) -> SegmentDescription:
 
 
 def _concept(code: Code) -> CodedConcept:
+    from highdicom.sr import CodedConcept
+
     return CodedConcept(code.value, code.scheme, _text(code.meaning))
 
 

@@ -12,6 +12,8 @@ from alhvr.data.cases import Case, find_cases
 from alhvr.data.reading import read_scan, scan_name
 from alhvr.data.scan import Segmentation
 from alhvr.errors import Cancelled, UserError
+from alhvr.export.dicom_seg import ENDING as DICOM_SEG_ENDING
+from alhvr.export.dicom_seg import require_dicom, write_dicom_seg
 from alhvr.export.volumes import write_region_maps, write_segmentation
 from alhvr.folders import make_writable
 from alhvr.inference.backends import choose_backend
@@ -128,7 +130,7 @@ def _segment_one(case: Case, predictor: Predictor, request: SegmentRequest, repo
         raise UserError(f"The result would overwrite the scan {case.image} itself.",
                         "Choose another --out folder or --format.")
     if request.dicom_seg:
-        _require_dicom(case.image)
+        require_dicom(case.image)
     scan = replace(read_scan(case.image), name=case.name)
     for warning in scan.warnings:
         reporter.warning(f"{case.name}: {warning}")
@@ -143,18 +145,9 @@ def _segment_one(case: Case, predictor: Predictor, request: SegmentRequest, repo
     return files
 
 
-def _require_dicom(source: Path) -> None:
-    """Raises UserError before any work is done; DICOM's library is loaded only where it is needed."""
-    from alhvr.export.dicom_seg import require_dicom
-
-    require_dicom(source)
-
-
 def _write_dicom_seg(case: Case, segmentation: Segmentation, request: SegmentRequest,
                      reporter: Reporter) -> list[Path]:
-    from alhvr.export.dicom_seg import ENDING, write_dicom_seg
-
-    result = write_dicom_seg(request.out / f"{case.name}{ENDING}", segmentation, case.image)
+    result = write_dicom_seg(request.out / f"{case.name}{DICOM_SEG_ENDING}", segmentation, case.image)
     for warning in result.warnings:
         reporter.warning(warning)
     return [] if result.path is None else [result.path]
