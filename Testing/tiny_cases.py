@@ -18,13 +18,17 @@ LABELS = LabelSet.from_names({1: "liver", 3: "spleen"})
 
 
 class Listener(SilentReporter):
-    """Remembers warnings."""
+    """Remembers warnings and notes."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
+        self.notes: list[str] = []
 
     def warning(self, message: str) -> None:
         self.warnings.append(message)
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
 
 
 def write_case(folder: Path, name: str, shape: tuple[int, int, int], *, label: bool = False, seed: int = 0) -> Case:

@@ -1,0 +1,162 @@
+"""The loop: what a stop, a full disk or a bad loss does to a run, on a study of a few tiny scans."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_cases import Listener
+from tiny_runs import write_study
+
+from alhvr.config import PlanConfig, RunConfig, TrainingConfig
+from alhvr.errors import UserError
+from alhvr.training import loop as room
+from alhvr.training.checkpoint import load_checkpoint
+from alhvr.training.loop import TrainingLoop
+from alhvr.training.run import RUN_FILE, TrainRequest, _build_loop, _new_setup
+from alhvr.training.run_folder import RecordingReporter, RunFolder
+from alhvr.training.setup import RunSetup
+from alhvr.training.survey import Listener as SurveyListener
+
+
+def never() -> bool:
+    return False
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_study(tmp_path_factory.mktemp("study"), labeled=2, archive=2)
+
+
+def new_run(study: Path, out: Path, **training) -> RunFolder:
+    run = RunFolder(out)
+    run.create()
+    settings = {"threads": 1, "precision": "fp32", "validations": 2, "iterations": 4, **training}
+    config = RunConfig(training=TrainingConfig(**settings), plan=PlanConfig(patch_size=(32, 32), batch_size=2))
+    request = TrainRequest(study / "labeled", out, study / "archive", config=config)
+    _new_setup(run, request, SurveyListener(Listener()))
+    return run
+
+
+def loop_of(run: RunFolder, *, stop: Callable[[], bool] = never, reporter: Listener | None = None) -> TrainingLoop:
+    """The loop of the run, at its last checkpoint; ``stop`` stops validations only."""
+    recorder = RecordingReporter(reporter or Listener(), run)
+    loop = _build_loop(RunSetup.from_dict(run.read_json(RUN_FILE)), run, recorder, stop)
+    loop.resume()
+    return loop
+
+
+def scored_iterations(run: RunFolder) -> list[int]:
+    lines = map(json.loads, run.metrics.read_text().splitlines() if run.metrics.exists() else [])
+    return [line["iteration"] for line in lines if "mean_dice" in line]
+
+
+def same_end(left: RunFolder, right: RunFolder) -> bool:
+    """Weights, optimisers, mean and best are bit for bit the same."""
+    a, b = (torch.utils._pytree.tree_leaves([load_checkpoint(run.last)["step"], load_checkpoint(run.last)["average"],
+                                             load_checkpoint(run.best)]) for run in (left, right))
+    return len(a) == len(b) and all(torch.equal(x, y) if torch.is_tensor(x) else x == y
+                                    for x, y in zip(a, b, strict=True))
+
+
+@pytest.fixture(scope="module")
+def whole(study: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run of four iterations that nothing disturbed."""
+    run = new_run(study, tmp_path_factory.mktemp("whole") / "run")
+    assert loop_of(run).train(never)
+    return run
+
+
+def test_an_undisturbed_run_is_scored_evenly_and_saved(whole: RunFolder) -> None:
+    assert scored_iterations(whole) == [2, 4]
+    state = load_checkpoint(whole.last)["loop"]
+    assert state["iteration"] == 4 and state["validations"] == 2 and state["best_iteration"] in (2, 4)
+
+
+def test_a_stop_while_validating_is_saved_and_validated_when_the_run_goes_on(study, whole, tmp_path: Path) -> None:
+    run = new_run(study, tmp_path / "run")
+    assert not loop_of(run, stop=lambda: True).train(never)
+    saved = load_checkpoint(run.last)["loop"]
+    assert (saved["iteration"], saved["validations"]) == (2, 0) and scored_iterations(run) == []
+    assert loop_of(run).train(never)
+    assert scored_iterations(run) == [2, 4] and same_end(run, whole)
+
+
+def test_a_stop_between_steps_is_saved_and_the_run_goes_on_as_if_it_had_not_been(study, whole, tmp_path) -> None:
+    run = new_run(study, tmp_path / "run")
+    asked = iter([False, False, False, True])
+    assert not loop_of(run).train(lambda: next(asked))
+    assert load_checkpoint(run.last)["loop"]["iteration"] == 3
+    assert loop_of(run).train(never)
+    assert same_end(run, whole)
+
+
+def test_metrics_after_the_last_checkpoint_are_made_again_not_doubled(study: Path, tmp_path: Path) -> None:
+    run = new_run(study, tmp_path / "run", iterations=2, validations=1)
+    assert loop_of(run).train(never)
+    run.last.unlink()
+    assert loop_of(run).train(never)
+    assert scored_iterations(run) == [2]
+
+
+def test_a_full_disk_warns_and_the_best_weights_from_before_stay_the_best(study, tmp_path, monkeypatch) -> None:
+    run = new_run(study, tmp_path / "run", iterations=2, save_every_s=1e9)
+    reporter = Listener()
+    loop = loop_of(run, reporter=reporter)
+    save = room.save_checkpoint
+
+    def refuse_best(path: Path, state: dict) -> None:
+        if path == run.best:
+            raise OSError("best.pt could not be written (No space left on device)")
+        save(path, state)
+
+    monkeypatch.setattr(room, "save_checkpoint", refuse_best)
+    assert loop.train(never)
+    assert loop.state.best_iteration == -1 and load_checkpoint(run.last)["loop"]["iteration"] == 2
+    assert all("No space left on device" in warning and "training goes on" in warning for warning in reporter.warnings)
+    loop.load_best()
+    assert loop.state.best_iteration == 2
+
+
+def test_an_end_that_cannot_be_saved_is_an_error_that_says_how_to_go_on(study, tmp_path, monkeypatch) -> None:
+    run = new_run(study, tmp_path / "run", iterations=1, validations=1)
+
+    def refuse(path: Path, state: dict) -> None:
+        raise OSError(f"{path.name} could not be written (No space left on device)")
+
+    monkeypatch.setattr(room, "save_checkpoint", refuse)
+    with pytest.raises(UserError, match=r"The last checkpoint of .* could not be written.*go on with --resume"):
+        loop_of(run).train(never)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_advice(study: Path, tmp_path: Path) -> None:
+    run = new_run(study, tmp_path / "run", iterations=10, learning_rate=1e30)
+    with pytest.raises(UserError, match=r"loss is not finite at iteration 10 .*Lower training\.learning_rate"):
+        loop_of(run).train(never)
+
+
+def test_a_run_by_the_clock_ends_in_time_scored_and_with_its_progress_full(study: Path, tmp_path: Path) -> None:
+    class Progress(Listener):
+        seen: tuple = ()
+
+        def progress(self, stage: str, done: int, total: int, seconds_left: float | None = None) -> None:
+            self.seen = (stage, done, total, seconds_left)
+
+    run, reporter = new_run(study, tmp_path / "run", minutes=0.03, save_every_s=1e9), Progress()
+    loop = loop_of(run, reporter=reporter)
+    assert loop.train(never)
+    assert reporter.seen == ("training (seconds)", 2, 2, 0.0)
+    assert loop.state.elapsed_s >= 1.8 and loop.state.iteration >= 1 and loop.state.best_iteration >= 1
+
+
+def test_without_validation_cases_the_last_weights_are_kept(study: Path, tmp_path: Path) -> None:
+    lonely = write_study(tmp_path / "study", labeled=1, archive=1)
+    run = new_run(lonely, tmp_path / "run", iterations=2)
+    loop = loop_of(run)
+    assert loop.train(never)
+    assert loop.state.best_iteration == 2 and scored_iterations(run) == []
+    kept = load_checkpoint(run.best)["average"]
+    assert all(torch.equal(value, kept[name]) for name, value in loop.average.model.state_dict().items())
