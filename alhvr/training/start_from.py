@@ -64,10 +64,16 @@ class Start:
         for letter in ("a", "b"):
             weights = {k: torch.as_tensor(v) for k, v in state[letter].items()
                        if self.keeps_head(labels) or not k.startswith(HEAD)}
-            missing, unexpected = getattr(networks, letter).load_state_dict(weights, strict=False)
+            try:
+                missing, unexpected = getattr(networks, letter).load_state_dict(weights, strict=False)
+            except RuntimeError as error:
+                raise self._misfit() from error
             if unexpected or any(not name.startswith(HEAD) for name in missing):
-                raise UserError(f"The weights of {self.model.folder} do not fit its own description.",
-                                "The model is damaged; copy it again from where it came.")
+                raise self._misfit()
+
+    def _misfit(self) -> UserError:
+        return UserError(f"The weights of {self.model.folder} do not fit its own description.",
+                         "The model is damaged; copy it again from where it came.")
 
 
 def load_start(folder: Path | None) -> Start | None:

@@ -1,0 +1,103 @@
+"""The end of a run: the way to segment that scored best is kept in the model, with an honest record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tiny_cases import LABELS, tiny_plan
+
+from alhvr.bundle import InferenceSettings, read_model
+from alhvr.config import MethodConfig, RunConfig, SegmentingConfig, TrainingConfig
+from alhvr.data.cases import Case
+from alhvr.networks.dual import DualNetwork
+from alhvr.training.device import Compute
+from alhvr.training.finish import FinishedModel, finish_model, summary
+from alhvr.training.loop import LoopState
+from alhvr.training.run_folder import RunFolder
+from alhvr.training.setup import RunSetup
+from alhvr.training.validation import CLEANED, ValidationScore
+
+CASES = tuple(Case(name, Path(f"/{name}.nrrd"), Path(f"/{name}-label.nrrd")) for name in ("Jane Doe", "b", "c"))
+
+
+class Scored:
+    """Stands for a validator whose scores are known: rule -> mean Dice; cleaned rules score the same unless given."""
+
+    def __init__(self, **means: float) -> None:
+        self.means = {"a": 0.5, "b": 0.5, **means}
+
+    def score(self, backend, rules, *, cleaned: bool) -> dict[str, ValidationScore]:
+        names = [*rules, *(rule + CLEANED for rule in rules if cleaned)]
+        means = {name: self.means.get(name, self.means[name.removesuffix(CLEANED)]) for name in names}
+        return {name: ValidationScore({"liver": mean, "spleen": mean}, mean) for name, mean in means.items()}
+
+
+def setup_of(**segmenting) -> RunSetup:
+    config = RunConfig(method=MethodConfig(beta=0.7), training=TrainingConfig(seed=5),
+                       segmenting=SegmentingConfig(**segmenting))
+    hashes = {"labeled/Jane Doe": "1", "validation/b": "2", "unlabeled/c": "3"}
+    return RunSetup(config=config, plan=tiny_plan(2, (16, 16)), labels=LABELS, compute=Compute("cpu", "fp32", 1),
+                    labeled=CASES[:1], validation=CASES[1:2], unlabeled=CASES[2:], hashes=hashes, held_out=True,
+                    start_from=None)
+
+
+def finish(tmp_path: Path, validator: Scored | None, **segmenting) -> FinishedModel:
+    state = LoopState(iteration=40, elapsed_s=90.0, best_iteration=30)
+    networks = DualNetwork("unet", 2, 3)
+    return finish_model(setup_of(**segmenting), networks, validator, RunFolder(tmp_path / "run"), state)
+
+
+def test_competition_is_kept_where_it_scores_better_than_the_mean(tmp_path: Path) -> None:
+    found = finish(tmp_path, Scored(mean=0.8, competition=0.81))
+    assert found.settings.fusion == "competition" and found.scores == {"liver": 0.81, "spleen": 0.81, "mean": 0.81}
+    assert read_model(tmp_path / "run" / "model").description.inference == InferenceSettings(
+        fusion="competition", mirror=False, largest_component=False, beta=0.7, perturbation_seed=5)
+
+
+def test_the_mean_is_kept_where_both_score_alike(tmp_path: Path) -> None:
+    assert finish(tmp_path, Scored(mean=0.8, competition=0.8)).settings.fusion == "mean"
+
+
+@pytest.mark.parametrize(("gain", "kept"), [(0.01, True), (0.0005, False), (-0.1, False)])
+def test_the_largest_component_is_kept_only_where_it_clearly_helps(tmp_path: Path, gain: float, kept: bool) -> None:
+    found = finish(tmp_path, Scored(mean=0.8, competition=0.7, **{"mean" + CLEANED: 0.8 + gain}))
+    assert found.settings.largest_component is kept
+    assert found.scores["mean"] == pytest.approx(0.8 + gain if kept else 0.8)
+
+
+def test_what_the_user_chose_is_not_overruled(tmp_path: Path) -> None:
+    wish = {"fusion": "competition", "largest_component": "on", "mirror": True}
+    found = finish(tmp_path, Scored(mean=0.9, competition=0.5), **wish)
+    kept = found.settings
+    assert (kept.fusion, kept.largest_component, kept.mirror) == ("competition", True, True)
+    assert found.scores["mean"] == 0.5
+
+
+def test_without_validation_the_plain_mean_is_kept_unscored(tmp_path: Path) -> None:
+    found = finish(tmp_path, None)
+    assert found.settings.fusion == "mean" and not found.settings.largest_component and found.scores == {}
+
+
+def test_the_record_holds_hashes_scores_and_versions_but_no_names(tmp_path: Path) -> None:
+    finish(tmp_path, Scored(mean=0.8, competition=0.7))
+    record = read_model(tmp_path / "run" / "model").description.training
+    assert record["case_hashes"] == {"labeled": ["1"], "unlabeled": ["3"], "validation": ["2"]}
+    assert record["cases"] == {"labeled": 1, "unlabeled": 1, "validation": 1} and record["validation_was_set_aside"]
+    assert (record["seed"], record["iterations"], record["best_iteration"], record["minutes"]) == (5, 40, 30, 1.5)
+    assert record["validation_dice_by_way"]["a"] == 0.5 and {"alhvr", "torch", "monai"} <= record["versions"].keys()
+    files = [path for path in (tmp_path / "run" / "model").rglob("*") if path.is_file()]
+    assert len(files) > 5 and not any(b"Jane" in file.read_bytes() for file in files)
+
+
+def test_the_summary_names_best_iteration_scores_and_the_way_to_segment() -> None:
+    settings = InferenceSettings(fusion="competition", largest_component=True)
+    said = summary(FinishedModel(settings, {"liver": 0.9, "mean": 0.9}), LoopState(iteration=40, best_iteration=30))
+    assert said == ["Best after iteration 30 of 40: validation Dice liver 0.900, mean 0.900.",
+                    "The model segments by the surer network of both, voxel by voxel, keeping the largest part of each "
+                    "structure."]
+
+
+def test_the_summary_says_when_there_was_nothing_to_score_on() -> None:
+    said = summary(FinishedModel(InferenceSettings(), {}), LoopState(iteration=40, best_iteration=40))
+    assert said[0] == "Kept as it is after iteration 40; there were no validation cases to score it on."

@@ -1,0 +1,108 @@
+"""Fine-tuning: the model's plan and weights are taken over, its head only where the classes are the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_cases import LABELS, tiny_plan
+
+from alhvr.bundle import ModelDescription, NetworkSpec, write_model
+from alhvr.config import PlanConfig
+from alhvr.data.labels import LabelSet
+from alhvr.errors import UserError
+from alhvr.networks.dual import DualNetwork
+from alhvr.training.start_from import Start, load_start
+
+OTHERS = LabelSet.from_names({1: "liver", 2: "pancreas", 3: "spleen"})
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Start, DualNetwork]:
+    """A written 2-D model of two classes, and its networks."""
+    torch.manual_seed(0)
+    networks = DualNetwork("unet", 2, LABELS.n_classes)
+    folder = tmp_path_factory.mktemp("start") / "old"
+    description = ModelDescription("Old", tiny_plan(2, (16, 16)), LABELS, NetworkSpec("unet", 2, LABELS.n_classes))
+    write_model(folder, description, {"a": networks.a.state_dict(), "b": networks.b.state_dict()})
+    return load_start(folder), networks
+
+
+def loaded(start: Start, labels: LabelSet) -> tuple[dict, dict]:
+    """Weights of fresh networks for ``labels`` before and after loading."""
+    torch.manual_seed(1)
+    networks = DualNetwork("unet", 2, labels.n_classes)
+    before = {name: value.clone() for name, value in networks.state_dict().items()}
+    start.load_into(networks, labels)
+    return before, networks.state_dict()
+
+
+def test_the_same_classes_keep_every_weight(model) -> None:
+    start, old = model
+    _, after = loaded(start, LABELS)
+    assert all(torch.equal(value, after[name]) for name, value in old.state_dict().items())
+    (said,) = start.say_what_is_kept(LABELS, "MR")
+    assert said == "Fine-tuning Old: all weights are kept, the classes are the same."
+
+
+def test_other_classes_get_a_new_head_and_it_says_so(model) -> None:
+    start, old = model
+    before, after = loaded(start, OTHERS)
+    for name, value in old.state_dict().items():
+        expected = before[name] if ".head." in name else value
+        assert torch.equal(after[name], expected), name
+    (said,) = start.say_what_is_kept(OTHERS, "MR")
+    assert "(liver, spleen) are not those of the new labels (liver, pancreas, spleen)" in said
+    assert "the output layer is new; all other weights are kept" in said
+
+
+def test_the_same_number_of_other_classes_gets_a_new_head_too(model) -> None:
+    start, _ = model
+    before, after = loaded(start, LabelSet.from_names({1: "spleen", 2: "liver"}))
+    heads = [name for name in after if ".head." in name]
+    assert heads and all(torch.equal(after[name], before[name]) for name in heads)
+
+
+def test_names_may_differ_in_case(model) -> None:
+    assert model[0].keeps_head(LabelSet.from_names({1: "Liver", 2: "SPLEEN"}))
+
+
+@pytest.mark.parametrize(("option", "message"), [
+    ({"dimensions": 3}, "dimensions 3 differs from the model's 2"),
+    ({"modality": "CT"}, "modality CT differs from the model's MR"),
+    ({"normalization": "ct"}, "normalization ct differs from the model's percentile"),
+    ({"target_spacing_mm": (1.0, 1.0, 1.0)}, r"target_spacing_mm \(1\.0, 1\.0, 1\.0\) differs from the model's None"),
+    ({"patch_size": (16, 16, 16)}, r"patch-size \(16, 16, 16\) has 3 numbers; the model is 2-D"),
+])
+def test_a_plan_option_that_contradicts_the_model_is_refused(model, option: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        model[0].plan_for(PlanConfig(**option))
+
+
+def test_patch_and_batch_may_change(model) -> None:
+    plan = model[0].plan_for(PlanConfig(patch_size=(32, 48), batch_size=6, dimensions=2))
+    assert (plan.patch_size, plan.batch_size, plan.labeled_batch_size) == ((32, 48), 6, 3)
+    assert plan.normalization == model[0].model.description.plan.normalization
+
+
+def test_scans_of_another_modality_are_told(model) -> None:
+    assert "trained on MR, the new scans are CT" in model[0].say_what_is_kept(LABELS, "CT")[1]
+    assert len(model[0].say_what_is_kept(LABELS, "other")) == 1
+
+
+def test_a_3_d_model_of_other_classes_loads_too(tmp_path: Path) -> None:
+    networks = DualNetwork("vnet", 3, 2)
+    labels = LabelSet.from_names({1: "left atrium"})
+    description = ModelDescription("V", tiny_plan(3, (16, 16, 16)), labels, NetworkSpec("vnet", 3, 2))
+    write_model(tmp_path / "v", description, {"a": networks.a.state_dict(), "b": networks.b.state_dict()})
+    fresh = DualNetwork("vnet", 3, 3)
+    load_start(tmp_path / "v").load_into(fresh, LABELS)
+    state = fresh.state_dict()
+    kept = [name for name in state if ".head." not in name]
+    assert kept and all(torch.equal(state[name], networks.state_dict()[name]) for name in kept)
+
+
+def test_weights_that_do_not_fit_the_description_are_refused(model) -> None:
+    with pytest.raises(UserError, match="do not fit"):
+        model[0].load_into(DualNetwork("unet", 3, LABELS.n_classes), LABELS)
