@@ -170,13 +170,14 @@ def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _train(options: argparse.Namespace, reporter: Reporter) -> None:
+    config = run_config(options)
     from alhvr.training.run import TrainRequest, train
 
     request = TrainRequest(labeled=options.labeled, out=options.out, unlabeled=options.unlabeled,
-                           validation=options.validation, config=run_config(options), start_from=options.start_from,
+                           validation=options.validation, config=config, start_from=options.start_from,
                            resume=options.resume)
     result = train(request, reporter)
-    reporter.finished(model=str(result.model), dice=result.scores)
+    reporter.finished(model=str(result.model), dice=result.scores, best_iteration=result.best_iteration)
 
 
 def run_config(options: argparse.Namespace) -> RunConfig:
@@ -222,12 +223,18 @@ def _segment(options: argparse.Namespace, reporter: Reporter) -> None:
 def _evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
     from alhvr.evaluation.report import evaluate_folders
 
-    report = evaluate_folders(options.predictions, options.reference, paper_metrics=options.paper_metrics)
+    report = evaluate_folders(options.predictions, options.reference, paper_metrics=options.paper_metrics,
+                              reporter=reporter)
     if options.out:
         report.write_json(options.out)
         reporter.artifact("scores", str(options.out))
     if options.progress == "bar":
         sys.stdout.write(report.table() + "\n")
+    else:
+        for name, reason in report.skipped.items():
+            reporter.warning(f"{name} was not scored: {reason}")
+        for warning in report.warnings:
+            reporter.warning(warning)
     reporter.finished(scores=report.summary())
 
 
