@@ -2,7 +2,7 @@
 # One entry for people: sets up .venv beside this file where that is still to be done, then runs what was asked for.
 #
 #   ./alhvr.sh install              set up only
-#   ./alhvr.sh demo                 set up and play the whole story on generated scans
+#   ./alhvr.sh demo                 set up and play the whole story on generated scans, into demo/ (demo-2/ ...)
 #   ./alhvr.sh test [OPTIONS]       set up and run the tests; OPTIONS go to pytest
 #   ./alhvr.sh COMMAND ...          any command of alhvr: train, segment, evaluate, describe, --help
 #
@@ -94,6 +94,16 @@ run_tests() {
     return "$status"
 }
 
+# free_folder: prints demo, or the first of demo-2, demo-3 ... that is not there yet.
+free_folder() {
+    local name=demo number=1
+    while [ -e "$name" ]; do
+        number=$((number + 1))
+        name="demo-$number"
+    done
+    echo "$name"
+}
+
 case "${1:-help}" in
     help | -h) sed -n '2,/^set /s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
     install)
@@ -103,6 +113,11 @@ case "${1:-help}" in
     test)
         set_up test
         run_tests "${@:2}"
+        ;;
+    demo)
+        set_up
+        [ $# -gt 1 ] || set -- demo --out "$(free_folder)"
+        exec "$venv/bin/python" -m alhvr "$@"
         ;;
     *)
         set_up

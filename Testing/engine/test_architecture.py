@@ -16,7 +16,7 @@ import pytest
 from support import ROOT
 
 ENGINE = ROOT / "alhvr"
-GROUND = {"errors", "progress", "settings", "config", "stopping", "json_file"}
+GROUND = {"errors", "progress", "settings", "config", "stopping", "folders", "json_file"}
 STORY = {"demo", "demo_report", "overlays"}
 ROOMS = {
     "ground": set(),
