@@ -44,8 +44,8 @@ SETTINGS = {
                     ("--patch-size", "128,128", "--batch-size", "8", "--iterations", "2000"),
                     {"labels": 3, "archive": 3, "official": 1},
                     "For comparison: the authors' released code, run once in this setting (seed 1337), had a mean "
-                    "foreground Dice of 0.607, 0.745, 0.790, 0.806 after 500, 1,000, 1,500, 2,000 iterations (its first "
-                    "network); with labels only 0.582, 0.508, 0.772, 0.799."),
+                    "foreground Dice of 0.607, 0.745, 0.790, 0.806 after 500, 1,000, 1,500, 2,000 iterations (its "
+                    "first network); with labels only 0.582, 0.508, 0.772, 0.799."),
     "hippocampus": Setting("hippocampus", "Hippocampus, 3-D, 10 labelled cases, 180 unlabelled cases",
                            ("--iterations", "600"), {"labels": 3, "archive": 3}),
 }
@@ -134,7 +134,8 @@ def write_results(setting: Setting, results: dict, command: str) -> str:
     about = machine()
     text = "\n".join([f"# {setting.title}", "", "Mean foreground Dice on the validation cases, mean ± standard "
                       "deviation over seeds. The best of the validated states is kept, on these same cases.",
-                      "", *rows, "", by_seed, "", *([setting.remark, ""] if setting.remark else []), f"Command: `{command}`", "",
+                      "", *rows, "", by_seed, "", *([setting.remark, ""] if setting.remark else []),
+                      f"Command: `{command}`", "",
                       "Machine: " + ", ".join(f"{k} {v}" for k, v in about.items()) + "; one thread a run.", ""])
     folder = HERE / "results"
     folder.mkdir(exist_ok=True)
