@@ -22,9 +22,9 @@ fail() { say "$*"; exit 1; }
 # install_system_packages NAME...: with Debian's package manager.
 install_system_packages() {
     local as_root=()
-    command -v apt-get > /dev/null || fail "$* is missing, and there is no apt-get to install it with. Install it by hand."
+    command -v apt-get > /dev/null || fail "Missing: $*. There is no apt-get to install it with; install it by hand."
     if [ "$(id -u)" -ne 0 ]; then
-        command -v sudo > /dev/null || fail "$* is missing. Ask an administrator for: apt-get install $*"
+        command -v sudo > /dev/null || fail "Missing: $*. Ask an administrator for: apt-get install $*"
         as_root=(sudo)
     fi
     say "Installing $* with apt-get ..."
