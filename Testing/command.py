@@ -73,12 +73,19 @@ class Running:
         path = self._folder / stream
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
-    def wait_until(self, condition: Callable[[], bool], what: str) -> None:
-        """Waits for ``condition`` as closely as it can; fails when the command ends before it holds."""
+    def reaches(self, condition: Callable[[], bool]) -> bool:
+        """Waits for ``condition`` as closely as it can; False when the command ended before it held."""
         end = time.monotonic() + PATIENCE_S
         while not condition():
-            assert self.process.is_alive() and time.monotonic() < end, f"{what} never happened: {self.finish()}"
+            assert time.monotonic() < end, f"it neither happens nor ends: {self.out}"
+            if not self.process.is_alive():
+                return condition()
             time.sleep(0.0005)
+        return True
+
+    def wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        """Waits for ``condition``; fails when the command ends before it holds."""
+        assert self.reaches(condition), f"{what} never happened: {self.finish()}"
 
     def send(self, number: int) -> None:
         """Sends a signal."""

@@ -25,6 +25,7 @@ from alhvr.bundle_description import InferenceSettings, ModelDescription, Networ
 from alhvr.bundle_metadata import inference_config, metadata
 from alhvr.errors import UserError
 from alhvr.json_file import to_json
+from alhvr.torch_file import write_tensors
 
 __all__ = ["InferenceSettings", "Model", "ModelDescription", "NetworkSpec", "read_model", "write_model"]
 
@@ -153,10 +154,7 @@ def _write_weights(path: Path, state: Mapping[str, Mapping[str, Any]]) -> None:
         for name, value in state[network].items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as stream:
-        torch.save(flat, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
+    write_tensors(path, flat)
 
 
 def _swap(partial: Path, folder: Path) -> None:

@@ -16,7 +16,8 @@ import pytest
 from support import ROOT
 
 ENGINE = ROOT / "alhvr"
-GROUND = {"errors", "progress", "settings", "config", "stopping", "folders", "json_file"}
+GROUND = {"errors", "progress", "settings", "config", "stopping", "folders", "json_file",
+          "torch_file"}
 STORY = {"demo", "demo_report", "overlays"}
 ROOMS = {
     "ground": set(),

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from alhvr.errors import UserError
+from alhvr.torch_file import write_tensors
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -20,14 +21,11 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     try:
-        with open(temporary, "wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
+        write_tensors(temporary, state)
         os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise OSError(f"{path.name} could not be written ({error})") from error
+        raise OSError(f"{path.name} could not be written ({error.strerror or error})") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -1,0 +1,140 @@
+"""A run that is killed, stopped or doubled: it goes on to the same weights, and never runs twice in one folder."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from command import Finished, Running, alhvr
+from tiny_runs import short_run
+
+from alhvr.bundle import read_model
+from alhvr.training.checkpoint import load_checkpoint
+
+ITERATIONS = 8
+MANY = 100_000
+"""Iterations of a run that is always stopped before its end."""
+
+
+def run_of(study: Path, out: Path, iterations: int = ITERATIONS) -> list:
+    """Arguments of a run that saves after every step."""
+    return short_run(study, out, "--iterations", iterations, "--progress", "json", save_every_s=0.0)
+
+
+def resumed(out: Path) -> list:
+    return ["train", "--resume", "--out", out, "--progress", "json"]
+
+
+def end_of(run: Path) -> list:
+    """Weights, optimisers, mean, best and finished model, and every score on the way."""
+    last, best = load_checkpoint(run / "checkpoints" / "last.pt"), load_checkpoint(run / "checkpoints" / "best.pt")
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    scores = [(line["iteration"], line["mean_dice"]) for line in lines if "mean_dice" in line]
+    return torch.utils._pytree.tree_leaves([last["step"], last["average"], best, read_model(run / "model").load_state(),
+                                            scores])
+
+
+def assert_same_end(left: Path, right: Path) -> None:
+    a, b = end_of(left), end_of(right)
+    assert len(a) == len(b) > 100
+    assert all(torch.equal(x, y) if torch.is_tensor(x) else x == y for x, y in zip(a, b, strict=True))
+
+
+@pytest.fixture(scope="module")
+def whole(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing disturbed."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    assert alhvr(*run_of(study, out)).code == 0
+    return out
+
+
+def exists(*paths: Path):
+    return lambda: all(path.exists() for path in paths)
+
+
+def larger_than(path: Path, size: int):
+    return lambda: path.exists() and path.stat().st_size > size
+
+
+def test_a_run_killed_again_and_again_ends_with_the_weights_of_one_that_was_not(study, whole, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    checkpoints = out / "checkpoints"
+    moments = {
+        "before the first checkpoint": exists(out / "run.json"),
+        "within the first checkpoint": larger_than(checkpoints / ".last.pt.part", 1000),
+        "within a later one": lambda: exists(checkpoints / "last.pt")() and larger_than(
+            checkpoints / ".last.pt.part", 20_000_000)(),
+        "after one": lambda: not (checkpoints / ".last.pt.part").exists(),
+        "within the best weights": exists(checkpoints / ".best.pt.part"),
+        "within the model": exists(out / ".model.partial"),
+    }
+    hit = []
+    for what, moment in moments.items():
+        running = Running(tuple(resumed(out) if hit else run_of(study, out)))
+        if running.reaches(moment):
+            running.kill()
+            hit.append(what)
+            assert not (out / "model").exists()
+    assert len(hit) >= 4, hit
+    done = alhvr(*resumed(out))
+    assert done.code == 0 and done.texts("warning") == ""
+    assert_same_end(out, whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_saves_ends_with_130_and_prints_the_command_to_go_on(study, whole, tmp_path, number) -> None:
+    out = tmp_path / "my run's"
+    running = Running(tuple(run_of(study, out)))
+    running.wait_until(exists(out / "checkpoints" / "last.pt"), "the first checkpoint")
+    running.send(number)
+    stopped = running.finish()
+    assert stopped.code == 130 and stopped.events[-1] == {"event": "finished", "cancelled": True}
+    assert not (out / "model").exists()
+    (line,) = [e["message"] for e in stopped.events if "Go on with: " in e.get("message", "")]
+    assert line.startswith("Stopped after iteration ") and "everything is saved" in line
+    program, *arguments = shlex.split(line.partition("Go on with: ")[2])
+    assert program == "alhvr"
+    if number == signal.SIGTERM:
+        assert alhvr(*arguments).code == 0
+        assert_same_end(out, whole)
+
+
+def test_a_second_ctrl_c_ends_at_once_and_says_how_to_go_on(study: Path, tmp_path: Path) -> None:
+    running = Running(tuple(run_of(study, tmp_path / "run", MANY)))
+    running.wait_until(exists(tmp_path / "run" / "checkpoints" / "last.pt"), "the first checkpoint")
+    running.send(signal.SIGINT)
+    running.send(signal.SIGINT)
+    stopped = running.finish()
+    assert stopped.code == 130 and "Go on with: alhvr train --resume --out " in stopped.texts("note")
+
+
+def test_a_second_run_on_the_same_folder_is_refused_and_the_first_goes_on(study: Path, tmp_path: Path) -> None:
+    first = Running(tuple(run_of(study, tmp_path / "run", MANY)))
+    first.wait_until(exists(tmp_path / "run" / "checkpoints" / "last.pt"), "the first checkpoint")
+    for again in (run_of(study, tmp_path / "run"), resumed(tmp_path / "run")):
+        alhvr(*again).refused(f"Another training is running in {tmp_path}", "choose another --out folder")
+    first.send(signal.SIGTERM)
+    assert first.finish().code == 130
+
+
+def test_a_finished_run_is_not_overwritten_and_can_be_finished_again(study: Path, whole: Path) -> None:
+    before = end_of(whole)
+    alhvr(*run_of(study, whole)).refused("already holds a run", "--resume")
+    again = alhvr(*resumed(whole))
+    assert again.code == 0 and again.events[-1]["model"] == str(whole / "model")
+    assert all(torch.equal(x, y) if torch.is_tensor(x) else x == y for x, y in zip(before, end_of(whole), strict=True))
+
+
+def test_there_must_be_a_run_to_resume(tmp_path: Path) -> None:
+    alhvr("train", "--resume", "--out", tmp_path / "none").refused("none holds no run to resume")
+    assert not (tmp_path / "none").exists()
+
+
+def test_resuming_with_other_settings_keeps_the_runs_own_and_says_so(study: Path, whole: Path) -> None:
+    done: Finished = alhvr(*resumed(whole), "--iterations", 5)
+    assert done.code == 0
+    assert f"ignored: training.iterations 5 (the run has {ITERATIONS})" in done.texts("warning")
