@@ -14,13 +14,30 @@ from torch.autograd.function import FunctionCtx
 
 from alhvr.networks.dropout import Dropout
 
-CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
 BATCH_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 MAX_POOL = {2: F.max_pool2d, 3: F.max_pool3d}
 UPSAMPLING = {2: "bilinear", 3: "trilinear"}
 MEMORY_FORMAT = {2: torch.channels_last, 3: torch.channels_last_3d}
 FEATURE_STRIDES = (8, 4, 1)
 DEEPEST_STRIDE = 16
+
+
+class Conv3d(nn.Conv3d):
+    """nn.Conv3d that trains in float32 on CPU where the first spatial axis has two voxels.
+
+    In bf16, oneDNN 3.12 (torch 2.13) leaves parts of the weight gradient uninitialised there, for kernels of size 3.
+    Without gradients nothing is changed.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, channels_in, *S] -> [B, channels_out, *S]."""
+        if x.shape[2] != 2 or x.device.type != "cpu" or not torch.is_grad_enabled():
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.float())
+
+
+CONVOLUTION = {2: nn.Conv2d, 3: Conv3d}
 
 
 @dataclass(frozen=True)
