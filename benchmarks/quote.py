@@ -4,14 +4,15 @@
     python benchmarks/quote.py --check    changes nothing; exit code 1 when a block differs from its file
 
 A block begins with <!-- quote FILE --> and ends with <!-- end of quote -->. Its text is the file's, with the title one
-level lower than the README's sections. A block whose file does not exist stays as it is.
+level below the README's sections and links that lead to the same places. A block whose file does not exist stays
+as it is.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -27,7 +28,8 @@ def _block(block: re.Match[str], root: Path) -> str:
     source = root / block["file"]
     if not source.is_file():
         return block[0]
-    quoted = re.sub(r"^# ", "### ", source.read_text(encoding="utf-8").strip(), flags=re.MULTILINE)
+    quoted = re.sub(r"^(#+ )", r"##\1", source.read_text(encoding="utf-8").strip(), flags=re.MULTILINE)
+    quoted = re.sub(r"\]\((?!\w+:|#)", f"]({PurePosixPath(block['file']).parent}/", quoted)
     return f"{block['begin']}{quoted}\n{block['end']}"
 
 
