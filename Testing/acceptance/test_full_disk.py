@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command import alhvr
+from small_disk import mount, mounted_disk
 from tiny_runs import short_run
 
 from alhvr.bundle import read_model
@@ -21,24 +21,13 @@ def iteration_of(run: Path) -> int:
     return load_checkpoint(run / "checkpoints" / "last.pt")["loop"]["iteration"]
 
 
-def mount(folder: Path, megabytes: int, *options: str) -> bool:
-    command = ["mount", "-t", "tmpfs", "-o", ",".join([f"size={megabytes}m", *options]), "tmpfs", str(folder)]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk with room for one checkpoint and the best weights, but not for a second checkpoint beside it."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    try:
-        mounted = mount(folder, 80)
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("no right to mount a small disk here")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    with mounted_disk(folder, 80):
+        yield folder
 
 
 def test_a_disk_that_fills_up_during_a_checkpoint_costs_nothing(study: Path, small_disk: Path) -> None:
