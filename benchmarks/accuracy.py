@@ -151,6 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("setting", choices=SETTINGS)
     parser.add_argument("--work", type=Path, default=None, help="folder for the runs")
+    parser.add_argument("--arms", nargs="+", help="only these arms")
     parser.add_argument("--jobs", type=int, default=2, help="trainings side by side")
     options = parser.parse_args()
     setting = SETTINGS[options.setting]
@@ -159,7 +160,8 @@ def main() -> None:
     link_cases(setting.name, work)
     with ThreadPoolExecutor(options.jobs) as pool:
         jobs = {(arm, seed): pool.submit(run_arm, setting, arm, seed, work)
-                for arm, seeds in setting.arms.items() for seed in range(seeds)}
+                for arm, seeds in setting.arms.items() if arm in (options.arms or setting.arms)
+                for seed in range(seeds)}
     results: dict = {}
     for (arm, seed), job in jobs.items():
         results.setdefault(arm, {})[seed] = read_run(job.result())
