@@ -47,7 +47,7 @@ SETTINGS = {
                     "foreground Dice of 0.607, 0.745, 0.790, 0.806 after 500, 1,000, 1,500, 2,000 iterations (its "
                     "first network); with labels only 0.582, 0.508, 0.772, 0.799."),
     "hippocampus": Setting("hippocampus", "Hippocampus, 3-D, 10 labelled cases, 180 unlabelled cases",
-                           ("--iterations", "300"), {"labels": 3, "archive": 3}, 4),
+                           ("--iterations", "300"), {"labels": 3, "archive": 3}, 2),
 }
 
 
