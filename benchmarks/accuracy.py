@@ -51,6 +51,12 @@ SETTINGS = {
 }
 
 
+NAMES = {
+    "acdc": {"1": "right ventricle", "2": "myocardium", "3": "left ventricle"},
+    "hippocampus": {"1": "anterior hippocampus", "2": "posterior hippocampus"},
+}
+
+
 def link_cases(setting: str, work: Path) -> Path:
     """Makes labeled/, unlabeled/ and validation/ case folders of links to the shared data, by its split.json."""
     root = work / "cases"
@@ -75,6 +81,7 @@ def link_cases(setting: str, work: Path) -> Path:
                 link = root / part / kind / name
                 if not link.exists():
                     link.symlink_to(sources[part] / kind / name)
+        (root / part / "labels.json").write_text(json.dumps(NAMES[setting]))
     return root
 
 
