@@ -21,7 +21,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 PRELOADED = ["alhvr.cli", "alhvr.training.run", "alhvr.inference.run", "torch._dynamo"]
-PATIENCE_S = 180.0
+PATIENCE_S = 900.0
 
 
 @dataclass(frozen=True)
