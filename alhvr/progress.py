@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
@@ -11,6 +10,8 @@ import time
 from typing import Any, Protocol, TextIO
 
 from tqdm import tqdm
+
+from alhvr.streams import PatientStream
 
 
 class Reporter(Protocol):
@@ -76,15 +77,11 @@ class JsonReporter(SilentReporter):
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stdout
+        self._stream = PatientStream(stream or sys.stdout)
 
     def _emit(self, event: str, **fields: Any) -> None:
-        line = json.dumps(finite({"event": event, **fields}), allow_nan=False)
-        try:
-            self._stream.write(line + "\n")
-            self._stream.flush()
-        except BrokenPipeError:
-            _point_at_nothing(self._stream)
+        self._stream.write(json.dumps(finite({"event": event, **fields}), allow_nan=False) + "\n")
+        self._stream.flush()
 
     def started(self, command: str) -> None:
         """Names the process, so that a caller can stop it."""
@@ -123,15 +120,14 @@ class BarReporter(SilentReporter):
     """For people, on stderr: progress bars on a terminal, in a file a plain line now and then."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
+        self._stream = PatientStream(stream or sys.stderr)
         self._live = self._stream.isatty()
         self._bars: dict[str, tqdm] = {}
         self._lines = _SparseLines()
 
     def _write(self, line: str) -> None:
-        with contextlib.suppress(BrokenPipeError):
-            tqdm.write(line, file=self._stream)
-            self._stream.flush()
+        tqdm.write(line, file=self._stream)
+        self._stream.flush()
 
     def _close(self) -> None:
         while self._bars:
@@ -222,13 +218,6 @@ def finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _point_at_nothing(stream: TextIO) -> None:
-    """Sends what is still written to a closed pipe nowhere, so that neither the run nor Python's exit stumbles."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, stream.fileno())
-    os.close(nothing)
 
 
 class Countdown:

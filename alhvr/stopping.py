@@ -1,4 +1,4 @@
-"""StopRequest: Ctrl-C and SIGTERM ask a run to finish its step and save; a second Ctrl-C ends it at once."""
+"""StopRequest: Ctrl-C, SIGTERM and a closed terminal ask a run to finish its step and save; Ctrl-C again ends it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,15 @@ class StopRequest:
             raise KeyboardInterrupt
         self._asked = True
 
+    def _signals(self) -> list[signal.Signals]:
+        """A closed terminal counts only where it would end the run; ``nohup`` makes it not count."""
+        closed = getattr(signal, "SIGHUP", None)
+        heard = [signal.SIGINT, signal.SIGTERM]
+        return heard if closed is None or signal.getsignal(closed) == signal.SIG_IGN else [*heard, closed]
+
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in self._signals():
                 self._before[number] = signal.signal(number, self._on_signal)
         return self
 

@@ -17,7 +17,7 @@ from support import ROOT
 
 ENGINE = ROOT / "alhvr"
 GROUND = {"errors", "progress", "settings", "config", "stopping", "folders", "json_file",
-          "torch_file"}
+          "streams", "torch_file"}
 STORY = {"demo", "demo_report", "overlays"}
 ROOMS = {
     "ground": set(),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 
@@ -62,20 +60,6 @@ def test_numbers_that_json_does_not_know_become_null() -> None:
     nan, inf = float("nan"), float("inf")
     (event,) = written(lambda reporter: reporter.metrics(3, losses={"total": nan, "parts": [1.0, -inf]}, gamma=inf))
     assert event["losses"] == {"total": None, "parts": [1.0, None]} and event["gamma"] is None
-
-
-def test_a_run_goes_on_when_nobody_reads_its_lines_any_more() -> None:
-    program = ("import sys, time; from alhvr.progress import JsonReporter; reporter = JsonReporter()\n"
-               "sys.stdin.readline()\n"
-               "for n in range(1000): reporter.note('x' * 100)\n"
-               "sys.stderr.write('went on')")
-    child = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, text=True)
-    child.stdout.close()
-    child.stdin.write("go\n")
-    child.stdin.close()
-    assert child.stderr.read() == "went on"
-    assert child.wait() == 0
 
 
 def test_a_file_gets_no_carriage_returns_and_few_lines(clock: list[float]) -> None:

@@ -169,7 +169,9 @@ class TrainingLoop:
     def load_best(self) -> None:
         """Puts the weights with the best validation Dice into ``average``; where none were kept, the last stay."""
         if self._run.best.exists():
-            self.average.model.load_state_dict(load_checkpoint(self._run.best)["average"])
+            saved = load_checkpoint(self._run.best)
+            self.average.model.load_state_dict(saved["average"])
+            self.state.best_iteration = saved["iteration"]
         else:
             self.state.best_iteration = self.state.iteration
 

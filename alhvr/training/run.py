@@ -88,7 +88,9 @@ def _train(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopReques
     setup.compute.apply()
     loop = _build_loop(setup, run, reporter, stop)
     loop.resume()
-    finished = _finish(setup, loop, run, stop) if loop.train(stop) else None
+    finished = None
+    if loop.train(stop):
+        finished = _finish(setup, loop, run, _validator(setup, reporter, stop))
     if finished is None:
         raise Cancelled(f"Stopped after iteration {loop.state.iteration}; everything is saved. "
                         f"Go on with: {resume_command(run.path)}")
@@ -98,11 +100,11 @@ def _train(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopReques
     return TrainResult(run.path, run.model, finished.scores, loop.state.best_iteration)
 
 
-def _finish(setup: RunSetup, loop: TrainingLoop, run: RunFolder, stop: StopRequest) -> FinishedModel | None:
+def _finish(setup: RunSetup, loop: TrainingLoop, run: RunFolder, validator: Validator | None) -> FinishedModel | None:
     """The finished model; None when stopped before it was written."""
     loop.load_best()
     try:
-        return finish_model(setup, loop.average.model, _validator(setup, stop), run, loop.state)
+        return finish_model(setup, loop.average.model, validator, run, loop.state)
     except Cancelled:
         return None
 
@@ -163,7 +165,7 @@ def _build_loop(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopR
         load_start(Path(setup.start_from)).load_into(networks, setup.labels)
     networks = networks.to(device=setup.compute.device, memory_format=networks.memory_format)
     step = TrainingStep(networks, config.method, config.training, setup.compute)
-    return TrainingLoop(step, _batches(setup, reporter), _validator(setup, stop), run=run, setup=setup,
+    return TrainingLoop(step, _batches(setup, reporter), _validator(setup, reporter, stop), run=run, setup=setup,
                         reporter=reporter)
 
 
@@ -178,10 +180,10 @@ def _batches(setup: RunSetup, reporter: Reporter) -> TwoStreamBatches:
     return TwoStreamBatches(labeled, unlabeled, setup.plan, augmenter, setup.config.training.seed)
 
 
-def _validator(setup: RunSetup, stop: StopRequest) -> Validator | None:
+def _validator(setup: RunSetup, reporter: Reporter, stop: StopRequest) -> Validator | None:
     if not setup.validation:
         return None
     config = setup.config
     settings = InferenceSettings(fusion="mean", mirror=config.segmenting.mirror, largest_component=False,
                                  beta=config.method.beta, perturbation_seed=config.training.seed)
-    return Validator(setup.validation, setup.plan, setup.labels, settings, stop)
+    return Validator(setup.validation, setup.plan, setup.labels, settings, stop, reporter)

@@ -97,7 +97,7 @@ def survey(folders: Folders, config: PlanConfig, *, seed: int, listener: Listene
         reporter.warning(warning)
     labeled = _look_at_all(labeled_set.cases, "reading labelled scans", listener)
     validation = _look_at_all(validation_set.cases, "reading validation scans", listener) if validation_set else []
-    names = _label_names(labeled_set, labeled + validation)
+    names = _label_names(sets[:2] if validation_set else sets[:1], labeled + validation)
     held_out = validation_set is None
     if held_out:
         labeled, validation = _set_aside(labeled, seed, reporter)
@@ -145,9 +145,15 @@ def _look_at_all(cases: Sequence[Case], stage: str, listener: Listener) -> list[
     return looks
 
 
-def _label_names(labeled: CaseSet, looks: Sequence[_Look]) -> dict[int, str]:
+def _label_names(sets: Sequence[CaseSet], looks: Sequence[_Look]) -> dict[int, str]:
+    """Names of the label values; raises UserError where two folders differ, or a label holds a value without a name."""
     found = sorted(frozenset().union(*(look.values for look in looks)))
-    names = {value: name for value, name in labeled.label_names.items() if value != 0}
+    names: dict[int, str] = {}
+    for cases in sets:
+        for value, name in cases.label_names.items():
+            if value != 0 and names.setdefault(value, name).casefold() != name.casefold():
+                raise UserError(f'Label value {value} is "{names[value]}" in one folder and "{name}" in '
+                                f"{cases.folder.name}.", "Use the same values for the same structures.")
     if not names:
         return {value: f"label {value}" for value in found}
     for look in looks:

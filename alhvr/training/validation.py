@@ -17,6 +17,7 @@ from alhvr.evaluation.metrics import dice_by_class
 from alhvr.inference.backends import Backend
 from alhvr.inference.postprocess import keep_largest_component
 from alhvr.inference.predictor import Predictor
+from alhvr.progress import Reporter
 
 CLEANED = "+largest component"
 
@@ -38,6 +39,7 @@ class Validator:
     labels: LabelSet
     settings: InferenceSettings
     should_stop: Callable[[], bool]
+    reporter: Reporter
 
     def score(self, backend: Backend, rules: Sequence[str] = ("mean",), *, cleaned: bool = False,
               ) -> dict[str, ValidationScore]:
@@ -48,7 +50,8 @@ class Validator:
         """
         predictor = Predictor(backend, self.plan, self.labels, self.settings)
         rows: dict[str, list[list[float]]] = {}
-        for case in self.cases:
+        for done, case in enumerate(self.cases):
+            self.reporter.progress("validating", done, len(self.cases))
             scan = read_scan(case.image)
             reference = self.labels.to_class_index(read_label_of(case, scan).array)
             found = predictor.segment_all(scan, rules=rules, should_stop=self.should_stop)
@@ -57,6 +60,7 @@ class Validator:
                 found |= {rule + CLEANED: keep_largest_component(seen, classes) for rule, seen in found.items()}
             for rule, seen in found.items():
                 rows.setdefault(rule, []).append(dice_by_class(seen, reference, self.labels.n_classes))
+        self.reporter.progress("validating", len(self.cases), len(self.cases))
         return {rule: self._summary(np.array(dice)) for rule, dice in rows.items()}
 
     def _summary(self, dice: np.ndarray) -> ValidationScore:

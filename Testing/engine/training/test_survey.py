@@ -144,6 +144,21 @@ def test_a_label_value_without_a_name_is_refused(tmp_path: Path) -> None:
         look(Folders(tmp_path))
 
 
+def test_folders_that_name_a_value_differently_are_refused(tmp_path: Path) -> None:
+    labeled_cases(tmp_path / "a", 2, names={"1": "liver", "3": "spleen"})
+    write_case(tmp_path / "b", "held", SHAPE, label=True, seed=50)
+    (tmp_path / "b" / "labels.json").write_text('{"1": "Liver", "3": "pancreas"}')
+    with pytest.raises(UserError, match=r'Label value 3 is "spleen" in one folder and "pancreas" in b\.'):
+        look(Folders(tmp_path / "a", validation=tmp_path / "b"))
+
+
+def test_names_may_be_given_in_the_validation_folder_alone(tmp_path: Path) -> None:
+    labeled_cases(tmp_path / "a", 2)
+    write_case(tmp_path / "b", "held", SHAPE, label=True, seed=50)
+    (tmp_path / "b" / "labels.json").write_text('{"1": "liver", "3": "spleen"}')
+    assert look(Folders(tmp_path / "a", validation=tmp_path / "b")).labels.names == ("liver", "spleen")
+
+
 def test_without_any_names_the_values_are_the_names(tmp_path: Path) -> None:
     labeled_cases(tmp_path, 2)
     assert look(Folders(tmp_path)).labels.names == ("label 1", "label 3")
