@@ -94,6 +94,9 @@ run_tests() {
     return "$status"
 }
 
+# run_alhvr COMMAND ...: in the caller's folder; -P because that folder may hold one that is called alhvr too.
+run_alhvr() { exec "$venv/bin/python" -P -m alhvr "$@"; }
+
 # free_folder: prints demo, or the first of demo-2, demo-3 ... that is not there yet.
 free_folder() {
     local name=demo number=1
@@ -117,10 +120,10 @@ case "${1:-help}" in
     demo)
         set_up
         [ $# -gt 1 ] || set -- demo --out "$(free_folder)"
-        exec "$venv/bin/python" -m alhvr "$@"
+        run_alhvr "$@"
         ;;
     *)
         set_up
-        exec "$venv/bin/python" -m alhvr "$@"
+        run_alhvr "$@"
         ;;
 esac
