@@ -67,8 +67,13 @@ def room(module: str) -> str:
     return "bundle" if name.startswith("bundle") and name != "bundle_monai" else name
 
 
-def imports(module: str, *, at_file_scope: bool = False) -> Iterator[str]:
+@cache
+def imports(module: str, *, at_file_scope: bool = False) -> frozenset[str]:
     """Names of the modules that ``module`` imports; what only a type checker reads is no import."""
+    return frozenset(_imports(module, at_file_scope))
+
+
+def _imports(module: str, at_file_scope: bool) -> Iterator[str]:
     for node in _walk(tree(module), into_functions=not at_file_scope):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
