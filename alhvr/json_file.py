@@ -19,7 +19,7 @@ def to_json(value: Any) -> str:
 def write_json(path: Path, value: Any) -> None:
     """Writes ``to_json(value)`` to a temporary name beside ``path`` and moves it there."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(to_json(value), encoding="utf-8")
+    partial.write_text(to_json(value), encoding="utf-8", errors="backslashreplace")
     os.replace(partial, path)
 
 

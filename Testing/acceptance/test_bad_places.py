@@ -32,6 +32,33 @@ def test_spaces_umlauts_and_non_latin_letters_in_every_path(tmp_path: Path) -> N
     assert scored.code == 0 and "σάρωση 1" in json.loads((home / "Werte ü.json").read_text())["cases"]
 
 
+def latin_1(path: Path, name: str) -> Path:
+    """Gives a file or folder a name in an old encoding, as old archives have them."""
+    renamed = os.path.join(os.fsencode(path.parent), name.encode("latin-1"))
+    os.rename(os.fsencode(path), renamed)
+    return Path(os.fsdecode(renamed))
+
+
+def test_names_in_an_old_encoding_are_taken_or_left_out_aloud(tmp_path: Path) -> None:
+    study = write_study(tmp_path, labeled=2, archive=2)
+    latin_1(study / "archive" / "scan0.nii.gz", "Fäll 0.nii.gz")
+    latin_1(write_scan(study / "archive" / "x.nrrd", make_scan(9)[0]), "Fäll 1.nrrd")
+    for kind in ("images", "labels"):
+        for case, name in (("case0", "Käse 0"), ("case1", "Käse 1")):
+            latin_1(study / "labeled" / kind / f"{case}.nii.gz", f"{name}.nii.gz")
+    out = latin_1(write_study(tmp_path / "x", labeled=1, archive=0), "Läufe") / "run"
+    done = alhvr(*short_run(study, out, "--iterations", 1, "--progress", "json"))
+    assert done.code == 0, done
+    (warning,) = [e["message"] for e in done.events if e["event"] == "warning"]
+    assert "has letters in an old encoding. Rename it with plain letters." in warning
+    results = tmp_path / "out"
+    assert alhvr("segment", "--model", out / "model", *(study / "archive").iterdir(), "--out", results).code == 2
+    assert len(list(results.iterdir())) == 2
+    shutil.copytree(results, tmp_path / "ref")
+    scored = alhvr("evaluate", "--predictions", results, "--reference", tmp_path / "ref", "--out", tmp_path / "s.json")
+    assert len(json.loads((tmp_path / "s.json").read_text())["cases"]) == 2 - scored.out.count("not scored")
+
+
 def test_a_path_below_a_file_cannot_be_written(model: Path, study: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     scan, below = study / "archive" / "scan0.nii.gz", tmp_path / "file" / "out"

@@ -13,6 +13,7 @@ import SimpleITK as sitk
 from pydicom.errors import InvalidDicomError
 
 from alhvr.data.geometry import Geometry
+from alhvr.data.itk_file import itk_name
 from alhvr.data.scan import Modality, Volume
 from alhvr.errors import UserError
 
@@ -127,7 +128,7 @@ def read_stack(name: str, stack: Stack) -> Volume:
     reader.SetOutputPixelType(sitk.sitkFloat32)
     array = np.empty(stack.geometry.shape_kji, dtype=np.float32)
     for index, path in enumerate(stack.files):
-        reader.SetFileName(str(path))
+        reader.SetFileName(itk_name(path))
         try:
             array[index] = sitk.GetArrayFromImage(reader.Execute())[0]
         except (RuntimeError, ValueError) as error:

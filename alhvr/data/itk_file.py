@@ -47,11 +47,21 @@ def read_segment_names(path: Path) -> dict[int, str]:
     return names
 
 
+def itk_name(path: Path) -> str:
+    """The path as ITK takes it; raises UserError for letters that are not UTF-8, at which ITK ends the program."""
+    try:
+        path.absolute().as_posix().encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = path.as_posix().encode("utf-8", "backslashreplace").decode("utf-8")
+        raise UserError(f"The path {shown} has letters in an old encoding.", "Rename it with plain letters.") from error
+    return str(path)
+
+
 def _header(path: Path) -> sitk.ImageFileReader:
     """A reader that has read the header of a 3-D image with one real number a voxel."""
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(itk_name(path))
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:

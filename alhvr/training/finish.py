@@ -44,7 +44,8 @@ def finish_model(setup: RunSetup, networks: DualNetwork, validator: Validator | 
     rule = settings.fusion + (CLEANED if settings.largest_component else "")
     scores = {**found[rule].by_class, "mean": found[rule].mean} if found else {}
     record = _record(setup, state, scores, {name: score.mean for name, score in found.items()})
-    description = ModelDescription(name=run.path.resolve().name, plan=setup.plan, labels=setup.labels,
+    name = run.path.resolve().name.encode("utf-8", "backslashreplace").decode("utf-8")
+    description = ModelDescription(name=name, plan=setup.plan, labels=setup.labels,
                                    network=setup.network, inference=settings, training=record)
     write_model(run.model, description, {"a": networks.a.state_dict(), "b": networks.b.state_dict()})
     return FinishedModel(settings=settings, scores=scores)

@@ -104,7 +104,7 @@ class RecordingReporter(SilentReporter):
         self._inner, self._run = inner, run
 
     def _append(self, path: Path, line: str) -> None:
-        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
+        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(line + "\n")
 
     def _log(self, kind: str, text: str) -> None:
