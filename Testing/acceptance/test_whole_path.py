@@ -39,7 +39,9 @@ def test_training_tells_its_story_in_json_lines(trained: tuple[Path, Finished]) 
     assert len(losses) == 4 and {"supervised_ce", "prototype_ce", "competition_mse", "total"} <= losses[0].keys()
     assert losses[-1]["supervised_ce"] < 0.5 * losses[0]["supervised_ce"]
     assert [e["iteration"] for e in events if "dice" in e and e["event"] == "metrics"] == [20, 40]
-    assert [e for e in events if e.get("stage") == "training"][-1]["done"] == 40
+    progress = [e for e in events if e.get("stage") == "training"]
+    assert [e["done"] for e in progress] == [0, 10, 20, 30, 40, 40] and {e["total"] for e in progress} == {40}
+    assert progress[0]["seconds_left"] is None and progress[1]["seconds_left"] > 0
     assert events[-2] == {"event": "artifact", "kind": "model", "path": str(run / "model")}
     assert events[-1]["event"] == "finished" and events[-1]["dice"]["mean"] > 0.75
 

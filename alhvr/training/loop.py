@@ -73,6 +73,7 @@ class TrainingLoop:
         never stopped. Raises UserError when the loss is not finite or the end cannot be saved.
         """
         self._sitting_began_at = self._saved_at = time.monotonic()
+        self._report_progress()
         try:
             done = self._train_until_done(should_stop)
         except Cancelled:
@@ -131,9 +132,8 @@ class TrainingLoop:
             self._reporter.progress("training (seconds)", done, total, max(0.0, budget_s - self.state.elapsed_s))
             return
         total, done = self._config.iterations, self.state.iteration
-        seconds = time.monotonic() - self._sitting_began_at
-        pace = seconds / max(1, done - self._iterations_before)
-        self._reporter.progress("training", done, total, round(pace * (total - done), 1))
+        steps, seconds = done - self._iterations_before, time.monotonic() - self._sitting_began_at
+        self._reporter.progress("training", done, total, round(seconds / steps * (total - done), 1) if steps else None)
 
     def _validation_is_due(self) -> bool:
         return self._validations_by_now() > self.state.validations
