@@ -27,7 +27,7 @@ from alhvr.overlays import Curve, curves_picture, regions_picture, segmentation_
 from alhvr.progress import Reporter
 from alhvr.training.run import TrainRequest, train
 
-ITERATIONS = 600
+ITERATIONS = 500
 """Optimiser steps of each of the two trainings."""
 
 NEW_SCAN = 1000
