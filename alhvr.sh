@@ -75,7 +75,7 @@ set_up() {
             "$venv/bin/python" -m pip install "${options[@]}" "$torch" >&2
         fi
         say "Installing alhvr${extra:+ with what its tests need} from pyproject.toml ..."
-        "$venv/bin/python" -m pip install "${options[@]}" --editable "$root${extra:+[$extra]}" >&2
+        "$venv/bin/python" -m pip install "${options[@]}" --editable "$root[${extra:-train}]" >&2
         echo "$wanted" | tee "$venv/.set-up" > "$done_before"
     fi
     exec 9<&-

@@ -20,5 +20,9 @@ class UserError(Exception):
         return " ".join(f"{self.message} {self.hint}".split())
 
 
+class OutOfMemory(UserError):
+    """The memory of a device is used up; smaller batches may still fit."""
+
+
 class Cancelled(Exception):
     """The user asked to stop; what was done so far is kept. The command line exits with code 130."""

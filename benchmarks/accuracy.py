@@ -33,7 +33,8 @@ class Setting:
     title: str
     arguments: tuple[str, ...]
     arms: dict[str, int]
-    """Arm to number of seeds: labels, archive, or official (the archive with the released code's semantics)."""
+    """Arm to number of seeds: labels, archive, official (the archive with the released code's semantics), or plain
+    (the archive trained without the engine's short cuts, see plain_training.py)."""
     settings: dict
     """What goes into --config."""
     remark: str = ""
@@ -43,15 +44,18 @@ class Setting:
 SETTINGS = {
     "acdc": Setting("acdc", "ACDC, 2-D, 7 labelled patients (14 volumes), 126 unlabelled volumes, 128x128, batch 8",
                     ("--patch-size", "128,128", "--batch-size", "8", "--iterations", "2000"),
-                    {"labels": 3, "archive": 3, "official": 1}, {"training": {"threads": 1, "validations": 8}},
+                    {"labels": 3, "archive": 3, "plain": 3, "official": 1}, {"training": {"threads": 1, "validations": 8}},
                     "For comparison: the authors' released code, run once in this setting (seed 1337), had a mean "
                     "foreground Dice of 0.607, 0.745, 0.790, 0.806 after 500, 1,000, 1,500, 2,000 iterations (its "
                     "first network); with labels only 0.582, 0.508, 0.772, 0.799."),
     "hippocampus": Setting("hippocampus", "Hippocampus, 3-D U-Net, 10 labelled cases, 180 unlabelled cases",
-                           ("--iterations", "180"), {"labels": 3, "archive": 3},
+                           ("--iterations", "180"), {"labels": 3, "archive": 3, "plain": 3},
                            {"training": {"threads": 1, "validations": 1}, "plan": {"network": "unet"}}),
 }
 
+
+PLAIN = {"method": {"perturb_labeled": True}, "training": {"precision": "fp32"}}
+"""Settings of the arm "plain"."""
 
 NAMES = {
     "acdc": {"1": "right ventricle", "2": "myocardium", "3": "left ventricle"},
@@ -90,11 +94,12 @@ def link_cases(setting: str, work: Path) -> Path:
 def run_arm(setting: Setting, arm: str, seed: int, work: Path) -> Path:
     """One training in a process of its own; returns its run folder."""
     run, cases = work / f"{arm}-{seed}", work / "cases"
-    config = work / "settings.json"
-    config.write_text(json.dumps(setting.settings))
+    config = work / f"settings{'-plain' if arm == 'plain' else ''}.json"
+    config.write_text(json.dumps(_merged(setting.settings, PLAIN) if arm == "plain" else setting.settings))
     if (run / "model" / "manifest.json").exists():
         return run
-    command = [sys.executable, "-m", "alhvr", "train", "--labeled", cases / "labeled", "--validation",
+    program = [HERE / "plain_training.py"] if arm == "plain" else ["-m", "alhvr"]
+    command = [sys.executable, *program, "train", "--labeled", cases / "labeled", "--validation",
                cases / "validation", "--out", run, "--config", config, "--seed", seed, *setting.arguments]
     command += [] if arm == "labels" else ["--unlabeled", cases / "unlabeled"]
     command += ["--preset", "official"] if arm == "official" else []
@@ -103,6 +108,11 @@ def run_arm(setting: Setting, arm: str, seed: int, work: Path) -> Path:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         subprocess.run([str(c) for c in command], check=True, stdout=log, stderr=log, env=environment)
     return run
+
+
+def _merged(settings: dict, more: dict) -> dict:
+    """Both, one level deep; ``more`` wins."""
+    return {part: {**settings.get(part, {}), **more.get(part, {})} for part in settings.keys() | more.keys()}
 
 
 def read_run(run: Path) -> dict:

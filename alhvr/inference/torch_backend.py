@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from alhvr.bundle import Model
-from alhvr.errors import UserError
+from alhvr.errors import OutOfMemory, UserError
+from alhvr.networks.blocks import SegmentationNetwork
 from alhvr.networks.dual import DualNetwork
+from alhvr.networks.folding import folded
 from alhvr.networks.perturbation import Perturbation, apply_perturbation
 
 _NO_MEMORY = ("out of memory", "allocate memory")
@@ -31,14 +31,14 @@ class TorchBackend:
         self._networks = {name: self._prepare(getattr(networks, name)) for name in ("a", "b")}
 
     def encode(self, network: str, batch: np.ndarray) -> list[Tensor]:
-        """See Backend.encode. Raises UserError when the device runs out of memory."""
+        """See Backend.encode. Raises OutOfMemory when the device runs out of memory."""
         runner = self._networks[network]
         with torch.inference_mode(), _memory_as_user_error(self._device):
             images = torch.from_numpy(np.ascontiguousarray(batch)).to(self._device, self._dtype)
             return runner.encode(images.contiguous(memory_format=runner.memory_format))
 
     def decode(self, network: str, levels: list[Tensor]) -> np.ndarray:
-        """See Backend.decode. Raises UserError when the device runs out of memory."""
+        """See Backend.decode. Raises OutOfMemory when the device runs out of memory."""
         with torch.inference_mode(), _memory_as_user_error(self._device):
             return self._networks[network].decode(levels).logits.contiguous().cpu().numpy()
 
@@ -51,10 +51,9 @@ class TorchBackend:
         with torch.inference_mode():
             return apply_perturbation(levels, perturbation)
 
-    def _prepare(self, network: nn.Module) -> nn.Module:
+    def _prepare(self, network: SegmentationNetwork) -> SegmentationNetwork:
         """A copy of ``network`` in eval mode, folded, on the device, in the dtype; the head alone stays fp32."""
-        copy = deepcopy(network).eval().requires_grad_(False).float()
-        _fold_batch_norms(copy)
+        copy = folded(network)
         head = copy.head
         copy.head = nn.Identity()
         copy = copy.to(device=self._device, dtype=self._dtype, memory_format=copy.memory_format)
@@ -110,15 +109,6 @@ def _precision_for(device: str) -> str:
     return "fp32"
 
 
-def _fold_batch_norms(network: nn.Module) -> None:
-    """Merges each batch norm (``norm``) into the convolution before it (``conv``) in the same block, in place."""
-    for block in network.modules():
-        conv, norm = getattr(block, "conv", None), getattr(block, "norm", None)
-        if isinstance(norm, (nn.BatchNorm2d, nn.BatchNorm3d)):
-            block.conv = fuse_conv_bn_eval(conv, norm, transpose=isinstance(conv, nn.ConvTranspose3d))
-            block.norm = nn.Identity()
-
-
 def is_out_of_memory(error: BaseException) -> bool:
     """True for what torch and Python raise when a GPU or the machine has no memory left."""
     return isinstance(error, MemoryError) or (
@@ -132,4 +122,4 @@ def _memory_as_user_error(device: torch.device) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise UserError(f"The memory of {device} is used up.", "Close other programs, or use --device cpu.") from error
+        raise OutOfMemory(f"The memory of {device} is used up.", "Close other programs, or use --device cpu.") from error

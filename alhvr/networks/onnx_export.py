@@ -1,0 +1,70 @@
+"""Both networks as ONNX: an encoder and a decoder each, batch norm folded, any batch and any size.
+
+Encoder: ``image`` float32 [N, 1, *S] -> ``level0`` .. ``level4`` [N, F_k, *S / 2^k], full resolution first.
+Decoder: these levels -> ``logits`` float32 [N, C, *S]. S are multiples of 16.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from alhvr.networks.blocks import SegmentationNetwork
+from alhvr.networks.dual import DualNetwork
+from alhvr.networks.folding import folded
+
+OPSET = 17
+LEVELS = tuple(f"level{number}" for number in range(5))
+_EXAMPLE_SIDE = 32
+
+
+class _Encoder(nn.Module):
+    def __init__(self, network: SegmentationNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.network.encode(image))
+
+
+class _Decoder(nn.Module):
+    def __init__(self, network: SegmentationNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *levels: Tensor) -> Tensor:
+        return self.network.decode(levels).logits
+
+
+def export_networks(networks: DualNetwork) -> dict[str, bytes]:
+    """The graphs of both networks by name: a_encoder, a_decoder, b_encoder, b_decoder.
+
+    ``networks`` stay as they are. Needs the package onnx.
+    """
+    graphs = {}
+    for name in ("a", "b"):
+        network = folded(getattr(networks, name)).cpu()
+        image = torch.zeros(1, 1, *[_EXAMPLE_SIDE] * network.dimensions)
+        with torch.no_grad():
+            levels = network.encode(image)
+        graphs[f"{name}_encoder"] = _export(_Encoder(network), (image,), ("image",), LEVELS)
+        graphs[f"{name}_decoder"] = _export(_Decoder(network), levels, LEVELS, ("logits",))
+    return graphs
+
+
+def _export(module: nn.Module, inputs: Sequence[Tensor], names_in: Sequence[str], names_out: Sequence[str]) -> bytes:
+    """One graph; every input's batch and spatial axes have names of their own, so that nothing is assumed of them."""
+    axes = {
+        name: {0: "n", **{axis: f"{name}_axis{axis}" for axis in range(2, value.ndim)}}
+        for name, value in zip(names_in, inputs, strict=True)
+    }
+    stream = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the exporter's own deprecation, and the tracer's remark on _check_input
+        torch.onnx.export(module.eval(), tuple(inputs), stream, input_names=list(names_in), dynamo=False,
+                          output_names=list(names_out), dynamic_axes=axes, opset_version=OPSET)
+    return stream.getvalue()
