@@ -44,7 +44,8 @@ class Setting:
 SETTINGS = {
     "acdc": Setting("acdc", "ACDC, 2-D, 7 labelled patients (14 volumes), 126 unlabelled volumes, 128x128, batch 8",
                     ("--patch-size", "128,128", "--batch-size", "8", "--iterations", "2000"),
-                    {"labels": 3, "archive": 3, "plain": 3, "official": 1}, {"training": {"threads": 1, "validations": 8}},
+                    {"labels": 3, "archive": 3, "plain": 3, "official": 1},
+                    {"training": {"threads": 1, "validations": 8}},
                     "For comparison: the authors' released code, run once in this setting (seed 1337), had a mean "
                     "foreground Dice of 0.607, 0.745, 0.790, 0.806 after 500, 1,000, 1,500, 2,000 iterations (its "
                     "first network); with labels only 0.582, 0.508, 0.772, 0.799."),

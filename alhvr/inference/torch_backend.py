@@ -122,4 +122,5 @@ def _memory_as_user_error(device: torch.device) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise OutOfMemory(f"The memory of {device} is used up.", "Close other programs, or use --device cpu.") from error
+        raise OutOfMemory(f"The memory of {device} is used up.",
+                          "Close other programs, or use --device cpu.") from error
