@@ -15,8 +15,8 @@ UNKNOWN = "not recorded"
 """Stands for what the training record does not hold."""
 
 
-def model_card(description: ModelDescription) -> str:
-    """Content of docs/README.md, for people."""
+def model_card(description: ModelDescription, *, with_graphs: bool = False) -> str:
+    """Content of docs/README.md, for people; ``with_graphs`` tells whether the model has its networks as ONNX."""
     sections = [
         f"# {description.name}",
         f"> {NOT_A_DEVICE}",
@@ -24,7 +24,7 @@ def model_card(description: ModelDescription) -> str:
         f"## Structures\n\n{_label_table(description)}",
         f"## Training\n\n{_training_table(description)}",
         f"## Scores\n\n{_score_table(description)}",
-        f"## Use\n\n{_USE}",
+        f"## Use\n\n{_USE}" + (f"\n\n{_GRAPHS}" if with_graphs else ""),
         "## Limits\n\nThe scores say how the model does on scans like those it was validated on. Another scanner, "
         "protocol, age group or disease can make it worse without any warning; score it on labelled scans of your own.",
         f"## Licence\n\n{description.training.get('licence', UNKNOWN)}",
@@ -50,6 +50,10 @@ With MONAI, on a folder of scans:
 
     python -m monai.bundle run --config_file MODEL/configs/inference.json --meta_file MODEL/configs/metadata.json \\
         --bundle_root MODEL --dataset_dir SCANS --output_dir RESULTS"""
+_GRAPHS = (
+    "The files models/*.onnx are the encoder and the decoder of each network, batch norm folded, for ONNX Runtime and "
+    "OpenVINO: segmenting with them needs no PyTorch. They were checked against models/model.pt when they were written."
+)
 
 
 def what_it_is(description: ModelDescription) -> str:
