@@ -7,11 +7,12 @@ import math
 import os
 import sys
 import time
-from typing import Any, Protocol, TextIO
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from alhvr.streams import PatientStream
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 class Reporter(Protocol):
@@ -117,7 +118,7 @@ class JsonReporter(SilentReporter):
 
 
 class BarReporter(SilentReporter):
-    """For people, on stderr: progress bars on a terminal, in a file a plain line now and then."""
+    """For people, on stderr: progress bars on a terminal; in a file, or without tqdm, a plain line now and then."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = PatientStream(stream or sys.stderr)
@@ -126,8 +127,25 @@ class BarReporter(SilentReporter):
         self._lines = _SparseLines()
 
     def _write(self, line: str) -> None:
-        tqdm.write(line, file=self._stream)
+        """A line of its own, above the bars that are shown."""
+        if self._bars:
+            next(iter(self._bars.values())).write(line, file=self._stream)
+        else:
+            self._stream.write(f"{line}\n")
         self._stream.flush()
+
+    def _open_bar(self, stage: str, total: int) -> bool:
+        """Shows a bar for ``stage``; False where none can be shown."""
+        if not self._live:
+            return False
+        try:
+            from tqdm import tqdm  # here, because JSON and plain lines need none, and 3D Slicer does not bring it
+        except ImportError:
+            self._live = False
+            return False
+        self._bars[stage] = tqdm(total=total, desc=stage, file=self._stream, dynamic_ncols=True,
+                                 leave=not self._bars, position=len(self._bars))
+        return True
 
     def _close(self) -> None:
         while self._bars:
@@ -135,14 +153,11 @@ class BarReporter(SilentReporter):
 
     def progress(self, stage: str, done: int, total: int, seconds_left: float | None = None) -> None:
         """Moves the bar of ``stage``; a stage that begins within another gets a bar below it until it is done."""
-        if not self._live:
+        if stage not in self._bars and not self._open_bar(stage, total):
             line = self._lines.line(stage, done, total, seconds_left)
             if line:
                 self._write(line)
             return
-        if stage not in self._bars:
-            self._bars[stage] = tqdm(total=total, desc=stage, file=self._stream, dynamic_ncols=True,
-                                     leave=not self._bars, position=len(self._bars))
         bar = self._bars[stage]
         bar.total = total
         bar.update(done - bar.n)

@@ -2,8 +2,8 @@
 
 Two conventions, never mixed in one table:
 
-* millimetres (default): surface distances by MONAI with the voxel spacing. HD95 is the larger of the two directed 95th
-  percentiles (MONAI's definition); ASD is symmetric, the mean over the distances of both directions together.
+* millimetres (default): surface distances with the voxel spacing, as MONAI defines them. HD95 is the larger of the two
+  directed 95th percentiles; ASD is symmetric, the mean over the distances of both directions together.
 * the paper's (``paper_metrics=True``): MedPy's numbers without spacing, every voxel counts as 1 along every axis. HD95
   is the 95th percentile of both directed distance sets pooled; ASD is directed, prediction to reference only.
 
@@ -15,12 +15,10 @@ four, also for the distances, as the released code does; that rewards a missing 
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
-from scipy.spatial import KDTree
+import SimpleITK as sitk
 
 from alhvr.data.labels import LabelSet
 from alhvr.errors import UserError
@@ -90,7 +88,7 @@ def dice_by_class(prediction: np.ndarray, reference: np.ndarray, n_classes: int)
 
 def present_values(array: np.ndarray) -> set[int]:
     """The values above 0 that an integer array [K, J, I] holds."""
-    return {value for value, box in enumerate(ndimage.find_objects(array), start=1) if box is not None}
+    return set(_boxes(array))
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ class _Cutter:
                 "Compare segmentations of the same scan.",
             )
         self._arrays = (prediction, reference)
-        self._boxes = [ndimage.find_objects(array) for array in self._arrays]
+        self._boxes = [_boxes(array) for array in self._arrays]
 
     def pair(self, value: int) -> _Pair:
         """The structure of ``value`` in both, with a margin of one voxel where the array allows."""
@@ -121,7 +119,7 @@ class _Cutter:
     def _union_box(self, value: int) -> tuple[slice, ...]:
         """The box around the structure in both arrays; empty when neither has it."""
         shape = self._arrays[0].shape
-        present = [boxes[value - 1] for boxes in self._boxes if value <= len(boxes) and boxes[value - 1]]
+        present = [boxes[value] for boxes in self._boxes if value in boxes]
         if not present:
             return tuple(slice(0, 0) for _ in shape)
         return tuple(
@@ -130,12 +128,27 @@ class _Cutter:
         )
 
 
+def _boxes(array: np.ndarray) -> dict[int, tuple[slice, ...]]:
+    """The box around each value above 0 that an integer array holds, along the array's own axes."""
+    shapes = sitk.LabelShapeStatisticsImageFilter()
+    shapes.ComputePerimeterOff()
+    shapes.Execute(sitk.GetImageFromArray(array))
+    found: dict[int, tuple[slice, ...]] = {}
+    for value in shapes.GetLabels():
+        starts, sizes = np.reshape(shapes.GetBoundingBox(value), (2, array.ndim))[:, ::-1].tolist()
+        found[value] = tuple(slice(start, start + size) for start, size in zip(starts, sizes, strict=True))
+    return {value: box for value, box in found.items() if value > 0}
+
+
 def _score(pair: _Pair, spacing_mm: tuple[float, float, float], distances: bool) -> ClassScore:
     """Default convention: HD95 the larger directed percentile, ASD over both directions, in mm."""
     found = _overlap(pair)
     if not distances or not (found.predicted_voxels and found.reference_voxels):
         return found
-    both = _directed_mm(pair, spacing_mm)
+    # A scan of one slice is measured in its plane, where its rim is the surface; in space every voxel of it would be.
+    flat = tuple(axis for axis, size in enumerate(pair.predicted.shape) if size == 1)[:1]
+    masks = _Pair(pair.predicted.squeeze(flat), pair.reference.squeeze(flat))
+    both = _directed(masks, tuple(step for axis, step in enumerate(spacing_mm) if axis not in flat))
     hd95 = max(float(np.percentile(directed, _PERCENTILE)) for directed in both)
     return replace(found, hd95_mm=hd95, asd_mm=float(np.concatenate(both).mean()))
 
@@ -147,11 +160,9 @@ def _score_paper(pair: _Pair, distances: bool) -> ClassScore:
         return replace(ABSENT_PAPER, reference_voxels=found.reference_voxels)
     if not distances or found.reference_voxels == 0:
         return found
-    surface_p, surface_r = _surface_points(pair.predicted), _surface_points(pair.reference)
-    to_reference = KDTree(surface_r, leafsize=32).query(surface_p)[0]
-    to_prediction = KDTree(surface_p, leafsize=32).query(surface_r)[0]
-    hd95 = float(np.percentile(np.concatenate([to_reference, to_prediction]), _PERCENTILE))
-    return replace(found, hd95_mm=hd95, asd_mm=float(to_reference.mean()))
+    both = _directed(pair, (1.0,) * pair.predicted.ndim)
+    hd95 = float(np.percentile(np.concatenate(both), _PERCENTILE))
+    return replace(found, hd95_mm=hd95, asd_mm=float(both[0].mean()))
 
 
 def _overlap(pair: _Pair) -> ClassScore:
@@ -165,23 +176,28 @@ def _overlap(pair: _Pair) -> ClassScore:
     return ClassScore(dice, jaccard, distance, distance, n_predicted, n_reference)
 
 
-def _surface_points(mask: np.ndarray) -> np.ndarray:
-    """Indices [N, 3] of the voxels of a boolean array that have a face neighbour outside (connectivity 1)."""
-    return np.argwhere(mask & ~ndimage.binary_erosion(mask))
+def _directed(pair: _Pair, spacing: tuple[float, ...]) -> list[np.ndarray]:
+    """Distances from each surface voxel [N] to the other surface: prediction to reference, then back.
 
-
-def _directed_mm(pair: _Pair, spacing_mm: tuple[float, float, float]) -> list[np.ndarray]:
-    """Distances in mm from each surface voxel [N] to the other surface: prediction to reference, then back.
-
-    A scan of one slice is measured in its plane, where its rim is the surface; in space every voxel of it would be.
+    ``spacing`` is the step along each axis, in the unit of the result.
     """
-    import torch  # torch and MONAI take seconds to import; Dice and the paper's metrics do without
-    from monai.metrics.utils import get_edge_surface_distance
+    surfaces = [_surface(mask) for mask in (pair.predicted, pair.reference)]
+    return [_distance_to(end, spacing)[start] for start, end in (surfaces, surfaces[::-1])]
 
-    flat = [axis for axis, size in enumerate(pair.predicted.shape) if size == 1][:1]
-    masks = [torch.from_numpy(mask.squeeze(tuple(flat))) for mask in (pair.predicted, pair.reference)]
-    spacing = [step for axis, step in enumerate(spacing_mm) if axis not in flat]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # MONAI warns of a call that it makes itself
-        _, directed, _ = get_edge_surface_distance(*masks, spacing=spacing, symmetric=True)
-    return [distances.numpy() for distances in directed]
+
+def _surface(mask: np.ndarray) -> np.ndarray:
+    """The voxels of a boolean array that have a face neighbour outside it or lie at its border."""
+    inner, padded = mask.copy(), np.pad(mask, 1)
+    for axis in range(mask.ndim):
+        for shift in (-1, 1):
+            inner &= np.roll(padded, shift, axis)[(slice(1, -1),) * mask.ndim]
+    return mask & ~inner
+
+
+def _distance_to(surface: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
+    """Distance from every voxel to the nearest one of ``surface``, float64 of its shape."""
+    image = sitk.GetImageFromArray(surface.astype(np.uint8))
+    image.SetSpacing(spacing[::-1])
+    squared = sitk.SignedMaurerDistanceMap(image, squaredDistance=True, useImageSpacing=True)
+    # Where the surface is thicker than one voxel its inside has negative values.
+    return np.sqrt(np.maximum(sitk.GetArrayViewFromImage(squared), 0.0), dtype=np.float64)

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from alhvr.data.labels import LabelSet
 from alhvr.errors import UserError
-from alhvr.evaluation.metrics import dice_by_class, score
+from alhvr.evaluation.metrics import dice_by_class, present_values, score
 
 SPACING_MM = (3.0, 0.8, 0.7)
 LABELS = LabelSet.from_names({1: "liver", 2: "spleen"})
@@ -66,6 +66,20 @@ def test_paper_metrics_equal_medpy(seeds, value):
     one, other = prediction == value, reference == value
     judged = [measure(one, other) for measure in (medpy.dc, medpy.jc, medpy.hd95, medpy.asd)]
     assert [found.dice, found.jaccard, found.hd95_mm, found.asd_mm] == pytest.approx(judged, abs=1e-9)
+
+
+def test_a_surface_thicker_than_a_voxel_is_at_no_distance_from_itself():
+    porous = np.random.default_rng(0).random((2, 9, 10, 11)) < 0.8
+    found = score(*porous.astype(np.uint8), LABELS, SPACING_MM, paper_metrics=True)["liver"]
+    assert [found.hd95_mm, found.asd_mm] == pytest.approx([medpy.hd95(*porous), medpy.asd(*porous)], abs=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.int64])
+def test_labels_of_every_integer_type_are_counted(dtype):
+    array = np.zeros((3, 4, 5), dtype)
+    array[1, 2, 3] = 200
+    assert present_values(array) == {200}
+    assert score(array, array, LabelSet.from_names({200: "liver"}), SPACING_MM)["liver"].reference_voxels == 1
 
 
 @pytest.mark.parametrize("value", [1, 2])
