@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
 import alhvr
-from alhvr.config import MethodConfig, RunConfig, as_released, from_dict, to_dict
 from alhvr.errors import Cancelled, UserError
+from alhvr.extras import require_train
 from alhvr.progress import BarReporter, JsonReporter, Reporter
 
 EXIT_OK, EXIT_USER, EXIT_CANCELLED = 0, 2, 130
@@ -163,6 +161,7 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
+    require_train("alhvr demo")
     from alhvr.demo import run_demo
 
     run_demo(options.out, reporter, seed=options.seed)
@@ -170,7 +169,10 @@ def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _train(options: argparse.Namespace, reporter: Reporter) -> None:
+    from alhvr.train_options import run_config
+
     config = run_config(options)
+    require_train("alhvr train")
     from alhvr.training.run import TrainRequest, train
 
     request = TrainRequest(labeled=options.labeled, out=options.out, unlabeled=options.unlabeled,
@@ -178,36 +180,6 @@ def _train(options: argparse.Namespace, reporter: Reporter) -> None:
                            resume=options.resume)
     result = train(request, reporter)
     reporter.finished(model=str(result.model), dice=result.scores, best_iteration=result.best_iteration)
-
-
-def run_config(options: argparse.Namespace) -> RunConfig:
-    """Settings of ``alhvr train``: the file, then the preset, then single options."""
-    config = _config_file(options.config) if options.config else RunConfig()
-    if options.preset == "official":
-        config = as_released(config)
-    elif options.preset == "paper":
-        config = replace(config, method=MethodConfig())
-    return RunConfig(
-        method=_with(config.method, options, "beta", "temperature"),
-        training=_with(config.training, options, "iterations", "minutes", "seed", "device"),
-        plan=_with(config.plan, options, "batch_size", "patch_size"), segmenting=config.segmenting)
-
-
-def _with(config: Any, options: argparse.Namespace, *names: str) -> Any:
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    return replace(config, **given)
-
-
-def _config_file(path: Path) -> RunConfig:
-    """The settings in a file; what it leaves out is the default, or the released code's where it names that preset."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"The settings file {path} cannot be read ({error}).",
-                        f"Give a JSON file with the parts {', '.join(to_dict(RunConfig()))}.") from error
-    method = values.get("method") if isinstance(values, dict) else None
-    official = isinstance(method, dict) and method.get("preset") == "official"
-    return from_dict(RunConfig, values, "settings", base=as_released(RunConfig()) if official else RunConfig())
 
 
 def _segment(options: argparse.Namespace, reporter: Reporter) -> None:

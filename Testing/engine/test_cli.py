@@ -14,6 +14,7 @@ import pytest
 from alhvr import cli
 from alhvr.config import OFFICIAL_METHOD, RunConfig, as_released, to_dict
 from alhvr.errors import Cancelled, UserError
+from alhvr.train_options import run_config
 
 COMMANDS = ["demo", "train", "segment", "evaluate", "describe"]
 
@@ -27,7 +28,7 @@ def complaint(capsys: pytest.CaptureFixture, *arguments: str) -> str:
 
 
 def settings(*arguments: str) -> RunConfig:
-    return cli.run_config(cli._parser().parse_args(["train", "--out", "run", *map(str, arguments)]))
+    return run_config(cli._parser().parse_args(["train", "--out", "run", *map(str, arguments)]))
 
 
 @pytest.mark.parametrize("command", [[], *([c] for c in COMMANDS)])
