@@ -1,4 +1,7 @@
-"""DICOM series: which slices belong together, in what order, and where they lie in the patient."""
+"""DICOM series: which slices belong together, in what order, and where they lie in the patient.
+
+pydicom is imported where a DICOM file was found: it takes longer to load than the rest of reading.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,18 @@ import warnings
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pydicom
 import SimpleITK as sitk
-from pydicom.errors import InvalidDicomError
 
 from alhvr.data.geometry import Geometry
 from alhvr.data.itk_file import itk_name
 from alhvr.data.scan import Modality, Volume
 from alhvr.errors import UserError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 _PLACE_TAGS = ("Rows", "Columns", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient")
 _OTHER_TAGS = ("SeriesInstanceUID", "Modality", "SpacingBetweenSlices", "SliceThickness", "SamplesPerPixel")
@@ -137,22 +142,24 @@ def read_stack(name: str, stack: Stack) -> Volume:
     return Volume(array, stack.geometry, stack.modality, stack.warnings)
 
 
-def _read_dicom(path: Path) -> pydicom.Dataset | None:
+def _read_dicom(path: Path) -> Dataset | None:
     """The tags needed, without pixels; None when the file is no DICOM file or is a directory of files."""
     if path.name.startswith(".") or path.name.upper() == "DICOMDIR" or not path.is_file():
         return None
     with path.open("rb") as stream:
         if stream.read(132)[128:] != b"DICM":
             return None
+    import pydicom
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
-        except (InvalidDicomError, OSError, EOFError, ValueError) as error:
+        except (pydicom.errors.InvalidDicomError, OSError, EOFError, ValueError) as error:
             raise UserError(f"{path.name} is a damaged DICOM file.", "Copy or export the series again.") from error
 
 
-def _slice(path: Path, header: pydicom.Dataset) -> SliceHeader | None:
+def _slice(path: Path, header: Dataset) -> SliceHeader | None:
     """Where an image lies; None for files that are no image with one place in the patient (reports, segmentations)."""
     if header.get("Modality") == "SEG":
         return None

@@ -1,6 +1,6 @@
 """DICOM Segmentation: labels of a DICOM series as an object that other systems read beside the series.
 
-highdicom is imported where it is used: it takes longer to load than a small scan takes to be segmented.
+highdicom and pydicom are imported where they are used: they take longer to load than a small scan to be segmented.
 """
 
 from __future__ import annotations
@@ -13,9 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pydicom
-from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 import alhvr
 from alhvr.data.dicom_series import Stack
@@ -30,6 +27,7 @@ from alhvr.export.volumes import new_file
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
     from highdicom.sr import CodedConcept
+    from pydicom import Dataset
 
 ENDING = ".seg.dcm"
 SERIES_NUMBER = 300
@@ -89,6 +87,8 @@ def write_dicom_seg(path: Path, segmentation: Segmentation, source: Path) -> Dic
                      for label in segmentation.labels.labels if label not in shown)
     if not shown:
         return DicomSegFile(None, (f"{segmentation.name}: nothing was found, so there is no DICOM segmentation.",))
+    import pydicom
+
     with warnings.catch_warnings(), pydicom.config.disable_value_validation():
         warnings.simplefilter("ignore")
         headers, made_up = _headers(source.name, stack)
@@ -101,6 +101,8 @@ def write_dicom_seg(path: Path, segmentation: Segmentation, source: Path) -> Dic
 
 def _headers(name: str, stack: Stack) -> tuple[list[Dataset], tuple[str, ...]]:
     """Headers of the stack's images in its order, mended where the standard allows it, and what was made up."""
+    import pydicom
+
     headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in stack.files]
     for header in headers:
         missing = [keyword for keyword in _IDENTITY if not header.get(keyword)]
@@ -121,6 +123,8 @@ def _mend_frame_of_reference(name: str, headers: Sequence[Dataset]) -> tuple[str
     """Gives all headers one frame of reference where one lacks it."""
     if all(header.get("FrameOfReferenceUID") for header in headers):
         return ()
+    from pydicom.uid import generate_uid
+
     made_up = generate_uid()
     for header in headers:
         header.FrameOfReferenceUID = made_up
@@ -130,6 +134,7 @@ def _mend_frame_of_reference(name: str, headers: Sequence[Dataset]) -> tuple[str
 def _dataset(name: str, headers: list[Dataset], segmentation: Segmentation, shown: Sequence[Label]) -> Dataset:
     """The whole object; ``headers`` are in the order of the slices of the segmentation."""
     import highdicom
+    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
     numbers = np.zeros(int(segmentation.array.max()) + 1, dtype=np.uint8)
     numbers[[label.value for label in shown]] = range(1, len(shown) + 1)
