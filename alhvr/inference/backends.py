@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import platform
+import shutil
+import sys
+from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from alhvr.bundle import Model
 from alhvr.errors import UserError
+from alhvr.inference.cores import free_cores
 from alhvr.networks.perturbation import Perturbation
 
 NETWORKS = ("a", "b")
+GRAPH_BACKENDS = {"openvino": "openvino_backend", "onnxruntime": "onnx_backend"}
+"""The backends that run ONNX graphs on the CPU, the faster first, and their files."""
+BACKENDS = ("auto", *GRAPH_BACKENDS, "torch")
+_NVIDIA_DRIVER = ("/dev/nvidiactl", "/dev/dxg", r"C:\Windows\System32\nvcuda.dll")
+"""Files that are there where a driver of NVIDIA is: on Linux, in Windows' Linux, on Windows."""
 
 
 class Backend(Protocol):
@@ -33,13 +44,81 @@ class Backend(Protocol):
         """Levels changed by ``perturbation``, which was drawn for their shapes; the input is not changed."""
 
 
-def choose_backend(model: Model, *, backend: str = "auto", device: str = "auto") -> Backend:
-    """The backend called ``backend`` ("auto" or "torch") with the weights of ``model`` on ``device``.
+def choose_backend(model: Model, *, backend: str = "auto", device: str = "auto", threads: int | None = None) -> Backend:
+    """The ``backend`` (one of BACKENDS) that runs ``model`` on ``device`` (auto, cpu, cuda, mps).
 
-    Raises UserError when the backend is not offered or not installed, or the device is not there.
+    auto: torch where a GPU is asked for or, for device auto, there; else openvino, onnxruntime, torch, whichever is
+    installed first. ``threads`` on the CPU; None: as many as there are free cores. Raises UserError when the wish
+    cannot be met.
     """
-    if backend not in ("auto", "torch"):
-        raise UserError(f"backend is {backend!r}; this version offers torch.", "Use --backend torch, or leave it out.")
-    if find_spec("torch") is None:
-        raise UserError("PyTorch is not installed, and backend torch needs it.", "Install it: pip install torch.")
-    return import_module("alhvr.inference.torch_backend").from_model(model, device)
+    _require_known(backend)
+    graphs = model.graph_files()
+    wants_gpu = device not in ("auto", "cpu")
+    if backend in GRAPH_BACKENDS and wants_gpu:
+        raise UserError(f"backend {backend} runs on the CPU only, and device is {device!r}.",
+                        "Leave out --backend, or use --device cpu.")
+    if backend in GRAPH_BACKENDS and not graphs:
+        raise UserError(f"The model {model.folder} carries no ONNX networks, which backend {backend} runs.",
+                        "Use --backend torch, or train the model anew with the package onnx installed.")
+    if backend == "torch" or (backend == "auto" and (wants_gpu or not graphs)):
+        return _torch_backend(model, device, threads)
+    if backend == "auto" and device == "auto" and _gpu_is_there():
+        return _torch_backend(model, device, threads)
+    try:
+        return backend_of_graphs(graphs, backend=backend, threads=threads)
+    except UserError:
+        if backend != "auto" or not _is_installed("torch"):
+            raise
+    return _torch_backend(model, "cpu", threads)
+
+
+def backend_of_graphs(graphs: Mapping[str, bytes | Path], *, backend: str = "auto",
+                      threads: int | None = None) -> Backend:
+    """A backend that runs the ONNX ``graphs`` (onnx_export.export_networks, or files with them) on the CPU.
+
+    ``backend`` is "openvino", "onnxruntime" or "auto", the first of them that is installed. Raises UserError when
+    none is.
+    """
+    _require_known(backend)
+    names = GRAPH_BACKENDS if backend == "auto" else (backend,)
+    for name in names:
+        try:
+            return import_module(f"alhvr.inference.{GRAPH_BACKENDS[name]}").from_graphs(graphs, threads or free_cores())
+        except ImportError:
+            continue
+    raise UserError(f"The package {' or '.join(names)} is not installed; {_installed()}.",
+                    f"Install it: pip install {'onnxruntime' if backend == 'auto' else backend}.")
+
+
+def _torch_backend(model: Model, device: str, threads: int | None) -> Backend:
+    if not _is_installed("torch"):
+        what = f"device {device}" if device in ("cuda", "mps") else f"running {model.folder}"
+        raise UserError(f"PyTorch is not installed, and {what} needs it; {_installed()}.",
+                        "Install it: pip install 'alhvr[train]'.")
+    return import_module("alhvr.inference.torch_backend").from_model(model, device, threads)
+
+
+def _require_known(backend: str) -> None:
+    if backend not in BACKENDS:
+        raise UserError(f"backend is {backend!r}; {_installed()}.", f"Accepted: {', '.join(BACKENDS)}.")
+
+
+def _installed() -> str:
+    found = [name for name in BACKENDS[1:] if _is_installed(name)]
+    return f"installed: {', '.join(found)}" if found else "no other is installed either"
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _gpu_is_there() -> bool:
+    """True where torch can use a GPU; torch is imported only where a driver makes that likely."""
+    apple = sys.platform == "darwin" and platform.machine() == "arm64"
+    nvidia = shutil.which("nvidia-smi") is not None or any(Path(file).exists() for file in _NVIDIA_DRIVER)
+    if not (apple or nvidia) or not _is_installed("torch"):
+        return False
+    return import_module("alhvr.inference.torch_backend").choose_device("auto") != "cpu"

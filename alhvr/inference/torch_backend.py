@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from alhvr.bundle import Model
-from alhvr.errors import OutOfMemory, UserError
+from alhvr.errors import UserError
+from alhvr.inference.cores import free_cores
+from alhvr.inference.exhaustion import is_out_of_memory, memory_as_user_error
 from alhvr.networks.blocks import SegmentationNetwork
 from alhvr.networks.dual import DualNetwork
 from alhvr.networks.folding import folded
 from alhvr.networks.perturbation import Perturbation, apply_perturbation
 
-_NO_MEMORY = ("out of memory", "allocate memory")
+__all__ = ["TorchBackend", "choose_device", "from_model", "is_out_of_memory"]
+
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -33,13 +33,13 @@ class TorchBackend:
     def encode(self, network: str, batch: np.ndarray) -> list[Tensor]:
         """See Backend.encode. Raises OutOfMemory when the device runs out of memory."""
         runner = self._networks[network]
-        with torch.inference_mode(), _memory_as_user_error(self._device):
+        with torch.inference_mode(), memory_as_user_error(self._device.type):
             images = torch.from_numpy(np.ascontiguousarray(batch)).to(self._device, self._dtype)
             return runner.encode(images.contiguous(memory_format=runner.memory_format))
 
     def decode(self, network: str, levels: list[Tensor]) -> np.ndarray:
         """See Backend.decode. Raises OutOfMemory when the device runs out of memory."""
-        with torch.inference_mode(), _memory_as_user_error(self._device):
+        with torch.inference_mode(), memory_as_user_error(self._device.type):
             return self._networks[network].decode(levels).logits.contiguous().cpu().numpy()
 
     def level_shapes(self, levels: list[Tensor]) -> list[tuple[int, ...]]:
@@ -73,9 +73,10 @@ class _InFloat32(nn.Module):
         return self.layer(x.float())
 
 
-def from_model(model: Model, device: str = "auto") -> TorchBackend:
+def from_model(model: Model, device: str = "auto", threads: int | None = None) -> TorchBackend:
     """The networks of ``model`` on ``device`` (auto, cpu, cuda, mps); fp32 on a CPU, 16 bits on a GPU.
 
+    ``threads`` are torch's on the CPU, for the whole process; None: as many as there are free cores.
     Raises UserError when the weights do not fit the networks that the model describes, or the device is not there.
     """
     spec = model.description.network
@@ -89,6 +90,8 @@ def from_model(model: Model, device: str = "auto") -> TorchBackend:
         raise UserError(f"The weights of {model.folder} do not fit the networks it describes.",
                         "Copy the model folder again, or train it anew.") from error
     device = choose_device(device)
+    if device == "cpu":
+        torch.set_num_threads(threads or free_cores())
     return TorchBackend(networks, device, _precision_for(device))
 
 
@@ -107,20 +110,3 @@ def _precision_for(device: str) -> str:
     if device == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     return "fp32"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """True for what torch and Python raise when a GPU or the machine has no memory left."""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY))
-
-
-@contextmanager
-def _memory_as_user_error(device: torch.device) -> Iterator[None]:
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemory(f"The memory of {device} is used up.",
-                          "Close other programs, or use --device cpu.") from error

@@ -112,12 +112,6 @@ def test_a_backend_chosen_for_a_model_runs_the_weights_in_its_folder(model_folde
         np.testing.assert_allclose(found, expected, atol=0.05 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
-def test_a_backend_that_is_not_offered_is_refused_with_the_one_that_is(model_folder, name):
-    with pytest.raises(UserError, match=f"backend is '{name}'.*torch"):
-        choose_backend(read_model(model_folder), backend=name)
-
-
 def test_weights_that_do_not_fit_the_described_networks_are_refused(tmp_path, model_folder):
     model = read_model(model_folder)
     other = _networks("unet", 2, n_classes=5)

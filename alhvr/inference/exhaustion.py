@@ -1,0 +1,27 @@
+"""Exhaustion: what each library raises when the memory is used up, turned into one OutOfMemory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from alhvr.errors import OutOfMemory
+
+_NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc", "bad allocation", "not enough memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for what Python, torch, onnxruntime and OpenVINO raise when a GPU or the machine has no memory left."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _NO_MEMORY)
+
+
+@contextmanager
+def memory_as_user_error(device: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Raises OutOfMemory where the code inside runs out of memory; ``kinds`` are the library's own exceptions."""
+    try:
+        yield
+    except (MemoryError, RuntimeError, *kinds) as error:
+        if not is_out_of_memory(error):
+            raise
+        hint = "Close other programs." if device == "cpu" else "Close other programs, or use --device cpu."
+        raise OutOfMemory(f"The memory of {device} is used up.", hint) from error

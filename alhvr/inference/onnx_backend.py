@@ -1,0 +1,63 @@
+"""OnnxBackend: runs the ONNX graphs of both networks with onnxruntime on the CPU, in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from onnxruntime import InferenceSession, OrtValue, SessionOptions
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
+
+from alhvr.inference.exhaustion import memory_as_user_error
+from alhvr.networks.perturbation import Perturbation, apply_perturbation
+
+_OWN_ERRORS = (Fail, RuntimeException)
+
+
+class OnnxBackend:
+    """One session per graph; the levels stay in onnxruntime's memory between encoder and decoder."""
+
+    name = "onnxruntime"
+
+    def __init__(self, graphs: Mapping[str, bytes | Path], threads: int) -> None:
+        """``graphs`` are those of onnx_export.export_networks, or files with them; ``threads`` run each layer."""
+        with memory_as_user_error("cpu", *_OWN_ERRORS):
+            self._sessions = {name: _session(graph, threads) for name, graph in graphs.items()}
+
+    def encode(self, network: str, batch: np.ndarray) -> list[OrtValue]:
+        """See Backend.encode. Raises OutOfMemory when the memory is used up."""
+        with memory_as_user_error("cpu", *_OWN_ERRORS):
+            image = OrtValue.ortvalue_from_numpy(np.ascontiguousarray(batch, np.float32))
+            return self._sessions[f"{network}_encoder"].run_with_ort_values(None, {"image": image})
+
+    def decode(self, network: str, levels: list[OrtValue]) -> np.ndarray:
+        """See Backend.decode. Raises OutOfMemory when the memory is used up."""
+        named = {f"level{number}": level for number, level in enumerate(levels)}
+        with memory_as_user_error("cpu", *_OWN_ERRORS):
+            return self._sessions[f"{network}_decoder"].run_with_ort_values(None, named)[0].numpy()
+
+    def level_shapes(self, levels: list[OrtValue]) -> list[tuple[int, ...]]:
+        """See Backend.level_shapes."""
+        return [tuple(level.shape()[1:]) for level in levels]
+
+    def perturb(self, levels: list[OrtValue], perturbation: Perturbation) -> list[OrtValue]:
+        """See Backend.perturb."""
+        with memory_as_user_error("cpu"):
+            changed = apply_perturbation([level.numpy() for level in levels], perturbation)
+        return [OrtValue.ortvalue_from_numpy(np.ascontiguousarray(level)) for level in changed]
+
+
+def _session(graph: bytes | Path, threads: int) -> InferenceSession:
+    options = SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return InferenceSession(graph if isinstance(graph, bytes) else str(graph), options,
+                            providers=["CPUExecutionProvider"])
+
+
+def from_graphs(graphs: Mapping[str, bytes | Path], threads: int) -> OnnxBackend:
+    """The backend for ``graphs``; see OnnxBackend."""
+    return OnnxBackend(graphs, threads)
