@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # One entry for people: sets up .venv beside this file where that is still to be done, then runs what was asked for.
 #
-#   ./alhvr.sh install              set up only
-#   ./alhvr.sh demo                 set up and play the whole story on generated scans, into demo/ (demo-2/ ...)
-#   ./alhvr.sh test [OPTIONS]       set up and run the tests; OPTIONS go to pytest
-#   ./alhvr.sh COMMAND ...          any command of alhvr: train, segment, evaluate, describe, --help
+#   ./alhvr.sh demo                 play the whole story on generated scans, into demo/ (demo-2/ ...)
+#   ./alhvr.sh train ...            train a model
+#   ./alhvr.sh segment ...          segment scans; so with evaluate, describe, --help: these do without PyTorch
+#   ./alhvr.sh test [OPTIONS]       run the tests; OPTIONS go to pytest
+#   ./alhvr.sh install              set up for all of these but the tests, and do nothing more
 #
+# What is installed grows with what is asked for: the light set for segmenting first, PyTorch where training needs it.
 # Works on Debian and Ubuntu with Python 3.11 or 3.12, as root or with sudo where a system package is missing.
 # It speaks on stderr only, so that the output of a command can be piped.
 set -euo pipefail
@@ -15,6 +17,7 @@ set -euo pipefail
 readonly torch="torch==2.13.0"
 readonly root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 readonly venv="$root/.venv"
+readonly python="$venv/bin/python"
 
 say() { printf 'alhvr.sh: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -48,35 +51,49 @@ find_python() {
 }
 
 make_venv() {
-    local python
+    local base
     if ! command -v python3 > /dev/null; then
         install_system_packages python3 python3-venv
     fi
-    python="$(find_python)" || fail "Python 3.11 or 3.12 is needed; found: $(python3 --version 2>&1). Install python3.11."
-    if ! "$python" -c "import ensurepip, venv" 2> /dev/null; then
-        install_system_packages "$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+    base="$(find_python)" || fail "Python 3.11 or 3.12 is needed; found: $(python3 --version 2>&1). Install python3.11."
+    if ! "$base" -c "import ensurepip, venv" 2> /dev/null; then
+        install_system_packages "$("$base" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
     fi
-    say "Making $venv with $("$python" --version) ..."
-    "$python" -m venv --clear "$venv" >&2
+    say "Making $venv with $("$base" --version) ..."
+    "$base" -m venv --clear "$venv" >&2
 }
 
-# set_up [test]: makes .venv complete for running, or for testing too; does nothing where that was done before.
+# is_set_up WANTED SET...: whether one of the sets was installed from this very pyproject.toml, and still works.
+is_set_up() {
+    local wanted="$1" set
+    for set in "${@:2}"; do
+        if [ "$(cat "$venv/.set-up-$set" 2> /dev/null)" = "$wanted" ] && "$python" -c "" 2> /dev/null; then
+            return 0
+        fi
+    done
+    return 1
+}
+
+# set_up light|train|test: makes .venv complete for segmenting, for training too, or for testing too.
 set_up() {
-    local extra="${1:-}" options=(--disable-pip-version-check)
-    local done_before="$venv/.set-up${extra:+-$extra}" wanted
+    local wanted extra="" enough=(light train test) options=(--disable-pip-version-check)
+    if [ "$1" != light ]; then
+        extra="[$1]"
+        enough=("$1" test)
+    fi
     wanted="$root $torch $(sha256sum < "$root/pyproject.toml")"
     exec 9< "$root"
     command -v flock > /dev/null && flock 9  # two set-ups at a time would spoil each other
-    if [ "$(cat "$done_before" 2> /dev/null)" != "$wanted" ] || ! "$venv/bin/python" -c "" 2> /dev/null; then
-        "$venv/bin/python" -m pip --version > /dev/null 2>&1 || make_venv
+    if ! is_set_up "$wanted" "${enough[@]}"; then
+        "$python" -m pip --version > /dev/null 2>&1 || make_venv
         [ -t 2 ] || options+=(--quiet)
-        if ! "$venv/bin/python" -c "import torch" 2> /dev/null; then
+        if [ "$1" != light ] && ! "$python" -c "import torch" 2> /dev/null; then
             say "Installing $torch (200 MB, or a few GB where pip chooses the build for NVIDIA cards) ..."
-            "$venv/bin/python" -m pip install "${options[@]}" "$torch" >&2
+            "$python" -m pip install "${options[@]}" "$torch" >&2
         fi
-        say "Installing alhvr${extra:+ with what its tests need} from pyproject.toml ..."
-        "$venv/bin/python" -m pip install "${options[@]}" --editable "$root[${extra:-train}]" >&2
-        echo "$wanted" | tee "$venv/.set-up" > "$done_before"
+        say "Installing alhvr$extra with what it needs, from pyproject.toml ..."
+        "$python" -m pip install "${options[@]}" --editable "$root$extra" >&2
+        echo "$wanted" > "$venv/.set-up-$1"
     fi
     exec 9<&-
 }
@@ -87,15 +104,15 @@ run_tests() {
     cd "$root"
     jobs="$(nproc)"
     say "Checking the style with ruff ..."
-    "$venv/bin/python" -m ruff check . || status=1
+    "$python" -m ruff check . || status=1
     say "Running the tests with pytest, $((jobs < 4 ? jobs : 4)) at a time ..."
     # One thread each: several tests at a time are faster than several threads in one.
-    OMP_NUM_THREADS=1 "$venv/bin/python" -m pytest --numprocesses "$((jobs < 4 ? jobs : 4))" "$@" || status=$?
+    OMP_NUM_THREADS=1 "$python" -m pytest --numprocesses "$((jobs < 4 ? jobs : 4))" "$@" || status=$?
     return "$status"
 }
 
 # run_alhvr COMMAND ...: in the caller's folder; -P because that folder may hold one that is called alhvr too.
-run_alhvr() { exec "$venv/bin/python" -P -m alhvr "$@"; }
+run_alhvr() { exec "$python" -P -m alhvr "$@"; }
 
 # free_folder: prints demo, or the first of demo-2, demo-3 ... that is not there yet.
 free_folder() {
@@ -110,7 +127,7 @@ free_folder() {
 case "${1:-help}" in
     help | -h) sed -n '2,/^set /s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
     install)
-        set_up
+        set_up train
         say "Everything is set up in $venv. Next: ./alhvr.sh demo"
         ;;
     test)
@@ -118,12 +135,16 @@ case "${1:-help}" in
         run_tests "${@:2}"
         ;;
     demo)
-        set_up
+        set_up train
         [ $# -gt 1 ] || set -- demo --out "$(free_folder)"
         run_alhvr "$@"
         ;;
+    train)
+        set_up train
+        run_alhvr "$@"
+        ;;
     *)
-        set_up
+        set_up light
         run_alhvr "$@"
         ;;
 esac
