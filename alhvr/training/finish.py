@@ -15,10 +15,12 @@ import torch
 import alhvr
 from alhvr.bundle import InferenceSettings, ModelDescription, write_model
 from alhvr.config import to_dict
-from alhvr.inference.torch_backend import TorchBackend
 from alhvr.networks.dual import DualNetwork
+from alhvr.progress import Reporter
+from alhvr.training.checked_graphs import NoGraphs, checked_graphs
 from alhvr.training.loop import LoopState
 from alhvr.training.run_folder import RunFolder
+from alhvr.training.scoring_backend import scoring_backend
 from alhvr.training.setup import PARTS, RunSetup
 from alhvr.training.validation import CLEANED, ValidationScore, Validator
 
@@ -36,10 +38,16 @@ class FinishedModel:
 
 
 def finish_model(setup: RunSetup, networks: DualNetwork, validator: Validator | None, run: RunFolder,
-                 state: LoopState) -> FinishedModel:
-    """Chooses fusion and cleaning on the validation cases and writes ``RUN/model``."""
-    backend = TorchBackend(networks, setup.compute.device, setup.compute.precision)
-    found = validator.score(backend, RULES, cleaned=True) if validator else {}
+                 state: LoopState, reporter: Reporter) -> FinishedModel:
+    """Chooses fusion and cleaning on the validation cases and writes ``RUN/model``, with its networks as ONNX.
+
+    Where they cannot be had as ONNX, the model is written without, and a warning says so.
+    """
+    graphs = _graphs(networks, run, reporter)
+    found = {}
+    if validator:
+        backend = scoring_backend(networks, graphs, setup.compute, reporter)
+        found = validator.score(backend, RULES, cleaned=True)
     settings = _choose(setup, found)
     rule = settings.fusion + (CLEANED if settings.largest_component else "")
     scores = {**found[rule].by_class, "mean": found[rule].mean} if found else {}
@@ -47,7 +55,7 @@ def finish_model(setup: RunSetup, networks: DualNetwork, validator: Validator | 
     name = run.path.resolve().name.encode("utf-8", "backslashreplace").decode("utf-8")
     description = ModelDescription(name=name, plan=setup.plan, labels=setup.labels,
                                    network=setup.network, inference=settings, training=record)
-    write_model(run.model, description, {"a": networks.a.state_dict(), "b": networks.b.state_dict()})
+    write_model(run.model, description, {"a": networks.a.state_dict(), "b": networks.b.state_dict()}, graphs)
     return FinishedModel(settings=settings, scores=scores)
 
 
@@ -62,6 +70,17 @@ def summary(finished: FinishedModel, state: LoopState) -> list[str]:
         dice = ", ".join(f"{name} {value:.3f}" for name, value in finished.scores.items())
         went = f"Best after iteration {state.best_iteration} of {state.iteration}: validation Dice {dice}."
     return [went, f"The model segments by {how[settings.fusion]}{cleaned}."]
+
+
+def _graphs(networks: DualNetwork, run: RunFolder, reporter: Reporter) -> dict[str, bytes] | None:
+    try:
+        return checked_graphs(networks)
+    except NoGraphs as error:
+        reporter.warning(
+            f"{error} The model is written without ONNX files: it is complete, but segmenting with it needs PyTorch "
+            "(pip install 'alhvr[train]'). Once the cause is mended, add them in Python: from "
+            f"alhvr.training.checked_graphs import add_graphs; add_graphs({str(run.model)!r})")
+        return None
 
 
 def _choose(setup: RunSetup, found: dict[str, ValidationScore]) -> InferenceSettings:

@@ -12,13 +12,13 @@ from typing import Any
 
 from alhvr.data.batches import Batch, TwoStreamBatches
 from alhvr.errors import Cancelled, UserError
-from alhvr.inference.torch_backend import TorchBackend
 from alhvr.losses.objective import Objective
 from alhvr.progress import Reporter
 from alhvr.training.averaging import WeightAverage
 from alhvr.training.checkpoint import load_checkpoint, save_checkpoint
 from alhvr.training.run_folder import RunFolder
 from alhvr.training.schedules import ema_decay, learning_rate, unsupervised_weight
+from alhvr.training.scoring_backend import ScoringBackends
 from alhvr.training.setup import RunSetup
 from alhvr.training.step import TrainingStep
 from alhvr.training.validation import ValidationScore, Validator
@@ -48,6 +48,7 @@ class TrainingLoop:
         self.average = WeightAverage(step.networks)
         self._step, self._batches, self._validator = step, batches, validator
         self._run, self._reporter, self._compute = run, reporter, setup.compute
+        self._backends = ScoringBackends(setup.compute, reporter)
         self._config, self._method = setup.config.training, setup.config.method
         self._sitting_began_at = self._saved_at = time.monotonic()
         self._elapsed_before_s = 0.0
@@ -145,7 +146,7 @@ class TrainingLoop:
         """Scores the mean weights, keeps the best, and saves; raises Cancelled with nothing changed."""
         if not self._validation_is_due():
             return
-        score = self._validator.score(self.backend())["mean"] if self._validator else ValidationScore({}, -1.0)
+        score = self._score()
         self.state.validations = self._validations_by_now()
         if score.mean > self.state.best_mean or self._validator is None:
             self._keep_as_best(score)
@@ -155,9 +156,11 @@ class TrainingLoop:
                                    best_iteration=self.state.best_iteration, elapsed_s=round(self.state.elapsed_s, 1))
         self._save()
 
-    def backend(self) -> TorchBackend:
-        """The mean weights as a predictor's backend."""
-        return TorchBackend(self.average.model, self._compute.device, self._compute.precision)
+    def _score(self) -> ValidationScore:
+        """Of the mean weights, run as users run a finished model; below every score without validation cases."""
+        if self._validator is None:
+            return ValidationScore({}, -1.0)
+        return self._validator.score(self._backends.of(self.average.model))["mean"]
 
     def _keep_as_best(self, score: ValidationScore) -> None:
         """Where the disk refuses them, the best weights from before stay the best."""

@@ -90,7 +90,7 @@ def _train(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopReques
     loop.resume()
     finished = None
     if loop.train(stop):
-        finished = _finish(setup, loop, run, _validator(setup, reporter, stop))
+        finished = _finish(setup, loop, run, Listener(reporter, stop))
     if finished is None:
         raise Cancelled(f"Stopped after iteration {loop.state.iteration}; everything is saved. "
                         f"Go on with: {resume_command(run.path)}")
@@ -100,11 +100,12 @@ def _train(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopReques
     return TrainResult(run.path, run.model, finished.scores, loop.state.best_iteration)
 
 
-def _finish(setup: RunSetup, loop: TrainingLoop, run: RunFolder, validator: Validator | None) -> FinishedModel | None:
+def _finish(setup: RunSetup, loop: TrainingLoop, run: RunFolder, listener: Listener) -> FinishedModel | None:
     """The finished model; None when stopped before it was written."""
     loop.load_best()
+    validator = _validator(setup, listener.reporter, listener.should_stop)
     try:
-        return finish_model(setup, loop.average.model, validator, run, loop.state)
+        return finish_model(setup, loop.average.model, validator, run, loop.state, listener.reporter)
     except Cancelled:
         return None
 

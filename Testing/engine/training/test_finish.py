@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
-from tiny_cases import LABELS, tiny_plan
+import torch
+from tiny_cases import LABELS, Listener, tiny_plan
 
 from alhvr.bundle import InferenceSettings, read_model
 from alhvr.config import MethodConfig, RunConfig, SegmentingConfig, TrainingConfig
 from alhvr.data.cases import Case
 from alhvr.networks.dual import DualNetwork
+from alhvr.networks.onnx_export import export_networks
+from alhvr.training import checked_graphs
 from alhvr.training.device import Compute
 from alhvr.training.finish import FinishedModel, finish_model, summary
 from alhvr.training.loop import LoopState
@@ -26,8 +30,10 @@ class Scored:
 
     def __init__(self, **means: float) -> None:
         self.means = {"a": 0.5, "b": 0.5, **means}
+        self.ran_with: list[str] = []
 
     def score(self, backend, rules, *, cleaned: bool) -> dict[str, ValidationScore]:
+        self.ran_with.append(backend.name)
         names = [*rules, *(rule + CLEANED for rule in rules if cleaned)]
         means = {name: self.means.get(name, self.means[name.removesuffix(CLEANED)]) for name in names}
         return {name: ValidationScore({"liver": mean, "spleen": mean}, mean) for name, mean in means.items()}
@@ -42,10 +48,11 @@ def setup_of(**segmenting) -> RunSetup:
                     start_from=None)
 
 
-def finish(tmp_path: Path, validator: Scored | None, **segmenting) -> FinishedModel:
+def finish(tmp_path: Path, validator: Scored | None, *, reporter: Listener | None = None, networks=None,
+           **segmenting) -> FinishedModel:
     state = LoopState(iteration=40, elapsed_s=90.0, best_iteration=30)
-    networks = DualNetwork("unet", 2, 3)
-    return finish_model(setup_of(**segmenting), networks, validator, RunFolder(tmp_path / "run"), state)
+    return finish_model(setup_of(**segmenting), networks or DualNetwork("unet", 2, 3), validator,
+                        RunFolder(tmp_path / "run"), state, reporter or Listener())
 
 
 def test_competition_is_kept_where_it_scores_better_than_the_mean(tmp_path: Path) -> None:
@@ -88,6 +95,35 @@ def test_the_record_holds_hashes_scores_and_versions_but_no_names(tmp_path: Path
     assert record["validation_dice_by_way"]["a"] == 0.5 and {"alhvr", "torch", "monai"} <= record["versions"].keys()
     files = [path for path in (tmp_path / "run" / "model").rglob("*") if path.is_file()]
     assert len(files) > 5 and not any(b"Jane" in file.read_bytes() for file in files)
+
+
+def test_the_model_has_its_networks_as_onnx_and_is_scored_with_them(tmp_path: Path) -> None:
+    validator, reporter = Scored(mean=0.8, competition=0.7), Listener()
+    finish(tmp_path, validator, reporter=reporter)
+    assert len(read_model(tmp_path / "run" / "model").graph_files()) == 4 and reporter.warnings == []
+    assert validator.ran_with[0] in ("openvino", "onnxruntime")
+
+
+def test_without_the_package_onnx_the_model_is_whole_but_for_its_graphs_and_says_so(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    validator, reporter, networks = Scored(mean=0.8, competition=0.7), Listener(), DualNetwork("unet", 2, 3)
+    found = finish(tmp_path, validator, reporter=reporter, networks=networks)
+    model = read_model(tmp_path / "run" / "model")
+    assert model.graph_files() == {} and found.scores["mean"] == 0.8 and validator.ran_with == ["torch"]
+    assert torch.equal(model.load_state()["b"]["head.weight"], networks.b.head.weight)
+    assert len(reporter.warnings) == 1
+    for part in ("onnx is not installed", "pip install onnx", "written without ONNX files", "needs PyTorch",
+                 f"add_graphs({str(tmp_path / 'run' / 'model')!r})"):
+        assert part in reporter.warnings[0]
+
+
+def test_graphs_that_are_wrong_are_left_out_and_pytorch_scores(tmp_path: Path, monkeypatch) -> None:
+    other = export_networks(DualNetwork("unet", 2, 3))
+    monkeypatch.setattr(checked_graphs, "export_networks", lambda networks: other)
+    validator, reporter = Scored(mean=0.8, competition=0.7), Listener()
+    finish(tmp_path, validator, reporter=reporter)
+    assert read_model(tmp_path / "run" / "model").graph_files() == {} and validator.ran_with == ["torch"]
+    assert "differ from PyTorch" in reporter.warnings[0]
 
 
 def test_the_summary_names_best_iteration_scores_and_the_way_to_segment() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,8 +57,16 @@ def scored_iterations(run: RunFolder) -> list[int]:
 
 def same_end(left: RunFolder, right: RunFolder) -> bool:
     """Weights, optimisers, mean and best are bit for bit the same."""
-    a, b = (torch.utils._pytree.tree_leaves([load_checkpoint(run.last)["step"], load_checkpoint(run.last)["average"],
-                                             load_checkpoint(run.best)]) for run in (left, right))
+    return same_weights(left, right) and same(load_checkpoint(left.best), load_checkpoint(right.best))
+
+
+def same_weights(left: RunFolder, right: RunFolder) -> bool:
+    """The same without the best, which the scores choose."""
+    return same(*([load_checkpoint(run.last)["step"], load_checkpoint(run.last)["average"]] for run in (left, right)))
+
+
+def same(left: object, right: object) -> bool:
+    a, b = torch.utils._pytree.tree_leaves(left), torch.utils._pytree.tree_leaves(right)
     return len(a) == len(b) and all(torch.equal(x, y) if torch.is_tensor(x) else x == y
                                     for x, y in zip(a, b, strict=True))
 
@@ -92,6 +101,14 @@ def test_a_stop_between_steps_is_saved_and_the_run_goes_on_as_if_it_had_not_been
     assert load_checkpoint(run.last)["loop"]["iteration"] == 3
     assert loop_of(run).train(never)
     assert same_end(run, whole)
+
+
+def test_without_the_package_onnx_pytorch_validates_and_the_weights_are_the_same(study, whole, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    run, reporter = new_run(study, tmp_path / "run"), Listener()
+    assert loop_of(run, reporter=reporter).train(never)
+    assert scored_iterations(run) == [2, 4] and same_weights(run, whole)
+    assert len(reporter.warnings) == 1 and "PyTorch validates instead" in reporter.warnings[0]
 
 
 def test_metrics_after_the_last_checkpoint_are_made_again_not_doubled(study: Path, tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""Checked graphs: trained networks as ONNX, let through only where ONNX Runtime says what PyTorch says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from alhvr.bundle import NETWORKS, Model, read_model, write_graphs
+from alhvr.errors import UserError
+from alhvr.inference.backends import Backend, backend_of_graphs
+from alhvr.networks.blocks import SegmentationNetwork
+from alhvr.networks.dual import DualNetwork
+from alhvr.networks.onnx_export import export_networks
+from alhvr.training.start_from import Start
+
+TOLERANCE = 1e-4
+"""Largest difference of two logits, as a part of the largest logit."""
+CHECK_SIZE = {2: (32, 48), 3: (16, 32, 48)}
+"""No two sides are alike and none is what the graphs were traced with, so that nothing can hide in the size."""
+CHECK_BATCH = 2
+
+
+class NoGraphs(UserError):
+    """The networks cannot be had as ONNX; the message says why, the networks are as they were."""
+
+
+def checked_graphs(networks: DualNetwork) -> dict[str, bytes]:
+    """The ONNX files of ``networks`` by bundle.GRAPHS, whose clean logits are PyTorch's own for a random image.
+
+    Takes 1 to 4 seconds on a CPU and draws from no global random stream. Raises NoGraphs whatever goes wrong, be it in
+    the exporter or in ONNX Runtime: what was learnt must not be lost over a copy of it.
+    """
+    try:
+        graphs = export_networks(networks)
+        _require_agreement(networks, graphs)
+    except NoGraphs:
+        raise
+    except Exception as error:
+        raise _explained(error) from error
+    return graphs
+
+
+def add_graphs(folder: Path | str) -> Model:
+    """Gives the model in ``folder`` its ONNX files, so that segmenting with it needs no PyTorch any more.
+
+    For models from before there were any, and for those that had to be written without. The folder is replaced in one
+    piece; every file but the manifest stays as it is. Raises UserError, and changes nothing, where ``folder`` is no
+    whole model or its networks cannot be exported (NoGraphs).
+    """
+    model = read_model(Path(folder))
+    networks = DualNetwork.build(model.description.network)
+    Start(model).load_into(networks, model.description.labels)
+    return write_graphs(model, checked_graphs(networks))
+
+
+def _explained(error: Exception) -> NoGraphs:
+    missing = isinstance(error, ImportError) or isinstance(error.__cause__, ImportError)
+    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return NoGraphs(f"The networks cannot be exported as ONNX ({reason}).", "pip install onnx." if missing else "")
+
+
+def _require_agreement(networks: DualNetwork, graphs: Mapping[str, bytes]) -> None:
+    """Raises NoGraphs unless ONNX Runtime and PyTorch, in fp32 on the CPU, find the same clean logits."""
+    backend = backend_of_graphs(graphs, backend="onnxruntime", threads=torch.get_num_threads())
+    size = CHECK_SIZE[networks.a.dimensions]
+    images = np.random.default_rng(0).standard_normal((CHECK_BATCH, 1, *size), np.float32)
+    for name in NETWORKS:
+        apart = _difference(getattr(networks, name), backend, name, images)
+        if not apart <= TOLERANCE:
+            raise NoGraphs(f"The ONNX files of network {name} differ from PyTorch by {apart:.1e} of the largest logit; "
+                           f"{TOLERANCE:.0e} is accepted.")
+
+
+def _difference(network: SegmentationNetwork, backend: Backend, name: str, images: np.ndarray) -> float:
+    """Largest difference of the logits of ``images`` [N, 1, *S], relative to the largest; NaN where there is one."""
+    with torch.no_grad():
+        expected = deepcopy(network).eval().cpu().float()(torch.from_numpy(images)).numpy()
+    found = backend.decode(name, backend.encode(name, images))
+    if found.shape != expected.shape:
+        raise NoGraphs(f"The ONNX files of network {name} give logits {found.shape}; PyTorch gives {expected.shape}.")
+    return float(np.abs(found - expected).max() / max(np.abs(expected).max(), np.finfo(np.float32).tiny))
