@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from alhvr.config import from_dict
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Plan
 from alhvr.errors import UserError
+from alhvr.settings import from_dict
 
 
 @dataclass(frozen=True)

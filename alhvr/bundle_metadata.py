@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import alhvr
@@ -150,6 +149,8 @@ def _inert(value: Any) -> Any:
 
 def _installed(package: str) -> str:
     """Version of an installed package without its build tag; "unknown" where it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version  # here, because reading a model needs none of it
+
     try:
         return version(package).partition("+")[0]
     except PackageNotFoundError:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -163,6 +162,8 @@ class _Anatomy:
 @cache
 def _anatomy() -> _Anatomy:
     """Reads anatomy.json once."""
+    from importlib import resources  # here, because segmenting needs none of it
+
     table = json.loads(resources.files("alhvr.data").joinpath("anatomy.json").read_text("utf-8"))
     palette = {name: _rgb(value) for name, value in table["palette"].items()}
     categories = {key: _sct(entry) for key, entry in table["categories"].items()}

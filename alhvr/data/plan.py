@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from alhvr.config import PlanConfig, from_dict, to_dict
 from alhvr.data import planning
 from alhvr.data.fingerprint import Fingerprint, fingerprint
 from alhvr.data.intensity import Normalization
 from alhvr.errors import UserError
+from alhvr.settings import from_dict, to_dict
+
+if TYPE_CHECKING:
+    from alhvr.config import PlanConfig
 
 __all__ = ["Fingerprint", "Normalization", "Plan", "Reasons", "fingerprint", "make_plan"]
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from alhvr.config import PlanConfig
 from alhvr.data.axes import arrangement
 from alhvr.data.fingerprint import MIN_SLICES, THICK_SLICES, WIDE_STACK, Fingerprint
 from alhvr.data.intensity import Normalization, Statistics
 from alhvr.errors import UserError
+
+if TYPE_CHECKING:
+    from alhvr.config import PlanConfig
 
 PATCH_STEP = 16
 """Patches are multiples of this along each axis: the networks halve them four times."""
