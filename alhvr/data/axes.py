@@ -5,17 +5,21 @@ The prepared grid is aligned with the scan's own axes, so oblique and sheared sc
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
 
 from alhvr.data.geometry import Geometry
-from alhvr.data.resample import rescale, rescale_label
+from alhvr.data.resample import rescale_label
 from alhvr.errors import UserError
 
 _ALIKE = 1.2
 """Spacings within this factor of the largest count as equally large when the slice axis is looked for."""
+
+_BLOCK = 16
+"""Planes that are fetched together."""
 
 
 @dataclass(frozen=True)
@@ -48,22 +52,27 @@ class AxisTransform:
         moved = np.transpose(array, self.arrangement.order)
         return moved[tuple(slice(None, None, -1 if flip else 1) for flip in self.arrangement.flipped)]
 
-    def forward(self, array: np.ndarray) -> np.ndarray:
-        """float32 [K, J, I] from the scan's own grid to the prepared grid: linear, smoothed where it shrinks a lot."""
-        arranged = np.ascontiguousarray(self.arrange(self._checked(array, self.source_shape)), dtype=np.float32)
-        return rescale(arranged, self.shape, smooth=True)
+    @property
+    def arranged_shape(self) -> tuple[int, int, int]:
+        """Shape [K, J, I] of the scan's own grid after permutation, before any axis is resampled."""
+        return self.arrangement.pick(self.source_shape)
+
+    def arranged_blocks(self, array: np.ndarray) -> Iterator[np.ndarray]:
+        """``arrange(array)`` in order, a few planes [k, J, I] at a time.
+
+        The planes of a block are copied together where they lie across the scan's memory: one by one, each would
+        fetch nearly all of it.
+        """
+        arranged = self.arrange(array)
+        across = self.arrangement.order[0] == 2
+        for first in range(0, len(arranged), _BLOCK):
+            block = arranged[first:first + _BLOCK]
+            yield np.ascontiguousarray(block) if across else block
 
     def forward_label(self, label: np.ndarray) -> np.ndarray:
         """uint8 [K, J, I] of classes to the prepared grid: each class linearly, then the largest share wins."""
         arranged = self.arrange(self._checked(label, self.source_shape))
         return np.ascontiguousarray(rescale_label(arranged, self.shape))
-
-    def backward(self, values: np.ndarray) -> np.ndarray:
-        """float32 [K, J, I] from the prepared grid to the scan's own grid, linear; a constant stays that constant."""
-        values = self._checked(np.asarray(values, dtype=np.float32), self.shape)
-        restored = rescale(values, self.arrangement.pick(self.source_shape))
-        unflipped = restored[tuple(slice(None, None, -1 if flip else 1) for flip in self.arrangement.flipped)]
-        return np.ascontiguousarray(np.transpose(unflipped, np.argsort(self.arrangement.order)))
 
     def to_source(self, points: np.ndarray) -> np.ndarray:
         """Continuous prepared indices [N, 3] in order (K, J, I) to the scan's own indices [N, 3] in order (K, J, I)."""

@@ -63,36 +63,55 @@ class Normalization:
                             "The upper bound must exceed the lower one and the deviation must be above 0.")
 
 
+@dataclass(frozen=True)
+class Scale:
+    """What one scan's intensities go through, voxel by voxel; a larger one never becomes a smaller one."""
+
+    lower: float
+    """Smallest intensity kept."""
+    upper: float
+    """Largest intensity kept."""
+    shift: float
+    """Intensity that becomes 0."""
+    factor: float
+    """What one unit of intensity becomes, above 0."""
+
+    def apply(self, array: np.ndarray) -> np.ndarray:
+        """A contiguous float32 copy of ``array`` (float32, or integers of 8 or 16 bits), clipped and scaled."""
+        result = np.empty(array.shape, dtype=np.float32)
+        np.clip(array, np.float32(self.lower), np.float32(self.upper), out=result)
+        result -= np.float32(self.shift)
+        result *= np.float32(self.factor)
+        return result
+
+
 def measure(values: np.ndarray) -> Statistics:
     """Statistics of a one-dimensional, non-empty array of finite intensities."""
+    values = np.asarray(values, dtype=np.float32)
     lower, median, upper = (float(v) for v in np.percentile(values, (LOWER_PERCENT, 50, UPPER_PERCENT)))
     clipped = np.clip(values, lower, upper)
     return Statistics(lower, median, upper, float(clipped.mean(dtype=float)), float(clipped.std(dtype=float)))
 
 
 def sample_voxels(array: np.ndarray) -> np.ndarray:
-    """About 200,000 voxels of [K, J, I] (all of them when fewer), evenly spread and always the same ones."""
+    """About 200,000 voxels of [K, J, I] as float32 (all when fewer), evenly spread and always the same ones."""
     step = max(1, array.size // _SAMPLE_VOXELS)
     while any(math.gcd(step, size) > 1 for size in array.shape[1:] if size > 1):
         step += 1
-    return array.reshape(-1)[::step]
+    return np.asarray(array.reshape(-1)[::step], dtype=np.float32)
 
 
-def normalize(array: np.ndarray, normalization: Normalization, sample: np.ndarray) -> np.ndarray:
-    """A normalised, contiguous float32 copy of [K, J, I]; ``sample`` holds voxels of the same scan (sample_voxels)."""
+def scale_of(normalization: Normalization, sample: np.ndarray) -> Scale:
+    """How the scan from which ``sample`` was drawn (sample_voxels) is brought to one scale with all others."""
     if normalization.kind == "ct":
         lower, upper = normalization.lower, normalization.upper
-        shift, scale = normalization.mean, normalization.std
+        shift, deviation = normalization.mean, normalization.std
     elif normalization.kind == "percentile":
         lower, upper = _range(sample)
-        shift, scale = lower, upper - lower
+        shift, deviation = lower, upper - lower
     else:
-        lower, upper, shift, scale = _zscore(sample)
-    result = np.empty(array.shape, dtype=np.float32)
-    np.clip(array, np.float32(lower), np.float32(upper), out=result)
-    result -= np.float32(shift)
-    result *= np.float32(1.0 / scale if scale > 0 else 1.0)
-    return result
+        lower, upper, shift, deviation = _zscore(sample)
+    return Scale(lower, upper, shift, 1.0 / deviation if deviation > 0 else 1.0)
 
 
 def _zscore(sample: np.ndarray) -> tuple[float, float, float, float]:

@@ -1,17 +1,22 @@
-"""Preprocess: from a scan's own grid and intensities to what the networks see, and from their output back."""
+"""Preprocess: from a scan's own grid and intensities to what the networks see, plane by plane."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from alhvr.data.axes import Arrangement, AxisTransform, arrangement
+from alhvr.data.axis_steps import PlaneRescaler
 from alhvr.data.geometry import Geometry
-from alhvr.data.intensity import normalize, sample_voxels
+from alhvr.data.intensity import sample_voxels, scale_of
 from alhvr.data.plan import Plan
-from alhvr.data.resample import rescale
 from alhvr.data.scan import Scan
+
+KEPT_BYTES = 256 * 2**20
+"""Prepared planes up to this size together are kept when they are needed twice, and prepared twice above it."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +42,52 @@ def axis_transform(geometry: Geometry, plan: Plan) -> AxisTransform:
     return AxisTransform(geometry.shape_kji, arranged, _prepared_shape(geometry, arranged, plan))
 
 
+class PreparedPlanes:
+    """The planes of a prepared scan in the order of K, each made when its turn comes: no array holds them all."""
+
+    def __init__(self, scan: Scan, plan: Plan) -> None:
+        """Nothing is prepared yet, apart from the statistics of the scan's intensities."""
+        self.transform = axis_transform(scan.geometry, plan)
+        self._array = scan.array
+        self._scale = scale_of(plan.normalization, sample_voxels(scan.array))
+        self._kept: list[np.ndarray] = []
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape [K, J, I] of the prepared grid."""
+        return self.transform.shape
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """float32 [J, I], one after the other; whoever gets a plane may keep it but must not change it."""
+        if self._kept:
+            yield from self._kept
+            return
+        rescaler = PlaneRescaler(self.transform.arranged_shape, self.shape, smooth=True)
+        for block in self.transform.arranged_blocks(self._array):
+            for plane in block:
+                yield from rescaler.add(self._scale.apply(plane))
+
+    def lowest(self) -> float:
+        """The smallest value of all planes; makes them all once where the grid changes."""
+        if self.transform.arranged_shape == self.shape:
+            return float(self._scale.apply(self._array.min(keepdims=True)).item())
+        kept: list[np.ndarray] | None = [] if 4 * prod(self.shape) <= KEPT_BYTES else None
+        lowest = np.inf
+        for plane in self:
+            lowest = min(lowest, float(plane.min()))
+            if kept is not None:
+                kept.append(plane)
+        self._kept = kept or []
+        return lowest
+
+
 def prepare(scan: Scan, plan: Plan) -> Prepared:
     """Permutes, flips, normalises and rescales a scan; Prepared.array is float32 [K, J, I] on the prepared grid."""
-    transform = axis_transform(scan.geometry, plan)
-    arranged = transform.arrange(scan.array)
-    normalized = normalize(arranged, plan.normalization, sample_voxels(scan.array))
-    array = rescale(normalized, transform.shape, smooth=True)
-    return Prepared(array, transform.prepared_geometry(scan.geometry), scan.geometry, transform)
+    planes = PreparedPlanes(scan, plan)
+    array = np.empty(planes.shape, dtype=np.float32)
+    for target, plane in zip(array, planes, strict=True):
+        target[...] = plane
+    return Prepared(array, planes.transform.prepared_geometry(scan.geometry), scan.geometry, planes.transform)
 
 
 def prepare_label(array: np.ndarray, geometry: Geometry, plan: Plan) -> np.ndarray:
@@ -53,14 +97,6 @@ def prepare_label(array: np.ndarray, geometry: Geometry, plan: Plan) -> np.ndarr
     its size the label is only permuted and flipped. Raises UserError when the label does not fit the grid.
     """
     return axis_transform(geometry, plan).forward_label(array)
-
-
-def restore(values: np.ndarray, prepared: Prepared) -> np.ndarray:
-    """float32 [K, J, I] on the prepared grid to the scan's own grid, linear with clamped edges, corner to corner.
-
-    Ones give ones everywhere; an axis of equal size comes back bit by bit. Raises UserError on another shape.
-    """
-    return prepared.transform.backward(values)
 
 
 def _prepared_shape(geometry: Geometry, arranged: Arrangement, plan: Plan) -> tuple[int, int, int]:

@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import SimpleITK as sitk
-
-
-def winning_class(probabilities: np.ndarray, restore: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Index of the most probable class, uint8 [K, J, I], after ``restore`` has brought each class to that grid.
-
-    ``probabilities`` float32 [C, *grid] sum to 1 over C. Classes are restored one after the other, so that no array
-    of C classes is made on the new grid; the lower index wins a tie. ``restore`` must interpolate: a class that is
-    nowhere above 1/C can then win nowhere, and is not restored.
-    """
-    best = np.array(restore(probabilities[0]))
-    winner = np.zeros(best.shape, dtype=np.uint8)
-    for index in range(1, len(probabilities)):
-        if probabilities[index].max() * len(probabilities) < 0.999:
-            continue
-        value = restore(probabilities[index])
-        better = (value > best).view(np.uint8)
-        better *= index
-        np.maximum(winner, better, out=winner)
-        np.maximum(best, value, out=best)
-    return winner
 
 
 def keep_largest_component(array: np.ndarray, classes: Iterable[int]) -> np.ndarray:
@@ -35,11 +15,16 @@ def keep_largest_component(array: np.ndarray, classes: Iterable[int]) -> np.ndar
     in memory order stays. The input is not changed.
     """
     result = array.copy()
+    clear_small_components(result, classes)
+    return result
+
+
+def clear_small_components(array: np.ndarray, classes: Iterable[int]) -> None:
+    """The same in place."""
     for index in classes:
         box = _bounding_box(array == index)
         if box is not None:
-            _clear_small_components(result[box], index)
-    return result
+            _clear_small_components(array[box], index)
 
 
 def _clear_small_components(part: np.ndarray, index: int) -> None:

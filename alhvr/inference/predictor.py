@@ -9,17 +9,20 @@ from math import prod
 import numpy as np
 
 from alhvr.bundle import InferenceSettings
+from alhvr.data.geometry import Geometry
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Plan
-from alhvr.data.preprocess import Prepared, prepare, restore
+from alhvr.data.preprocess import PreparedPlanes
 from alhvr.data.scan import Scan, Segmentation
-from alhvr.errors import Cancelled
+from alhvr.errors import Cancelled, OutOfMemory
 from alhvr.inference.backends import NETWORKS, Backend
 from alhvr.inference.fusion import RULES, fuse
-from alhvr.inference.passes import DualPass
-from alhvr.inference.postprocess import keep_largest_component, winning_class
+from alhvr.inference.passes import DualPass, DualViews
+from alhvr.inference.postprocess import clear_small_components
 from alhvr.inference.regions import RegionMaps, make_region_maps
-from alhvr.inference.windows import MULTIPLE, Padded, Window, batches, blend, pad, tile
+from alhvr.inference.restoring import ClassMap, ConfidenceMap
+from alhvr.inference.streaming import Blender, WindowSource
+from alhvr.inference.windows import MULTIPLE, Window, pad, tile
 from alhvr.progress import Countdown, Reporter, SilentReporter
 
 WHOLE_SLICE_PIXELS = 1024 * 1024
@@ -55,12 +58,17 @@ class _Watch:
 
 @dataclass(frozen=True)
 class _Maps:
-    """Sums over the windows of one scan, on the padded grid."""
+    """What is gathered of one scan, on its own grid."""
 
-    probabilities: dict[str, np.ndarray]
-    """Fusion rule to float32 [C, *grid]."""
-    confidences: dict[str, np.ndarray]
-    """Network to float32 [*grid]; empty without regions."""
+    classes: dict[str, ClassMap]
+    """By fusion rule."""
+    confidences: dict[str, ConfidenceMap]
+    """By network; empty without regions."""
+
+    def add(self, planes: Sequence[np.ndarray]) -> None:
+        """Takes the next plane of the prepared grid, float32 [C, J, I] of each map."""
+        for found, plane in zip((*self.classes.values(), *self.confidences.values()), planes, strict=True):
+            found.add(plane)
 
 
 class Predictor:
@@ -68,66 +76,75 @@ class Predictor:
 
     def __init__(self, backend: Backend, plan: Plan, labels: LabelSet, settings: InferenceSettings) -> None:
         self._backend, self._plan, self._labels, self._settings = backend, plan, labels, settings
+        self._batch_pixels = BATCH_PIXELS
 
     def segment(self, scan: Scan, *, regions: bool = False, reporter: Reporter | None = None,
                 should_stop: Callable[[], bool] = lambda: False) -> Prediction:
         """The segmentation of ``scan`` as the model's settings want it, and with ``regions`` its region maps.
 
         Progress goes to ``reporter``; ``should_stop`` is asked at every batch, and Cancelled raised when it says so.
+        Raises OutOfMemory where even one window at a time is too much.
         """
         watch = _Watch(f"segmenting {scan.name}", reporter or SilentReporter(), should_stop)
-        prepared = prepare(scan, self._plan)
-        maps = self._run(prepared, (self._settings.fusion,), regions, watch)
-        classes = winning_class(maps.probabilities.pop(self._settings.fusion), lambda values: restore(values, prepared))
+        planes = PreparedPlanes(scan, self._plan)
+        values = self._labels.to_values(np.arange(self._labels.n_classes))
+        maps = _Maps({self._settings.fusion: ClassMap(planes.transform, values)},
+                     {network: ConfidenceMap(planes.transform) for network in NETWORKS if regions})
+        self._run(planes, maps, watch)
+        array = maps.classes[self._settings.fusion].array
         if self._settings.largest_component:
-            classes = keep_largest_component(classes, range(1, self._labels.n_classes))
+            clear_small_components(array, self._labels.values)
         watch.check()
         found = None
         if regions:
-            con_a, con_b = (restore(maps.confidences.pop(network), prepared) for network in NETWORKS)
+            con_a, con_b = (maps.confidences[network].array for network in NETWORKS)
             found = make_region_maps(con_a, con_b, self._settings.beta, scan.geometry)
-        values = self._labels.to_values(classes)
-        return Prediction(Segmentation(scan.name, values, scan.geometry, self._labels), found)
+        return Prediction(Segmentation(scan.name, array, scan.geometry, self._labels), found)
 
     def segment_all(self, scan: Scan, *, rules: Sequence[str] = RULES, reporter: Reporter | None = None,
                     should_stop: Callable[[], bool] = lambda: False) -> dict[str, np.ndarray]:
         """Class indices uint8 [K, J, I] on the scan's own grid by each fusion rule, from one pass of the networks.
 
-        For comparing rules: the largest component is not applied. Raises Cancelled as ``segment`` does.
+        For comparing rules: the largest component is not applied. Raises Cancelled and OutOfMemory as ``segment``.
         """
         watch = _Watch(f"segmenting {scan.name}", reporter or SilentReporter(), should_stop)
-        prepared = prepare(scan, self._plan)
-        maps = self._run(prepared, tuple(rules), False, watch)
-        return {rule: winning_class(found, lambda values: restore(values, prepared))
-                for rule, found in maps.probabilities.items()}
+        planes = PreparedPlanes(scan, self._plan)
+        indices = np.arange(self._labels.n_classes, dtype=np.uint8)
+        maps = _Maps({rule: ClassMap(planes.transform, indices) for rule in rules}, {})
+        self._run(planes, maps, watch)
+        return {rule: found.array for rule, found in maps.classes.items()}
 
-    def _run(self, prepared: Prepared, rules: tuple[str, ...], regions: bool, watch: _Watch) -> _Maps:
-        """Probabilities [C, *prepared grid] per rule and confidences [*prepared grid] per network."""
-        window = self._window(prepared.array.shape)
-        padded = pad(prepared.array, window)
-        windows = tile(padded.array.shape, window, self._settings.window_overlap)
-        grid = padded.array.shape
-        maps = _Maps({rule: np.zeros((self._labels.n_classes, *grid), np.float32) for rule in rules},
-                     {network: np.zeros(grid, np.float32) for network in NETWORKS if regions})
-        self._add_windows(maps, padded.array, windows, watch)
-        return _cropped(maps, padded)
-
-    def _add_windows(self, maps: _Maps, image: np.ndarray, windows: list[Window], watch: _Watch) -> None:
-        """Runs the networks on every window of ``image`` [K, J, I] and blends what they say into ``maps``."""
+    def _run(self, planes: PreparedPlanes, maps: _Maps, watch: _Watch) -> None:
+        """Runs the networks on every window of the prepared scan and gathers what they say in ``maps``."""
+        shape = self._window(planes.shape)
+        grid = pad(planes.shape, shape)
+        windows = tile(grid.shape, shape, self._settings.window_overlap)
+        source, blender = WindowSource(planes, grid), Blender(grid, maps.add)
         run = DualPass(self._backend, self._settings, regions=bool(maps.confidences))
         countdown, done = Countdown(len(windows)), 0
-        for group in batches(windows, self._batch_size(windows[0])):
+        while done < len(windows):
             watch.check()
-            views = run(self._stacked(image, group))
-            for rule, total in maps.probabilities.items():
-                fused = fuse(views.prob_a, views.prob_b, rule)
-                for window, values in zip(group, fused, strict=True):
-                    blend(total, values.reshape(len(values), *window.shape), window)
-            for total, values in zip(maps.confidences.values(), views.confidences, strict=True):
-                for window, value in zip(group, values, strict=True):
-                    blend(total, value.reshape(window.shape), window)
+            group = windows[done:done + max(1, self._batch_pixels // prod(shape))]
+            source.forget(group[0].place[0].start)
+            try:
+                views = run(self._stacked(source.cut(group)))
+            except OutOfMemory:
+                if len(group) == 1:
+                    raise
+                self._step_down(len(group), prod(shape), watch)
+                continue
+            _blend(blender, group, views, tuple(maps.classes))
+            del views
             done += len(group)
             watch.reporter.progress(watch.stage, done, len(windows), countdown.seconds_left(done))
+        blender.finish()
+
+    def _step_down(self, n_windows: int, window_pixels: int, watch: _Watch) -> None:
+        """From now on half as many windows at once as were too many; tells so once."""
+        if self._batch_pixels == BATCH_PIXELS:
+            watch.reporter.warning(f"{watch.stage}: the memory does not hold {n_windows} windows at once; fewer go "
+                                   "through the networks at a time from now on, which may take longer.")
+        self._batch_pixels = n_windows // 2 * window_pixels
 
     def _window(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Window [K, J, I] for a prepared scan of ``shape``: the patch in 3-D, one whole slice in 2-D if it may be."""
@@ -139,16 +156,14 @@ class Predictor:
             whole = [min(size, max(side, LARGEST_SIDE)) for side, size in zip(patch, whole, strict=True)]
         return (1, *whole)
 
-    def _stacked(self, image: np.ndarray, group: list[Window]) -> np.ndarray:
-        """float32 [N, 1, *S]: the windows of ``group`` in ``image`` [K, J, I]; S is (J, I) for a 2-D plan."""
-        stack = np.stack([image[window.place] for window in group])
-        return stack if self._plan.dimensions == 2 else stack[:, None]
-
-    def _batch_size(self, window: Window) -> int:
-        return max(1, BATCH_PIXELS // prod(window.shape))
+    def _stacked(self, windows: np.ndarray) -> np.ndarray:
+        """float32 [N, 1, *S] from ``windows`` [N, k, j, i]; S is (J, I) for a 2-D plan, whose windows are flat."""
+        return windows if self._plan.dimensions == 2 else windows[:, None]
 
 
-def _cropped(maps: _Maps, padded: Padded) -> _Maps:
-    """``maps`` without the padding."""
-    return _Maps({rule: total[(slice(None), *padded.inside)] for rule, total in maps.probabilities.items()},
-                 {network: total[padded.inside] for network, total in maps.confidences.items()})
+def _blend(blender: Blender, group: Sequence[Window], views: DualViews, rules: Sequence[str]) -> None:
+    """Adds what the networks say of the windows in ``group``: probabilities by each rule, then confidences."""
+    found = [fuse(views.prob_a, views.prob_b, rule) for rule in rules]
+    found += [confidence[:, None] for confidence in views.confidences]
+    for window, *maps in zip(group, *found, strict=True):
+        blender.add(window, [values.reshape(len(values), *window.shape) for values in maps])

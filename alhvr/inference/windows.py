@@ -1,8 +1,7 @@
-"""Windows: cut a prepared scan into overlapping windows, and blend what the networks say about them into one map."""
+"""Windows: where the overlapping windows of a prepared scan lie, and how much each of their pixels counts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -30,23 +29,18 @@ class Window:
         """Pixels along each axis."""
         return tuple(part.stop - part.start for part in self.place)
 
-    @property
-    def importance(self) -> np.ndarray | None:
-        """float32 [*window]: the outer product of ``factors``; None when every pixel counts fully."""
-        if self.factors is None:
-            return None
-        result = self.factors[0]
-        for factor in self.factors[1:]:
-            result = result[..., None] * factor
-        return result
+    def importance(self, plane: int) -> np.ndarray:
+        """float32 [j, i]: how much the pixels of the window's plane ``plane`` count; the window needs factors."""
+        along_k, along_j, along_i = self.factors
+        return (along_k[plane] * along_j)[:, None] * along_i
 
 
 @dataclass(frozen=True)
-class Padded:
+class PaddedGrid:
     """A grid enlarged on all sides, and where the original lies in it."""
 
-    array: np.ndarray
-    """[*S] of the enlarged grid."""
+    shape: tuple[int, ...]
+    """Pixels of the enlarged grid along each axis."""
     inside: tuple[slice, ...]
     """Range of the original along each axis."""
 
@@ -61,18 +55,18 @@ def starts(size: int, window: int, overlap: float) -> list[int]:
     return [*range(0, size - window, stride), size - window]
 
 
-def pad(array: np.ndarray, smallest: tuple[int, ...]) -> Padded:
-    """Centres ``array`` [*S] in a grid of at least ``smallest`` pixels per axis, filled with the array's minimum."""
-    missing = [max(0, wanted - size) for wanted, size in zip(smallest, array.shape, strict=True)]
-    widths = [(total // 2, total - total // 2) for total in missing]
-    inside = tuple(slice(before, before + size) for (before, _), size in zip(widths, array.shape, strict=True))
-    if not any(missing):
-        return Padded(array, inside)
-    return Padded(np.pad(array, widths, constant_values=array.min()), inside)
+def pad(shape: tuple[int, ...], smallest: tuple[int, ...]) -> PaddedGrid:
+    """Centres a grid of ``shape`` pixels in one of at least ``smallest`` pixels per axis."""
+    padded = tuple(max(size, wanted) for size, wanted in zip(shape, smallest, strict=True))
+    before = [(whole - size) // 2 for whole, size in zip(padded, shape, strict=True)]
+    return PaddedGrid(padded, tuple(slice(first, first + size) for first, size in zip(before, shape, strict=True)))
 
 
 def tile(shape: tuple[int, ...], window: tuple[int, ...], overlap: float) -> list[Window]:
-    """Windows that together cover a grid of ``shape`` pixels, each axis at least as long as the window's side."""
+    """Windows that together cover a grid of ``shape`` pixels [K, J, I], each axis at least as long as the window's.
+
+    They are sorted by where they start: along K first, then along J, then along I.
+    """
     axes = [_axis(size, side, overlap) for size, side in zip(shape, window, strict=True)]
     alone = all(size == side or side == 1 for size, side in zip(shape, window, strict=True))
     windows = []
@@ -80,21 +74,6 @@ def tile(shape: tuple[int, ...], window: tuple[int, ...], overlap: float) -> lis
         place = tuple(slice(start, start + len(factor)) for start, factor in pieces)
         windows.append(Window(place, None if alone else tuple(factor for _, factor in pieces)))
     return windows
-
-
-def blend(total: np.ndarray, values: np.ndarray, window: Window) -> None:
-    """Adds ``values`` [..., *window], weighted by importance, to ``total`` [..., *grid] in place (float32)."""
-    target = total[(..., *window.place)]
-    if window.factors is None:
-        target[...] = values
-    else:
-        target += values * window.importance
-
-
-def batches(windows: list[Window], size: int) -> Iterator[list[Window]]:
-    """``windows`` in groups of ``size``, in order."""
-    for first in range(0, len(windows), size):
-        yield windows[first:first + size]
 
 
 def gaussian(side: int) -> np.ndarray:

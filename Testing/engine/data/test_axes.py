@@ -73,7 +73,16 @@ def test_arranging_moves_each_voxel_with_its_place(seed: int) -> None:
     np.testing.assert_allclose(moved, lps_of_voxels(transform.prepared_geometry(geometry)), atol=1e-9)
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 0, 1)])
+def test_blocks_of_planes_hold_every_plane_once_in_order(order: tuple[int, int, int]) -> None:
+    array = np.random.default_rng(0).normal(size=(20, 18, 35))
+    transform = AxisTransform(array.shape, Arrangement(order, (True, False, True)), (9, 9, 9))
+    found = np.concatenate(list(transform.arranged_blocks(array)))
+    assert found.shape == transform.arranged_shape
+    np.testing.assert_array_equal(found, transform.arrange(array))
+
+
 def test_an_array_of_another_shape_is_refused() -> None:
     transform = AxisTransform((2, 3, 4), Arrangement((0, 1, 2), (False, False, False)), (2, 3, 4))
     with pytest.raises(UserError, match=r"\(4, 3, 2\)"):
-        transform.backward(np.zeros((4, 3, 2), np.float32))
+        transform.forward_label(np.zeros((4, 3, 2), np.uint8))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alhvr.data.intensity import Normalization, measure, normalize, sample_voxels
+from alhvr.data.intensity import Normalization, measure, sample_voxels, scale_of
 from alhvr.errors import UserError
 
 
@@ -15,6 +15,10 @@ def _head(scale: float = 1.0, offset: float = 0.0) -> np.ndarray:
     array = np.abs(rng.normal(0, 4, (30, 40, 50)))
     array[:, :30, :27] = rng.normal(600, 100, (30, 30, 27))
     return (array * scale + offset).astype(np.float32)
+
+
+def normalize(array: np.ndarray, rule: Normalization, sample: np.ndarray) -> np.ndarray:
+    return scale_of(rule, sample).apply(array)
 
 
 def test_zscore_is_the_same_for_every_scale_of_the_same_scan() -> None:
@@ -74,3 +78,14 @@ def test_statistics_are_of_the_clipped_values() -> None:
 def test_an_impossible_rule_is_refused(bad: tuple) -> None:
     with pytest.raises(UserError):
         Normalization(*bad)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16])
+@pytest.mark.parametrize("kind", ["ct", "zscore", "percentile"])
+def test_integers_are_scaled_as_the_same_numbers_in_float32(kind: str, dtype: type) -> None:
+    array = np.random.default_rng(0).integers(*np.iinfo(dtype).min + np.array([0, 255]), (9, 10, 11)).astype(dtype)
+    rule = Normalization(kind, -100, 240, 40, 100)
+    expected = normalize(array.astype(np.float32), rule, sample_voxels(array.astype(np.float32)))
+    found = normalize(array, rule, sample_voxels(array))
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, expected)

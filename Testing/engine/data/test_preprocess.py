@@ -7,10 +7,12 @@ import time
 import numpy as np
 import pytest
 from grids import lps_of_voxels, plan_of, random_geometry, random_plan, scan_of
+from whole_volume import prepare_whole, restore_by_planes, restore_whole
 
+from alhvr.data import preprocess
 from alhvr.data.geometry import Geometry
 from alhvr.data.plan import Normalization
-from alhvr.data.preprocess import axis_transform, prepare, prepare_label, restore
+from alhvr.data.preprocess import PreparedPlanes, axis_transform, prepare, prepare_label
 from alhvr.errors import UserError
 
 SEEDS = range(40)
@@ -42,7 +44,7 @@ def test_every_restored_voxel_lies_where_the_scan_says(seed: int) -> None:
     prepared = prepare(scan_of(rng.normal(size=geometry.shape_kji), geometry), plan)
     inside = _interior(geometry, prepared.geometry, 0.0)
     for ramp_mm in range(3):
-        restored = restore(lps_of_voxels(prepared.geometry)[ramp_mm], prepared)
+        restored = restore_by_planes(lps_of_voxels(prepared.geometry)[ramp_mm], prepared.transform)
         np.testing.assert_allclose(restored[inside], lps_of_voxels(geometry)[ramp_mm][inside], atol=2e-3)
     assert inside.any()
 
@@ -57,7 +59,7 @@ def test_the_centroid_of_a_blob_survives_there_and_back(seed: int) -> None:
     grid = np.indices(geometry.shape_kji)
     blob = np.exp(-0.5 * sum((axis - c) ** 2 for axis, c in zip(grid, centre, strict=True)) / (1.5 * coarser) ** 2)
     prepared = prepare(scan_of(blob, geometry), plan)
-    back = restore(prepared.array, prepared)
+    back = restore_by_planes(prepared.array, prepared.transform)
     shift = [(grid[a] * back).sum() / back.sum() - (grid[a] * blob).sum() / blob.sum() for a in range(3)]
     assert np.abs(shift).max() < 0.05
 
@@ -67,7 +69,7 @@ def test_restoring_ones_gives_ones_everywhere(seed: int) -> None:
     rng = np.random.default_rng(seed)
     geometry, plan = random_geometry(rng, 1, 20), random_plan(rng)
     prepared = prepare(scan_of(np.zeros(geometry.shape_kji), geometry), plan)
-    restored = restore(np.ones_like(prepared.array), prepared)
+    restored = restore_by_planes(np.ones_like(prepared.array), prepared.transform)
     assert restored.shape == geometry.shape_kji and (restored == 1).all()
 
 
@@ -77,7 +79,31 @@ def test_untouched_axes_come_back_bit_by_bit(seed: int) -> None:
     geometry = random_geometry(rng, 1, 12)
     scan = scan_of(rng.normal(size=geometry.shape_kji), geometry)
     prepared = prepare(scan, plan_of(int(rng.integers(2, 4))))
-    np.testing.assert_array_equal(restore(prepared.array, prepared), scan.array)
+    np.testing.assert_array_equal(restore_by_planes(prepared.array, prepared.transform), scan.array)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_planes_that_arrive_one_by_one_are_resampled_as_whole_arrays_are(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    geometry, plan = random_geometry(rng, 1, 50), random_plan(rng)
+    scan = scan_of(rng.normal(size=geometry.shape_kji), geometry)
+    prepared = prepare(scan, plan)
+    np.testing.assert_allclose(prepared.array, prepare_whole(scan, plan), rtol=0, atol=2e-6)
+    restored = restore_by_planes(prepared.array, prepared.transform)
+    np.testing.assert_array_equal(restored, restore_whole(prepared.array, prepared.transform))
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 10**9])
+@pytest.mark.parametrize("seed", range(6))
+def test_the_smallest_prepared_value_is_known_before_the_planes_and_they_come_all_the_same(
+        seed: int, kept_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preprocess, "KEPT_BYTES", kept_bytes)
+    rng = np.random.default_rng(seed)
+    geometry, plan = random_geometry(rng, 8, 30), (plan_of(), random_plan(rng))[seed % 2]
+    scan = scan_of(rng.normal(size=geometry.shape_kji), geometry)
+    planes, expected = PreparedPlanes(scan, plan), prepare(scan, plan).array
+    assert planes.lowest() == expected.min()
+    np.testing.assert_array_equal(np.stack(list(planes)), expected)
 
 
 def test_prepared_scans_of_a_sheared_grid_keep_its_extent() -> None:
@@ -142,5 +168,5 @@ def test_restoring_a_large_volume_takes_about_a_second() -> None:
     prepared = prepare(scan_of(np.zeros(geometry.shape_kji, np.float32), geometry),
                        plan_of(target_spacing_mm=(1.5, 1.5, 1.5)))
     started_at = time.process_time()
-    restore(prepared.array, prepared)
+    restore_by_planes(prepared.array, prepared.transform)
     assert time.process_time() - started_at < 3.0

@@ -1,35 +1,10 @@
-"""One class per voxel from probabilities, and the largest component of each class."""
+"""The largest component of each class."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from alhvr.inference.postprocess import keep_largest_component, winning_class
-
-
-def test_the_most_probable_class_wins_and_the_lower_index_wins_a_tie():
-    probabilities = np.array([[0.5, 0.1, 0.3], [0.5, 0.2, 0.3], [0.0, 0.7, 0.4]], np.float32)[:, None, None]
-    np.testing.assert_array_equal(winning_class(probabilities, np.copy)[0, 0], [0, 2, 2])
-
-
-def test_the_winner_is_the_arg_max_of_restored_probabilities_for_many_classes():
-    probabilities = np.random.default_rng(0).dirichlet(np.ones(6), (4, 5, 7)).astype(np.float32)
-    moved = np.ascontiguousarray(np.moveaxis(probabilities, -1, 0))
-    found = winning_class(moved, lambda values: np.repeat(values, 2, axis=0))
-    np.testing.assert_array_equal(found, np.repeat(probabilities.argmax(axis=-1), 2, axis=0))
-
-
-def test_a_class_that_can_win_nowhere_is_not_restored():
-    probabilities = np.array([0.5, 0.2, 0.3], np.float32)[:, None, None, None]
-    restored = []
-    winning_class(probabilities, lambda values: restored.append(values.max()) or values)
-    assert len(restored) == 1
-
-
-def test_the_input_probabilities_are_not_changed():
-    probabilities = np.array([0.2, 0.8], np.float32)[:, None, None, None]
-    winning_class(probabilities, lambda values: values)
-    assert probabilities[0, 0, 0, 0] == np.float32(0.2)
+from alhvr.inference.postprocess import keep_largest_component
 
 
 def _two_blobs() -> np.ndarray:
