@@ -183,13 +183,17 @@ def _train(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _segment(options: argparse.Namespace, reporter: Reporter) -> None:
-    from alhvr.inference.run import SegmentRequest, segment
+    from alhvr.inference.run import SegmentRequest, SomeFailed, segment
 
     request = SegmentRequest(model=options.model, inputs=tuple(options.inputs), out=options.out,
                              regions=options.regions, dicom_seg=options.dicom_seg, file_format=options.format,
                              device=options.device or "auto", backend=options.backend)
-    result = segment(request, reporter)
-    reporter.finished(segmented=len(result.written), failed=len(result.failed))
+    try:
+        result = segment(request, reporter)
+    except SomeFailed as failures:
+        failures.result.tell(reporter)
+        raise
+    result.tell(reporter)
 
 
 def _evaluate(options: argparse.Namespace, reporter: Reporter) -> None:

@@ -1,153 +1,155 @@
-"""``alhvr segment`` in one call: every input scan is read, segmented and written beside its regions."""
+"""``alhvr segment`` in one call: what is not done yet is read, segmented and written, all three at the same time."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+import hashlib
+import time
 
-from alhvr.bundle import read_model
-from alhvr.data.cases import Case, find_cases
-from alhvr.data.reading import read_scan, scan_name
-from alhvr.data.scan import Segmentation
+from alhvr.bundle import Model, read_model
+from alhvr.bundle_files import MANIFEST
+from alhvr.data.cases import Case
 from alhvr.errors import Cancelled, UserError
-from alhvr.export.dicom_seg import ENDING as DICOM_SEG_ENDING
-from alhvr.export.dicom_seg import require_dicom, write_dicom_seg
-from alhvr.export.volumes import write_region_maps, write_segmentation
 from alhvr.folders import make_writable
 from alhvr.inference.backends import choose_backend
+from alhvr.inference.inputs import Inputs, list_inputs
+from alhvr.inference.outcomes import DONE_BEFORE, FAILED, KEPT, SEGMENTED, Outcome, SegmentResult, SomeFailed
+from alhvr.inference.pipeline import Hopeless, Pipeline, Steps
 from alhvr.inference.predictor import Predictor
-from alhvr.progress import Reporter
+from alhvr.inference.record import FILE_NAME, Record
+from alhvr.inference.request import AGAIN, SegmentRequest, kept_because
+from alhvr.inference.scan_steps import Finished, Loaded, Made, ScanSteps
+from alhvr.progress import Countdown, Reporter
 from alhvr.stopping import StopRequest
 
-DICOM_FILE_ENDINGS = (".dcm", ".ima")
-
-
-@dataclass(frozen=True)
-class SegmentRequest:
-    """What ``alhvr segment`` was asked for."""
-
-    model: Path
-    inputs: tuple[Path, ...]
-    """Scans, DICOM series folders, or folders of these."""
-    out: Path
-    regions: bool = False
-    """Also write the confidence maps, the region map and the gamma table."""
-    dicom_seg: bool = False
-    """Also write a DICOM Segmentation; the inputs must be DICOM series then."""
-    file_format: str = "seg.nrrd"
-    device: str = "auto"
-    backend: str = "auto"
-
-
-@dataclass(frozen=True)
-class SegmentResult:
-    """Files written, and inputs that could not be segmented with the reason."""
-
-    written: list[Path] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
+__all__ = ["SegmentRequest", "SegmentResult", "SomeFailed", "segment"]
 
 
 def segment(request: SegmentRequest, reporter: Reporter) -> SegmentResult:
-    """Segments every input; a bad one is reported and the others go on.
+    """Segments every input that is not done yet; a bad one is told and the others go on.
 
-    Raises UserError when the model is bad, two inputs have one name, the folder cannot be written, or, at the end,
-    when any input failed; Cancelled on a signal.
+    Results that somebody changed are left as they are. Raises UserError when the model is bad, two inputs have one
+    name, or the folder cannot be written; for a single input what is wrong with it; SomeFailed at the end when any of
+    many failed, and at once when nothing more can be written; Cancelled on a signal. What is done by then is kept,
+    and the same request goes on with the rest.
     """
-    model = read_model(request.model)
-    make_writable(request.out)
-    result = SegmentResult()
-    cases = _list_cases(request.inputs, result, reporter)
-    backend = choose_backend(model, backend=request.backend, device=request.device)
-    about = model.description
-    predictor = Predictor(backend, about.plan, about.labels, about.inference)
-    total = len(cases) + len(result.failed)
     with StopRequest() as stop:
-        for done, case in enumerate(cases):
-            if stop():
-                raise Cancelled(f"Stopped after {done} of {len(cases)} scans; their results are kept.")
-            _tell_progress(done, len(cases), reporter)
-            try:
-                result.written.extend(_segment_one(case, predictor, request, reporter, stop))
-            except UserError as error:
-                if total == 1:
-                    raise
-                _fail(case.name, error, result, reporter)
-        _tell_progress(len(cases), len(cases), reporter)
-    if result.failed:
-        first = next(iter(result.failed.values()))
-        raise UserError(f"{len(result.failed)} of {total} inputs could not be segmented; the first: {first}")
-    return result
+        model = read_model(request.model)
+        make_writable(request.out)
+        record = Record(request.out)
+        if record.damaged:
+            reporter.warning(f"{FILE_NAME} in {request.out} cannot be read, so it is not known what was done before. "
+                             "Scans are segmented again; results that differ from the new ones are left as they are.")
+        folder = _Folder(request, record, reporter, stop)
+        return folder.segment(list_inputs(request.inputs, request.out, record, reporter), model)
 
 
-def _tell_progress(done: int, total: int, reporter: Reporter) -> None:
-    """Scans done; a single scan has but its own progress."""
-    if total > 1:
-        reporter.progress("scans", done, total)
+class _Folder:
+    """One call on any number of scans, and what became of each."""
 
+    def __init__(self, request: SegmentRequest, record: Record, reporter: Reporter, stop: StopRequest) -> None:
+        self._request, self._record, self._reporter, self._stop = request, record, reporter, stop
+        self._start = time.monotonic()
+        self._inputs = Inputs()
+        self._outcomes: dict[str, Outcome] = {}
+        self._countdown = Countdown(0)
 
-def _fail(name: str, error: UserError, result: SegmentResult, reporter: Reporter) -> None:
-    result.failed[name] = str(error)
-    reporter.warning(f"{name} was not segmented: {error}")
-
-
-def _list_cases(paths: Sequence[Path], result: SegmentResult, reporter: Reporter) -> list[Case]:
-    """The scans of all inputs; a folder without any counts as failed. Raises UserError when two have one name."""
-    cases: list[Case] = []
-    for path in paths:
+    def segment(self, inputs: Inputs, model: Model) -> SegmentResult:
+        """See the function ``segment``."""
+        self._inputs = inputs
+        for name, error in inputs.bad.items():
+            self._reporter.warning(f"{name} was not segmented: {error}")
+        identity = hashlib.sha256((model.folder / MANIFEST).read_bytes()).hexdigest()
+        todo = self._without_the_done(identity)
         try:
-            cases += _expand(path, reporter)
-        except UserError as error:
-            if len(paths) == 1:
+            if todo:
+                self._run(todo, model, identity)
+        except Cancelled:
+            raise Cancelled(self._where_it_stopped()) from None
+        except Hopeless as error:
+            if self._is_single():
                 raise
-            _fail(str(path), error, result, reporter)
-    names = [case.name for case in cases]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UserError(f"{names.count(twice[0])} inputs are called {twice[0]}; their results would overwrite each "
-                        "other.", "Segment them into different --out folders.")
-    return cases
+            raise SomeFailed(self._result(), f"{error.message} {self._n_done()} of {len(inputs.cases)} scans are done; "
+                             "the same command goes on with the others.", error.hint) from error
+        result = self._result()
+        if result.failed:
+            first = next(iter(result.failed.values()))
+            raise SomeFailed(result, f"{len(result.failed)} of {len(result.outcomes)} inputs could not be segmented; "
+                             f"the first: {first}")
+        return result
 
+    def _without_the_done(self, identity: str) -> list[Case]:
+        """The cases that are still to be segmented; tells of the others."""
+        todo = []
+        for case in self._inputs.cases:
+            outcome = self._request.done_before(case, self._record, identity)
+            if outcome is None:
+                todo.append(case)
+            else:
+                self._add(outcome)
+        done = [outcome.name for outcome in self._outcomes.values() if outcome.kind == DONE_BEFORE]
+        if done:
+            what = f"{done[0]} was" if len(done) == 1 else f"{len(done)} of {len(self._inputs.cases)} scans were"
+            self._reporter.note(f"{what} segmented before with this model and these options. {AGAIN}")
+        return todo
 
-def _expand(path: Path, reporter: Reporter) -> list[Case]:
-    """The scans of one input. A DICOM series is called like its folder, also where one file of it is given."""
-    whole = Path(os.path.abspath(path))
-    if path.is_dir():
-        found = find_cases(whole, labeled=False)
-        for warning in found.warnings:
-            reporter.warning(warning)
-        return list(found.cases)
-    if path.name.lower().endswith(DICOM_FILE_ENDINGS):
-        return [Case(whole.parent.name, path, None)]
-    return [Case(scan_name(path), path, None)]
+    def _run(self, todo: list[Case], model: Model, identity: str) -> None:
+        backend = choose_backend(model, backend=self._request.backend, device=self._request.device)
+        about = model.description
+        predictor = Predictor(backend, about.plan, about.labels, about.inference)
+        work = ScanSteps(self._request, self._record, predictor, identity)
+        pipeline: Pipeline[Case, Loaded, Made, Finished] = Pipeline(
+            Steps(work.read, lambda case, loaded: work.compute(case, loaded, self._reporter, pipeline.pulse),
+                  work.write, self._wrote, self._failed), self._stop)
+        self._countdown = Countdown(len(self._inputs.cases), len(self._outcomes))
+        self._tell_progress()
+        pipeline.run(todo)
 
+    def _wrote(self, case: Case, finished: Finished) -> None:
+        written = finished.written
+        for warning in written.warnings:
+            self._reporter.warning(warning)
+        if written.kept:
+            self._add(Outcome(case.name, KEPT, files=written.files, reason=kept_because(written.kept)))
+        else:
+            for file in written.files:
+                self._reporter.artifact("result", str(file))
+            self._add(Outcome(case.name, SEGMENTED, finished.seconds, written.entry.volumes_ml, written.entry.nominal,
+                              written.files))
+        self._tell_progress()
 
-def _segment_one(case: Case, predictor: Predictor, request: SegmentRequest, reporter: Reporter,
-                 stop: StopRequest) -> list[Path]:
-    target = request.out / f"{case.name}.{request.file_format}"
-    if target.exists() and case.image.exists() and target.samefile(case.image):
-        raise UserError(f"The result would overwrite the scan {case.image} itself.",
-                        "Choose another --out folder or --format.")
-    if request.dicom_seg:
-        require_dicom(case.image)
-    scan = replace(read_scan(case.image), name=case.name)
-    for warning in scan.warnings:
-        reporter.warning(f"{case.name}: {warning}")
-    prediction = predictor.segment(scan, regions=request.regions, reporter=reporter, should_stop=stop)
-    files = [write_segmentation(target, prediction.segmentation)]
-    if prediction.regions is not None:
-        files += write_region_maps(request.out, case.name, prediction.regions)
-    if request.dicom_seg:
-        files += _write_dicom_seg(case, prediction.segmentation, request, reporter)
-    for file in files:
-        reporter.artifact("result", str(file))
-    return files
+    def _failed(self, case: Case, error: UserError) -> None:
+        if self._is_single():
+            raise error
+        self._reporter.warning(f"{case.name} was not segmented: {error}")
+        self._outcomes[case.name] = Outcome(case.name, FAILED, reason=str(error))
+        self._tell_progress()
 
+    def _add(self, outcome: Outcome) -> None:
+        self._outcomes[outcome.name] = outcome
+        if outcome.kind == KEPT:
+            self._reporter.warning(f"{outcome.name}: {outcome.reason}")
 
-def _write_dicom_seg(case: Case, segmentation: Segmentation, request: SegmentRequest,
-                     reporter: Reporter) -> list[Path]:
-    result = write_dicom_seg(request.out / f"{case.name}{DICOM_SEG_ENDING}", segmentation, case.image)
-    for warning in result.warnings:
-        reporter.warning(warning)
-    return [] if result.path is None else [result.path]
+    def _tell_progress(self) -> None:
+        """Scans done; a single scan has but its own progress."""
+        total, done = len(self._inputs.cases), len(self._outcomes)
+        if not self._is_single():
+            self._reporter.progress("scans", done, total, self._countdown.seconds_left(done))
+
+    def _is_single(self) -> bool:
+        return len(self._inputs.cases) + len(self._inputs.bad) == 1
+
+    def _n_done(self) -> int:
+        return sum(outcome.kind != FAILED for outcome in self._outcomes.values())
+
+    def _where_it_stopped(self) -> str:
+        total = len(self._inputs.cases)
+        if total == 1:
+            return "Segmenting was cancelled."
+        return (f"Stopped after {len(self._outcomes)} of {total} scans; their results are kept. "
+                "The same command goes on with the others.")
+
+    def _result(self) -> SegmentResult:
+        """The outcomes so far, in the order of the inputs."""
+        bad = [Outcome(name, FAILED, reason=str(error)) for name, error in self._inputs.bad.items()]
+        found = [self._outcomes[case.name] for case in self._inputs.cases if case.name in self._outcomes]
+        return SegmentResult((*bad, *found), time.monotonic() - self._start)

@@ -9,29 +9,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK
-import torch
 from dicom_files import write_series
-from tiny_cases import LABELS, Listener, tiny_plan
+from tiny_cases import Listener
 from tiny_runs import OBLIQUE, make_scan, write_scan
+from untrained import write_untrained
 
-from alhvr.bundle import InferenceSettings, ModelDescription, NetworkSpec, write_model
 from alhvr.data.geometry import Geometry
 from alhvr.data.reading import probe, read_label
 from alhvr.errors import Cancelled, UserError
 from alhvr.inference import run as room
+from alhvr.inference.record import FILE_NAME
 from alhvr.inference.run import SegmentRequest, SegmentResult, segment
-from alhvr.networks.dual import DualNetwork
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained 2-D model."""
-    torch.manual_seed(0)
-    networks = DualNetwork("unet", 2, LABELS.n_classes)
-    folder = tmp_path_factory.mktemp("model") / "m"
-    about = ModelDescription("M", tiny_plan(2, (32, 32)), LABELS, NetworkSpec("unet", 2, 3), InferenceSettings())
-    write_model(folder, about, {"a": networks.a.state_dict(), "b": networks.b.state_dict()})
-    return folder
+    return write_untrained(tmp_path_factory.mktemp("model") / "m")
 
 
 @pytest.fixture
@@ -44,7 +37,8 @@ def run(model: Path, out: Path, *inputs: Path, reporter: Listener | None = None,
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    """Everything in the folder but the record of what was done."""
+    return sorted(path.name for path in folder.iterdir() if path.name != FILE_NAME)
 
 
 @pytest.mark.parametrize("ending", ["seg.nrrd", "nii.gz", "nrrd", "mha"])
@@ -85,6 +79,12 @@ def test_two_inputs_of_one_name_are_refused_before_any_work(model: Path, scan: P
     with pytest.raises(UserError, match="2 inputs are called one; their results would overwrite each other"):
         run(model, tmp_path / "out", scan, twin)
     assert names(tmp_path / "out") == []
+
+
+def test_a_folder_of_scans_is_no_place_for_their_results(model: Path, scan: Path) -> None:
+    with pytest.raises(UserError, match="would lie among the scans .* Choose another --out folder"):
+        run(model, scan.parent, scan.parent)
+    assert names(scan.parent) == [scan.name]
 
 
 def test_a_folder_gives_all_its_scans(model: Path, scan: Path, tmp_path: Path) -> None:
@@ -141,21 +141,23 @@ def test_what_was_mended_in_a_scan_is_told(model: Path, tmp_path: Path) -> None:
 
 def test_a_stop_keeps_what_is_done(model: Path, scan: Path, tmp_path: Path) -> None:
     class Stopper(Listener):
-        """Presses Ctrl-C when the first result is there."""
+        """Presses Ctrl-C when the second scan begins; the first one's result is still on its way."""
 
-        def artifact(self, kind: str, path: str) -> None:
+        def warning(self, message: str) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
-    two = write_scan(tmp_path / "in" / "two.nrrd", make_scan(2)[0])
-    with pytest.raises(Cancelled, match=r"Stopped after 1 of 2 scans; their results are kept\."):
-        run(model, tmp_path / "out", scan, two, reporter=Stopper())
+    array = make_scan(2)[0]
+    array[0, 0, 0] = np.nan
+    two, three = (write_scan(tmp_path / "in" / name, array) for name in ("two.nrrd", "three.nrrd"))
+    with pytest.raises(Cancelled, match=r"^Stopped after 1 of 3 scans; their results are kept\. The same command goes"):
+        run(model, tmp_path / "out", scan, two, three, reporter=Stopper())
     assert names(tmp_path / "out") == ["one.seg.nrrd"]
 
 
 def test_the_same_scan_gives_the_same_files(model: Path, scan: Path, tmp_path: Path) -> None:
     for out in ("a", "b"):
         run(model, tmp_path / out, scan, regions=True)
-    first, second = ([path.read_bytes() for path in sorted((tmp_path / out).iterdir())] for out in ("a", "b"))
+    first, second = ([path.read_bytes() for path in sorted((tmp_path / out).glob("one.*"))] for out in ("a", "b"))
     assert len(first) == 5 and first == second
 
 

@@ -1,0 +1,20 @@
+"""A small 2-D model with random weights, for tests that ask for results and not for good ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from tiny_cases import LABELS, tiny_plan
+
+from alhvr.bundle import InferenceSettings, ModelDescription, NetworkSpec, write_model
+from alhvr.networks.dual import DualNetwork
+
+
+def write_untrained(folder: Path, seed: int = 0) -> Path:
+    """Writes the model folder; another ``seed`` gives other weights and other results."""
+    torch.manual_seed(seed)
+    networks = DualNetwork("unet", 2, LABELS.n_classes)
+    about = ModelDescription("M", tiny_plan(2, (32, 32)), LABELS, NetworkSpec("unet", 2, 3), InferenceSettings())
+    write_model(folder, about, {"a": networks.a.state_dict(), "b": networks.b.state_dict()})
+    return folder

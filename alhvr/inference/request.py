@@ -1,0 +1,75 @@
+"""SegmentRequest: what ``alhvr segment`` was asked for, and whether a scan was done so before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from alhvr.data.cases import Case
+from alhvr.errors import UserError
+from alhvr.export.dicom_seg import ENDING as DICOM_SEG_ENDING
+from alhvr.inference.inputs import files_of
+from alhvr.inference.outcomes import DONE_BEFORE, KEPT, Outcome
+from alhvr.inference.record import Entry, Record
+
+AGAIN = "To do it again, delete the result or choose another --out folder."
+
+
+@dataclass(frozen=True)
+class SegmentRequest:
+    """What ``alhvr segment`` was asked for."""
+
+    model: Path
+    inputs: tuple[Path, ...]
+    """Scans, DICOM series folders, or folders of these."""
+    out: Path
+    regions: bool = False
+    """Also write the confidence maps, the region map and the gamma table."""
+    dicom_seg: bool = False
+    """Also write a DICOM Segmentation; the inputs must be DICOM series then."""
+    file_format: str = "seg.nrrd"
+    device: str = "auto"
+    backend: str = "auto"
+
+    def target(self, case: Case) -> str:
+        """Name of the segmentation file of ``case``."""
+        return f"{case.name}.{self.file_format}"
+
+    def refuse_overwriting(self, case: Case) -> None:
+        """Raises UserError when the result would take the place of the scan."""
+        target = self.out / self.target(case)
+        if target.exists() and case.image.exists() and target.samefile(case.image):
+            raise UserError(f"The result would overwrite the scan {case.image} itself.",
+                            "Choose another --out folder or --format.")
+
+    def done_before(self, case: Case, record: Record, model: str) -> Outcome | None:
+        """The outcome of ``case`` when nothing is to be done for it: it is done, or its result was changed since.
+
+        ``model`` is the SHA-256 of the model's manifest. Where and with what the networks run makes no difference.
+        """
+        entry = record.entry(self.target(case))
+        if entry is None:
+            return None
+        asked_for = [name for name in entry.files if self._wants(name, case)]
+        files = tuple(self.out / name for name in asked_for)
+        for path in files:
+            if path.exists() and not record.wrote(path):
+                return Outcome(case.name, KEPT, files=files, reason=kept_because(path.name))
+        if not (self._asks_no_more_than(entry, model) and entry.input.fits(*files_of(case.image, record))
+                and all(entry.files[path.name].fits(path) for path in files)):
+            return None
+        return Outcome(case.name, DONE_BEFORE, volumes_ml=entry.volumes_ml, nominal=entry.nominal, files=files)
+
+    def _wants(self, name: str, case: Case) -> bool:
+        """True for the name of a result that this request writes for ``case``."""
+        if name.endswith(DICOM_SEG_ENDING):
+            return self.dicom_seg
+        return self.regions or name == self.target(case)
+
+    def _asks_no_more_than(self, entry: Entry, model: str) -> bool:
+        return (entry.model == model and entry.regions >= self.regions and entry.dicom_seg >= self.dicom_seg)
+
+
+def kept_because(name: str) -> str:
+    """Why a scan was not segmented again."""
+    return f"{name} is not as alhvr segment wrote it, so it was left as it is. {AGAIN}"
