@@ -14,5 +14,5 @@ def require_train(command: str) -> None:
     """Raises UserError unless the libraries of the extra "train" are installed; none of them is loaded."""
     missing = [name for name in TRAIN if find_spec(name) is None]
     if missing:
-        raise UserError(f"{command} needs what segmenting does without, and it is not installed: {', '.join(missing)}.",
-                        "Install it: pip install 'alhvr[train]'.")
+        raise UserError(f"{command} needs packages that are not installed: {', '.join(missing)}.",
+                        "Install them: pip install 'alhvr[train]'.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 
 import pytest
 
@@ -104,6 +105,19 @@ def test_a_stage_within_a_stage_leaves_only_the_outer_bar() -> None:
         reporter.progress("scans", done, 2)
     lines = stream.getvalue().splitlines()
     assert "scans: 100%" in lines[-1] and "windows: 100%" not in stream.getvalue()
+
+
+def test_a_terminal_gets_lines_where_tqdm_is_not_installed(clock: list[float], monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    stream = Terminal()
+    reporter = BarReporter(stream)
+    for done in range(1, 101):
+        clock[0] += 1.0
+        reporter.progress("training", done, 100)
+    reporter.warning("one scan was left out")
+    reporter.finished()
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "training: 10 of 100" and lines[-1] == "warning: one scan was left out" and len(lines) < 20
 
 
 def test_an_error_is_one_line_after_an_open_bar() -> None:
