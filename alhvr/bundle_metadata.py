@@ -102,7 +102,7 @@ def _versions(date: str) -> dict[str, Any]:
         "numpy_version": _installed("numpy"),
         "required_packages_version": {
             "alhvr": alhvr.__version__,
-            **{name: _installed(name) for name in ("SimpleITK", "scipy")},
+            "SimpleITK": _installed("SimpleITK"),
         },
         "supported_apps": {},
     }

@@ -26,6 +26,7 @@ from alhvr.inference.backends import choose_backend
 from alhvr.inference.fusion import fuse
 from alhvr.inference.predictor import Predictor
 from alhvr.networks.dual import DualNetwork
+from alhvr.networks.onnx_export import export_networks
 
 PLAN = Plan(
     dimensions=2, network="unet", target_spacing_mm=None, in_plane_matrix=(32, 32), patch_size=(32, 32), batch_size=4,
@@ -39,13 +40,14 @@ DESCRIPTION = ModelDescription(
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of two untrained 2-D networks; their heads have no bias, so that every class wins somewhere."""
+    """A model of two untrained 2-D networks, with graphs; no head has a bias, so that every class wins somewhere."""
     torch.manual_seed(0)
     networks = DualNetwork("unet", 2, 3)
     torch.nn.init.zeros_(networks.a.head.bias)
     torch.nn.init.zeros_(networks.b.head.bias)
     folder = tmp_path_factory.mktemp("written") / "model"
-    write_model(folder, DESCRIPTION, {"a": networks.a.state_dict(), "b": networks.b.state_dict()})
+    state = {"a": networks.a.state_dict(), "b": networks.b.state_dict()}
+    write_model(folder, DESCRIPTION, state, export_networks(networks))
     return folder
 
 
@@ -130,7 +132,8 @@ def test_monai_runs_the_model_on_a_folder_of_scans(model_folder, tmp_path):
     monai.bundle.run(bundle_root=str(model_folder), logging_file=False, **config_files(model_folder), **folders)
     model = read_model(model_folder)
     about = model.description
-    predictor = Predictor(choose_backend(model, device="cpu"), about.plan, about.labels, about.inference)
+    backend = choose_backend(model, backend="torch", device="cpu")
+    predictor = Predictor(backend, about.plan, about.labels, about.inference)
     for name in ("first", "second"):
         scan, found = read_scan(tmp_path / f"scans/{name}.nii.gz"), read_label(tmp_path / f"out/{name}.nii.gz")
         assert found.geometry.difference(scan.geometry) == ""
