@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ from support import ROOT
 
 ENGINE = ROOT / "alhvr"
 GROUND = {"errors", "progress", "settings", "config", "stopping", "folders", "json_file",
-          "streams", "torch_file"}
+          "streams", "torch_file", "extras"}
 STORY = {"demo", "demo_report", "overlays"}
+COMMAND_LINE = {"cli", "train_options"}
 ROOMS = {
     "ground": set(),
     "data": {"ground"},
@@ -35,11 +37,22 @@ ROOMS = {
 }
 """Each room, and the rooms that it may import from."""
 
-HEAVY = {"torch", "monai", "matplotlib"}
-HEAVY_FILES = {"alhvr.data.augment", "alhvr.data.batches", "alhvr.inference.torch_backend"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+IF_PRESENT = {"openvino"}
+"""Used where it is installed, asked for by nobody."""
+BEHIND_TORCH = {"onnx"}
+"""torch.onnx needs it; no file imports it itself."""
 LIGHT_ROOMS = {"ground", "data", "bundle", "export", "evaluation", "inference", "cli"}
-MATHS_ONLY = {"__future__", "abc", "alhvr", "collections", "contextlib", "dataclasses", "functools", "itertools",
-              "math", "numpy", "torch", "typing"}
+TRAINING_FILES = {"alhvr.data.augment", "alhvr.data.batches", "alhvr.data.phantom", "alhvr.inference.torch_backend"}
+"""The files of light rooms that only training, the demo or a GPU needs."""
+BACKENDS = {"alhvr.inference.onnx_backend", "alhvr.inference.openvino_backend"}
+"""Each is imported when it was chosen."""
+STARTUP = {"numpy", "SimpleITK"}
+"""What every segmentation loads; other libraries of the light install wait until they are needed."""
+WITH_WEIGHTS = {"alhvr.bundle", "alhvr.torch_file"}
+"""They read and write PyTorch's weights, and import it in those functions."""
+MATHS_ONLY = {"__future__", "abc", "alhvr", "collections", "contextlib", "copy", "dataclasses", "functools",
+              "io", "itertools", "math", "numpy", "torch", "typing", "warnings"}
 
 
 @cache
@@ -64,6 +77,8 @@ def room(module: str) -> str:
         return "ground"
     if name in STORY:
         return "story"
+    if name in COMMAND_LINE:
+        return "cli"
     return "bundle" if name.startswith("bundle") and name != "bundle_monai" else name
 
 
@@ -95,6 +110,26 @@ def _walk(node: ast.AST, *, into_functions: bool) -> Iterator[ast.AST]:
 
 def own_imports(module: str, *, at_file_scope: bool = False) -> set[str]:
     return {name for name in imports(module, at_file_scope=at_file_scope) if name.split(".")[0] == "alhvr"}
+
+
+def listed(*extras: str) -> set[str]:
+    """Libraries that pyproject.toml asks for, for segmenting and for the extras."""
+    wanted = [*PROJECT["dependencies"], *chain.from_iterable(PROJECT["optional-dependencies"][e] for e in extras)]
+    return {re.split("[<>=]", entry)[0] for entry in wanted}
+
+
+def libraries(module: str, *, at_file_scope: bool = False) -> set[str]:
+    roots = {name.split(".")[0] for name in imports(module, at_file_scope=at_file_scope)}
+    return roots - sys.stdlib_module_names - {"alhvr"}
+
+
+def light_files() -> list[str]:
+    """The files that segmenting, scoring and describing may load."""
+    return [m for m in files() if room(m) in LIGHT_ROOMS and m not in TRAINING_FILES | BACKENDS]
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
 
 
 def functions(module: str) -> Iterator[ast.FunctionDef]:
@@ -145,10 +180,16 @@ def test_the_engine_knows_nothing_of_slicer(forbidden: str) -> None:
 
 
 def test_every_library_is_listed_in_pyproject_and_every_listed_one_is_used() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    listed = {re.split("[<>=]", requirement)[0] for requirement in project["dependencies"]}
-    roots = {name.split(".")[0] for module in files() for name in imports(module)}
-    assert roots - sys.stdlib_module_names - {"alhvr"} == listed
+    used = set().union(*(libraries(module) for module in files()))
+    assert used | BEHIND_TORCH == listed("train") | IF_PRESENT
+
+
+def test_what_segments_imports_no_library_of_training() -> None:
+    training = listed("train") - listed()
+    broken = {f"{module} -> {name}" for module in [*light_files(), *BACKENDS] if module not in WITH_WEIGHTS
+              for name in libraries(module) & training}
+    assert not broken
+    assert set().union(*(libraries(module) & training for module in WITH_WEIGHTS)) == {"torch"}
 
 
 def test_networks_and_losses_know_tensors_and_nothing_else() -> None:
@@ -171,18 +212,11 @@ def test_own_modules_are_imported_at_file_scope_except_by_the_command_line() -> 
     assert hidden <= {"alhvr.inference.backends -> alhvr.inference.torch_backend"}
 
 
-def test_heavy_libraries_stay_out_of_the_light_path() -> None:
-    light = [m for m in files() if room(m) in LIGHT_ROOMS and m not in HEAVY_FILES]
-    script = (f"import importlib, sys\nfor name in {light}:\n    importlib.import_module(name)\n"
-              f"    found = {HEAVY} & set(sys.modules)\n    assert not found, (name, found)\n")
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+def test_what_segments_loads_few_libraries_before_it_needs_more() -> None:
+    late = (listed("train") | IF_PRESENT) - STARTUP
+    done = run(f"import importlib, sys\nfor name in {light_files()}:\n    importlib.import_module(name)\n"
+               f"    found = {late} & set(sys.modules)\n    assert not found, (name, found)\n")
     assert done.returncode == 0, done.stderr.strip().splitlines()[-1]
-
-
-def test_help_needs_no_heavy_library() -> None:
-    script = f"import sys, alhvr.cli\nprint(alhvr.cli.main(['describe', 'nowhere']), {HEAVY} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert done.stdout.split() == ["2", "set()"]
 
 
 def test_every_file_says_first_what_it_owns() -> None:

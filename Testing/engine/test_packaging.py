@@ -1,7 +1,7 @@
 """What gets installed: pip's resolver shows that both sets leave the libraries of 3D Slicer 5.12 as they are.
 
-pip reads the packages' metadata from the index and downloads none of them. For torch, whose builds are many and large, a
-file stands in that has the requirements of the one installed here.
+pip reads the packages' metadata from the index and downloads none of them. For torch, whose builds are many and large,
+a file stands in that has the requirements of the one installed here.
 """
 
 from __future__ import annotations
