@@ -5,7 +5,7 @@ Both grids cover the same physical extent: centre i of m new voxels lies at (i +
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,7 +142,8 @@ class PlaneRescaler:
             del self._held[index]
 
 
-def through(steps: tuple[LinearStep | SmoothStep, ...], plane: np.ndarray) -> np.ndarray:
+def through(steps: Sequence[LinearStep | SmoothStep], plane: np.ndarray) -> np.ndarray:
+    """float32 [J, I] after these steps along J or I; ``plane`` itself where there are none."""
     for step in steps:
         plane = step.in_plane(plane)
     return plane

@@ -126,20 +126,30 @@ def order_series(name: str, series: Series) -> Stack:
 
 
 def read_stack(name: str, stack: Stack) -> Volume:
-    """Voxels float32 [K, J, I] with each slice's own rescale slope and intercept; raises UserError if damaged."""
+    """Voxels [K, J, I] with each slice's own rescale slope and intercept; raises UserError if damaged.
+
+    int16 where every value is a whole number that fits, else float32.
+    """
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
-    reader.SetOutputPixelType(sitk.sitkFloat32)
-    array = np.empty(stack.geometry.shape_kji, dtype=np.float32)
+    array = np.empty(stack.geometry.shape_kji, dtype=np.int16)
     for index, path in enumerate(stack.files):
         reader.SetFileName(itk_name(path))
         try:
-            array[index] = sitk.GetArrayFromImage(reader.Execute())[0]
+            plane = sitk.GetArrayFromImage(reader.Execute())[0]
+            if array.dtype == np.int16 and not _fits_int16(plane):
+                array = array.astype(np.float32)
+            array[index] = plane
         except (RuntimeError, ValueError) as error:
             message = f"{name}: the image {path.name} cannot be decoded; it is cut short, damaged or of a rare coding."
             raise UserError(message, "Copy or export the series again.") from error
     return Volume(array, stack.geometry, stack.modality, stack.warnings)
+
+
+def _fits_int16(plane: np.ndarray) -> bool:
+    limits = np.iinfo(np.int16)
+    return np.issubdtype(plane.dtype, np.integer) and plane.min() >= limits.min and plane.max() <= limits.max
 
 
 def _read_dicom(path: Path) -> Dataset | None:

@@ -18,9 +18,11 @@ _META_BYTES = {
 }  # fmt: skip
 
 
-def read_itk_geometry(path: Path) -> Geometry:
-    """Grid of a .nrrd, .nhdr, .mha or .mhd file without decoding it; raises UserError unless it is 3-D, one channel."""
-    return Geometry.from_sitk(_header(path))
+def read_itk_header(path: Path) -> tuple[Geometry, np.dtype]:
+    """Grid and number type of a .nrrd, .nhdr, .mha or .mhd file, not decoded; UserError unless 3-D, one channel."""
+    reader = _header(path)
+    pixel = sitk.Image([1, 1, 1], reader.GetPixelID())
+    return Geometry.from_sitk(reader), sitk.GetArrayViewFromImage(pixel).dtype
 
 
 def read_itk(path: Path) -> Volume:

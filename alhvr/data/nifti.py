@@ -39,6 +39,8 @@ _RAS_TO_LPS = np.array([[-1.0], [-1.0], [1.0], [1.0]])
 """Sign of each row of an index-to-mm matrix."""
 _SHEAR_TOLERANCE = 1e-3
 """Largest cosine between two axes that still counts as rounding of a right angle."""
+_PIECE_BYTES = 1 << 24
+"""Voxels are unpacked in pieces, so that they exist once."""
 _LARGEST_DEFLATE_RATIO = 1100
 """No gzip file grows by more than about 1032 when unpacked."""
 
@@ -60,6 +62,11 @@ class NiftiHeader:
     warnings: tuple[str, ...]
     """What is odd about the header, one sentence each."""
 
+    @property
+    def scaled(self) -> bool:
+        """True when intensities are not the stored numbers."""
+        return (self.slope, self.intercept) != (1.0, 0.0)
+
 
 def read_nifti_header(path: Path) -> NiftiHeader:
     """Header of a .nii or .nii.gz file without its voxels; raises UserError when it is not a 3-D NIfTI image."""
@@ -70,21 +77,22 @@ def read_nifti_header(path: Path) -> NiftiHeader:
 def read_nifti(path: Path) -> Volume:
     """Voxels [K, J, I] scaled by slope and intercept; raises UserError when the file is damaged or cut short."""
     with _opened(path) as stream:
-        start = _read(path, stream, _HEADER_BYTES)
-        header = _parse(path.name, start)
-        shape = header.geometry.shape_kji
-        needed = header.offset_bytes + int(np.prod(shape, dtype=object)) * header.voxel_type.itemsize
+        header = _parse(path.name, _read(path, stream, _HEADER_BYTES))
+        shape, kind = header.geometry.shape_kji, header.voxel_type
+        needed = header.offset_bytes + int(np.prod(shape, dtype=object)) * kind.itemsize
         if needed > path.stat().st_size * _LARGEST_DEFLATE_RATIO:
             raise _cut_short(path, path.stat().st_size, needed)
-        content = start + _read(path, stream, max(0, needed - len(start)))
+        array = np.empty(shape, kind)
+        seen = header.offset_bytes + _fill(path, stream, header.offset_bytes, array)
         _read(path, stream, 1)  # the end of a packed file carries its checksum
-    if len(content) < needed:
-        raise _cut_short(path, len(content), needed)
-    count = (needed - header.offset_bytes) // header.voxel_type.itemsize
-    stored = np.frombuffer(content, header.voxel_type, count, header.offset_bytes).reshape(shape)
-    array = stored.astype(header.voxel_type.newbyteorder("="))
-    if (header.slope, header.intercept) != (1.0, 0.0):
-        array = array.astype(np.float32) * np.float32(header.slope) + np.float32(header.intercept)
+    if seen < needed:
+        raise _cut_short(path, seen, needed)
+    if not kind.isnative:
+        array = array.byteswap(inplace=True).view(kind.newbyteorder("="))
+    if header.scaled:
+        array = array.astype(np.float32)
+        array *= np.float32(header.slope)
+        array += np.float32(header.intercept)
     return Volume(array, header.geometry, warnings=header.warnings)
 
 
@@ -100,7 +108,23 @@ def _read(path: Path, stream: BinaryIO, n_bytes: int) -> bytes:
     try:
         return stream.read(n_bytes)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path.name} is cut short or damaged: {error}.", "Copy or export it again.") from error
+        raise _damaged(path, error) from error
+
+
+def _fill(path: Path, stream: BinaryIO, offset_bytes: int, array: np.ndarray) -> int:
+    """Reads from ``offset_bytes`` into ``array`` until it is full or the stream ends; returns the bytes that came."""
+    target, filled = memoryview(array.reshape(-1).view(np.uint8)), 0
+    try:
+        stream.seek(offset_bytes)
+        while count := stream.readinto(target[filled:filled + _PIECE_BYTES]):
+            filled += count
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise _damaged(path, error) from error
+    return filled
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path.name} is cut short or damaged: {error}.", "Copy or export it again.")
 
 
 def _cut_short(path: Path, seen: int, needed: int) -> UserError:

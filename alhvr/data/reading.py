@@ -10,7 +10,7 @@ import numpy as np
 
 from alhvr.data.dicom_series import Series, Stack, find_series, order_series, read_stack
 from alhvr.data.geometry import Geometry
-from alhvr.data.itk_file import read_itk, read_itk_geometry
+from alhvr.data.itk_file import read_itk, read_itk_header
 from alhvr.data.nifti import read_nifti, read_nifti_header
 from alhvr.data.scan import Modality, Scan, Segmentation, Volume
 from alhvr.errors import UserError
@@ -34,6 +34,8 @@ class Header:
     """The whole grid."""
     modality: Modality
     """From the DICOM tag; "other" where the file does not say."""
+    voxel_bytes: int
+    """Memory that each voxel of the scan takes once it is read, or more where the header does not tell."""
 
 
 @dataclass(frozen=True)
@@ -51,23 +53,27 @@ def probe(path: Path) -> Header:
     path = Path(path)
     stack = dicom_stack(path)
     if stack is not None:
-        geometry, modality = stack.geometry, stack.modality
+        geometry, kind = stack.geometry, None
+    elif _is_nifti(path):
+        header = read_nifti_header(path)
+        geometry, kind = header.geometry, None if header.scaled else header.voxel_type
     else:
-        geometry = read_nifti_header(path).geometry if _is_nifti(path) else read_itk_geometry(path)
-        modality = "other"
-    return Header(geometry.size_ijk, geometry.spacing_mm, geometry, modality)
+        geometry, kind = read_itk_header(path)
+    modality = "other" if stack is None else stack.modality
+    return Header(geometry.size_ijk, geometry.spacing_mm, geometry, modality, _scan_type(kind).itemsize)
 
 
 def read_scan(path: Path, *, modality: Modality | None = None) -> Scan:
     """The scan of a file, or of a folder with one DICOM series (or of any .dcm file of one).
 
-    ``modality`` overrides what the file says. Voxels that are not finite take the smallest finite value, with a
-    warning. Raises UserError for anything that is not one 3-D image of real numbers with at least two values.
+    Integers of 8 or 16 bits stay as they are, everything else becomes float32. ``modality`` overrides what the file
+    says. Voxels that are not finite take the smallest finite value, with a warning. Raises UserError for anything
+    that is not one 3-D image of real numbers with at least two values.
     """
     path = Path(path)
     volume = _read_volume(path)
     with np.errstate(over="ignore"):
-        array = np.ascontiguousarray(volume.array, dtype=np.float32)
+        array = np.ascontiguousarray(volume.array, dtype=_scan_type(volume.array.dtype))
     array, oddities = _mend(path, array)
     if array.min() == array.max():
         raise UserError(f"{path.name} is empty: every voxel is {array.flat[0]:g}.", "Check how it was exported.")
@@ -120,9 +126,11 @@ def is_image_file(path: Path) -> bool:
 
 def content_hash(content: Scan | Segmentation | LabelVolume) -> str:
     """SHA-256 (hex) of the voxels and their grid, whatever file they came from; changes with any value or place."""
-    array = np.ascontiguousarray(content.array)
-    digest = hashlib.sha256(str((array.dtype.newbyteorder("<").str, array.shape)).encode())
-    digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False))
+    array = content.array
+    kind = np.dtype("<f4") if isinstance(content, Scan) else array.dtype.newbyteorder("<")
+    digest = hashlib.sha256(str((kind.str, array.shape)).encode())
+    for plane in array:
+        digest.update(np.ascontiguousarray(plane, dtype=kind))
     digest.update(np.round(content.geometry.affine_lps, 3).astype("<f8") + 0.0)
     return digest.hexdigest()
 
@@ -172,12 +180,18 @@ def _only_series(folder: Path) -> Series:
     raise UserError(f"The folder {folder.name} is empty.", "Give a file or a folder with a DICOM series.")
 
 
+def _scan_type(stored: np.dtype | None) -> np.dtype:
+    """Number type of a scan whose file holds ``stored``; None where that is not known."""
+    small = stored is not None and stored.kind in "iu" and stored.itemsize <= 2
+    return stored.newbyteorder("=") if small else np.dtype(np.float32)
+
+
 def _mend(path: Path, array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """Replaces what is not finite by the smallest finite value; raises UserError when nothing is finite."""
+    if np.isfinite((array.min(), array.max())).all():
+        return array, ()
     finite = np.isfinite(array)
     n_bad = array.size - int(np.count_nonzero(finite))
-    if n_bad == 0:
-        return array, ()
     if n_bad == array.size:
         raise UserError(f"{path.name} holds no number at all: every voxel is NaN or infinite.", "Export it again.")
     lowest = array[finite].min()

@@ -36,7 +36,7 @@ class Scan:
     name: str
     """File name without its known endings, or the name of the series folder."""
     array: np.ndarray
-    """float32 [K, J, I], finite."""
+    """[K, J, I], finite: float32, or the file's own integers of 8 or 16 bits; convert before calculating."""
     geometry: Geometry
     """Where the voxels lie."""
     modality: Modality

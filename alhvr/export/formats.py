@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import BinaryIO
 
 import numpy as np
@@ -44,23 +45,24 @@ def write_nrrd(file: BinaryIO, array: np.ndarray, geometry: Geometry, *, keys: M
         *(f"{key}:={_one_line(value)}" for key, value in (keys or {}).items()),
     ]
     file.write(("\n".join(lines) + "\n\n").encode("utf-8"))
-    _write_gzip(file, [_little_endian(array)], level)
+    _write_gzip(file, _little_endian(array), level)
 
 
 def write_nifti(file: BinaryIO, array: np.ndarray, geometry: Geometry) -> None:
     """Writes uint8 or uint16 ``array`` [K, J, I] as NIfTI-1; the grid, sheared or not, as float32 sform in RAS."""
     file.write(_nifti_header(array, geometry))
-    file.write(_little_endian(array))
+    file.writelines(_little_endian(array))
 
 
 def write_nifti_gz(file: BinaryIO, array: np.ndarray, geometry: Geometry) -> None:
     """The same, compressed."""
-    _write_gzip(file, [_nifti_header(array, geometry), _little_endian(array)], 6)
+    _write_gzip(file, chain([_nifti_header(array, geometry)], _little_endian(array)), 6)
 
 
 def write_meta_image(file: BinaryIO, array: np.ndarray, geometry: Geometry) -> None:
     """Writes uint8 or uint16 ``array`` [K, J, I] as one compressed MetaImage file in LPS."""
-    data = zlib.compress(_little_endian(array), 6)
+    packer = zlib.compressobj(6)
+    data = b"".join([*map(packer.compress, _little_endian(array)), packer.flush()])
     axes = np.reshape(geometry.direction, (3, 3)).T.ravel()
     lines = [
         "ObjectType = Image",
@@ -97,16 +99,17 @@ def _nifti_header(array: np.ndarray, geometry: Geometry) -> bytes:
     return bytes(header)
 
 
-def _write_gzip(file: BinaryIO, parts: list[bytes | memoryview], level: int) -> None:
+def _write_gzip(file: BinaryIO, parts: Iterable[bytes | memoryview], level: int) -> None:
     """Compresses ``parts`` one after the other; the same content always gives the same bytes."""
     with gzip.GzipFile("", "wb", level, file, mtime=0) as stream:
         for part in parts:
             stream.write(part)
 
 
-def _little_endian(array: np.ndarray) -> memoryview:
-    """The array's bytes in C order, least significant first."""
-    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data
+def _little_endian(array: np.ndarray) -> Iterator[memoryview]:
+    """The bytes of ``array`` [K, J, I] in C order, least significant first, plane by plane."""
+    for plane in array:
+        yield np.ascontiguousarray(plane, dtype=array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data
 
 
 def _vector(values: np.ndarray | tuple[float, ...]) -> str:

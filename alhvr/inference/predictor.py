@@ -9,7 +9,6 @@ from math import prod
 import numpy as np
 
 from alhvr.bundle import InferenceSettings
-from alhvr.data.geometry import Geometry
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Plan
 from alhvr.data.preprocess import PreparedPlanes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +19,8 @@ RELIABLE_STABLE, RELIABLE_UNSTABLE, UNRELIABLE_STABLE = 1, 2, 3
 BETAS = tuple(round(0.01 * step, 2) for step in range(101))
 """The beta values of a gamma table."""
 
-_CHUNK = 1 << 22
-"""Pixels counted at once; bounds the memory of the histogram."""
+_CHUNK = 1 << 20
+"""Pixels looked at at once; bounds the memory beside the maps themselves."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ class GammaCurve:
 
     def __init__(self, con_a: np.ndarray, con_b: np.ndarray) -> None:
         """Counts the sums of both confidences, uint16 or float 0..1, any equal shape."""
-        counts = _histogram_of_sums(quantize(con_a).ravel(), quantize(con_b).ravel())
+        counts = np.zeros(2 * LEVELS + 1, dtype=np.int64)
+        for level_a, level_b in _chunks(con_a, con_b):
+            counts += np.bincount(level_a.astype(np.intp) + level_b, minlength=len(counts))
         self._counts_below = np.concatenate([[0], np.cumsum(counts)])
         self._sums_below = np.concatenate([[0], np.cumsum(counts * np.arange(len(counts)))])
 
@@ -82,9 +85,11 @@ def region_map(con_a: np.ndarray, con_b: np.ndarray, gamma: float) -> np.ndarray
     1 where both are at least ``gamma``, 2 where exactly one is, 3 where none is.
     """
     level = threshold_level(gamma)
-    region = (quantize(con_a) < level).view(np.uint8)
-    region += (quantize(con_b) < level).view(np.uint8)
-    region += RELIABLE_STABLE
+    region = np.empty(con_a.shape, dtype=np.uint8)
+    targets = np.array_split(region.reshape(-1), max(1, -(-region.size // _CHUNK)))
+    for target, (level_a, level_b) in zip(targets, _chunks(con_a, con_b), strict=True):
+        np.add(level_a < level, level_b < level, out=target, dtype=np.uint8)
+        target += RELIABLE_STABLE
     return region
 
 
@@ -103,7 +108,7 @@ def quantize(confidence: np.ndarray) -> np.ndarray:
 
 
 def make_region_maps(con_a: np.ndarray, con_b: np.ndarray, beta: float, geometry: Geometry) -> RegionMaps:
-    """Everything about regions for one scan, from both confidences [K, J, I] in 0..1 on its own grid."""
+    """Everything about regions for one scan, from both confidences [K, J, I] on its own grid, 0..1 or uint16."""
     level_a, level_b = quantize(con_a), quantize(con_b)
     curve = GammaCurve(level_a, level_b)
     gamma = curve.gamma(beta)
@@ -111,11 +116,8 @@ def make_region_maps(con_a: np.ndarray, con_b: np.ndarray, beta: float, geometry
                       beta=beta, gamma=gamma, gamma_table=curve.table(), geometry=geometry)
 
 
-def _histogram_of_sums(level_a: np.ndarray, level_b: np.ndarray) -> np.ndarray:
-    """int64 [2 * 65535 + 1]: how often each value of a + b occurs, of flat uint16 arrays."""
-    counts = np.zeros(2 * LEVELS + 1, dtype=np.int64)
-    for first in range(0, len(level_a), _CHUNK):
-        sums = level_a[first:first + _CHUNK].astype(np.intp)
-        sums += level_b[first:first + _CHUNK]
-        counts += np.bincount(sums, minlength=len(counts))
-    return counts
+def _chunks(con_a: np.ndarray, con_b: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Both confidences in memory order as flat uint16 arrays, a part at a time."""
+    parts = max(1, -(-con_a.size // _CHUNK))
+    for part_a, part_b in zip(*(np.array_split(con.reshape(-1), parts) for con in (con_a, con_b)), strict=True):
+        yield quantize(part_a), quantize(part_b)

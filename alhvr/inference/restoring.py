@@ -49,7 +49,7 @@ class ClassMap:
         self._last = plane
 
     def _write(self, places: range, *planes: _Plane) -> None:
-        """Writes the planes ``places`` of the scan, which lie between these neighbouring planes of the prepared grid."""
+        """Writes the planes ``places`` of the scan, which lie between these neighbours on the prepared grid."""
         crop = _crop(self._steps, _around([plane.unsure for plane in planes]))
         if crop is None or not places:
             return

@@ -78,6 +78,15 @@ def test_each_slice_has_its_own_rescale_slope(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_scan(tmp_path).array, _voxels() * (np.arange(6) + 0.5)[:, None, None])
 
 
+def test_whole_numbers_stay_small_until_a_slice_does_not_fit(tmp_path: Path) -> None:
+    write_series(tmp_path / "whole", _voxels(), OBLIQUE, RescaleSlope="1", RescaleIntercept="-1024")
+    write_series(tmp_path / "large", _voxels(), OBLIQUE, RescaleSlope="40", RescaleIntercept="0")
+    assert read_scan(tmp_path / "whole").array.dtype == np.int16
+    large = read_scan(tmp_path / "large").array
+    assert large.dtype == np.float32
+    np.testing.assert_array_equal(large, _voxels() * 40.0)
+
+
 @pytest.mark.parametrize(("modality", "expected"), [("CT", "CT"), ("MR", "MR"), ("PT", "other")])
 def test_modality_comes_from_the_tag(tmp_path: Path, modality: str, expected: str) -> None:
     write_series(tmp_path, _voxels(), OBLIQUE, Modality=modality)

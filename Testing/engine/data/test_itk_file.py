@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 from grids import random_geometry
 
-from alhvr.data.itk_file import read_itk, read_itk_geometry, read_segment_names
+from alhvr.data.itk_file import read_itk, read_itk_header, read_segment_names
 from alhvr.errors import UserError
 
 ENDINGS = [".nrrd", ".nhdr", ".mha", ".mhd"]
@@ -28,7 +28,7 @@ def test_any_grid_survives_a_file(tmp_path: Path, ending: str) -> None:
     sitk.WriteImage(image, str(tmp_path / f"a{ending}"))
     volume = read_itk(tmp_path / f"a{ending}")
     assert volume.geometry.difference(grid, tolerance_mm=1e-4) == ""
-    assert read_itk_geometry(tmp_path / f"a{ending}") == volume.geometry
+    assert read_itk_header(tmp_path / f"a{ending}") == (volume.geometry, volume.array.dtype)
     np.testing.assert_array_equal(volume.array, sitk.GetArrayFromImage(image))
 
 
@@ -74,7 +74,7 @@ def test_text_of_that_name_is_refused(tmp_path: Path, ending: str) -> None:
 def test_images_that_are_not_one_volume_are_refused(tmp_path: Path, image: sitk.Image, words: str) -> None:
     sitk.WriteImage(image, str(tmp_path / "a.mha"))
     with pytest.raises(UserError, match=words):
-        read_itk_geometry(tmp_path / "a.mha")
+        read_itk_header(tmp_path / "a.mha")
 
 
 def test_overlapping_segments_are_refused_with_a_way_out(tmp_path: Path) -> None:

@@ -33,8 +33,29 @@ def _write(path: Path, array: np.ndarray = ARRAY) -> Path:
 def test_every_kind_gives_the_same_scan(tmp_path: Path, ending: str) -> None:
     scan = read_scan(_write(tmp_path / f"a.b{ending}"))
     assert scan.geometry.difference(GRID, tolerance_mm=1e-3) == ""
-    assert (scan.name, scan.modality, scan.array.dtype, scan.warnings) == ("a.b", "other", np.float32, ())
+    assert (scan.name, scan.modality, scan.array.dtype, scan.warnings) == ("a.b", "other", ARRAY.dtype, ())
     np.testing.assert_array_equal(scan.array, ARRAY)
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".nrrd", ".mha"])
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2", "i4", "u4", "f4", "f8"])
+def test_small_integers_stay_small_and_the_header_tells_it(tmp_path: Path, ending: str, dtype: str) -> None:
+    path = _write(tmp_path / f"a{ending}", np.abs(ARRAY // 20).astype(dtype))
+    scan = read_scan(path)
+    assert scan.array.dtype == (dtype if dtype in ("i1", "u1", "i2", "u2") else np.float32)
+    assert probe(path).voxel_bytes == scan.array.itemsize
+    np.testing.assert_array_equal(scan.array, np.abs(ARRAY // 20))
+
+
+def test_small_integers_of_a_file_with_a_slope_become_real_numbers(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "a.nii.gz", ARRAY, slope=0.5, intercept=3)
+    assert read_scan(path).array.dtype == np.float32
+    assert probe(path).voxel_bytes == 4
+
+
+def test_the_hash_does_not_depend_on_the_number_type(tmp_path: Path) -> None:
+    paths = [_write(tmp_path / f"{dtype}.nrrd", ARRAY.astype(dtype)) for dtype in ("i2", "i4", "f4")]
+    assert len({content_hash(read_scan(path)) for path in paths}) == 1
 
 
 def test_the_caller_may_say_the_modality(tmp_path: Path) -> None:
