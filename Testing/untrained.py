@@ -12,9 +12,12 @@ from alhvr.networks.dual import DualNetwork
 
 
 def write_untrained(folder: Path, seed: int = 0) -> Path:
-    """Writes the model folder; another ``seed`` gives other weights and other results."""
+    """Writes the model folder. Each scan and each ``seed`` gives another result, with voxels of every class."""
     torch.manual_seed(seed)
     networks = DualNetwork("unet", 2, LABELS.n_classes)
+    for network in (networks.a, networks.b):
+        torch.nn.init.normal_(network.head.weight)
+        torch.nn.init.zeros_(network.head.bias)
     about = ModelDescription("M", tiny_plan(2, (32, 32)), LABELS, NetworkSpec("unet", 2, 3), InferenceSettings())
     write_model(folder, about, {"a": networks.a.state_dict(), "b": networks.b.state_dict()})
     return folder

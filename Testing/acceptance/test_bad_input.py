@@ -96,7 +96,7 @@ def test_a_good_scan_beside_bad_ones_is_segmented_and_the_code_is_2(model: Path,
     good = study / "archive" / "scan1.nii.gz"
     done = alhvr("segment", "--model", model, tmp_path / "bad.nii.gz", tmp_path / "empty", tmp_path / "gone.mha", good,
                  "--out", tmp_path / "out", "--progress", "json")
-    assert done.code == 2 and [path.name for path in (tmp_path / "out").iterdir()] == ["scan1.seg.nrrd"]
+    assert done.code == 2 and [path.name for path in (tmp_path / "out").glob("*.nrrd")] == ["scan1.seg.nrrd"]
     assert done.texts("error").startswith("3 of 4 inputs could not be segmented; the first: ")
     for name in ("bad was not segmented", "empty was not segmented", "gone was not segmented"):
         assert name in done.texts("warning")

@@ -64,7 +64,7 @@ def test_the_run_folder_holds_everything(trained: tuple[Path, Finished]) -> None
 
 def test_segment_then_evaluate_finds_what_was_drawn(model: Path, new_scans: Path, tmp_path: Path) -> None:
     done = alhvr("segment", "--model", model, new_scans / "images", "--out", tmp_path / "out", "--progress", "json")
-    assert done.code == 0 and done.events[-1] == {"event": "finished", "segmented": 2, "failed": 0}
+    assert done.code == 0 and (done.events[-1]["segmented"], done.events[-1]["failed"]) == (2, 0)
     scores = tmp_path / "scores.json"
     scored = alhvr("evaluate", "--predictions", tmp_path / "out", "--reference", new_scans, "--out", scores)
     assert scored.code == 0 and "Müller 1" in scored.out and "HD95 [mm]" in scored.out
