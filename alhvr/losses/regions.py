@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,9 @@ import torch
 from torch import Tensor
 
 from alhvr.losses.precision import in_full_precision
+
+SAMPLE = 8192
+"""About as many values are sorted to find out where gamma's last one lies."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,34 @@ def confidence_threshold(confidence: Tensor, beta: float) -> Tensor:
     flat = confidence.detach().flatten()
     count = max(1, int(beta * flat.numel()))
     if flat.device.type == "cpu":
-        smallest = np.partition(flat.numpy(), count - 1)[:count]
-        return torch.tensor(smallest.mean(dtype=np.float64), dtype=flat.dtype)
+        return torch.tensor(_mean_of_smallest(flat.numpy(), count), dtype=flat.dtype)
     return _threshold_on_device(flat, count).to(flat.dtype)
+
+
+def _mean_of_smallest(values: np.ndarray, count: int) -> float:
+    """Mean of the ``count`` smallest of ``values`` [N], 1 <= count <= N, in float64.
+
+    Two values of a sorted sample enclose the largest of them but for bad luck, so that only what lies between the two,
+    a few percent, is partitioned: a third of the time of numpy's partition of them all, which is the way out.
+    """
+    low, high = _enclosing(values, count)
+    below, not_above = values < low, values < high
+    between = np.compress(below ^ not_above, values)
+    wanted = count - np.count_nonzero(below)
+    if wanted > len(between) and wanted - len(between) <= np.count_nonzero(values == high):
+        between = np.append(between, np.full(wanted - len(between), high))
+    if not 0 < wanted <= len(between):
+        return np.partition(values, count - 1)[:count].mean(dtype=np.float64)
+    lowest = np.partition(between, wanted - 1)[:wanted].sum(dtype=np.float64)
+    return ((values * below).sum(dtype=np.float64) + lowest) / count
+
+
+def _enclosing(values: np.ndarray, count: int) -> tuple[np.floating, np.floating]:
+    """Two of ``values``, three standard deviations of the sample's error either side of the ``count``-th smallest."""
+    share = count / values.size
+    sample = np.sort(values[:: values.size // SAMPLE | 1])
+    place, slack = share * len(sample), 3 * math.sqrt(len(sample) * share * (1 - share)) + 1
+    return sample[max(0, int(place - slack))], sample[min(len(sample) - 1, int(place + slack))]
 
 
 def _threshold_on_device(flat: Tensor, count: int) -> Tensor:
