@@ -28,7 +28,7 @@ def trained(kind: str, dimensions: int) -> DualNetwork:
     networks = networks.to(memory_format=networks.memory_format).train()
     optimizer = torch.optim.SGD(networks.parameters(), lr=0.05, momentum=0.9)
     for _ in range(4):
-        images = 2.0 * torch.randn(2, 1, *[32] * dimensions) + 1.0
+        images = 2.0 * torch.randn(2, 1, *SIZES[dimensions]) + 1.0
         targets = (images[:, 0] > 0).long() + (images[:, 0] > 2).long()
         views = networks.forward_views(images, 2, None)
         loss = sum(torch.nn.functional.cross_entropy(view.clean_logits, targets) for view in (views.a, views.b))
