@@ -124,9 +124,12 @@ def _add_train(commands: Any) -> None:
 
 def _add_segment(commands: Any) -> None:
     parser = _command(commands, "segment", _segment, "Segment scans with a finished model.")
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="scan, DICOM series folder, or a folder")
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT",
+                        help="scan, DICOM series folder, or a folder of these; a bad one does not stop the others")
     parser.add_argument("--model", type=Path, required=True, metavar="MODEL", help="model folder")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR",
+                        help="folder for the results; alhvr-segment.json in it tells what is done, so that the same "
+                             "command skips it the next time and leaves results alone that somebody changed")
     parser.add_argument("--regions", action="store_true", help="also write the high-value regions")
     parser.add_argument("--dicom-seg", action="store_true",
                         help="also write a DICOM Segmentation; inputs must be DICOM series")
