@@ -9,13 +9,15 @@ from math import prod
 import numpy as np
 
 from alhvr.bundle import InferenceSettings
+from alhvr.data.geometry import Geometry
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Plan
-from alhvr.data.preprocess import PreparedPlanes
+from alhvr.data.preprocess import PreparedPlanes, axis_transform
 from alhvr.data.scan import Scan, Segmentation
 from alhvr.errors import Cancelled, OutOfMemory
 from alhvr.inference.backends import NETWORKS, Backend
 from alhvr.inference.fusion import RULES, fuse
+from alhvr.inference.memory import MemoryForecast, Work, forecast, in_gb, require
 from alhvr.inference.passes import DualPass, DualViews
 from alhvr.inference.postprocess import clear_small_components
 from alhvr.inference.regions import RegionMaps, make_region_maps
@@ -76,6 +78,29 @@ class Predictor:
     def __init__(self, backend: Backend, plan: Plan, labels: LabelSet, settings: InferenceSettings) -> None:
         self._backend, self._plan, self._labels, self._settings = backend, plan, labels, settings
         self._batch_pixels = BATCH_PIXELS
+        self._pixels_before = 0
+
+    def forecast(self, geometry: Geometry, *, regions: bool = False, voxel_bytes: int = 4) -> MemoryForecast:
+        """Memory that reading and segmenting a scan on this grid takes, beside what the program takes already.
+
+        ``voxel_bytes``: of the scan in memory, as ``reading.probe`` knows it from the header.
+        """
+        transform = axis_transform(geometry, self._plan)
+        window = self._window(transform.shape)
+        return forecast(Work(
+            shape=transform.arranged_shape, prepared_shape=transform.shape, window=window,
+            batch=max(1, self._batch_pixels // prod(window)), overlap=self._settings.window_overlap,
+            n_classes=self._labels.n_classes, voxel_bytes=voxel_bytes,
+            label_bytes=self._labels.to_values(np.zeros(0, np.uint8)).itemsize, regions=regions,
+            backend=self._backend.name, pixels_before=self._pixels_before))
+
+    def require_memory(self, geometry: Geometry, *, regions: bool = False, voxel_bytes: int = 4) -> int:
+        """Bytes of ``forecast``; raises UserError with the figures when so much is not free now."""
+        needed = self.forecast(geometry, regions=regions, voxel_bytes=voxel_bytes)
+        less = self.forecast(geometry, voxel_bytes=voxel_bytes)
+        advice = f"leave out the regions ({in_gb(less.total)} then), or " if regions else ""
+        require(needed, geometry.shape_kji, advice=f"Close other programs, {advice}segment a part of the scan.")
+        return needed.total
 
     def segment(self, scan: Scan, *, regions: bool = False, reporter: Reporter | None = None,
                 should_stop: Callable[[], bool] = lambda: False) -> Prediction:
@@ -132,6 +157,7 @@ class Predictor:
                     raise
                 self._step_down(len(group), prod(shape), watch)
                 continue
+            self._pixels_before = max(self._pixels_before, len(group) * prod(shape))
             _blend(blender, group, views, tuple(maps.classes))
             del views
             done += len(group)
