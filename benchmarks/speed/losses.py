@@ -18,6 +18,7 @@ from alhvr.losses.objective import alhvr_objective
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Testing"))
 from direct_losses import direct_objective, leaves, random_views  # noqa: E402
+from peak_memory import peak_bytes  # noqa: E402
 
 THREADS = (1, 2)
 TARGET = 20.0
@@ -63,21 +64,6 @@ def _compare(title, views, labels, config, setting) -> list[Finding]:
 def _peak_mb(way, views) -> float:
     _forget(views)
     return peak_bytes(way) / 1e6
-
-
-def peak_bytes(work) -> int:
-    """Most bytes that tensors made by ``work`` take at any time, from torch's record of every allocation.
-
-    ``work`` must free nothing that was there before.
-    """
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        work()
-    held = most = 0
-    events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
-    for event in sorted(events, key=lambda e: e.start_ns()):
-        held += event.nbytes()
-        most = max(most, held)
-    return most
 
 
 def _forget(views) -> None:
