@@ -8,11 +8,11 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from alhvr.data.cases import Case
-from alhvr.data.geometry import Geometry
-from alhvr.data.reading import probe, read_scan
+from alhvr.data.reading import Header, probe, read_scan
 from alhvr.data.scan import Scan
 from alhvr.errors import UserError
 from alhvr.export.dicom_seg import require_dicom
+from alhvr.inference.free_memory import available_bytes
 from alhvr.inference.inputs import files_of
 from alhvr.inference.predictor import Prediction, Predictor
 from alhvr.inference.record import Mark, Record
@@ -65,7 +65,7 @@ class ScanSteps:
         lock = DICOM_AT_WORK if self._request.dicom_seg else nullcontext()
         with _told_of(case.name), lock:
             self._request.refuse_overwriting(case)
-            needed = self._needed_bytes(self._geometry(case), computing)
+            needed = self._needed_bytes(self._header(case), computing)
             if needed is None:
                 return None
             mark = Mark.of(*files_of(case.image, self._record))
@@ -91,16 +91,22 @@ class ScanSteps:
             written = self._writer.write(origin, made.prediction)
         return Finished(written, made.seconds + time.monotonic() - start)
 
-    def _geometry(self, case: Case) -> Geometry:
-        """The scan's grid by its header; raises UserError when it is no DICOM series where it has to be one."""
-        return (require_dicom if self._request.dicom_seg else probe)(case.image).geometry
+    def _header(self, case: Case) -> Header:
+        """What the scan's header tells; raises UserError when it is no DICOM series where it has to be one."""
+        if self._request.dicom_seg:
+            require_dicom(case.image)
+        return probe(case.image)
 
-    def _needed_bytes(self, geometry: Geometry, computing: Loaded | None) -> int | None:
-        """Bytes that segmenting a scan takes, or None when they are not there beside what is being computed.
+    def _needed_bytes(self, header: Header, computing: Loaded | None) -> int | None:
+        """Bytes that segmenting a scan takes, or None when they are not free beside what is being computed.
 
-        Raises UserError when they are not there though nothing is being computed.
+        Raises UserError when they are not free though nothing is being computed.
         """
-        return 0
+        how = {"regions": self._request.regions, "voxel_bytes": header.voxel_bytes}
+        if computing is None:
+            return self._predictor.require_memory(header.geometry, **how)
+        needed, free = self._predictor.forecast(header.geometry, **how).total, available_bytes()
+        return needed if free is None or needed + computing.needed_bytes <= free else None
 
 
 @contextmanager
