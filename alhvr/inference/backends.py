@@ -27,7 +27,10 @@ _NVIDIA_DRIVER = ("/dev/nvidiactl", "/dev/dxg", r"C:\Windows\System32\nvcuda.dll
 
 
 class Backend(Protocol):
-    """Runs networks "a" and "b". Levels are the encoder's output in the backend's own form, full resolution first."""
+    """Runs networks "a" and "b". Levels are the encoder's output in the backend's own form, full resolution first.
+
+    A backend whose levels lie channels last in memory says so with ``channels_last = True``.
+    """
 
     name: str
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 from onnxruntime import InferenceSession, OrtValue, SessionOptions
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 
@@ -13,6 +15,8 @@ from alhvr.inference.exhaustion import memory_as_user_error
 from alhvr.networks.perturbation import Perturbation, apply_perturbation
 
 _OWN_ERRORS = (Fail, RuntimeException)
+_ONLY_WHAT_IS_ASKED = 1
+"""How onnxruntime's pool of memory grows; its default doubles, which keeps up to twice the memory of the networks."""
 
 
 class OnnxBackend:
@@ -22,6 +26,7 @@ class OnnxBackend:
 
     def __init__(self, graphs: Mapping[str, bytes | Path], threads: int) -> None:
         """``graphs`` are those of onnx_export.export_networks, or files with them; ``threads`` run each layer."""
+        _share_memory()
         with memory_as_user_error("cpu", *_OWN_ERRORS):
             self._sessions = {name: _session(graph, threads) for name, graph in graphs.items()}
 
@@ -42,22 +47,32 @@ class OnnxBackend:
         return [tuple(level.shape()[1:]) for level in levels]
 
     def perturb(self, levels: list[OrtValue], perturbation: Perturbation) -> list[OrtValue]:
-        """See Backend.perturb."""
-        with memory_as_user_error("cpu"):
+        """See Backend.perturb. Raises OutOfMemory when the memory is used up."""
+        with memory_as_user_error("cpu", *_OWN_ERRORS):
             changed = apply_perturbation([level.numpy() for level in levels], perturbation)
-        return [OrtValue.ortvalue_from_numpy(np.ascontiguousarray(level)) for level in changed]
-
-
-def _session(graph: bytes | Path, threads: int) -> InferenceSession:
-    options = SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return InferenceSession(graph if isinstance(graph, bytes) else str(graph), options,
-                            providers=["CPUExecutionProvider"])
+            return [OrtValue.ortvalue_from_numpy(np.ascontiguousarray(level)) for level in changed]
 
 
 def from_graphs(graphs: Mapping[str, bytes | Path], threads: int) -> OnnxBackend:
     """The backend for ``graphs``; see OnnxBackend."""
     return OnnxBackend(graphs, threads)
+
+
+def _session(graph: bytes | Path, threads: int) -> InferenceSession:
+    options = SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors; what else it says is for its developers
+    options.enable_mem_pattern = False  # plans for one size only, and would hold that memory for each graph
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the core to others
+    return InferenceSession(graph if isinstance(graph, bytes) else str(graph), options,
+                            providers=["CPUExecutionProvider"])
+
+
+@cache
+def _share_memory() -> None:
+    """One pool of memory for all graphs of this process: what one has done with, the next uses."""
+    pool = onnxruntime.OrtMemoryInfo("Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0,
+                                     onnxruntime.OrtMemType.DEFAULT)
+    growth = onnxruntime.OrtArenaCfg({"arena_extend_strategy": _ONLY_WHAT_IS_ASKED})
+    onnxruntime.create_and_register_allocator(pool, growth)

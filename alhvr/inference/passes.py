@@ -52,7 +52,9 @@ class DualPass:
         """float32 [N, *S] of the perturbed decode."""
         if network not in self._perturbations:
             rng = np.random.default_rng(self._seeds[network])
-            self._perturbations[network] = draw_perturbation(rng, self._backend.level_shapes(levels))
+            channels_last = getattr(self._backend, "channels_last", False)
+            self._perturbations[network] = draw_perturbation(rng, self._backend.level_shapes(levels),
+                                                             channels_last=channels_last)
         perturbed = self._backend.perturb(levels, self._perturbations[network])
         return confidence(self._backend.decode(network, perturbed))
 

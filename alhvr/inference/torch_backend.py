@@ -24,6 +24,7 @@ class TorchBackend:
     """A copy of both networks, made fast for inference; the networks it was made from stay as they are."""
 
     name = "torch"
+    channels_last = True
 
     def __init__(self, networks: DualNetwork, device: str, precision: str) -> None:
         """``device`` is cpu, cuda or mps; ``precision`` fp32, bf16 or fp16. Heads and logits are always fp32."""
