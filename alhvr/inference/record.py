@@ -73,7 +73,8 @@ class Entry:
         parts = {"input": Mark(**values["input"]),
                  "files": {str(name): Mark(**mark) for name, mark in values["files"].items()},
                  "before": {str(name): str(sha256) for name, sha256 in values["before"].items()},
-                 "volumes_ml": {str(name): float(ml) for name, ml in values["volumes_ml"].items()}}
+                 "volumes_ml": {str(name): float(ml) for name, ml in values["volumes_ml"].items()},
+                 **{name: bool(values[name]) for name in ("regions", "dicom_seg", "nominal")}}
         return cls(**{**values, **parts})
 
 

@@ -48,7 +48,7 @@ class SegmentRequest:
         ``model`` is the SHA-256 of the model's manifest. Where and with what the networks run makes no difference.
         """
         entry = record.entry(self.target(case))
-        if entry is None:
+        if entry is None or self.target(case) not in entry.files:
             return None
         asked_for = [name for name in entry.files if self._wants(name, case)]
         files = tuple(self.out / name for name in asked_for)
@@ -67,7 +67,7 @@ class SegmentRequest:
         return self.regions or name == self.target(case)
 
     def _asks_no_more_than(self, entry: Entry, model: str) -> bool:
-        return (entry.model == model and entry.regions >= self.regions and entry.dicom_seg >= self.dicom_seg)
+        return entry.model == model and entry.regions >= self.regions and entry.dicom_seg >= self.dicom_seg
 
 
 def kept_because(name: str) -> str:

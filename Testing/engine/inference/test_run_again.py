@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -186,6 +187,17 @@ def test_without_the_record_all_is_done_again_and_edits_are_kept(model, scans: P
     assert (out / "one.seg.nrrd").read_bytes() == edited
     assert (f"{FILE_NAME} in {out} cannot be read" in reporter.warnings[0]) == (damage == "broken")
     assert kinds(run(model, out, scans)) == [KEPT, DONE_BEFORE]
+
+
+@pytest.mark.parametrize("edit_of_record", [("files", {}), ("model", 1), ("regions", "x"), ("source", None)])
+def test_an_entry_that_somebody_meddled_with_does_no_harm(model, scans: Path, out: Path, edit_of_record) -> None:
+    run(model, out, scans / "one.nrrd")
+    before, record = state(out)["one.seg.nrrd"][1], json.loads((out / FILE_NAME).read_text())
+    key, value = edit_of_record
+    record["results"]["one.seg.nrrd"][key] = value
+    (out / FILE_NAME).write_text(json.dumps(record))
+    assert kinds(run(model, out, scans / "one.nrrd"))[0] in (SEGMENTED, DONE_BEFORE)
+    assert state(out)["one.seg.nrrd"][1] == before
 
 
 def test_results_given_as_inputs_are_left_out(model, scans: Path, out: Path) -> None:
