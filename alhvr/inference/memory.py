@@ -11,13 +11,15 @@ from alhvr.inference.free_memory import available_bytes
 from alhvr.inference.postprocess import SLAB_VOXELS
 from alhvr.inference.windows import pad, starts
 
-_NETWORK_BYTES = {"torch": 900, "onnxruntime": 2500, "openvino": 1700}
-"""What both networks take for each pixel of a batch, by backend; measured with windows of 256 x 256 to 96 x 96 x 96."""
-_OTHER_NETWORK_BYTES = 2500
+_NETWORK_BYTES = {2: 1050, 3: 800}
+"""What both networks take for each pixel of a batch in 2-D and 3-D, with regions; measured with every backend, which
+differ by less than half, and windows of 256 x 256 to 1024 x 1024 and 64 x 64 x 64 to 128 x 128 x 96."""
 _FREED_AT_ONCE = {"torch"}
-"""Backends that give this memory back after each batch; the others keep it for the next one."""
+"""Backends that give this memory back after each batch; the others keep most of it for the next one."""
 _LIBRARY_BYTES = 120 * 2**20
 """What the libraries add once they work, whatever the scan."""
+_COMPONENT_BYTES = 16
+"""Of each voxel of a slab in which components are looked for."""
 _FEW_PLANES = 8
 """Planes in work between the scan's grid and the prepared one."""
 
@@ -55,7 +57,7 @@ class MemoryForecast:
     results: int
     """Segmentation, confidences and regions."""
     networks: int
-    """Both networks at work on a batch, beside what they hold from batches before."""
+    """Both networks at work on a batch, beside what they hold from earlier ones."""
     stream: int
     """What is under way between the scan and the results."""
 
@@ -67,23 +69,13 @@ class MemoryForecast:
 
 def forecast(work: Work) -> MemoryForecast:
     """The peak of reading a scan, segmenting it, and having the results before they are written."""
-    voxels, window_pixels = prod(work.shape), prod(work.window)
-    maps = work.n_classes + (2 if work.regions else 0)
-    grid = pad(work.prepared_shape, work.window).shape
-    plane = prod(grid[1:])
-    held = _held_planes(work, grid) * plane
-    if grid != work.prepared_shape and work.shape != work.prepared_shape:
-        held += _kept_voxels(work.prepared_shape)
-    alone = all(size == side or side == 1 for size, side in zip(grid, work.window, strict=True))
-    sums = 0 if alone else (work.window[0] + 1) * plane * maps
-    batch = work.batch * window_pixels * (4 * work.n_classes + 4)
-    few = _FEW_PLANES * max(plane, prod(work.shape[1:])) * maps
-    region_bytes = voxels if work.regions else 0
+    voxels = prod(work.shape)
+    after_the_stream = max(voxels if work.regions else 0, _COMPONENT_BYTES * min(SLAB_VOXELS, voxels))
     return MemoryForecast(
         scan=voxels * work.voxel_bytes,
         results=voxels * (work.label_bytes + (4 if work.regions else 0)),
         networks=_network_bytes(work),
-        stream=max(4 * (held + sums + batch + few), region_bytes, 16 * min(SLAB_VOXELS, voxels)),
+        stream=max(4 * _streamed_numbers(work), after_the_stream),
     )
 
 
@@ -103,20 +95,34 @@ def in_gb(n_bytes: int) -> str:
 
 def _network_bytes(work: Work) -> int:
     """What both networks take beyond what they hold."""
-    pixels = work.batch * prod(work.window)
     held = 0 if work.backend in _FREED_AT_ONCE else work.pixels_before
     libraries = 0 if work.pixels_before else _LIBRARY_BYTES
-    return libraries + _NETWORK_BYTES.get(work.backend, _OTHER_NETWORK_BYTES) * max(0, pixels - held)
+    dimensions = 2 if work.window[0] == 1 else 3
+    return libraries + _NETWORK_BYTES[dimensions] * max(0, _batch(work) * prod(work.window) - held)
 
 
-def _held_planes(work: Work, grid: tuple[int, ...]) -> int:
-    """Prepared planes that are held while windows are cut from them."""
-    per_row = prod(len(starts(size, side, work.overlap)) for size, side in zip(grid[1:], work.window[1:], strict=True))
+def _streamed_numbers(work: Work) -> int:
+    """float32 numbers under way between the scan and the results: planes prepared, windows, planes blended."""
+    maps = work.n_classes + (2 if work.regions else 0)
+    grid = pad(work.prepared_shape, work.window).shape
+    plane = prod(grid[1:])
+    rows = 0 if _batch(work) == 1 else ceil(_batch(work) / prod(_windows_by_axis(work)[1:]))
     stride = max(1, round(work.window[0] * (1 - work.overlap)))
-    rows = 0 if work.batch == 1 else ceil(work.batch / per_row)
-    return min(grid[0], work.window[0] + rows * stride)
+    prepared = plane * min(grid[0], work.window[0] + rows * stride)
+    if grid != work.prepared_shape and work.shape != work.prepared_shape:
+        kept = prod(work.prepared_shape)
+        prepared += kept if 4 * kept <= KEPT_BYTES else 0
+    alone = all(size == side or side == 1 for size, side in zip(grid, work.window, strict=True))
+    blended = 0 if alone else plane * maps * (work.window[0] + 1)
+    windows = _batch(work) * prod(work.window) * (4 * work.n_classes + 4)
+    return prepared + windows + blended + _FEW_PLANES * maps * max(plane, prod(work.shape[1:]))
 
 
-def _kept_voxels(shape: tuple[int, ...]) -> int:
-    voxels = prod(shape)
-    return voxels if 4 * voxels <= KEPT_BYTES else 0
+def _batch(work: Work) -> int:
+    """Windows at once; no more than there are."""
+    return min(work.batch, prod(_windows_by_axis(work)))
+
+
+def _windows_by_axis(work: Work) -> list[int]:
+    grid = pad(work.prepared_shape, work.window).shape
+    return [len(starts(size, side, work.overlap)) for size, side in zip(grid, work.window, strict=True)]

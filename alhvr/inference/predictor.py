@@ -16,6 +16,7 @@ from alhvr.data.preprocess import PreparedPlanes, axis_transform
 from alhvr.data.scan import Scan, Segmentation
 from alhvr.errors import Cancelled, OutOfMemory
 from alhvr.inference.backends import NETWORKS, Backend
+from alhvr.inference.exhaustion import memory_as_user_error
 from alhvr.inference.fusion import RULES, fuse
 from alhvr.inference.memory import MemoryForecast, Work, forecast, in_gb, require
 from alhvr.inference.passes import DualPass, DualViews
@@ -114,7 +115,8 @@ class Predictor:
         values = self._labels.to_values(np.arange(self._labels.n_classes))
         maps = _Maps({self._settings.fusion: ClassMap(planes.transform, values)},
                      {network: ConfidenceMap(planes.transform) for network in NETWORKS if regions})
-        self._run(planes, maps, watch)
+        with memory_as_user_error("cpu"):
+            self._run(planes, maps, watch)
         array = maps.classes[self._settings.fusion].array
         if self._settings.largest_component:
             clear_small_components(array, self._labels.values)
@@ -135,7 +137,8 @@ class Predictor:
         planes = PreparedPlanes(scan, self._plan)
         indices = np.arange(self._labels.n_classes, dtype=np.uint8)
         maps = _Maps({rule: ClassMap(planes.transform, indices) for rule in rules}, {})
-        self._run(planes, maps, watch)
+        with memory_as_user_error("cpu"):
+            self._run(planes, maps, watch)
         return {rule: found.array for rule, found in maps.classes.items()}
 
     def _run(self, planes: PreparedPlanes, maps: _Maps, watch: _Watch) -> None:
