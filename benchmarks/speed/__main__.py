@@ -63,9 +63,9 @@ def _measure(name: str, rounds: int) -> bool:
     about = {"rounds": rounds, "seconds": round(time.monotonic() - started, 1)}
     entries = store(name, joined(results), about)
     write_report(entries, draw(entries))
-    for finding in from_json(read_all(FILE)[name]).findings:
-        print(f"{name}: {finding.what}, {finding.threads} threads: {finding.measured:.4g} {finding.unit} "
-              f"{finding.verdict} ({finding.detail})", flush=True)
+    for f in from_json(read_all(FILE)[name]).findings:
+        print(f"{name}: {f.what}, threads {f.threads or '-'}: {f.measured:.4g} {f.unit} {f.verdict} ({f.detail})",
+              flush=True)
     return True
 
 

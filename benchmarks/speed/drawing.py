@@ -38,11 +38,11 @@ def draw(entries: Mapping[str, Any], folder: Path = RESULTS) -> list[str]:
 
 
 def _draw_panel(axis: Any, title: str, lines: list[Series]) -> None:
-    """Both axes logarithmic where the values span more than a factor of ten."""
+    """Logarithmic where the values span a wide range: across more than a factor of ten, upwards of a hundred."""
     for line, marker in zip(lines, "osd^vx*p" * 4, strict=False):
         axis.plot(line.x, line.y, marker=marker, label=line.label)
-    for name, values in (("x", [v for s in lines for v in s.x]), ("y", [v for s in lines for v in s.y])):
-        if min(values) > 0 and max(values) / min(values) > 10:
+    for name, wide, values in (("x", 10, [v for s in lines for v in s.x]), ("y", 100, [v for s in lines for v in s.y])):
+        if min(values) > 0 and max(values) / min(values) > wide:
             getattr(axis, f"set_{name}scale")("log")
         else:
             getattr(axis, f"set_{name}lim")(0, 1.08 * max(values))

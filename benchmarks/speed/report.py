@@ -32,7 +32,7 @@ is shown by `python benchmarks/accuracy.py` (arms "archive" and "plain").
 
 def write_report(entries: Mapping[str, Any], pictures: list[str], file: Path = RESULTS / "speed.md") -> str:
     """Writes speed.md from all entries of speed.json, with ``pictures`` (file names beside it); returns it."""
-    results = {name: from_json(entry) for name, entry in entries.items()}
+    results = {name: from_json(entries[name]) for name in sorted(entries)}
     parts = [HEAD.format(rounds=min((e.get("rounds", 5) for e in entries.values()), default=5))]
     for point, title in POINTS.items():
         found = [f for r in results.values() for f in r.findings if f.point == point]
@@ -69,7 +69,7 @@ def _value(value: float, unit: str) -> str:
 def _origin(entries: Mapping[str, Any]) -> str:
     """Which measurement was made when and where."""
     rows = ["| measurement | seconds | machine |", "|---|---|---|"]
-    for name, entry in entries.items():
+    for name, entry in sorted(entries.items()):
         about = ", ".join(f"{key} {value}" for key, value in entry["machine"].items())
         rows.append(f"| {name} | {entry.get('seconds', 0):.0f} | {about} |")
     return "\n".join(rows) + "\n"
