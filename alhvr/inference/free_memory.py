@@ -25,7 +25,7 @@ def available_bytes(root: Path = Path("/")) -> int | None:
             return _windows()
         if sys.platform == "darwin":
             return _macos()
-        return min(_meminfo(root), *_group_rooms(root))
+        return min([_meminfo(root), *_group_rooms(root)])
     return None
 
 
@@ -40,7 +40,8 @@ def _meminfo(root: Path) -> int:
 
 def _group_rooms(root: Path) -> Iterator[int]:
     """What is left in each control group of this process that has a limit, of either version."""
-    for line in (root / "proc/self/cgroup").read_text().splitlines():
+    groups = root / "proc/self/cgroup"
+    for line in groups.read_text().splitlines() if groups.is_file() else ():
         _, controllers, name = line.split(":", 2)
         if controllers == "":
             yield from _rooms(root / "sys/fs/cgroup", name, ("memory.max", "memory.current", "inactive_file"))

@@ -11,9 +11,10 @@ from alhvr.inference.free_memory import available_bytes
 from alhvr.inference.postprocess import SLAB_VOXELS
 from alhvr.inference.windows import pad, starts
 
-_NETWORK_BYTES = {2: 1050, 3: 800}
-"""What both networks take for each pixel of a batch in 2-D and 3-D, with regions; measured with every backend, which
-differ by less than half, and windows of 256 x 256 to 1024 x 1024 and 64 x 64 x 64 to 128 x 128 x 96."""
+_NETWORK_BYTES = {2: 1400, 3: 800}
+"""What both networks take for each pixel of a batch in 2-D and 3-D, with regions: the most that was measured with
+windows of 256 x 256 to 1024 x 1024 and 64 x 64 x 64 to 128 x 128 x 96, by any backend; the others take up to a third
+less."""
 _FREED_AT_ONCE = {"torch"}
 """Backends that give this memory back after each batch; the others keep most of it for the next one."""
 _LIBRARY_BYTES = 120 * 2**20
