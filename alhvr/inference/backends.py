@@ -89,8 +89,8 @@ def backend_of_graphs(graphs: Mapping[str, bytes | Path], *, backend: str = "aut
             return import_module(f"alhvr.inference.{GRAPH_BACKENDS[name]}").from_graphs(graphs, threads or free_cores())
         except ImportError:
             continue
-    raise UserError(f"The package {' or '.join(names)} is not installed; {_installed()}.",
-                    f"Install it: pip install {'onnxruntime' if backend == 'auto' else backend}.")
+    raise UserError(f"The package {' or '.join(names)} is not installed, or too old; {_installed()}.",
+                    f"Install it: pip install --upgrade {'onnxruntime' if backend == 'auto' else backend}.")
 
 
 def _torch_backend(model: Model, device: str, threads: int | None) -> Backend:
@@ -120,8 +120,11 @@ def _is_installed(package: str) -> bool:
 
 def _gpu_is_there() -> bool:
     """True where torch can use a GPU; torch is imported only where a driver makes that likely."""
-    apple = sys.platform == "darwin" and platform.machine() == "arm64"
-    nvidia = shutil.which("nvidia-smi") is not None or any(Path(file).exists() for file in _NVIDIA_DRIVER)
-    if not (apple or nvidia) or not _is_installed("torch"):
+    if not _driver_is_there() or not _is_installed("torch"):
         return False
     return import_module("alhvr.inference.torch_backend").choose_device("auto") != "cpu"
+
+
+def _driver_is_there() -> bool:
+    apple = sys.platform == "darwin" and platform.machine() == "arm64"
+    return apple or shutil.which("nvidia-smi") is not None or any(Path(file).exists() for file in _NVIDIA_DRIVER)

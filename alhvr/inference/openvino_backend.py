@@ -12,6 +12,9 @@ from alhvr.inference.exhaustion import memory_as_user_error
 from alhvr.inference.precision_probe import fastest_precision
 from alhvr.networks.perturbation import Perturbation, apply_perturbation
 
+if not hasattr(openvino.CompiledModel, "release_memory"):
+    raise ImportError("OpenVINO is older than 2024.5.")
+
 LEVELS = tuple(f"level{number}" for number in range(5))
 LARGE_BATCH_PIXELS = 1 << 20
 """From this many pixels on, each graph gives its memory back after use: a sixth slower, at half the peak."""

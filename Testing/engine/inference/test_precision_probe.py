@@ -1,0 +1,58 @@
+"""bf16 is taken where the CPU has it and runs it faster, and nowhere else."""
+
+from __future__ import annotations
+
+import openvino
+import pytest
+
+from alhvr.inference import precision_probe as room
+from alhvr.inference.openvino_backend import from_graphs
+from alhvr.inference.precision_probe import fastest_precision
+
+
+@pytest.fixture(autouse=True)
+def _forget():
+    fastest_precision.cache_clear()
+    yield
+    fastest_precision.cache_clear()
+
+
+@pytest.mark.parametrize(("bf16_seconds", "expected"), [(0.5, "bf16"), (0.79, "bf16"), (0.81, "f32"), (7.0, "f32")])
+def test_bf16_has_to_be_a_fifth_faster(monkeypatch, bf16_seconds, expected):
+    monkeypatch.setattr(room.openvino, "Core", lambda: _Machine(["FP32", "BF16"]))
+    monkeypatch.setattr(room, "_convolutions", lambda _core, precision: precision)
+    monkeypatch.setattr(room, "_seconds", lambda run: {"f32": 1.0, "bf16": bf16_seconds}[run])
+    assert fastest_precision() == expected
+
+
+def test_a_cpu_without_bf16_is_not_even_asked(monkeypatch):
+    monkeypatch.setattr(room.openvino, "Core", lambda: _Machine(["FP32", "INT8"]))
+    monkeypatch.setattr(room, "_convolutions", None)
+    assert fastest_precision() == "f32"
+
+
+def test_the_probe_runs_in_both_precisions_and_once_in_a_process(monkeypatch):
+    core = openvino.Core()
+    for precision in ("f32", "bf16"):
+        run = room._convolutions(core, precision)
+        assert room._seconds(run) > 0
+        assert run.get_compiled_model().get_property("INFERENCE_PRECISION_HINT").to_string() in (precision, "f32")
+    found = fastest_precision()
+    monkeypatch.setattr(room, "_seconds", None)
+    assert fastest_precision() == found
+
+
+@pytest.mark.parametrize("precision", ["f32", "bf16"])
+def test_the_networks_run_in_what_the_probe_found(monkeypatch, tmp_path, precision):
+    monkeypatch.setattr("alhvr.inference.openvino_backend.fastest_precision", lambda: precision)
+    assert from_graphs({}, 1).precision == precision
+
+
+class _Machine:
+    """A CPU that says what it can do."""
+
+    def __init__(self, capabilities: list[str]) -> None:
+        self.capabilities = capabilities
+
+    def get_property(self, _device: str, _name: str) -> list[str]:
+        return self.capabilities
