@@ -12,8 +12,7 @@ from tiny_networks import make_boxes, train_tiny
 from alhvr.inference.backends import NETWORKS, Backend
 from alhvr.inference.fusion import softmax
 from alhvr.inference.onnx_backend import OnnxBackend
-from alhvr.inference.openvino_backend import OpenVinoBackend
-from alhvr.inference.precision_probe import fastest_precision
+from alhvr.inference.openvino_backend import OpenVinoBackend, fastest_precision
 from alhvr.inference.torch_backend import TorchBackend
 from alhvr.networks.dual import DualNetwork
 from alhvr.networks.onnx_export import export_networks

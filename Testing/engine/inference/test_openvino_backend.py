@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import openvino
 import pytest
 
-from alhvr.inference import precision_probe as room
-from alhvr.inference.openvino_backend import from_graphs
-from alhvr.inference.precision_probe import fastest_precision
+from alhvr.errors import UserError
+from alhvr.inference import openvino_backend as room
+from alhvr.inference.backends import backend_of_graphs
+from alhvr.inference.openvino_backend import fastest_precision, from_graphs
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +49,14 @@ def test_the_probe_runs_in_both_precisions_and_once_in_a_process(monkeypatch):
 def test_the_networks_run_in_what_the_probe_found(monkeypatch, tmp_path, precision):
     monkeypatch.setattr("alhvr.inference.openvino_backend.fastest_precision", lambda: precision)
     assert from_graphs({}, 1).precision == precision
+
+
+def test_a_version_that_cannot_give_memory_back_counts_as_not_installed(monkeypatch):
+    monkeypatch.setattr(openvino, "CompiledModel", object)
+    monkeypatch.delitem(sys.modules, room.__name__)
+    with pytest.raises(UserError, match="openvino is not installed, or too old"):
+        backend_of_graphs({}, backend="openvino", threads=1)
+    assert backend_of_graphs({}, threads=1).name == "onnxruntime"
 
 
 class _Machine:
