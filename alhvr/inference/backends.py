@@ -76,17 +76,18 @@ def choose_backend(model: Model, *, backend: str = "auto", device: str = "auto",
 
 
 def backend_of_graphs(graphs: Mapping[str, bytes | Path], *, backend: str = "auto",
-                      threads: int | None = None) -> Backend:
+                      threads: int | None = None, exact: bool = False) -> Backend:
     """A backend that runs the ONNX ``graphs`` (onnx_export.export_networks, or files with them) on the CPU.
 
-    ``backend`` is "openvino", "onnxruntime" or "auto", the first of them that is installed. Raises UserError when
-    none is.
+    ``backend`` is "openvino", "onnxruntime" or "auto", the first of them that is installed. ``exact``: float32 also
+    where bf16 is faster. Raises UserError when none is installed.
     """
     _require_known(backend)
     names = GRAPH_BACKENDS if backend == "auto" else (backend,)
     for name in names:
         try:
-            return import_module(f"alhvr.inference.{GRAPH_BACKENDS[name]}").from_graphs(graphs, threads or free_cores())
+            return import_module(f"alhvr.inference.{GRAPH_BACKENDS[name]}").from_graphs(
+                graphs, threads or free_cores(), exact=exact)
         except ImportError:
             continue
     raise UserError(f"The package {' or '.join(names)} is not installed, or too old; {_installed()}.",

@@ -53,12 +53,12 @@ class OnnxBackend:
             return [OrtValue.ortvalue_from_numpy(np.ascontiguousarray(level)) for level in changed]
 
 
-def from_graphs(graphs: Mapping[str, bytes | Path], threads: int) -> OnnxBackend:
-    """The backend for ``graphs``; see OnnxBackend."""
+def from_graphs(graphs: Mapping[str, bytes | Path], threads: int, *, exact: bool = True) -> OnnxBackend:
+    """The backend for ``graphs``; it is always ``exact``, that is in float32."""
     return OnnxBackend(graphs, threads)
 
 
-def _session(graph: bytes | Path, threads: int) -> InferenceSession:
+def _session(graph: bytes | Path, threads: int, *, exact: bool = False) -> InferenceSession:
     options = SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors; what else it says is for its developers

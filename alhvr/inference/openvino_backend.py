@@ -72,9 +72,9 @@ class OpenVinoBackend:
             return [np.ascontiguousarray(level) for level in apply_perturbation(levels, perturbation)]
 
 
-def from_graphs(graphs: Mapping[str, bytes | Path], threads: int) -> OpenVinoBackend:
-    """The backend for ``graphs`` in the precision that is fastest here; see OpenVinoBackend."""
-    return OpenVinoBackend(graphs, threads, fastest_precision())
+def from_graphs(graphs: Mapping[str, bytes | Path], threads: int, *, exact: bool = False) -> OpenVinoBackend:
+    """The backend for ``graphs``: in float32 if it is to be ``exact``, else in the precision that is fastest here."""
+    return OpenVinoBackend(graphs, threads, "f32" if exact else fastest_precision())
 
 
 def _channels(output: openvino.ConstOutput) -> int:

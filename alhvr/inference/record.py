@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -107,18 +108,21 @@ class Record:
         earlier = {entry.before[path.name] for entry in entries if path.name in entry.before}
         return bool(earlier) and _sha256([path]) in earlier
 
-    def put(self, target: str, entry: Entry) -> None:
-        """Adds or replaces an entry and writes the record, whole or not at all; raises UserError.
+    def put(self, target: str, entry: Entry, *, stage: Path | None = None) -> None:
+        """Adds or replaces an entry and writes the record, whole or not at all; raises UserError and OSError.
 
-        What another process has added meanwhile is kept.
+        What another process has added meanwhile is kept. It is written in the folder ``stage``, so that what a killed
+        process leaves of it goes with that folder; beside the record without one.
         """
         self._refresh()
         self._take(target, entry)
         head = json.dumps({"format": FORMAT, "version": VERSION})[:-1]
-        with new_file(self._path) as file:
+        staged = self._path if stage is None else stage / FILE_NAME
+        with new_file(staged) as file:
             file.write(f'{head}, "results": {{\n'.encode("ascii"))
             file.write(",\n".join(self._lines.values()).encode("ascii"))
             file.write(b"\n}}\n")
+        os.replace(staged, self._path)
         self._seen = self._status()
 
     def _take(self, target: str, entry: Entry) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 
 from alhvr.bundle import Model, read_model
@@ -18,6 +19,7 @@ from alhvr.inference.predictor import Predictor
 from alhvr.inference.record import FILE_NAME, Record
 from alhvr.inference.request import AGAIN, SegmentRequest, kept_because
 from alhvr.inference.scan_steps import Finished, Loaded, Made, ScanSteps
+from alhvr.inference.writing import stage_of
 from alhvr.progress import Countdown, Reporter
 from alhvr.stopping import StopRequest
 
@@ -85,6 +87,7 @@ class _Folder:
             if outcome is None:
                 todo.append(case)
             else:
+                shutil.rmtree(stage_of(self._request.out, self._request.target(case)), ignore_errors=True)
                 self._add(outcome)
         done = [outcome.name for outcome in self._outcomes.values() if outcome.kind == DONE_BEFORE]
         if done:

@@ -83,7 +83,7 @@ class ResultWriter:
         return written
 
     def _write(self, origin: Origin, prediction: Prediction) -> Written:
-        stage = self._folder / f".{origin.target}.part"
+        stage = stage_of(self._folder, origin.target)
         with _told_of(stage, self._folder):
             shutil.rmtree(stage, ignore_errors=True)
             stage.mkdir()
@@ -96,7 +96,7 @@ class ResultWriter:
                 places = tuple(self._folder / path.name for path in files)
                 kept = next((place.name for place in places if self._is_foreign(place, marks[place.name])), "")
                 if not kept:
-                    self._record.put(origin.target, entry)
+                    self._record.put(origin.target, entry, stage=stage)
                     for path, place in zip(files, places, strict=True):
                         os.replace(path, place)
                 return Written(places, entry, kept, warnings)
@@ -126,6 +126,11 @@ class ResultWriter:
         places = {name: self._folder / name for name in sorted(names)}
         return {name: Mark.of(place).sha256 for name, place in places.items()
                 if place.exists() and self._record.wrote(place)}
+
+
+def stage_of(folder: Path, target: str) -> Path:
+    """The hidden folder in which the results for the segmentation file ``target`` are gathered; a kill may leave it."""
+    return folder / f".{target}.part"
 
 
 def volumes_ml(segmentation: Segmentation) -> dict[str, float]:

@@ -23,7 +23,7 @@ def scoring_backend(networks: DualNetwork, graphs: Mapping[str, bytes] | None, c
         return TorchBackend(networks, compute.device, compute.precision)
     if graphs:
         try:
-            return backend_of_graphs(graphs, threads=compute.threads)
+            return backend_of_graphs(graphs, threads=compute.threads, exact=True)
         except UserError as error:
             reporter.warning(f"The ONNX files cannot be run here, so PyTorch validates: {error}")
     return TorchBackend(networks, "cpu", "fp32")

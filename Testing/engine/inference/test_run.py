@@ -141,10 +141,14 @@ def test_what_was_mended_in_a_scan_is_told(model: Path, tmp_path: Path) -> None:
 
 def test_a_stop_keeps_what_is_done(model: Path, scan: Path, tmp_path: Path) -> None:
     class Stopper(Listener):
-        """Presses Ctrl-C when the second scan begins; the first one's result is still on its way."""
+        """Presses Ctrl-C when the second scan begins, once; the first one's result is still on its way."""
+
+        pressed = False
 
         def warning(self, message: str) -> None:
-            os.kill(os.getpid(), signal.SIGINT)
+            if not self.pressed:
+                self.pressed = True
+                os.kill(os.getpid(), signal.SIGINT)
 
     array = make_scan(2)[0]
     array[0, 0, 0] = np.nan

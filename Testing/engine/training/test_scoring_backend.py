@@ -58,7 +58,7 @@ def test_a_backend_shows_the_weights_of_its_moment(networks: DualNetwork) -> Non
 
 
 def test_graphs_that_no_library_here_can_run_cost_a_warning_and_nothing_else(networks, monkeypatch) -> None:
-    def refuse(graphs, *, threads):
+    def refuse(graphs, *, threads, exact):
         raise UserError("OpenVINO finds no CPU.")
 
     monkeypatch.setattr(room, "backend_of_graphs", refuse)
