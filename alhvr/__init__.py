@@ -1,3 +1,11 @@
-"""ALHVR: segmentation models from a few labelled scans and a large unlabelled archive (Lei et al., ICCV 2025)."""
+"""ALHVR: segmentation models from a few labelled scans and a large unlabelled archive (Lei et al., ICCV 2025).
+
+Loaded before numpy, this file gives numpy's matrix products one thread: they are small here, and OpenBLAS lets its
+other threads spin between them on cores that the networks need.
+"""
+
+import os
 
 __version__ = "0.1.0"
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
