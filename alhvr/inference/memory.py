@@ -11,10 +11,13 @@ from alhvr.inference.free_memory import available_bytes
 from alhvr.inference.postprocess import SLAB_VOXELS
 from alhvr.inference.windows import pad, starts
 
-_NETWORK_BYTES = {2: 1400, 3: 800}
-"""What both networks take for each pixel of a batch in 2-D and 3-D, with regions: the most that was measured with
-windows of 256 x 256 to 1024 x 1024 and 64 x 64 x 64 to 128 x 128 x 96, by any backend; the others take up to a third
-less."""
+_NETWORK_BYTES = {
+    "torch": {2: (600, 850), 3: (450, 700)},
+    "onnxruntime": {2: (700, 950), 3: (500, 700)},
+    "openvino": {2: (800, 1350), 3: (800, 1200)},
+}
+"""What both networks take for each pixel of a batch by backend, in 2-D and 3-D, without and with regions: the most that
+was measured with windows of 256 x 256 to 1024 x 1024 and 64 x 64 x 64 to 128 x 128 x 96, and a little more."""
 _FREED_AT_ONCE = {"torch"}
 """Backends that give this memory back after each batch; the others keep most of it for the next one."""
 _LIBRARY_BYTES = 120 * 2**20
@@ -98,8 +101,9 @@ def _network_bytes(work: Work) -> int:
     """What both networks take beyond what they hold."""
     held = 0 if work.backend in _FREED_AT_ONCE else work.pixels_before
     libraries = 0 if work.pixels_before else _LIBRARY_BYTES
-    dimensions = 2 if work.window[0] == 1 else 3
-    return libraries + _NETWORK_BYTES[dimensions] * max(0, _batch(work) * prod(work.window) - held)
+    known = _NETWORK_BYTES.get(work.backend, _NETWORK_BYTES["openvino"])
+    per_pixel = known[2 if work.window[0] == 1 else 3][int(work.regions)]
+    return libraries + per_pixel * max(0, _batch(work) * prod(work.window) - held)
 
 
 def _streamed_numbers(work: Work) -> int:
