@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -67,13 +67,14 @@ class PreparedPlanes:
             for plane in block:
                 yield from rescaler.add(self._scale.apply(plane))
 
-    def lowest(self) -> float:
-        """The smallest value of all planes; makes them all once where the grid changes."""
+    def lowest(self, check: Callable[[], None] = lambda: None) -> float:
+        """The smallest value of all planes; where the grid changes it makes them all, calling ``check`` for each."""
         if self.transform.arranged_shape == self.shape:
             return float(self._scale.apply(self._array.min(keepdims=True)).item())
         kept: list[np.ndarray] | None = [] if 4 * prod(self.shape) <= KEPT_BYTES else None
         lowest = np.inf
         for plane in self:
+            check()
             lowest = min(lowest, float(plane.min()))
             if kept is not None:
                 kept.append(plane)

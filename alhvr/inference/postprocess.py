@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +23,10 @@ def keep_largest_component(array: np.ndarray, classes: Iterable[int]) -> np.ndar
     return result
 
 
-def clear_small_components(array: np.ndarray, classes: Iterable[int]) -> None:
-    """The same in place."""
+def clear_small_components(array: np.ndarray, classes: Iterable[int], check: Callable[[], None] = lambda: None) -> None:
+    """The same in place; ``check`` is called often, and may raise."""
     for index in classes:
-        _keep_largest(array, index)
+        _keep_largest(array, index, check)
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,11 @@ class _Slab:
         return plane
 
 
-def _keep_largest(array: np.ndarray, index: int) -> None:
+def _keep_largest(array: np.ndarray, index: int, check: Callable[[], None]) -> None:
     """Sets to 0 the voxels of ``array`` [K, J, I] of class ``index`` outside its largest component."""
     found, sizes, links, before, n_found = [], [], [], None, 0
     for planes in _slabs(array.shape):
+        check()
         slab = _Slab.of(array, planes, index, n_found)
         if slab is not None:
             n_found = slab.ids.stop
@@ -88,6 +89,7 @@ def _keep_largest(array: np.ndarray, index: int) -> None:
     roots = _roots(n_found, np.concatenate(links, axis=1) if links else np.zeros((2, 0), np.int64))
     largest = np.bincount(roots, weights=np.concatenate(sizes)).argmax()
     for planes, ids in found:
+        check()
         if (roots[ids] != largest).any():
             _clear(array, _Slab.of(array, planes, index, ids.start), roots[ids] != largest)
 

@@ -107,7 +107,7 @@ class Predictor:
                 should_stop: Callable[[], bool] = lambda: False) -> Prediction:
         """The segmentation of ``scan`` as the model's settings want it, and with ``regions`` its region maps.
 
-        Progress goes to ``reporter``; ``should_stop`` is asked at every batch, and Cancelled raised when it says so.
+        Progress goes to ``reporter``; ``should_stop`` is asked often, and Cancelled raised when it says so.
         Raises OutOfMemory where even one window at a time is too much.
         """
         watch = _Watch(f"segmenting {scan.name}", reporter or SilentReporter(), should_stop)
@@ -119,7 +119,7 @@ class Predictor:
             self._run(planes, maps, watch)
         array = maps.classes[self._settings.fusion].array
         if self._settings.largest_component:
-            clear_small_components(array, self._labels.values)
+            clear_small_components(array, self._labels.values, watch.check)
         watch.check()
         found = None
         if regions:
@@ -146,7 +146,7 @@ class Predictor:
         shape = self._window(planes.shape)
         grid = pad(planes.shape, shape)
         windows = tile(grid.shape, shape, self._settings.window_overlap)
-        source, blender = WindowSource(planes, grid), Blender(grid, maps.add)
+        source, blender = WindowSource(planes, grid, watch.check), Blender(grid, maps.add)
         run = DualPass(self._backend, self._settings, regions=bool(maps.confidences))
         countdown, done = Countdown(len(windows)), 0
         while done < len(windows):

@@ -16,11 +16,13 @@ HandOn = Callable[[Sequence[np.ndarray]], None]
 class WindowSource:
     """Cuts windows, in the order of K, from a prepared scan within its padding; holds only planes still needed."""
 
-    def __init__(self, planes: PreparedPlanes, grid: PaddedGrid) -> None:
-        """``grid``: the prepared grid, centred in one that is filled with the smallest prepared value."""
-        self._grid, self._arriving = grid, iter(())
-        self._padded = grid.shape != planes.shape
-        self._lowest = planes.lowest() if self._padded else 0.0
+    def __init__(self, planes: PreparedPlanes, grid: PaddedGrid, check: Callable[[], None]) -> None:
+        """``grid``: the prepared grid, centred in one that is filled with the smallest prepared value.
+
+        ``check`` is called often while that is looked for, and may raise.
+        """
+        self._grid, self._padded = grid, grid.shape != planes.shape
+        self._lowest = planes.lowest(check) if self._padded else 0.0
         self._arriving = iter(planes)
         self._held: dict[int, np.ndarray] = {}
         self._next = 0

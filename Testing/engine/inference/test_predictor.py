@@ -22,6 +22,7 @@ from alhvr.data.reading import read_label, read_scan
 from alhvr.data.scan import Scan
 from alhvr.errors import Cancelled
 from alhvr.export.volumes import write_segmentation
+from alhvr.inference import postprocess
 from alhvr.inference import predictor as predictor_module
 from alhvr.inference.predictor import Predictor
 from alhvr.inference.torch_backend import TorchBackend
@@ -225,6 +226,22 @@ def test_cancelling_stops_before_the_next_batch(monkeypatch):
     with pytest.raises(Cancelled):
         _predictor(2, backend).segment(_noise_scan((5, 16, 16)), should_stop=lambda: len(backend.batches) >= 4)
     assert len(backend.batches) == 4
+
+
+def test_cancelling_is_heard_while_the_scan_is_looked_through_for_its_padding():
+    backend, asked = BrightBackend(), []
+    predictor = Predictor(backend, _plan(2, in_plane_matrix=(47, 47)), LABELS, InferenceSettings())
+    with pytest.raises(Cancelled):
+        predictor.segment(_noise_scan((9, 20, 37)), should_stop=lambda: asked.append(1) or len(asked) == 9)
+    assert backend.batches == []
+
+
+def test_cancelling_is_heard_while_small_components_are_cleared(monkeypatch):
+    monkeypatch.setattr(postprocess, "SLAB_VOXELS", 1)
+    asked = []
+    with pytest.raises(Cancelled):
+        _predictor(3, largest_component=True).segment(
+            _noise_scan((16, 16, 16)), should_stop=lambda: asked.append(1) or len(asked) == 10)
 
 
 def test_a_predictor_is_imported_without_torch_and_monai():
