@@ -1,0 +1,178 @@
+"""Peak memory of segmenting large scans, 5 classes, against the engine's forecast; and time besides the networks.
+
+    python benchmarks/speed/memory_of_segmenting.py                        2-D and 3-D, without and with regions
+    python benchmarks/speed/memory_of_segmenting.py --size 1024x1024x1000  takes up to 12 GB, and an hour
+    python benchmarks/speed/memory_of_segmenting.py --backend torch --plan 2-D --real --threads 2 --folder /scratch
+
+Each run is a process of its own: a model folder with untrained U-Nets, a generated int16 scan in a NIfTI file, the
+engine's own way from reading to results (written for the smaller scan), largest component on. The networks run on one
+batch in 20 where --real does not ask for all: that changes the time, not the memory. What they say is replaced by
+classes painted by intensity, so that masks look like masks and the work after the networks is that of real ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from memory_use import peak_gb, resident_gb
+from painted import CT, LABELS, PaintedBackend, write_scan
+
+from alhvr.bundle import InferenceSettings, ModelDescription, NetworkSpec, read_model, write_model
+from alhvr.data.plan import Plan
+from alhvr.data.reading import probe, read_scan
+from alhvr.export.volumes import write_region_maps, write_segmentation
+from alhvr.inference.backends import NETWORKS, choose_backend
+from alhvr.inference.predictor import Predictor
+
+FINE = "3-D fine"
+PLANS = {
+    "2-D": Plan(2, "unet", (1.0, 1.0, 1.0), None, (256, 256), 8, 4, "CT", CT),
+    "3-D": Plan(3, "unet", (1.0, 1.0, 1.0), None, (96, 96, 96), 2, 1, "CT", CT),
+    FINE: Plan(3, "unet", (0.6, 0.6, 0.6), None, (96, 96, 96), 2, 1, "CT", CT),
+}
+"""In-plane coarser than the scan; isotropic with more planes than the scan; isotropic and finer in every axis."""
+SMALL, LARGE = "512x512x300", "1024x1024x1000"
+EVERY = 20
+"""The networks see the first batch and then one in so many, where they are not run on all."""
+HEADER = ("scan", "plan", "regions", "backend", "batches", "GB before", "peak GB", "forecast GB", "forecast against",
+          "seconds", "processor time besides the networks")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run."""
+
+    size: str
+    plan: str
+    regions: bool
+    backend: str
+    threads: int
+    every: int
+    """The networks see the first batch and then one in so many; 1: all of them."""
+    written: bool
+    """Whether the results are written too."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one run took."""
+
+    before_gb: float
+    """With the networks loaded, before the scan is read."""
+    peak_gb: float
+    forecast_gb: float
+    """Of the whole process: the forecast, and what it held before."""
+    seconds: float
+    """Of segmenting."""
+    networks_s: float
+    """Processor time in the networks."""
+    besides_s: float
+    """Processor time of segmenting in everything else but the painting."""
+
+
+def write_model_folder(folder: Path, plan: Plan) -> Path:
+    """A model with untrained networks of the usual size."""
+    import torch
+
+    from alhvr.networks.dual import DualNetwork
+    from alhvr.networks.onnx_export import export_networks
+
+    torch.manual_seed(0)
+    networks = DualNetwork(plan.network, plan.dimensions, LABELS.n_classes).eval()
+    about = ModelDescription("memory", plan, LABELS, NetworkSpec(plan.network, plan.dimensions, LABELS.n_classes),
+                             InferenceSettings(largest_component=True))
+    write_model(folder, about, {name: getattr(networks, name).state_dict() for name in NETWORKS},
+                export_networks(networks))
+    return folder
+
+
+def run(case: Case, folder: Path) -> Found:
+    """The child: segments one scan, and writes its results where asked for."""
+    backend = choose_backend(read_model(folder / case.plan), backend=case.backend, device="cpu", threads=case.threads)
+    painted = PaintedBackend(backend, case.every)
+    predictor = Predictor(painted, PLANS[case.plan], LABELS, InferenceSettings(largest_component=True))
+    path = scan_file(folder, case.size)
+    before = resident_gb()
+    header = probe(path)
+    forecast = predictor.forecast(header.geometry, regions=case.regions, voxel_bytes=header.voxel_bytes).total / 1e9
+    scan = read_scan(path)
+    started, started_cpu = time.monotonic(), time.process_time()
+    found = predictor.segment(scan, regions=case.regions)
+    seconds, cpu = time.monotonic() - started, time.process_time() - started_cpu
+    if case.written:
+        write_segmentation(folder / "out.seg.nrrd", found.segmentation)
+        if found.regions is not None:
+            write_region_maps(folder, "out", found.regions)
+    shares = np.bincount(found.segmentation.array[::7].ravel(), minlength=LABELS.n_classes) * 7
+    if (shares == 0).any():
+        raise RuntimeError(f"A class is missing: {shares}.")
+    return Found(before, peak_gb(), before + forecast, seconds, painted.networks_s,
+                 cpu - painted.networks_s - painted.painting_s)
+
+
+def scan_file(folder: Path, size: str) -> Path:
+    """The scan of this size, packed where that does not take long."""
+    return folder / f"{size}.nii{'.gz' if size == SMALL else ''}"
+
+
+def cases(options: argparse.Namespace) -> list[Case]:
+    """Every run that was asked for."""
+    plans = [options.plan] if options.plan else [plan for plan in PLANS if options.size == SMALL or plan != FINE]
+    return [Case(options.size, plan, regions, options.backend, options.threads, 1 if options.real else EVERY,
+                 options.size == SMALL) for plan in plans for regions in (False, True)]
+
+
+def main() -> int:
+    """Makes the model folders and scans, runs every case in a process of its own, and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=(SMALL, LARGE), default=SMALL, help="of the scan")
+    parser.add_argument("--plan", choices=PLANS, help="only this one")
+    parser.add_argument("--backend", default="auto", help="of alhvr segment")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--real", action="store_true", help="run the networks on every window")
+    parser.add_argument("--folder", type=Path, help="for scans and results; a temporary one otherwise")
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.case:
+        print(json.dumps(asdict(run(Case(**json.loads(options.case)), options.folder))))
+        return 0
+    with tempfile.TemporaryDirectory(dir=options.folder, prefix="alhvr-memory-") as folder:
+        print(" | ".join(HEADER))
+        for case in cases(options):
+            print(" | ".join(row(case, in_child(case, Path(folder)))), flush=True)
+    return 0
+
+
+def in_child(case: Case, folder: Path) -> Found:
+    """What a process of its own finds; makes the scan and the model where they are not there yet."""
+    if not (folder / case.plan).exists():
+        write_model_folder(folder / case.plan, PLANS[case.plan])
+    if not scan_file(folder, case.size).exists():
+        write_scan(scan_file(folder, case.size), tuple(int(n) for n in case.size.split("x")))
+    environment = {**os.environ, "OMP_NUM_THREADS": str(case.threads)}
+    done = subprocess.run([sys.executable, __file__, "--folder", folder, "--case", json.dumps(asdict(case))],
+                          env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
+    return Found(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def row(case: Case, found: Found) -> list[str]:
+    """One line of the table."""
+    return [case.size, case.plan, "yes" if case.regions else "no", case.backend,
+            "all" if case.every == 1 else f"1 in {case.every}", f"{found.before_gb:.2f}", f"{found.peak_gb:.2f}",
+            f"{found.forecast_gb:.2f}", f"{found.forecast_gb / found.peak_gb - 1:+.0%}", f"{found.seconds:.0f}",
+            f"{found.besides_s:.1f} s" + ("" if case.every > 1 else f" = {found.besides_s / found.networks_s:.1%}")]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
