@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import openvino
@@ -68,3 +69,11 @@ class _Machine:
 
     def get_property(self, _device: str, _name: str) -> list[str]:
         return self.capabilities
+
+
+def test_openvino_is_used_without_its_telemetry():
+    script = ("import sys\nfrom alhvr.inference.backends import backend_of_graphs\n"
+              "backend_of_graphs({}, backend='openvino', threads=1, exact=True)\n"
+              "print('openvino' in sys.modules, sys.modules['openvino_telemetry'])")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "None"]
