@@ -83,7 +83,7 @@ def backend_of_graphs(graphs: Mapping[str, bytes | Path], *, backend: str = "aut
     where bf16 is faster. Raises UserError when none is installed.
     """
     _require_known(backend)
-    sys.modules.setdefault("openvino_telemetry", None)  # reports to its makers; OpenVINO goes without where it is absent
+    sys.modules.setdefault("openvino_telemetry", None)  # reports to its makers
     names = GRAPH_BACKENDS if backend == "auto" else (backend,)
     for name in names:
         try:
