@@ -42,6 +42,7 @@ try:
     run(64)
 except OutOfMemory as error:
     print(error)
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 run(1)
 print("goes on")
 """
