@@ -83,9 +83,10 @@ def backend_of_graphs(graphs: Mapping[str, bytes | Path], *, backend: str = "aut
     where bf16 is faster. Raises UserError when none is installed.
     """
     _require_known(backend)
-    sys.modules.setdefault("openvino_telemetry", None)  # reports to its makers
     names = GRAPH_BACKENDS if backend == "auto" else (backend,)
     for name in names:
+        if name == "openvino":
+            sys.modules.setdefault("openvino_telemetry", None)  # reports to its makers
         try:
             return import_module(f"alhvr.inference.{GRAPH_BACKENDS[name]}").from_graphs(
                 graphs, threads or free_cores(), exact=exact)
