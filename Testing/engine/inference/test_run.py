@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 
@@ -148,7 +147,7 @@ def test_a_stop_keeps_what_is_done(model: Path, scan: Path, tmp_path: Path) -> N
         def warning(self, message: str) -> None:
             if not self.pressed:
                 self.pressed = True
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
 
     array = make_scan(2)[0]
     array[0, 0, 0] = np.nan

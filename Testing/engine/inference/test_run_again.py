@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 from pathlib import Path
@@ -234,7 +233,7 @@ def test_a_stopped_run_goes_on_with_the_rest(model, scans: Path, out: Path) -> N
 
         def progress(self, stage: str, done: int, total: int, seconds_left: float | None = None) -> None:
             if stage == "segmenting two":
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
 
     write_scan(scans / "two.nrrd", make_scan(2, (40, 32, 32))[0])
     with pytest.raises(Cancelled, match="Stopped after 1 of 2 scans"):
