@@ -116,6 +116,8 @@ def _add_train(commands: Any) -> None:
     parser.add_argument("--patch-size", type=_sizes, metavar="A,B[,C]", help="pixels of a patch, slowest axis first")
     parser.add_argument("--beta", type=float, metavar="X", help="share of least confident pixels that sets gamma")
     parser.add_argument("--temperature", type=float, metavar="X", help="sharpening temperature T")
+    parser.add_argument("--not-annotated", type=int, metavar="V",
+                        help="label value of voxels that nobody annotated (255 unless told otherwise)")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of every random draw")
     _add_device(parser)
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")

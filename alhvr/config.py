@@ -12,8 +12,8 @@ from typing import Literal
 
 from alhvr.settings import check_choices, from_dict, require, to_dict
 
-__all__ = ["OFFICIAL_AUGMENT", "OFFICIAL_METHOD", "AugmentConfig", "MethodConfig", "PlanConfig", "RunConfig",
-           "SegmentingConfig", "TrainingConfig", "as_released", "from_dict", "to_dict"]
+__all__ = ["OFFICIAL_AUGMENT", "OFFICIAL_METHOD", "AugmentConfig", "DataConfig", "MethodConfig", "PlanConfig",
+           "RunConfig", "SegmentingConfig", "TrainingConfig", "as_released", "from_dict", "to_dict"]
 
 PresetName = Literal["paper", "official"]
 
@@ -182,6 +182,18 @@ class PlanConfig:
 
 
 @dataclass(frozen=True)
+class DataConfig:
+    """How the label files are to be understood."""
+
+    not_annotated: int = 255
+    """Label value of voxels that nobody annotated; they take no part in the supervised loss. No structure has it."""
+
+    def __post_init__(self) -> None:
+        """Checks the range; raises UserError."""
+        require(1 <= self.not_annotated <= 65535, "not_annotated", self.not_annotated, "a label value of 1 to 65535")
+
+
+@dataclass(frozen=True)
 class SegmentingConfig:
     """How the finished model segments; kept in the model."""
 
@@ -207,6 +219,8 @@ class RunConfig:
     """The run."""
     plan: PlanConfig = field(default_factory=PlanConfig)
     """What of the plan is fixed beforehand."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """How the label files are to be understood."""
     segmenting: SegmentingConfig = field(default_factory=SegmentingConfig)
     """How the finished model segments."""
 

@@ -22,7 +22,8 @@ def run_config(options: argparse.Namespace) -> RunConfig:
     return RunConfig(
         method=_with(config.method, options, "beta", "temperature"),
         training=_with(config.training, options, "iterations", "minutes", "seed", "device"),
-        plan=_with(config.plan, options, "batch_size", "patch_size"), segmenting=config.segmenting)
+        plan=_with(config.plan, options, "batch_size", "patch_size"),
+        data=_with(config.data, options, "not_annotated"), segmenting=config.segmenting)
 
 
 def _with(config: Any, options: argparse.Namespace, *names: str) -> Any:

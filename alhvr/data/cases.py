@@ -24,6 +24,27 @@ class Case:
     """Image file or DICOM series folder; one file of the series where a folder holds several."""
     label: Path | None
     """Label file; None when there is none or labels were not asked for."""
+    more_images: tuple[Path, ...] = ()
+    """The other channels in order, as ``image``; they may lie on grids of their own."""
+    not_annotated: tuple[int, ...] = ()
+    """Label values of structures that nobody annotated in this case: its background may be one of them."""
+    patient: str | None = None
+    """Who it is, where cases.json says so; cases of one patient belong on one side of a split."""
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """All channels in order."""
+        return (self.image, *self.more_images)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel of a scan: what was measured."""
+
+    name: str
+    """As people call it, such as "FLAIR"."""
+    modality: str = "other"
+    """"CT", "MR" or "other"."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +61,8 @@ class CaseSet:
     """"CT", "MR" or "other" where it is the same for all and a file tells, else None."""
     warnings: tuple[str, ...]
     """What was left out, one sentence each."""
+    channels: tuple[Channel, ...] = ()
+    """The channels that every case has, in order; empty where no file names them and there is but one."""
 
 
 def find_cases(folder: Path, *, labeled: bool) -> CaseSet:

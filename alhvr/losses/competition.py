@@ -63,17 +63,20 @@ def sharpen(probability: Tensor, temperature: float, mode: Literal["binary", "no
 
 @in_full_precision
 def competition_loss(
-    clean: Tensor, perturbed: Tensor, target: Tensor, mask: Tensor, *, entropy_mean: Literal["all", "masked"] = "all"
+    clean: Tensor, perturbed: Tensor, target: Tensor, mask: Tensor, *,
+    entropy_mean: Literal["all", "masked"] = "all", n_pixels: Tensor | None = None,
 ) -> CompetitionLoss:
     """L_mh of one network (Eqs. 23 to 25), in the region Omega 3.
 
     clean, perturbed, target: [B_u, C, *S] probabilities: the network's own two predictions and the sharpened teacher.
-    mask: [B_u, *S] bool. An empty mask gives zero with zero gradient.
+    mask: [B_u, *S] bool. An empty mask gives zero with zero gradient. n_pixels: of "all"; None for those of the mask's
+    array, where all of them are unlabelled.
     """
     weights = mask.to(perturbed.dtype)
     pixels = weights.sum().clamp(min=1)
     mse = ((perturbed - target).square().sum(dim=1) * weights).sum() / pixels
-    divisor = pixels if entropy_mean == "masked" else mask.numel()
+    everything = mask.numel() if n_pixels is None else n_pixels.clamp(min=1)
+    divisor = pixels if entropy_mean == "masked" else everything
     entropy = ((pixel_entropy(clean) + pixel_entropy(perturbed)) * weights).sum() / divisor
     return CompetitionLoss(mse=mse, entropy=entropy)
 

@@ -14,7 +14,7 @@ from alhvr.losses.competition import competition_loss, sharpen, teacher
 from alhvr.losses.precision import widen, without_autocast
 from alhvr.losses.prototypes import prototype_loss
 from alhvr.losses.regions import Regions, confidence_threshold, split_regions
-from alhvr.losses.supervised import SupervisedLoss, supervised_loss
+from alhvr.losses.supervised import SupervisedLoss, may_be_several, supervised_loss
 
 if TYPE_CHECKING:
     from alhvr.networks.dual import DualViews
@@ -48,23 +48,28 @@ class _Unlabelled:
     """con_n2 [B_u, *S]: largest probability of the perturbed prediction, without gradient."""
 
 
-def alhvr_objective(views: DualViews, labels: Tensor, weight: float, config: MethodConfig) -> Objective:
+def alhvr_objective(
+    views: DualViews, labels: Tensor, weight: float, config: MethodConfig, *, missing: Tensor | None = None
+) -> Objective:
     """L = sum over both networks of L_s + lambda (L_pc + L_mh) (Eqs. 9 and 10).
 
     views: what both networks made of a batch whose first images are labelled; without perturbed outputs only L_s is
-    taken. labels: [B_l, *S] int64, class indices. weight: lambda, 0 or more. Runs in float32 under any autocast.
+    taken. labels: [B_l, *S] int64, class indices or NOT_ANNOTATED. weight: lambda, 0 or more. missing: [B_l, C] bool,
+    classes not annotated in an image; None for none. Where labelled images have perturbed outputs too, those of their
+    pixels count as unlabelled whose class the annotation leaves open. Runs in float32 under any autocast.
     """
-    n_labeled = len(labels)
     with without_autocast(labels.device.type):
-        (labeled_a, clean_a), (labeled_b, clean_b) = (
-            v.clean_logits.split((n_labeled, len(v.clean_logits) - n_labeled)) for v in (views.a, views.b)
-        )
-        supervised = [supervised_loss(logits, labels, dice=config.dice) for logits in (labeled_a, labeled_b)]
+        supervised = [
+            supervised_loss(v.clean_logits[: len(labels)], labels, missing=missing, dice=config.dice)
+            for v in (views.a, views.b)
+        ]
         if views.a.perturbed_logits is None:
             return _labels_only(supervised)
-        a, b = _unlabelled(clean_a, views.a.perturbed_logits), _unlabelled(clean_b, views.b.perturbed_logits)
-        gamma = confidence_threshold((a.confidence + b.confidence) / 2, config.beta)
-        regions = split_regions(a.confidence, b.confidence, gamma)
+        a, b = (_unlabelled(v.clean_logits[-len(v.perturbed_logits):], v.perturbed_logits) for v in (views.a, views.b))
+        unlabelled = _unlabelled_pixels(labels, missing, len(views.a.clean_logits), a.confidence)
+        mean = (a.confidence + b.confidence) / 2
+        gamma = confidence_threshold(mean if unlabelled is None else mean[unlabelled], config.beta)
+        regions = split_regions(a.confidence, b.confidence, gamma, unlabelled=unlabelled)
         terms = {
             **_supervised_terms(supervised),
             **_prototype_terms(views, (a, b), regions, config),
@@ -110,10 +115,23 @@ def _competition_terms(
     with torch.set_grad_enabled(torch.is_grad_enabled() and not config.detach_teacher):
         target = sharpen(teacher(a.clean, b.clean, tie=config.tie_teacher), config.temperature, config.sharpening)
     of_a, of_b = (
-        competition_loss(n.clean, n.perturbed, target, regions.unreliable_stable, entropy_mean=config.entropy_mean)
+        competition_loss(n.clean, n.perturbed, target, regions.unreliable_stable, entropy_mean=config.entropy_mean,
+                         n_pixels=regions.n_pixels)
         for n in both
     )
     return {"competition_mse": of_a.mse + of_b.mse, "competition_entropy": of_a.entropy + of_b.entropy}
+
+
+def _unlabelled_pixels(
+    labels: Tensor, missing: Tensor | None, n_images: int, confidence: Tensor
+) -> Tensor | None:
+    """The pixels that are unlabelled: bool like ``confidence`` [B_u, *S] of the last images; None for all of them."""
+    n_partly = len(labels) + len(confidence) - n_images
+    if n_partly <= 0:
+        return None
+    pixels = torch.ones_like(confidence, dtype=torch.bool)
+    pixels[:n_partly] = may_be_several(labels[-n_partly:], None if missing is None else missing[-n_partly:])
+    return pixels
 
 
 def _unlabelled(clean_logits: Tensor, perturbed_logits: Tensor) -> _Unlabelled:

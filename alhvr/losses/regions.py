@@ -17,7 +17,7 @@ SAMPLE = 8192
 
 @dataclass(frozen=True)
 class Regions:
-    """Boolean masks [B_u, *S] of the unlabelled pixels. The first three cover every pixel exactly once."""
+    """Boolean masks [B_u, *S] of the unlabelled pixels. The first three cover each of these exactly once."""
 
     reliable_stable: Tensor
     """Omega 1: both networks stay confident under perturbation; no loss acts here."""
@@ -29,11 +29,14 @@ class Regions:
     """Mask_a: the part of Omega 2 in which network a is unsure and learns from b."""
     learn_b: Tensor
     """Mask_b: the part of Omega 2 in which network b is unsure and learns from a."""
+    n_pixels: Tensor
+    """Number of the unlabelled pixels, scalar."""
 
     def fractions(self) -> dict[str, Tensor]:
-        """Share of the pixels in each of the three regions, scalars 0..1 that sum to one."""
+        """Share of the unlabelled pixels in each of the three regions, scalars 0..1 that sum to one."""
         names = ("reliable_stable", "reliable_unstable", "unreliable_stable")
-        return {name: getattr(self, name).float().mean() for name in names}
+        counts = {name: getattr(self, name).sum() for name in names}
+        return {name: count / self.n_pixels.clamp(min=1) for name, count in counts.items()}
 
 
 @torch.no_grad()
@@ -42,9 +45,12 @@ def confidence_threshold(confidence: Tensor, beta: float) -> Tensor:
     """gamma (Eq. 11): mean of the K = floor(beta * N) smallest of all N confidences, at least one; scalar, no gradient.
 
     confidence: any shape, values 0..1: the mean of both networks' confidences over the WHOLE unlabelled batch, so that
-    an image on which both are sure keeps more pixels than one on which they are not. beta: above 0 and at most 1.
+    an image on which both are sure keeps more pixels than one on which they are not; zero for no value at all.
+    beta: above 0 and at most 1.
     """
     flat = confidence.detach().flatten()
+    if not flat.numel():
+        return flat.new_zeros(())
     count = max(1, int(beta * flat.numel()))
     if flat.device.type == "cpu":
         return torch.tensor(_mean_of_smallest(flat.numpy(), count), dtype=flat.dtype)
@@ -87,18 +93,26 @@ def _threshold_on_device(flat: Tensor, count: int) -> Tensor:
     return (flat.to(exact).sum() - largest) / count
 
 
-def split_regions(confidence_a: Tensor, confidence_b: Tensor, gamma: Tensor) -> Regions:
+def split_regions(
+    confidence_a: Tensor, confidence_b: Tensor, gamma: Tensor, *, unlabelled: Tensor | None = None
+) -> Regions:
     """The three regions and both learning masks from the perturbed confidences (Eqs. 12 to 14, 17, 18).
 
     confidence_a, confidence_b: [B_u, *S], values 0..1, largest class probability of the perturbed predictions.
     Reaching gamma exactly counts as confident, which closes the gaps that the paper's inequalities leave at ties.
+    unlabelled: bool [B_u, *S], the pixels that any region may hold; None for all.
     """
     sure_a = confidence_a >= gamma
     sure_b = confidence_b >= gamma
-    return Regions(
-        reliable_stable=sure_a & sure_b,
-        reliable_unstable=sure_a ^ sure_b,
-        unreliable_stable=~(sure_a | sure_b),
-        learn_a=~sure_a & sure_b,
-        learn_b=sure_a & ~sure_b,
-    )
+    n_pixels = torch.full((), confidence_a.numel(), device=confidence_a.device)
+    masks = {
+        "reliable_stable": sure_a & sure_b,
+        "reliable_unstable": sure_a ^ sure_b,
+        "unreliable_stable": ~(sure_a | sure_b),
+        "learn_a": ~sure_a & sure_b,
+        "learn_b": sure_a & ~sure_b,
+    }
+    if unlabelled is not None:
+        masks = {name: mask & unlabelled for name, mask in masks.items()}
+        n_pixels = unlabelled.sum()
+    return Regions(**masks, n_pixels=n_pixels)

@@ -1,4 +1,4 @@
-"""supervised_loss: cross-entropy and Dice of the labelled images (Eqs. 3 and 4)."""
+"""supervised_loss: cross-entropy and Dice of the labelled images (Eqs. 3 and 4), of what is annotated of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from alhvr.losses.precision import in_full_precision
 
 STANDARD_SMOOTHING = 1e-5
 OFFICIAL_SMOOTHING = 1e-10
+NOT_ANNOTATED = 255
+"""Class index of a pixel of which nobody said what it is."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class SupervisedLoss:
     """The two halves of L_s, scalars."""
 
     ce: Tensor
-    """Cross-entropy, mean over all labelled pixels."""
+    """Cross-entropy, mean over all annotated pixels of the labelled images; zero without any."""
     dice: Tensor
     """Dice loss, mean over all classes, background included."""
 
@@ -31,17 +33,30 @@ class SupervisedLoss:
 
 @in_full_precision
 def supervised_loss(
-    logits: Tensor, labels: Tensor, *, dice: Literal["standard", "official"] = "standard"
+    logits: Tensor, labels: Tensor, *, missing: Tensor | None = None,
+    dice: Literal["standard", "official"] = "standard",
 ) -> SupervisedLoss:
-    """L_s of one network (Eqs. 3 and 4).
+    """L_s of one network (Eqs. 3 and 4), of what is annotated.
 
-    logits: [B, C, *S], any float type. labels: [B, *S] int64, class indices 0..C-1.
+    logits: [B, C, *S], any float type. labels: [B, *S] int64, class indices 0..C-1, or NOT_ANNOTATED for a pixel that
+    takes no part. missing: [B, C] bool, the classes that are not annotated in an image; None for none. What is
+    background there may be background or any of these classes: their probabilities are added up before the logarithm,
+    and count as one class in Dice, to which the image gives nothing for the missing classes themselves.
+    Nothing missing and everything annotated gives the plain loss to the last bit.
     """
+    annotated = labels != NOT_ANNOTATED
+    index = labels.masked_fill(~annotated, 0).unsqueeze(1)
     log_probability = logits.log_softmax(dim=1)
-    index = labels.unsqueeze(1)
-    ce = -log_probability.gather(1, index).mean()
-    onehot = torch.zeros_like(log_probability).scatter_(1, index, 1.0)
-    per_class = dice_per_class(log_probability.exp(), onehot, dice=dice)
+    log_likelihood = log_probability.gather(1, index).squeeze(1)
+    if missing is not None:
+        log_likelihood = torch.where(labels == 0, _log_background(log_probability, missing), log_likelihood)
+    ce = -(log_likelihood * annotated).sum() / annotated.sum().clamp(min=1)
+    known = annotated.unsqueeze(1)
+    probability = log_probability.exp() * known
+    onehot = torch.zeros_like(log_probability).scatter_(1, index, 1.0) * known
+    if missing is not None:
+        probability, onehot = merge_missing(probability, missing), merge_missing(onehot, missing)
+    per_class = dice_per_class(probability, onehot, dice=dice)
     return SupervisedLoss(ce=ce, dice=per_class.mean())
 
 
@@ -60,3 +75,32 @@ def dice_per_class(
     if dice == "official":
         return 1 - overlap / (mass + OFFICIAL_SMOOTHING)
     return 1 - (2 * overlap + STANDARD_SMOOTHING) / (mass + STANDARD_SMOOTHING)
+
+
+def merge_missing(values: Tensor, missing: Tensor) -> Tensor:
+    """``values`` [B, C, *S] with those of the ``missing`` classes [B, C] added to the background's, and zero after."""
+    spatial = [1] * (values.ndim - 2)
+    of_missing = values * missing.reshape(*missing.shape, *spatial)
+    background = values[:, :1] + of_missing.sum(dim=1, keepdim=True)
+    return torch.cat([background, (values - of_missing)[:, 1:]], dim=1)
+
+
+def may_be_several(labels: Tensor, missing: Tensor | None) -> Tensor:
+    """Where the annotation leaves open what a pixel is: bool [B, *S]; arguments as in ``supervised_loss``.
+
+    That is where nothing is annotated, and the background of images in which a class is missing.
+    """
+    unknown = labels == NOT_ANNOTATED
+    if missing is None:
+        return unknown
+    return unknown | ((labels == 0) & missing.any(dim=1).reshape(-1, *[1] * (labels.ndim - 1)))
+
+
+def _log_background(log_probability: Tensor, missing: Tensor) -> Tensor:
+    """log(p_0 + sum of p_c over the ``missing`` classes [B, C]) of [B, C, *S]: [B, *S]; log p_0 itself for none."""
+    counted = missing.clone()
+    counted[:, 0] = True
+    spatial = [1] * (log_probability.ndim - 2)
+    masked = log_probability.masked_fill(~counted.reshape(*counted.shape, *spatial), -torch.inf)
+    alone = (counted.sum(dim=1) == 1).reshape(-1, *spatial)
+    return torch.where(alone, log_probability[:, 0], masked.logsumexp(dim=1))

@@ -30,7 +30,7 @@ UNLABELED_ONLY = PassConfig()
 
 @dataclass(frozen=True)
 class Views:
-    """What one network makes of a batch of B images, the last B_u of them unlabelled."""
+    """What one network makes of a batch of B images, the last B_u of them unlabelled, or labelled in part."""
 
     clean_logits: Tensor
     """[B, C, *S], y_n1 before the softmax, labelled images first."""
@@ -93,36 +93,36 @@ class DualNetwork(nn.Module):
     def forward_views(
         self,
         images: Tensor,
-        n_labeled: int,
+        n_clean: int,
         perturbations: DualPerturbation | None,
         config: PassConfig = UNLABELED_ONLY,
     ) -> DualViews:
-        """images [B, in_channels, *S], the first ``n_labeled`` labelled -> both networks' views.
+        """images [B, in_channels, *S], the first ``n_clean`` of them fully labelled -> both networks' views.
 
-        ``perturbations`` None, or a batch without unlabelled images: the clean pass only. Raises ValueError for
+        ``perturbations`` None, or a batch of fully labelled images: the clean pass only. Raises ValueError for
         sizes that are not multiples of 16 and for perturbations drawn for other shapes.
         """
-        if perturbations is None or n_labeled >= len(images):
+        if perturbations is None or n_clean >= len(images):
             return DualViews(*(Views(net.decode(net.encode(images)).logits) for net in (self.a, self.b)))
         return DualViews(
-            a=view_batch(self.a, images, n_labeled, perturbations.a, config),
-            b=view_batch(self.b, images, n_labeled, perturbations.b, config),
+            a=view_batch(self.a, images, n_clean, perturbations.a, config),
+            b=view_batch(self.b, images, n_clean, perturbations.b, config),
         )
 
 
 def view_batch(
-    network: SegmentationNetwork, images: Tensor, n_labeled: int, perturbation: Perturbation, config: PassConfig
+    network: SegmentationNetwork, images: Tensor, n_clean: int, perturbation: Perturbation, config: PassConfig
 ) -> Views:
     """One encoder run, the clean decode of all images [B, in_channels, *S], then the perturbed decode."""
     levels = network.encode(images)
     clean = network.decode(levels)
-    start = 0 if config.perturb_labeled else n_labeled
+    start = 0 if config.perturb_labeled else n_clean
     perturbed_levels = apply_perturbation([tail_of_batch(level, start) for level in levels], perturbation)
     with contextlib.nullcontext() if config.perturbed_statistics else frozen_running_statistics(network):
         perturbed = network.decode(perturbed_levels, perturbed=True)
     return Views(
         clean_logits=clean.logits,
-        perturbed_logits=perturbed.logits[n_labeled - start :],
-        clean_features=clean.features[n_labeled:],
-        perturbed_features=perturbed.features[n_labeled - start :],
+        perturbed_logits=perturbed.logits[n_clean - start :],
+        clean_features=clean.features[n_clean:],
+        perturbed_features=perturbed.features[n_clean - start :],
     )

@@ -35,17 +35,18 @@ class TrainingStep:
                                weight_decay=c.weight_decay, fused=self._compute.device == "cuda")
 
     def run(self, batch: Batch, iteration: int, *, weight: float, learning_rate: float) -> Objective:
-        """One step on ``batch`` (images [B,1,*S], the first n_labeled with labels [B_l,*S]).
+        """One step on ``batch``; its first images are labelled, the first ``n_clean`` of them fully.
 
         ``weight`` is lambda (Eq. 10). Returns the loss and its named terms, detached.
         """
         self._seed(iteration)
         self.networks.train()
-        images, labels = self._to_device(batch)
-        perturbations = self._draw(iteration, images) if batch.n_labeled < len(images) else None
+        images, labels, missing = (self._to_device(tensor) for tensor in (batch.images, batch.labels, batch.missing))
+        images = images.to(memory_format=torch.channels_last if images.ndim == 4 else torch.channels_last_3d)
+        perturbations = self._draw(iteration, images) if batch.n_clean < len(images) else None
         with self._compute.autocast():
-            views = self.networks.forward_views(images, batch.n_labeled, perturbations, self._passes)
-        objective = alhvr_objective(views, labels, weight, self._method)
+            views = self.networks.forward_views(images, batch.n_clean, perturbations, self._passes)
+        objective = alhvr_objective(views, labels, weight, self._method, missing=missing)
         self._update(objective.total, learning_rate)
         return objective
 
@@ -67,14 +68,10 @@ class TrainingStep:
         rng = np.random.default_rng([self._training.seed, _NOISE_STREAM, iteration])
         return draw_dual_perturbation(rng, self.networks.a.level_shapes(images.shape[2:]))
 
-    def _to_device(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        device = self._compute.device
-        images, labels = batch.images, batch.labels
-        if device == "cuda":
-            images, labels = images.pin_memory(), labels.pin_memory()
-        layout = torch.channels_last if images.ndim == 4 else torch.channels_last_3d
-        return (images.to(device, non_blocking=True).to(memory_format=layout),
-                labels.to(device, non_blocking=True))
+    def _to_device(self, tensor: torch.Tensor | None) -> torch.Tensor | None:
+        if tensor is not None and self._compute.device == "cuda":
+            tensor = tensor.pin_memory()
+        return None if tensor is None else tensor.to(self._compute.device, non_blocking=True)
 
     def state(self) -> dict:
         """Everything the next step depends on; plain tensors and numbers."""
