@@ -23,7 +23,7 @@ class Finding:
     """One thing that was found."""
 
     kind: str
-    """Name of the rule for programs, such as "label_on_another_grid"; never changes its meaning."""
+    """What was found, for programs: one of KINDS; never changes its meaning."""
     severity: Severity
     files: tuple[Path, ...]
     """The files it is about, the worst first."""
@@ -33,3 +33,49 @@ class Finding:
     """What to do about it: one sentence."""
     cases: tuple[str, ...] = ()
     """The cases it is about as part/name, such as "labeled/patient 1"; the worst first."""
+
+
+KINDS = {
+    "unusable_folder": "Folder that holds no cases to use",
+    "left_out_of_folder": "Files left out of a folder",
+    "names_differ": "Folders that name a label value differently",
+    "missing_channel": "Missing channel",
+    "unreadable_image": "Scan that cannot be read",
+    "unreadable_label": "Label that cannot be read",
+    "constant_image": "Scan without any contrast",
+    "odd_file": "Oddity while reading",
+    "not_finite": "Voxels that are not finite",
+    "intensity_scale": "Intensities on another scale",
+    "mixed_modalities": "Mixed modalities",
+    "mixed_field_strengths": "Mixed field strengths",
+    "mixed_orientations": "Mixed orientations",
+    "mixed_spacings": "Mixed spacings",
+    "nominal_spacing": "Spacing that may be a placeholder",
+    "label_on_another_grid": "Label on another grid than its scan",
+    "unknown_label_value": "Label value without a name",
+    "empty_label": "Empty label",
+    "all_labels_empty": "No label shows anything",
+    "nothing_annotated": "Case in which nothing is annotated",
+    "declared_but_present": "Structure declared as not annotated, yet there",
+    "absent_structure": "Structure absent where nearly all others show it",
+    "absent_everywhere": "Structure that no case to learn from shows",
+    "holes": "Holes in a structure",
+    "stray_parts": "Parts far from the rest of a structure",
+    "swapped_sides": "Left and right swapped",
+    "moved_structure": "Structure in another place than in the other cases",
+    "scan_twice": "The same scan twice",
+    "scan_in_training_and_validation": "The same scan in training and validation",
+    "scan_in_archive_too": "Labelled scan that is in the archive too",
+    "label_twice": "The same label under two scans",
+    "patient_in_training_and_validation": "The same patient in training and validation",
+    "rare_to_learn": "Structure too rare to learn",
+    "rare_to_validate": "Structure too rare to validate",
+    "few_cases": "Few cases",
+    "no_validation": "No case to validate on",
+    "archive_unlike": "Archive unlike the labelled scans",
+    "no_archive": "No scan of the archive can be used",
+    "no_usable_case": "No labelled case can be used",
+    "too_little_memory": "Too little memory",
+    "too_little_disk": "Too little room on the disk",
+}
+"""Every kind of finding with its heading for people."""
