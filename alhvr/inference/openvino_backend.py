@@ -32,7 +32,7 @@ class OpenVinoBackend:
 
         ``precision`` is "f32" or "bf16"; images, levels and logits are float32 in both.
         """
-        core = openvino.Core()
+        core = the_core()
         settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1,
                     "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
         self.precision = precision
@@ -89,12 +89,22 @@ def _run(request: openvino.InferRequest, arrays: Mapping[str, np.ndarray]) -> No
 
 
 @cache
+def the_core() -> openvino.Core:
+    """The one core of the process, never given back.
+
+    It lends the thread that first uses it a stack for signals. Given back in another thread, that stack is gone while
+    the first one still points to it, and the next signal there, such as Ctrl-C, ends the process at once.
+    """
+    return openvino.Core()
+
+
+@cache
 def fastest_precision() -> str:
     """"bf16" where the CPU has it and a few convolutions show that it is faster, else "f32"; found once.
 
     Ten trained pairs of networks keep their answer in bf16: 1 voxel in 16,000 or fewer gets another label.
     """
-    core = openvino.Core()
+    core = the_core()
     if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         return "f32"
     runs = {precision: _convolutions(core, precision) for precision in ("f32", "bf16")}

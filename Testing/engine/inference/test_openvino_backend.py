@@ -12,6 +12,8 @@ from alhvr.errors import UserError
 from alhvr.inference import openvino_backend as room
 from alhvr.inference.backends import backend_of_graphs
 from alhvr.inference.openvino_backend import fastest_precision, from_graphs
+from alhvr.networks.dual import DualNetwork
+from alhvr.networks.onnx_export import export_networks
 
 
 @pytest.fixture(autouse=True)
@@ -23,20 +25,20 @@ def _forget():
 
 @pytest.mark.parametrize(("bf16_seconds", "expected"), [(0.5, "bf16"), (0.79, "bf16"), (0.81, "f32"), (7.0, "f32")])
 def test_bf16_has_to_be_a_fifth_faster(monkeypatch, bf16_seconds, expected):
-    monkeypatch.setattr(room.openvino, "Core", lambda: _Machine(["FP32", "BF16"]))
+    monkeypatch.setattr(room, "the_core", lambda: _Machine(["FP32", "BF16"]))
     monkeypatch.setattr(room, "_convolutions", lambda _core, precision: precision)
     monkeypatch.setattr(room, "_seconds", lambda run: {"f32": 1.0, "bf16": bf16_seconds}[run])
     assert fastest_precision() == expected
 
 
 def test_a_cpu_without_bf16_is_not_even_asked(monkeypatch):
-    monkeypatch.setattr(room.openvino, "Core", lambda: _Machine(["FP32", "INT8"]))
+    monkeypatch.setattr(room, "the_core", lambda: _Machine(["FP32", "INT8"]))
     monkeypatch.setattr(room, "_convolutions", None)
     assert fastest_precision() == "f32"
 
 
 def test_the_probe_runs_in_both_precisions_and_once_in_a_process(monkeypatch):
-    core = openvino.Core()
+    core = room.the_core()
     for precision in ("f32", "bf16"):
         run = room._convolutions(core, precision)
         assert room._seconds(run) > 0
@@ -77,3 +79,17 @@ def test_openvino_is_used_without_its_telemetry():
               "print('openvino' in sys.modules, sys.modules['openvino_telemetry'])")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "None"]
+
+
+def test_a_signal_does_no_harm_after_a_backend_was_let_go_in_another_thread(tmp_path):
+    for name, graph in export_networks(DualNetwork("unet", 2, 3).eval()).items():
+        (tmp_path / f"{name}.onnx").write_bytes(graph)
+    script = ("import signal, sys, threading\nfrom pathlib import Path\n"
+              "from alhvr.inference.openvino_backend import OpenVinoBackend\n"
+              "signal.signal(signal.SIGINT, lambda *_: None)\n"
+              "graphs = {path.stem: path for path in Path(sys.argv[1]).iterdir()}\n"
+              "held = [OpenVinoBackend(graphs, 1, 'f32')]\n"
+              "thread = threading.Thread(target=held.clear)\n"
+              "thread.start()\nthread.join()\nsignal.raise_signal(signal.SIGINT)\nprint('goes on')")
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("goes on\n", 0)
