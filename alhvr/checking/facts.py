@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -36,9 +36,10 @@ class ImageFacts:
     histogram: tuple[int, ...]
     """Counts of an even sample of voxels in 64 equal bins between the 0.5th and the 99.5th percentile."""
     thumbnail: np.ndarray
-    """uint8 [<= 64, <= 64]: the middle slice, right way up for a reader (rows run to posterior or inferior)."""
+    """uint8 [<= 64, <= 64]: the slice with most of the label, else the middle one, right way up for a reader (rows run
+    to posterior or inferior, columns to the left or to posterior)."""
     patient: str | None = None
-    """A digest of the DICOM patient ID; None where no file tells."""
+    """A keyed digest of the DICOM patient ID, comparable within one check; None where no file tells patients apart."""
     field_strength_t: float | None = None
     """MR field strength in tesla from the DICOM header."""
     warnings: tuple[str, ...] = ()
@@ -103,6 +104,8 @@ class CaseFacts:
     """Why a channel cannot be read."""
     label_problem: Problem | None = None
     """Why the label cannot be read."""
+    known: bool = field(default=False, compare=False)
+    """The facts were kept from a check before."""
 
     @property
     def usable(self) -> bool:

@@ -1,0 +1,99 @@
+"""One case: its channels and its label are read, looked at and let go again; what cannot be read is a fact too."""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from alhvr.checking.dicom_tags import read_tags
+from alhvr.checking.facts import CaseFacts, ImageFacts, LabelFacts, Problem
+from alhvr.checking.picture import best_slice, histogram, outline, thumbnail
+from alhvr.checking.structures import label_facts
+from alhvr.data.cases import Case
+from alhvr.data.fingerprint import fingerprint
+from alhvr.data.reading import LabelVolume, content_hash, read_label, read_scan
+from alhvr.data.scan import Scan
+from alhvr.errors import UserError
+
+BROKEN = (OSError, RuntimeError, ValueError, EOFError, MemoryError, LookupError, TypeError, AttributeError,
+          ArithmeticError, struct.error, zlib.error)
+"""What the libraries that read files raise where one is damaged in a way that nobody foresaw."""
+_NOT_FINITE = re.compile(r"holds (\d+) of \d+ voxels that are NaN or infinite")
+"""How reading tells of voxels that it had to mend."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is asked of every case."""
+
+    not_annotated: int
+    """Label value of voxels that nobody annotated."""
+    key: bytes
+    """Makes digests of patient IDs that nobody can guess back; the same for all cases that are compared."""
+
+
+def examine_case(part: str, case: Case, terms: Terms) -> CaseFacts:
+    """Everything about one case; a file that cannot be read becomes a problem, never an error."""
+    facts = CaseFacts(part, case)
+    label: LabelVolume | Problem | None = None if case.label is None else _or_problem(case.label, read_label)
+    if isinstance(label, Problem):
+        facts, label = replace(facts, label_problem=label), None
+    for channel, path in enumerate(case.images):
+        scan = _or_problem(path, read_scan)
+        if isinstance(scan, Problem):
+            facts = replace(facts, image_problem=scan)
+            break
+        image, more = _look(scan, label if channel == 0 else None, terms)
+        facts = replace(facts, images=(*facts.images, image), label=more or facts.label)
+    if label is not None and facts.label is None:
+        facts = replace(facts, label=label_facts(label, None, terms.not_annotated))
+    return facts
+
+
+def _or_problem(path: Path, read: object) -> object:
+    """What ``read`` makes of ``path``, or why it cannot."""
+    try:
+        return read(path)
+    except UserError as error:
+        return Problem(error.message, error.hint)
+    except MemoryError:
+        return Problem(f"{path.name} does not fit into the memory.", "Close other programs, or crop it.")
+    except BROKEN as error:
+        reason = str(error).replace(str(path), path.name).splitlines()
+        return Problem(f"{path.name} cannot be read ({reason[0] if reason else type(error).__name__}).",
+                       "Copy or export it again.")
+
+
+def _look(scan: Scan, label: LabelVolume | None, terms: Terms) -> tuple[ImageFacts, LabelFacts | None]:
+    """One channel, and the label where it belongs to this channel."""
+    found = None if label is None else label_facts(label, scan.geometry, terms.not_annotated)
+    on_grid = label.array if found is not None and not found.other_grid else None
+    marked = None if on_grid is None else (on_grid != 0) & (on_grid != terms.not_annotated)
+    index = best_slice(marked, scan.geometry)
+    if on_grid is not None:
+        found = replace(found, outline=outline(on_grid, scan.geometry, index))
+    return _image_facts(scan, marked, index, terms.key), found
+
+
+def _image_facts(scan: Scan, marked: np.ndarray | None, index: int, key: bytes) -> ImageFacts:
+    """``marked``: bool [K, J, I] of the labelled voxels; ``index``: the slice to show."""
+    measured = fingerprint(scan, marked)
+    tags = read_tags(scan.source, key)
+    mended = [_NOT_FINITE.search(warning) for warning in scan.warnings]
+    return ImageFacts(
+        content=content_hash(scan),
+        print=measured,
+        lowest=float(scan.array.min()),
+        highest=float(scan.array.max()),
+        n_not_finite=sum(int(match[1]) for match in mended if match),
+        histogram=histogram(scan.array, measured.intensity),
+        thumbnail=thumbnail(scan.array, scan.geometry, index, measured.intensity),
+        patient=tags.patient,
+        field_strength_t=tags.field_strength_t,
+        warnings=scan.warnings,
+    )
