@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from alhvr.data.channel_names import (
+    Channel,
+    Images,
+    gather_numbered,
+    group_channels,
+    list_channels,
+    modality_of,
+    parse_channels,
+)
 from alhvr.data.dicom_series import find_series
 from alhvr.data.reading import is_image_file, scan_name
 from alhvr.errors import UserError
 
 LAYOUTS = "images/ with labels/ beside it, a Decathlon or nnU-Net dataset.json, image files, or DICOM series"
-_CHANNEL = re.compile(r"_(\d{4})$")
 
 
 @dataclass(frozen=True)
 class Listing:
     """What a folder holds, by case name."""
 
-    images: dict[str, Path]
-    """Image file or series folder (or one file of a series) of each case."""
+    images: dict[str, Images]
+    """Of each case its channels, complete or not: image file or series folder (or one file of a series)."""
     labels: dict[str, Path] = field(default_factory=dict)
     """Label file of each case that has one."""
     label_names: dict[int, str] = field(default_factory=dict)
@@ -32,38 +39,53 @@ class Listing:
     """"CT", "MR" or "other" where a file tells."""
     warnings: tuple[str, ...] = ()
     """What was left out."""
+    channels: tuple[Channel, ...] = ()
+    """What a file calls the channels; empty where none does."""
 
 
-def list_folder(folder: Path) -> Listing:
-    """Recognises the layout of ``folder`` and lists its scans; raises UserError for broken or doubled entries."""
-    description = _read_json(folder / "dataset.json") if (folder / "dataset.json").is_file() else {}
+def list_folder(folder: Path, channels: int | None = None) -> Listing:
+    """Recognises the layout of ``folder`` and lists its scans; raises UserError for broken or doubled entries.
+
+    ``channels``: how many each scan must have, None where that is to be found out.
+    """
+    description = read_json(folder / "dataset.json") if (folder / "dataset.json").is_file() else {}
     if not isinstance(description, dict):
         raise UserError(f"dataset.json in {folder.name} is no description of a dataset.", "Mend or remove the file.")
     if (folder / "imagesTr").is_dir() or "training" in description:
         return _list_dataset(folder, description)
     if (folder / "images").is_dir():
-        return _list_images_and_labels(folder)
+        return _list_images_and_labels(folder, channels)
     files = [path for path in sorted(folder.iterdir()) if is_image_file(path)]
     if files:
-        return Listing(_by_name(files))
-    return _list_series(folder)
+        return Listing(group_channels(_by_name(files), frozenset(), channels))
+    return _list_series(folder, channels or 1)
 
 
-def _list_images_and_labels(folder: Path) -> Listing:
+def _list_images_and_labels(folder: Path, channels: int | None) -> Listing:
     """images/ holds files or one folder per series; labels/ and labels.json are optional."""
     images = _by_name(path for path in sorted((folder / "images").iterdir()) if is_image_file(path))
-    series = _list_series(folder / "images")
-    doubled = sorted(set(images) & set(series.images))
+    series, modality = _find_series(folder / "images")
+    doubled = sorted(set(images) & set(series))
     if doubled:
         raise UserError(f"Two images are named {doubled[0]}: a file and a DICOM series.", "Rename one of them.")
     names = folder / "labels.json"
-    label_names = parse_label_names(names.name, _read_json(names)) if names.is_file() else {}
-    modality = None if images else series.modality
-    return Listing({**images, **series.images}, _files(folder / "labels"), label_names, modality)
+    label_names = parse_label_names(names.name, read_json(names)) if names.is_file() else {}
+    labels = _files(folder / "labels")
+    scans = group_channels({**images, **series}, labels.keys(), channels)
+    return Listing(scans, labels, label_names, None if images else modality)
 
 
-def _list_series(folder: Path) -> Listing:
-    """Every DICOM series at any depth; named after its folder, with parents where two folders have one name."""
+def _list_series(folder: Path, channels: int) -> Listing:
+    """A folder of DICOM series."""
+    series, modality = _find_series(folder)
+    return Listing(group_channels(series, frozenset(), channels), modality=modality)
+
+
+def _find_series(folder: Path) -> tuple[dict[str, Path], str | None]:
+    """Every DICOM series at any depth, and the modality of all where it is one.
+
+    Named after its folder, with parents where two folders have one name.
+    """
     found = []
     for place, folders, _ in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -78,24 +100,33 @@ def _list_series(folder: Path) -> Listing:
         else:
             images[name] = place
     modalities = {series.modality for _, series in found}
-    return Listing(images, modality=modalities.pop() if len(modalities) == 1 else None)
+    return images, modalities.pop() if len(modalities) == 1 else None
 
 
 def _list_dataset(folder: Path, description: Mapping[str, Any]) -> Listing:
     """A Decathlon (lists of files) or nnU-Net (NAME_0000 files) dataset."""
-    channels = description.get("channel_names") or description.get("modality") or {}
-    if not isinstance(channels, dict):
-        channels = {"0": channels}
-    if len(channels) > 1:
-        message = f"dataset.json in {folder.name} has {len(channels)} channels; one is needed."
-        raise UserError(message, "Make a dataset of one of them.")
+    channels = _dataset_channels(description)
     label_names = parse_label_names("dataset.json", description.get("labels") or {})
-    modality = _modality(next(iter(channels.values()))) if channels else None
+    modalities = {channel.modality for channel in channels}
     if isinstance(description.get("training"), list):
+        if len(channels) > 1:
+            message = f"dataset.json in {folder.name} has {list_channels(channels)}, in images of four dimensions."
+            raise UserError(message, "Make a file of each channel, NAME_0000, NAME_0001, ..., as nnU-Net has them.")
         files = _decathlon_files(folder, description["training"], description.get("test") or [])
     else:
-        files = Listing(_nnunet_images(folder), _files(folder / "labelsTr"))
-    return replace(files, label_names=label_names, modality=modality)
+        images = gather_numbered({**_files(folder / "imagesTs"), **_files(folder / "imagesTr")})
+        files = Listing(images, _files(folder / "labelsTr"))
+    modality = modalities.pop() if len(modalities) == 1 else None
+    return replace(files, label_names=label_names, modality=modality, channels=channels)
+
+
+def _dataset_channels(description: Mapping[str, Any]) -> tuple[Channel, ...]:
+    """The channels of a dataset.json, by whatever name it has for them."""
+    record = description.get("channel_names") or description.get("modality") or {}
+    entries = list(record.values()) if isinstance(record, dict) else [record]
+    if len(entries) == 1:
+        return (Channel(str(entries[0]), modality_of(entries[0])),)
+    return parse_channels("dataset.json", record)
 
 
 def _decathlon_files(folder: Path, training: list[Any], test: list[Any]) -> Listing:
@@ -105,23 +136,12 @@ def _decathlon_files(folder: Path, training: list[Any], test: list[Any]) -> List
         raise UserError(f"dataset.json in {folder.name} has an entry without an image.", "Mend or remove the file.")
     pairs = [pair for pair in pairs if not Path(pair["image"]).name.startswith(".")]
     there = [pair for pair in pairs if (folder / pair["image"]).is_file()]
-    images = _by_name(folder / pair["image"] for pair in there)
+    images = {name: {0: path} for name, path in _by_name(folder / pair["image"] for pair in there).items()}
     labels = {scan_name(Path(pair["image"])): folder / pair["label"] for pair in there if pair.get("label")}
     labels = {name: path for name, path in labels.items() if path.is_file()}
     missing = len(pairs) - len(there)
     warnings = (f"Images that dataset.json lists and that are not there: {missing}.",) if missing else ()
     return Listing(images, labels, warnings=warnings)
-
-
-def _nnunet_images(folder: Path) -> dict[str, Path]:
-    """imagesTr and imagesTs, without the channel number at the end of the names."""
-    images = {}
-    for name, path in {**_files(folder / "imagesTs"), **_files(folder / "imagesTr")}.items():
-        channel = _CHANNEL.search(name)
-        if channel and channel[1] != "0000":
-            raise UserError(f"{path.name} is a second channel; one is needed.", "Make a dataset of one channel.")
-        images[_CHANNEL.sub("", name)] = path
-    return images
 
 
 def parse_label_names(source: str, record: Any) -> dict[int, str]:
@@ -139,19 +159,12 @@ def parse_label_names(source: str, record: Any) -> dict[int, str]:
     return {number: names[number] for number in sorted(names) if number != 0}
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """The content of a JSON file that people write; raises UserError."""
     try:
         return json.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path.name} cannot be read: {error}.", "Mend or remove the file.") from error
-
-
-def _modality(text: Any) -> str:
-    """CT, MR or other, from the words people write."""
-    word = str(text).strip().upper()
-    if word.startswith("CT"):
-        return "CT"
-    return "MR" if word.startswith(("MR", "T1", "T2", "FLAIR", "LGE", "ADC", "DWI")) else "other"
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from alhvr.data.case_file import CaseFile, merge, read_case_file, structure_values
 from alhvr.data.case_layouts import LAYOUTS, Listing, list_folder
+from alhvr.data.channel_names import Channel, channel_fault, check_names, list_channels, name_channels
 from alhvr.data.itk_file import read_segment_names
 from alhvr.errors import UserError
 
 _NAMED_AT_MOST = 5
 """Longest list of case names in a message."""
+_CHANNEL_HINT = ("Add the file or take the whole case away; channels are files NAME_0000, NAME_0001, ..., or are "
+                 "listed case by case in cases.json.")
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,15 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Channel:
-    """One channel of a scan: what was measured."""
+class Incomplete:
+    """A scan that cannot be used, because a channel is missing or there is one too many."""
 
     name: str
-    """As people call it, such as "FLAIR"."""
-    modality: str = "other"
-    """"CT", "MR" or "other"."""
+    """Its case name."""
+    images: tuple[Path, ...]
+    """The channels that are there."""
+    reason: str
+    """What is wrong, as a sentence that names the case and the file."""
 
 
 @dataclass(frozen=True)
@@ -63,40 +69,93 @@ class CaseSet:
     """What was left out, one sentence each."""
     channels: tuple[Channel, ...] = ()
     """The channels that every case has, in order; empty where no file names them and there is but one."""
+    incomplete: tuple[Incomplete, ...] = ()
+    """Scans that were left out because of their channels, each named in ``warnings`` too."""
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of every case."""
+        return len(self.cases[0].images)
 
 
-def find_cases(folder: Path, *, labeled: bool) -> CaseSet:
+def find_cases(folder: Path, *, labeled: bool, channels: Sequence[Channel] | int | None = None) -> CaseSet:
     """The scans in ``folder``, whatever its layout (see docs of the command line).
 
     ``labeled``: only cases with a label, the others named in a warning; otherwise every scan, without labels.
-    Raises UserError when the folder is missing, holds no scans, or no labelled ones where labels are asked for.
+    ``channels`` that every case must have, or their number; None: as many as the folder tells. Raises UserError when
+    the folder is missing, holds no scans, no labelled ones where labels are asked for, or other channels than asked
+    for; when a labelled case lacks a channel (without labels such a scan is left out with a warning); and for
+    mistakes in cases.json.
     """
     folder = Path(folder)
     if not folder.is_dir():
         message = f"The folder {folder.name} is not there." if not folder.exists() else f"{folder.name} is no folder."
         raise UserError(message, f"Give a folder with {LAYOUTS}.")
-    listing = list_folder(folder)
+    told = read_case_file(folder)
+    count = channels if channels is None or isinstance(channels, int) else max(1, len(channels))
+    listing = merge(list_folder(folder, count or len(told.channels) or None), told, labeled=labeled)
     if not listing.images:
         raise UserError(f"The folder {folder.name} holds no scans.", f"It needs {LAYOUTS}.")
-    if not labeled:
-        cases = tuple(Case(name, listing.images[name], None) for name in sorted(listing.images))
-        return CaseSet(folder, cases, listing.label_names, listing.modality, listing.warnings)
-    return _labeled(folder, listing)
+    oddities = check_names(folder.name, listing.channels, channels)
+    named = listing.channels or (() if channels is None or isinstance(channels, int) else tuple(channels))
+    count = count or len(named) or 1 + max(max(images) for images in listing.images.values())
+    listing = replace(listing, warnings=(*listing.warnings, *oddities), channels=named or name_channels(count))
+    return _labeled(folder, listing, told, count) if labeled else _archive(folder, listing, told, count)
 
 
-def _labeled(folder: Path, listing: Listing) -> CaseSet:
+def _archive(folder: Path, listing: Listing, told: CaseFile, count: int) -> CaseSet:
+    """Every scan that has its channels, without labels."""
+    incomplete = _incomplete(listing, sorted(listing.images), count)
+    left_out = {scan.name for scan in incomplete}
+    cases = tuple(_case(name, listing, told) for name in sorted(listing.images) if name not in left_out)
+    if not cases:
+        raise UserError(f"No scan in {folder.name} has {list_channels(listing.channels or count)}. "
+                        f"{incomplete[0].reason}", _CHANNEL_HINT)
+    reasons = [f"Left out: {scan.reason}" for scan in incomplete[:_NAMED_AT_MOST]]
+    if len(incomplete) > _NAMED_AT_MOST:
+        reasons.append(f"Left out because of their channels: {len(incomplete) - _NAMED_AT_MOST} more.")
+    return CaseSet(folder, cases, listing.label_names, listing.modality, (*listing.warnings, *reasons),
+                   listing.channels, incomplete)
+
+
+def _labeled(folder: Path, listing: Listing, told: CaseFile, count: int) -> CaseSet:
     """The cases that have a label."""
     both = sorted(set(listing.images) & set(listing.labels))
     if not both:
         message = f"None of the {len(listing.images)} scans in {folder.name} has a label."
         raise UserError(message, "Put labels of the same names into labels/ beside images/.")
-    cases = tuple(Case(name, listing.images[name], listing.labels[name]) for name in both)
+    incomplete = _incomplete(listing, both, count)
+    if incomplete:
+        more = f" And {len(incomplete) - _NAMED_AT_MOST} more." if len(incomplete) > _NAMED_AT_MOST else ""
+        raise UserError(" ".join(scan.reason for scan in incomplete[:_NAMED_AT_MOST]) + more, _CHANNEL_HINT)
+    cases = tuple(replace(_case(name, listing, told), label=listing.labels[name]) for name in both)
+    names = listing.label_names or _segment_names(cases)
+    cases = tuple(replace(case, not_annotated=structure_values(case.name, told.cases[case.name], names))
+                  if case.name in told.cases else case for case in cases)
     warnings = (
         *listing.warnings,
         *_left_out("Scans without a label, left out", set(listing.images) - set(both)),
         *_left_out("Labels without a scan of the same name", set(listing.labels) - set(both)),
     )
-    return CaseSet(folder, cases, listing.label_names or _segment_names(cases), listing.modality, warnings)
+    return CaseSet(folder, cases, names, listing.modality, warnings, listing.channels)
+
+
+def _case(name: str, listing: Listing, told: CaseFile) -> Case:
+    """A case whose channels are all there, without its label."""
+    images = listing.images[name]
+    first, *others = (images[number] for number in sorted(images))
+    return Case(name, first, None, tuple(others), patient=told.cases[name].patient if name in told.cases else None)
+
+
+def _incomplete(listing: Listing, names: Iterable[str], count: int) -> tuple[Incomplete, ...]:
+    """Those of ``names`` that have not exactly the channels 0 to ``count`` - 1."""
+    found = []
+    for name in names:
+        images = listing.images[name]
+        reason = channel_fault(name, images, listing.channels or count)
+        if reason:
+            found.append(Incomplete(name, tuple(images.values()), reason))
+    return tuple(found)
 
 
 def _left_out(what: str, names: Iterable[str]) -> tuple[str, ...]:

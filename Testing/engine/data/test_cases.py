@@ -12,7 +12,7 @@ from dicom_files import write_series
 from support import shared_data
 
 from alhvr.data.case_layouts import parse_label_names
-from alhvr.data.cases import CaseSet, find_cases
+from alhvr.data.cases import CaseSet, Channel, find_cases
 from alhvr.data.geometry import Geometry
 from alhvr.data.reading import read_scan
 from alhvr.errors import UserError
@@ -118,16 +118,14 @@ def test_an_nnunet_folder_is_read(tmp_path: Path) -> None:
     _touch(tmp_path, "imagesTr/a_0000.nii.gz", "imagesTs/b_0000.nii.gz", "labelsTr/a.nii.gz")
     found = find_cases(tmp_path, labeled=True)
     assert _pairs(found) == [("a", "a_0000.nii.gz", "a.nii.gz")]
-    assert (found.label_names, found.modality) == ({1: "liver"}, "CT")
+    assert (found.label_names, found.modality, found.channels) == ({1: "liver"}, "CT", (Channel("CT", "CT"),))
     assert [case.name for case in find_cases(tmp_path, labeled=False).cases] == ["a", "b"]
 
 
-def test_several_channels_are_refused(tmp_path: Path) -> None:
-    _touch(tmp_path, "imagesTr/a_0000.nii.gz", "imagesTr/a_0001.nii.gz")
-    with pytest.raises(UserError, match="second channel"):
-        find_cases(tmp_path, labeled=False)
-    _dataset(tmp_path, channel_names={"0": "T1", "1": "T2"})
-    with pytest.raises(UserError, match="2 channels"):
+def test_channels_in_images_of_four_dimensions_are_refused(tmp_path: Path) -> None:
+    _dataset(tmp_path, training=[{"image": "imagesTr/a.nii"}], modality={"0": "T1", "1": "T2"})
+    _touch(tmp_path, "imagesTr/a.nii")
+    with pytest.raises(UserError, match="2 channels: T1, T2, in images of four dimensions.*NAME_0000"):
         find_cases(tmp_path, labeled=False)
 
 

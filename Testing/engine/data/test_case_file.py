@@ -1,0 +1,102 @@
+"""cases.json: it adds to what the layout tells, and every mistake in it is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from alhvr.data.cases import Channel, find_cases
+from alhvr.errors import UserError
+
+
+def _folder(folder: Path, told: object, *names: str) -> Path:
+    """Empty files (finding cases opens no image) and a cases.json."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    (folder / "cases.json").write_text(told if isinstance(told, str) else json.dumps(told), "utf-8")
+    return folder
+
+
+def _named(folder: Path, told: object) -> Path:
+    """Cases a and b with labels and the names of two structures."""
+    (folder / "labels.json").write_text('{"1": "liver", "3": "Right ventricle"}')
+    return _folder(folder, told, *[f"{place}/{name}.nii" for place in ("images", "labels") for name in "ab"])
+
+
+def test_structures_that_are_not_annotated_are_told_by_name_or_value(tmp_path: Path) -> None:
+    _named(tmp_path, {"cases": {"b": {"not_annotated": ["right VENTRICLE", 1], "patient": "A17"}}})
+    a, b = find_cases(tmp_path, labeled=True).cases
+    assert (a.not_annotated, a.patient, b.not_annotated, b.patient) == ((), None, (1, 3), "A17")
+    assert find_cases(tmp_path, labeled=False).cases[1].patient == "A17"
+
+
+def test_values_do_where_no_file_names_the_structures(tmp_path: Path) -> None:
+    files = ("images/a.nii", "labels/a.nii")
+    _folder(tmp_path, {"cases": {"a": {"not_annotated": [4, 2, 4]}}}, *files)
+    assert find_cases(tmp_path, labeled=True).cases[0].not_annotated == (2, 4)
+    _folder(tmp_path, {"cases": {"a": {"not_annotated": ["liver"]}}}, *files)
+    with pytest.raises(UserError, match="No file names the structures: give their label values"):
+        find_cases(tmp_path, labeled=True)
+
+
+@pytest.mark.parametrize("structure", ["spleen", 2, 0, -1])
+def test_an_unknown_structure_is_refused_with_those_that_are_known(tmp_path: Path, structure: object) -> None:
+    _named(tmp_path, {"cases": {"b": {"not_annotated": [structure]}}})
+    with pytest.raises(UserError, match=r'case "b".*"liver" \(1\), "Right ventricle" \(3\)'):
+        find_cases(tmp_path, labeled=True)
+
+
+def test_images_and_labels_lie_where_the_file_says(tmp_path: Path) -> None:
+    case = {"images": ["t1/p1.nii", "flair/x y.nii"], "label": "drawn/p1.nii"}
+    _folder(tmp_path, {"channels": ["T1", {"name": "PET", "modality": "other"}], "cases": {"patient 1": case}},
+            "t1/p1.nii", "flair/x y.nii", "drawn/p1.nii")
+    found = find_cases(tmp_path, labeled=True)
+    assert [(c.name, c.images, c.label) for c in found.cases] == [
+        ("patient 1", (tmp_path / "t1" / "p1.nii", tmp_path / "flair" / "x y.nii"), tmp_path / "drawn" / "p1.nii")]
+    assert found.channels == (Channel("T1", "MR"), Channel("PET", "other"))
+
+
+def test_cases_of_the_file_stand_beside_those_of_the_layout(tmp_path: Path) -> None:
+    _folder(tmp_path, {"cases": {"c": {"images": ["more/c.nii"]}}}, "images/a.nii", "more/c.nii")
+    assert [case.name for case in find_cases(tmp_path, labeled=False).cases] == ["a", "c"]
+
+
+def test_files_that_a_case_takes_are_no_cases_of_their_own(tmp_path: Path) -> None:
+    case = {"images": ["p t1.nii", "p flair.nii"], "label": "./p label.nii"}
+    _folder(tmp_path, {"cases": {"p": case}}, "p t1.nii", "p flair.nii", "p label.nii")
+    assert [(c.name, len(c.images)) for c in find_cases(tmp_path, labeled=False).cases] == [("p", 2)]
+
+
+def test_an_absolute_path_out_of_the_folder_is_fine(tmp_path: Path) -> None:
+    outside = tmp_path / "else where" / "a.nii"
+    _folder(tmp_path / "set", {"cases": {"a": {"images": [str(outside)]}}}, "images/b.nii", "../else where/a.nii")
+    assert find_cases(tmp_path / "set", labeled=False).cases[0].image == outside
+
+
+def test_a_missing_channel_in_the_file_names_the_case(tmp_path: Path) -> None:
+    cases = {"a": {"images": ["x.nii"], "label": "x.nii"}}
+    _folder(tmp_path, {"channels": ["T1", "T2"], "cases": cases}, "x.nii")
+    with pytest.raises(UserError, match=r'The case "a" lacks the channel a_0001 \(T2\).*in cases.json'):
+        find_cases(tmp_path, labeled=True)
+
+
+@pytest.mark.parametrize(("told", "words"), [
+    ("{", "cases.json cannot be read"), ([], "is no list of cases"), ({"case": {}}, "unknown entry \"case\""),
+    ({"cases": []}, "is no object"), ({"cases": {"b": 7}}, '"b" is 7'), ({"cases": {"b": {"lable": "x"}}}, '"lable"'),
+    ({"cases": {"c": {"patient": "1"}}}, "\"c\", but no scan is called so.*one of: a, b"),
+    ({"cases": {"b": {"images": []}}}, "no file"), ({"cases": {"b": {"images": "x.nii"}}}, "Write a list of files"),
+    ({"cases": {"b": {"images": ["x.nii"]}}}, "x.nii of the case \"b\" is not there"),
+    ({"cases": {"b": {"label": "x.nii"}}}, "x.nii of the case \"b\" is not there"),
+    ({"cases": {"b": {"patient": 17}}}, "as text"), ({"cases": {"b": {"not_annotated": "liver"}}}, "Write a list"),
+    ({"cases": {"b": {"not_annotated": [True]}}}, "Write a list"), ({"channels": "T1"}, "as a list")])
+def test_mistakes_are_named(tmp_path: Path, told: object, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        find_cases(_named(tmp_path, told), labeled=True)
+
+
+def test_labels_are_not_looked_for_in_an_archive(tmp_path: Path) -> None:
+    _named(tmp_path, {"cases": {"b": {"label": "x.nii", "not_annotated": ["spleen"]}}})
+    assert [case.label for case in find_cases(tmp_path, labeled=False).cases] == [None, None]

@@ -1,0 +1,147 @@
+"""cases.json: what people say of their cases where the layout of the folder cannot tell.
+
+{"channels": ["T1", {"name": "FLAIR", "modality": "MR"}],
+ "cases": {"patient 1": {"images": ["t1/p1.nii.gz", "flair/p1.nii.gz"], "label": "labels/p1.nii.gz",
+                         "not_annotated": ["right ventricle", 3], "patient": "A17"}}}
+
+Every entry may be left out; paths are relative to the folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from alhvr.data.case_layouts import Listing, read_json
+from alhvr.data.channel_names import Channel, parse_channels
+from alhvr.errors import UserError
+
+CASE_FILE = "cases.json"
+_ENTRIES = ("images", "label", "not_annotated", "patient")
+_LISTED = 8
+
+
+@dataclass(frozen=True)
+class CaseEntry:
+    """What cases.json says of one case."""
+
+    images: tuple[Path, ...] = ()
+    """All its channels in order; empty where the layout is to tell."""
+    label: Path | None = None
+    """Its label; None where the layout is to tell."""
+    not_annotated: tuple[str | int, ...] = ()
+    """Names or label values of structures that nobody annotated in it."""
+    patient: str | None = None
+    """Who it is."""
+
+
+@dataclass(frozen=True)
+class CaseFile:
+    """A whole cases.json; empty where there is none."""
+
+    channels: tuple[Channel, ...] = ()
+    """What every case has, in order; empty where it is not said."""
+    cases: dict[str, CaseEntry] = field(default_factory=dict)
+    """By case name."""
+
+
+def read_case_file(folder: Path) -> CaseFile:
+    """The cases.json in ``folder``; raises UserError for anything in it that is not understood."""
+    path = folder / CASE_FILE
+    if not path.is_file():
+        return CaseFile()
+    record = read_json(path)
+    if not isinstance(record, dict):
+        raise UserError(f"{CASE_FILE} is no list of cases.", 'Write it as {"cases": {"patient 1": {...}}}.')
+    _require_known(CASE_FILE, record, ("channels", "cases"))
+    cases = record.get("cases", {})
+    if not isinstance(cases, dict):
+        raise UserError(f'"cases" in {CASE_FILE} is no object.', 'Write it as {"patient 1": {...}}.')
+    channels = parse_channels(CASE_FILE, record["channels"]) if "channels" in record else ()
+    return CaseFile(channels, {name: _parse_case(folder, name, entry) for name, entry in cases.items()})
+
+
+def merge(listing: Listing, told: CaseFile, *, labeled: bool) -> Listing:
+    """``listing`` with what cases.json tells; a scan of the layout whose file a case of cases.json takes is no case.
+
+    Raises UserError for a case that is not there, a missing file, and, ``labeled``, a missing label.
+    """
+    if not told.cases:
+        return replace(listing, channels=told.channels or listing.channels)
+    images, labels = dict(listing.images), dict(listing.labels)
+    taken = {_same(path): name for name, entry in told.cases.items() for path in (*entry.images, entry.label) if path}
+    for name in listing.images:
+        if any(taken.get(_same(path), name) != name for path in listing.images[name].values()):
+            del images[name]
+    for name, path in listing.labels.items():
+        if taken.get(_same(path), name) != name:
+            del labels[name]
+    for name, entry in told.cases.items():
+        _require_there(name, entry, listing, labeled=labeled)
+        if entry.images:
+            images[name] = dict(enumerate(entry.images))
+        if entry.label is not None:
+            labels[name] = entry.label
+    return replace(listing, images=images, labels=labels, channels=told.channels or listing.channels)
+
+
+def structure_values(name: str, entry: CaseEntry, label_names: Mapping[int, str]) -> tuple[int, ...]:
+    """Label values of the structures that are not annotated in the case ``name``, rising; raises UserError."""
+    by_name = {text.casefold(): value for value, text in label_names.items()}
+    values = set()
+    for structure in entry.not_annotated:
+        value = by_name.get(structure.strip().casefold()) if isinstance(structure, str) else structure
+        if value is None or value < 1 or (label_names and value not in label_names):
+            known = ", ".join(f'"{text}" ({number})' for number, text in label_names.items())
+            hint = f"Accepted: {known}." if known else "No file names the structures: give their label values."
+            raise UserError(f'{CASE_FILE}: "not_annotated" of the case "{name}" names {structure!r}, which is no '
+                            "structure.", hint)
+        values.add(value)
+    return tuple(sorted(values))
+
+
+def _parse_case(folder: Path, name: str, record: Any) -> CaseEntry:
+    """One case; paths become those beside cases.json."""
+    what = f'{CASE_FILE}: the case "{name}"'
+    if not isinstance(record, dict):
+        raise UserError(f"{what} is {record!r}.", f"Write it as an object with any of {', '.join(_ENTRIES)}.")
+    _require_known(what, record, _ENTRIES)
+    images, label, patient = record.get("images", []), record.get("label"), record.get("patient")
+    if not isinstance(images, list) or not all(isinstance(path, str) for path in images):
+        raise UserError(f'{what} has "images": {images!r}.', "Write a list of files, one for each channel.")
+    if "images" in record and not images:
+        raise UserError(f'{what} has no file in "images".', "Name its files, or leave the entry out.")
+    for key, text in (("label", label), ("patient", patient)):
+        if text is not None and not isinstance(text, str):
+            raise UserError(f'{what} has "{key}": {text!r}.', "Write it as text in quotes.")
+    absent = record.get("not_annotated", [])
+    if not isinstance(absent, list) or not all(type(entry) in (int, str) for entry in absent):
+        raise UserError(f'{what} has "not_annotated": {absent!r}.', "Write a list of names or label values.")
+    return CaseEntry(tuple(folder / path for path in images), folder / label if label else None, tuple(absent), patient)
+
+
+def _require_known(what: str, record: dict, known: tuple[str, ...]) -> None:
+    unknown = [key for key in record if key not in known]
+    if unknown:
+        raise UserError(f'{what} has the unknown entry "{unknown[0]}".', f"Known entries: {', '.join(known)}.")
+
+
+def _require_there(name: str, entry: CaseEntry, listing: Listing, *, labeled: bool) -> None:
+    """Raises UserError unless the case is in the layout or has images of its own, and all its files are there."""
+    if not entry.images and name not in listing.images:
+        known = sorted(listing.images)
+        more = " and more" if len(known) > _LISTED else ""
+        raise UserError(f'{CASE_FILE} names the case "{name}", but no scan is called so.',
+                        f'Give its "images", or take one of: {", ".join(known[:_LISTED])}{more}.')
+    for path in (*entry.images, *((entry.label,) if labeled and entry.label else ())):
+        if not path.exists():
+            raise UserError(f'{CASE_FILE}: the file {path.name} of the case "{name}" is not there.',
+                            f"It was looked for in {path.parent}. Write paths relative to the folder of {CASE_FILE}.")
+
+
+def _same(path: Path) -> str:
+    """One text for one file, however its path is written."""
+    return os.path.normcase(os.path.abspath(path))
