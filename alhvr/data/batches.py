@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, count
@@ -11,9 +11,20 @@ from itertools import chain, count
 import numpy as np
 import torch
 
-from alhvr.data.augment import AugmentedPatch, Augmenter
+from alhvr.data.augment import Augmenter
+from alhvr.data.labels import NOT_ANNOTATED
 from alhvr.data.plan import Plan
-from alhvr.data.sampling import VISITS, Item, StreamOrder, cut, draw_start, foreground_points, patch_generator
+from alhvr.data.rarity import shown_parts
+from alhvr.data.sampling import (
+    VISITS,
+    Item,
+    StreamOrder,
+    annotated_background,
+    cut,
+    draw_start,
+    foreground_points,
+    patch_generator,
+)
 from alhvr.data.store import PreparedCase, ScanStore
 from alhvr.errors import UserError
 
@@ -30,9 +41,13 @@ class Batch:
     images: torch.Tensor
     """float32 [B, 1, *S]; the first ``n_labeled`` have labels."""
     labels: torch.Tensor
-    """int64 [n_labeled, *S], class indices."""
+    """int64 [n_labeled, *S], class indices, or NOT_ANNOTATED."""
     n_labeled: int
     """How many of the images have labels."""
+    n_clean: int
+    """How many of these, the first ones, leave nothing open: every pixel has one class."""
+    missing: torch.Tensor | None = None
+    """bool [n_labeled, C]: classes that nobody annotated in an image; None where there are none."""
 
 
 class TwoStreamBatches:
@@ -50,6 +65,7 @@ class TwoStreamBatches:
         """
         self._labeled = _Stream(labeled, plan, augmenter, batch=plan.labeled_batch_size, seed=(seed, _LABELED))
         self._streams = [self._labeled]
+        self._n_classes = labeled.n_classes
         rest = plan.batch_size - plan.labeled_batch_size
         if unlabeled is not None and rest > 0:
             self._streams.append(_Stream(unlabeled, plan, augmenter, batch=rest, seed=(seed, _UNLABELED)))
@@ -62,9 +78,16 @@ class TwoStreamBatches:
     def batch(self, iteration: int) -> Batch:
         """Batch ``iteration`` (from 0): a function of it, the seed and the data alone. Raises UserError."""
         labeled, *others = [stream.patches(iteration) for stream in self._streams]
+        labeled = sorted(labeled, key=lambda patch: patch.leaves_open)
         images = np.stack([patch.image for patch in chain(labeled, *others)])
         labels = np.stack([patch.label for patch in labeled]).astype(np.int64)
-        return Batch(torch.from_numpy(images), torch.from_numpy(labels), len(labeled))
+        missing = None
+        if any(patch.missing for patch in labeled):
+            missing = torch.zeros(len(labeled), self._n_classes, dtype=torch.bool)
+            for row, patch in zip(missing, labeled, strict=True):
+                row[list(patch.missing)] = True
+        return Batch(torch.from_numpy(images), torch.from_numpy(labels), len(labeled),
+                     sum(not patch.leaves_open for patch in labeled), missing)
 
     def iterate(self, start: int) -> Iterator[tuple[int, Batch]]:
         """Yields (iteration, batch) from ``start`` on, without end; the next ones are prepared in the background."""
@@ -86,6 +109,23 @@ class TwoStreamBatches:
         return self.batch(iteration)
 
 
+@dataclass(frozen=True)
+class _Patch:
+    """A patch after its random changes, and what its case leaves open."""
+
+    image: np.ndarray
+    """float32 [1, *S]."""
+    label: np.ndarray | None
+    """uint8 [*S]; None for an unlabelled patch."""
+    missing: tuple[int, ...]
+    """Class indices of structures that nobody annotated."""
+
+    @property
+    def leaves_open(self) -> bool:
+        """Whether the class of any pixel is not settled by the label."""
+        return bool((self.label == NOT_ANNOTATED).any() or (self.missing and (self.label == 0).any()))
+
+
 class _Stream:
     """One store, the order of its items, and how a patch is cut from one of them."""
 
@@ -96,14 +136,13 @@ class _Stream:
         self._looked_at: tuple[int, int] | None = None
         sizes = self._sizes_bytes()
         fits = sum(sizes.values()) <= store.budget_bytes
-        crops = 1 if fits else VISITS
-        parts = {case: store.shape(case)[0] if plan.dimensions == 2 else crops for case in sizes}
+        parts = self._parts(sizes, 1 if fits else VISITS)
         self.order = StreamOrder(parts, sizes, batch=batch, budget_bytes=store.budget_bytes, seed=seed)
 
-    def patches(self, iteration: int) -> list[AugmentedPatch]:
+    def patches(self, iteration: int) -> list[_Patch]:
         """The patches of one iteration, in order; each scan is asked for once and let go before the next."""
         items = self.order.items(iteration)
-        found: list[AugmentedPatch | None] = [None] * len(items)
+        found: list[_Patch | None] = [None] * len(items)
         kept: dict[int, PreparedCase] = {}
         for entry in sorted(range(len(items)), key=lambda n: items[n].case):
             if items[entry].case not in kept:
@@ -119,6 +158,17 @@ class _Stream:
         if block != self._looked_at:
             self._looked_at = block
             self.store.prefetch(self.order.upcoming_cases(iteration))
+
+    def _parts(self, cases: Iterable[int], crops: int) -> dict[int, Sequence[int]]:
+        """The items of each case: slices in 2-D, else ``crops`` of it; raises UserError where nothing is annotated."""
+        flat = self._plan.dimensions == 2
+        if not self.store.labeled:
+            return {case: range(self.store.shape(case)[0] if flat else crops) for case in cases}
+        slices = {case: self.store.classes_by_slice(case) for case in cases}
+        shown = shown_parts(slices if flat else {case: [frozenset().union(*s)] for case, s in slices.items()})
+        if not shown:
+            raise UserError("Nothing is annotated in any labelled case.", "Check the value given by --not-annotated.")
+        return shown if flat else {case: range(crops * len(times)) for case, times in shown.items()}
 
     def _sizes_bytes(self) -> dict[int, int]:
         """Memory of each case whose header can be read; a damaged one of the archive is left out with a warning."""
@@ -159,16 +209,19 @@ class _Stream:
             name = self.store.cases[case].image.name
             self.store.reporter.warning(f"{name} is left out of the archive; another scan takes its place. {error}")
 
-    def _patch(self, case: PreparedCase, item: Item, rng: np.random.Generator) -> AugmentedPatch:
+    def _patch(self, case: PreparedCase, item: Item, rng: np.random.Generator) -> _Patch:
         """Cuts the item's patch with the augmenter's margin, fills it beyond the scan, and changes it at random."""
-        image, label, points = case.image, case.label, case.points
+        image, label, points, background = case.image, case.label, case.points, case.background_points
         if self._plan.dimensions == 2:
             image, label = image[item.part], None if label is None else label[item.part]
         patch = self._augmenter.patch_size
         if self._plan.dimensions == 2 and label is not None and any(np.greater(image.shape, patch)):
-            points = foreground_points(label)
-        start = draw_start(image.shape, patch, rng, points)
+            points, background = foreground_points(label), annotated_background(label)
+        start = draw_start(image.shape, patch, rng, points, background)
         corner = [s - m for s, m in zip(start, self._augmenter.margin, strict=True)]
         field = self._augmenter.field_size
         image = cut(image, corner, field, case.background)[np.newaxis]
-        return self._augmenter(image, None if label is None else cut(label, corner, field, 0), rng)
+        if label is not None:
+            label = cut(label, corner, field, 0 if case.fully_annotated else NOT_ANNOTATED)
+        changed = self._augmenter(image, label, rng)
+        return _Patch(changed.image, changed.label, case.missing)

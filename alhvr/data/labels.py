@@ -15,8 +15,10 @@ from alhvr.errors import UserError
 
 Colour = tuple[float, float, float]
 
+NOT_ANNOTATED = 255
+"""Class index, uint8, of a voxel of which nobody said what it is."""
 MAX_LABELS = 254
-"""Class indices are uint8, and 255 is left free."""
+"""Class indices are uint8, and NOT_ANNOTATED is none of them."""
 MAX_VALUE = 65535
 """Largest value in a label file: uint16."""
 
@@ -107,18 +109,28 @@ class LabelSet:
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"The list of labels cannot be read: {error!r}.") from error
 
-    def to_class_index(self, array: np.ndarray) -> np.ndarray:
-        """File values (integers, any shape) to class indices 0..C-1, uint8; raises UserError for unknown values."""
+    def to_class_index(self, array: np.ndarray, *, not_annotated: int | None = None) -> np.ndarray:
+        """File values (integers, any shape) to class indices 0..C-1, uint8; raises UserError for unknown values.
+
+        The value ``not_annotated`` becomes NOT_ANNOTATED, unless it is the value of a label.
+        """
         if array.size and not 0 <= array.min() <= array.max() <= MAX_VALUE:
             raise UserError(f"The label has values from {array.min()} to {array.max()}; 0 to {MAX_VALUE} is accepted.")
-        table = np.full(MAX_VALUE + 1, 255, dtype=np.uint8)
+        table = np.full(MAX_VALUE + 1, NOT_ANNOTATED, dtype=np.uint8)
         table[[0, *self.values]] = range(self.n_classes)
         index = table[array]
-        if index.size and index.max() == 255:
-            found = ", ".join(str(value) for value in np.unique(array[index == 255])[:5])
-            accepted = ", ".join(str(value) for value in (0, *self.values))
-            raise UserError(f"The label has value {found}; known are {accepted}.", "Name it or set it to 0.")
+        if index.size and index.max() == NOT_ANNOTATED:
+            self._require_known(array[index == NOT_ANNOTATED], not_annotated)
         return index
+
+    def _require_known(self, found: np.ndarray, not_annotated: int | None) -> None:
+        """Raises UserError unless all values ``found`` that are no labels are ``not_annotated``."""
+        unknown = [str(value) for value in np.unique(found) if value != not_annotated]
+        if unknown:
+            accepted = ", ".join(str(value) for value in (0, *self.values))
+            raise UserError(f"The label has value {', '.join(unknown[:5])}; known are {accepted}.",
+                            "Name it or set it to 0; if it marks voxels that nobody annotated, give --not-annotated "
+                            f"{unknown[0]}.")
 
     def to_values(self, class_array: np.ndarray) -> np.ndarray:
         """Class indices 0..C-1 to file values, uint8 where they fit, else uint16; same shape."""

@@ -6,17 +6,17 @@ that is resumed at any iteration sees what it would have seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from alhvr.data.labels import NOT_ANNOTATED
 
 FOREGROUND_SHARE = 2 / 3
 """Share of the labelled crops that are centred on a voxel of a foreground class."""
 MAX_POINTS = 4096
 """Voxels kept per foreground class as possible centres of a crop."""
-NOT_A_CLASS = 255
-"""Label value that is never a class; no crop is centred on it."""
 VISITS = 4
 """Crops taken from a scan while it is in memory, when the archive does not fit there as a whole (3-D)."""
 
@@ -59,13 +59,14 @@ class StreamOrder:
     while the next one is read) and permutes the items within each block.
     """
 
-    def __init__(self, parts: dict[int, int], sizes_bytes: dict[int, int], *, batch: int, budget_bytes: int,
-                 seed: Sequence[int]) -> None:
-        """``parts``: items of each case; ``sizes_bytes``: memory of each case; ``batch``: items per iteration.
+    def __init__(self, parts: Mapping[int, Sequence[int]], sizes_bytes: Mapping[int, int], *, batch: int,
+                 budget_bytes: int, seed: Sequence[int]) -> None:
+        """``parts``: the items of each case, one twice where it is to be shown twice; ``sizes_bytes``: memory of each
+        case; ``batch``: items per iteration.
 
         ``seed``: numbers that name the run and the stream. Raises ValueError when there is no item.
         """
-        if not parts or min(parts.values()) < 1 or batch < 1:
+        if not parts or not all(map(len, parts.values())) or batch < 1:
             raise ValueError(f"A stream needs items and a batch of 1 or more, not {parts} and {batch}.")
         self._parts, self._sizes = parts, sizes_bytes
         self._batch, self._seed = batch, tuple(seed)
@@ -76,7 +77,7 @@ class StreamOrder:
     @property
     def iterations_per_epoch(self) -> int:
         """Batches of one epoch, at least 1."""
-        return max(1, sum(self._parts.values()) // self._batch)
+        return max(1, sum(map(len, self._parts.values())) // self._batch)
 
     def place(self, iteration: int) -> tuple[int, int]:
         """Epoch of ``iteration`` (from 0), and the position of its first item there."""
@@ -140,7 +141,7 @@ class StreamOrder:
 
     def _shuffled(self, cases: list[int], rng: np.random.Generator) -> np.ndarray:
         """int64 [N, 2]: the items of ``cases`` in a random order."""
-        items = [(case, part) for case in cases for part in range(self._parts[case])]
+        items = [(case, part) for case in cases for part in self._parts[case]]
         return rng.permutation(np.array(items, dtype=np.int64))
 
 
@@ -152,32 +153,45 @@ def patch_generator(seed: Sequence[int], iteration: int, entry: int) -> np.rando
 def foreground_points(label: np.ndarray) -> tuple[np.ndarray, ...]:
     """Indices int32 [n, dimensions] of voxels of each class in ``label`` (uint8 [*S]), evenly taken, n <= MAX_POINTS.
 
-    Background and NOT_A_CLASS are left out, and so are classes that are not there.
+    Background and NOT_ANNOTATED are left out, and so are classes that are not there.
     """
     counts = np.zeros(256, dtype=np.int64)
     for plane in label:
         counts += np.bincount(plane.ravel(), minlength=256)
-    points = []
-    for value in 1 + np.flatnonzero(counts[1:NOT_A_CLASS]):
-        flat = np.flatnonzero(label == value)[:: -(-counts[value] // MAX_POINTS)]
-        points.append(np.stack(np.unravel_index(flat, label.shape), axis=1).astype(np.int32))
-    return tuple(points)
+    return tuple(_points(label == value) for value in 1 + np.flatnonzero(counts[1:NOT_ANNOTATED]))
+
+
+def annotated_background(label: np.ndarray) -> np.ndarray | None:
+    """Indices as ``foreground_points`` of voxels annotated as background; None where all of ``label`` is annotated."""
+    return _points(label == 0) if (label == NOT_ANNOTATED).any() else None
+
+
+def _points(mask: np.ndarray) -> np.ndarray:
+    """Indices int32 [n, dimensions] of true voxels, evenly taken, n <= MAX_POINTS."""
+    flat = np.flatnonzero(mask)
+    flat = flat[:: max(1, -(-len(flat) // MAX_POINTS))]
+    return np.stack(np.unravel_index(flat, mask.shape), axis=1).astype(np.int32)
 
 
 def draw_start(shape: Sequence[int], patch: Sequence[int], rng: np.random.Generator,
-               points: tuple[np.ndarray, ...] = ()) -> tuple[int, ...]:
+               points: tuple[np.ndarray, ...] = (), background: np.ndarray | None = None) -> tuple[int, ...]:
     """First index of a random crop of ``patch`` voxels in ``shape``, per axis.
 
     With ``points`` (per foreground class), FOREGROUND_SHARE of the crops are centred on one of them, moved inside
-    the scan where they would leave it. Along an axis shorter than the patch the scan is centred: the start is below 0.
+    the scan where they would leave it; with ``background``, the others are centred on one of those, so that something
+    is annotated in each. Along an axis shorter than the patch the scan is centred: the start is below 0.
     """
     room = [n - p for n, p in zip(shape, patch, strict=True)]
+    centre = None
     if points and rng.random() < FOREGROUND_SHARE:
         of_class = points[rng.integers(len(points))]
         centre = of_class[rng.integers(len(of_class))]
-        wanted = [int(c) - p // 2 for c, p in zip(centre, patch, strict=True)]
-    else:
+    elif background is not None and len(background):
+        centre = background[rng.integers(len(background))]
+    if centre is None:
         wanted = [int(rng.integers(max(r, 0) + 1)) for r in room]
+    else:
+        wanted = [int(c) - p // 2 for c, p in zip(centre, patch, strict=True)]
     return tuple(min(max(w, 0), r) if r >= 0 else -(-r // 2) for w, r in zip(wanted, room, strict=True))
 
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from alhvr.data.annotation import Annotation
 from alhvr.data.cases import Case
-from alhvr.data.labels import LabelSet
+from alhvr.data.geometry import Geometry
+from alhvr.data.labels import NOT_ANNOTATED
 from alhvr.data.plan import Plan
 from alhvr.data.preprocess import axis_transform, prepare, prepare_label
-from alhvr.data.reading import LabelVolume, probe, read_label, read_scan
-from alhvr.data.sampling import MAX_POINTS, foreground_points
-from alhvr.data.scan import Scan
+from alhvr.data.reading import probe, read_scan
+from alhvr.data.sampling import MAX_POINTS, annotated_background, foreground_points
 from alhvr.errors import UserError
 from alhvr.progress import Reporter
 
@@ -27,17 +28,23 @@ class PreparedCase:
     image: np.ndarray
     """float32 [K, J, I] on the prepared grid, normalised."""
     label: np.ndarray | None
-    """uint8 [K, J, I] of class indices; None without label."""
+    """uint8 [K, J, I] of class indices, or NOT_ANNOTATED; None without label."""
     background: float
     """Smallest intensity of ``image``: what lies beyond the scan is filled with it."""
     points: tuple[np.ndarray, ...] = ()
     """3-D, labelled: voxel indices int32 [n, 3] of each foreground class, possible centres of a crop."""
+    background_points: np.ndarray | None = None
+    """3-D, annotated in part: voxel indices int32 [n, 3] of annotated background, possible centres too."""
+    fully_annotated: bool = True
+    """No voxel of the label is NOT_ANNOTATED."""
+    missing: tuple[int, ...] = ()
+    """Class indices of structures that nobody annotated in this case."""
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        arrays = [self.image, *self.points] + ([] if self.label is None else [self.label])
-        return sum(array.nbytes for array in arrays)
+        arrays = [self.image, *self.points, self.label, self.background_points]
+        return sum(array.nbytes for array in arrays if array is not None)
 
 
 class ScanStore:
@@ -46,11 +53,11 @@ class ScanStore:
     ``get`` may be called from several threads. What it returns never depends on what is kept.
     """
 
-    def __init__(self, cases: Sequence[Case], plan: Plan, label_set: LabelSet | None, *, budget_bytes: int,
-                 reporter: Reporter) -> None:
-        """``label_set`` None: labels are not read, the cases are an archive whose damaged scans may be left out."""
+    def __init__(self, cases: Sequence[Case], plan: Plan, annotation: Annotation | None, *,
+                 budget_bytes: int, reporter: Reporter) -> None:
+        """``annotation`` None: labels are not read, the cases are an archive whose damaged scans may be left out."""
         self.cases, self.budget_bytes, self.reporter = tuple(cases), budget_bytes, reporter
-        self._plan, self._label_set = plan, label_set
+        self._plan, self._annotation = plan, annotation
         self._held: OrderedDict[int, PreparedCase] = OrderedDict()
         self._loading: dict[int, int] = {}
         self._failed: dict[int, UserError] = {}
@@ -66,7 +73,12 @@ class ScanStore:
     @property
     def labeled(self) -> bool:
         """Whether labels are read, and a damaged case is an error rather than left out."""
-        return self._label_set is not None
+        return self._annotation is not None
+
+    @property
+    def n_classes(self) -> int:
+        """Classes C of the labels, background included; 0 without labels."""
+        return 0 if self._annotation is None else self._annotation.labels.n_classes
 
     @property
     def held_bytes(self) -> int:
@@ -83,10 +95,17 @@ class ScanStore:
     def expected_bytes(self, index: int) -> int:
         """Bytes that a prepared case takes at most, from its header alone; raises UserError as ``shape`` does."""
         voxels = int(np.prod(self.shape(index)))
-        if self._label_set is None:
+        if self._annotation is None:
             return 4 * voxels
-        points = 12 * MAX_POINTS * (self._label_set.n_classes - 1) if self._plan.dimensions == 3 else 0
+        points = 12 * MAX_POINTS * self.n_classes if self._plan.dimensions == 3 else 0
         return 5 * voxels + points
+
+    def classes_by_slice(self, index: int) -> list[frozenset[int]]:
+        """Class indices annotated in each slice [K] of a prepared label, background included; raises UserError."""
+        case = self.cases[index]
+        label = _prepared_label(case, probe(case.image).geometry, self._plan, self._annotation)
+        return [frozenset(int(v) for v in np.flatnonzero(np.bincount(plane.ravel(), minlength=256)[:NOT_ANNOTATED]))
+                for plane in label]
 
     def get(self, index: int) -> PreparedCase:
         """The prepared case; raises UserError, each time alike, when it cannot be read."""
@@ -162,7 +181,7 @@ class ScanStore:
     def _read(self, index: int) -> PreparedCase:
         name = self.cases[index].image.name
         try:
-            case = load_case(self.cases[index], self._plan, self._label_set)
+            case = load_case(self.cases[index], self._plan, self._annotation)
         except (OSError, RuntimeError, ValueError, EOFError) as error:
             raise UserError(f"{name} cannot be read: {error}", "Check or remove this file.") from error
         if case.image.shape != self.shape(index):
@@ -187,37 +206,24 @@ class ScanStore:
         return True
 
 
-def load_case(case: Case, plan: Plan, label_set: LabelSet | None) -> PreparedCase:
-    """Reads and prepares one case, with its label where ``label_set`` is given; raises UserError."""
+def load_case(case: Case, plan: Plan, annotation: Annotation | None) -> PreparedCase:
+    """Reads and prepares one case, with its label where ``annotation`` is given; raises UserError."""
     scan = read_scan(case.image)
     image = _owned(prepare(scan, plan).array)
     background = float(image.min())
-    if label_set is None:
+    if annotation is None:
         return PreparedCase(image, None, background)
-    label = _owned(_prepared_label(case, scan, plan, label_set))
-    return PreparedCase(image, label, background, foreground_points(label) if plan.dimensions == 3 else ())
+    label = _owned(_prepared_label(case, scan.geometry, plan, annotation))
+    return PreparedCase(
+        image, label, background,
+        points=foreground_points(label) if plan.dimensions == 3 else (),
+        background_points=annotated_background(label) if plan.dimensions == 3 else None,
+        fully_annotated=not (label == NOT_ANNOTATED).any(), missing=annotation.missing_classes(case))
 
 
-def read_label_of(case: Case, scan: Scan) -> LabelVolume:
-    """The label of ``case``, whose image is ``scan``; raises UserError without one, or when it is on another grid."""
-    if case.label is None:
-        raise UserError(f"{case.image.name} has no label.", "Add one of the same name to the folder labels.")
-    label = read_label(case.label)
-    difference = scan.geometry.difference(label.geometry)
-    if difference:
-        raise UserError(f"The label {case.label.name} lies on another grid than its scan {case.image.name}: "
-                        f"{difference}.", "Check that both belong together, or resample the label to the scan.")
-    return label
-
-
-def _prepared_label(case: Case, scan: Scan, plan: Plan, label_set: LabelSet) -> np.ndarray:
-    """uint8 [K, J, I] of class indices on the prepared grid; raises UserError when image and label do not fit."""
-    label = read_label_of(case, scan)
-    try:
-        classes = label_set.to_class_index(label.array)
-    except UserError as error:
-        raise UserError(f"The label file {case.label.name}: {error.message}", error.hint) from error
-    return prepare_label(classes, scan.geometry, plan)
+def _prepared_label(case: Case, geometry: Geometry, plan: Plan, annotation: Annotation) -> np.ndarray:
+    """uint8 [K, J, I] on the prepared grid of the scan on ``geometry``; raises UserError where they do not fit."""
+    return prepare_label(annotation.read(case, geometry), geometry, plan)
 
 
 def _owned(array: np.ndarray) -> np.ndarray:

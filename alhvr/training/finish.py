@@ -35,6 +35,8 @@ class FinishedModel:
     settings: InferenceSettings
     scores: dict[str, float]
     """Validation Dice per class and "mean", of the chosen way to segment; empty without validation cases."""
+    n_partly: int = 0
+    """Validation cases that are annotated in part only, and scored where they are."""
 
 
 def finish_model(setup: RunSetup, networks: DualNetwork, validator: Validator | None, run: RunFolder,
@@ -52,11 +54,12 @@ def finish_model(setup: RunSetup, networks: DualNetwork, validator: Validator | 
     rule = settings.fusion + (CLEANED if settings.largest_component else "")
     scores = {**found[rule].by_class, "mean": found[rule].mean} if found else {}
     record = _record(setup, state, scores, {name: score.mean for name, score in found.items()})
+    record["validation_annotated_in_part"] = found[rule].n_partly if found else 0
     name = run.path.resolve().name.encode("utf-8", "backslashreplace").decode("utf-8")
     description = ModelDescription(name=name, plan=setup.plan, labels=setup.labels,
                                    network=setup.network, inference=settings, training=record)
     write_model(run.model, description, {"a": networks.a.state_dict(), "b": networks.b.state_dict()}, graphs)
-    return FinishedModel(settings=settings, scores=scores)
+    return FinishedModel(settings=settings, scores=scores, n_partly=found[rule].n_partly if found else 0)
 
 
 def summary(finished: FinishedModel, state: LoopState) -> list[str]:
@@ -69,6 +72,8 @@ def summary(finished: FinishedModel, state: LoopState) -> list[str]:
     else:
         dice = ", ".join(f"{name} {value:.3f}" for name, value in finished.scores.items())
         went = f"Best after iteration {state.best_iteration} of {state.iteration}: validation Dice {dice}."
+        if finished.n_partly:
+            went += f" Of {finished.n_partly} validation cases only a part is annotated, and only that is scored."
     return [went, f"The model segments by {how[settings.fusion]}{cleaned}."]
 
 

@@ -119,7 +119,7 @@ def _new_setup(run: RunFolder, request: TrainRequest, listener: Listener) -> Run
     start = load_start(request.start_from)
     compute = choose_compute(config.training)
     found = survey(Folders(request.labeled, request.unlabeled, request.validation), config.plan,
-                   seed=config.training.seed, listener=listener)
+                   seed=config.training.seed, listener=listener, not_annotated=config.data.not_annotated)
     plan = start.plan_for(config.plan) if start else _plan(found, config.plan, compute.memory_gb())
     for sentence in plan.describe():
         reporter.note(sentence)
@@ -173,7 +173,7 @@ def _build_loop(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopR
 def _batches(setup: RunSetup, reporter: Reporter) -> TwoStreamBatches:
     """Half of the memory budget goes to the labelled scans at most, the rest to the archive."""
     budget = int(setup.config.training.memory_gb * 1e9)
-    labeled = ScanStore(setup.labeled, setup.plan, setup.labels, budget_bytes=budget // 2, reporter=reporter)
+    labeled = ScanStore(setup.labeled, setup.plan, setup.annotation, budget_bytes=budget // 2, reporter=reporter)
     unlabeled = None
     if setup.unlabeled:
         unlabeled = ScanStore(setup.unlabeled, setup.plan, None, budget_bytes=budget - budget // 2, reporter=reporter)
@@ -187,4 +187,4 @@ def _validator(setup: RunSetup, reporter: Reporter, stop: StopRequest) -> Valida
     config = setup.config
     settings = InferenceSettings(fusion="mean", mirror=config.segmenting.mirror, largest_component=False,
                                  beta=config.method.beta, perturbation_seed=config.training.seed)
-    return Validator(setup.validation, setup.plan, setup.labels, settings, stop, reporter)
+    return Validator(setup.validation, setup.plan, setup.annotation, settings, stop, reporter)

@@ -8,6 +8,7 @@ from typing import Any
 
 from alhvr.bundle import NetworkSpec
 from alhvr.config import RunConfig, from_dict, to_dict
+from alhvr.data.annotation import Annotation
 from alhvr.data.cases import Case
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Plan
@@ -32,6 +33,11 @@ class RunSetup:
     start_from: str | None
 
     @property
+    def annotation(self) -> Annotation:
+        """How to understand the label files."""
+        return Annotation(self.labels, self.config.data.not_annotated)
+
+    @property
     def network(self) -> NetworkSpec:
         """The structure of both networks."""
         return NetworkSpec(kind=self.plan.network, dimensions=self.plan.dimensions, n_classes=self.labels.n_classes,
@@ -54,10 +60,15 @@ class RunSetup:
                    hashes=values["hashes"], held_out=values["held_out"], start_from=values["start_from"], **cases)
 
 
-def _case_to_dict(case: Case) -> dict[str, str | None]:
-    return {"name": case.name, "image": str(case.image), "label": None if case.label is None else str(case.label)}
+def _case_to_dict(case: Case) -> dict[str, Any]:
+    return {"name": case.name, "image": str(case.image), "label": None if case.label is None else str(case.label),
+            "more_images": [str(path) for path in case.more_images], "not_annotated": list(case.not_annotated),
+            "patient": case.patient}
 
 
-def _case_from_dict(values: dict[str, str | None]) -> Case:
+def _case_from_dict(values: dict[str, Any]) -> Case:
+    """A case, also of a run.json from before there were channels and partial labels."""
     label = values["label"]
-    return Case(values["name"], Path(values["image"]), None if label is None else Path(label))
+    return Case(values["name"], Path(values["image"]), None if label is None else Path(label),
+                more_images=tuple(Path(path) for path in values.get("more_images", ())),
+                not_annotated=tuple(values.get("not_annotated", ())), patient=values.get("patient"))

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from alhvr.config import PlanConfig
+from alhvr.config import DataConfig, PlanConfig
+from alhvr.data.annotation import read_label_of
 from alhvr.data.cases import Case, CaseSet, find_cases
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Fingerprint, fingerprint
 from alhvr.data.reading import content_hash, probe, read_scan
-from alhvr.data.store import read_label_of
 from alhvr.errors import Cancelled, UserError
 from alhvr.progress import Reporter
 from alhvr.training.held_out import choose_held_out
@@ -82,7 +82,8 @@ class _Archive:
     hashes: dict[str, str] = field(default_factory=dict)
 
 
-def survey(folders: Folders, config: PlanConfig, *, seed: int, listener: Listener) -> Survey:
+def survey(folders: Folders, config: PlanConfig, *, seed: int, listener: Listener,
+           not_annotated: int = DataConfig.not_annotated) -> Survey:
     """Reads every labelled and validation case, and the archive up to MAX_ARCHIVE_DECODED scans of it.
 
     Raises UserError for a labelled case that cannot be used; leaves out such a scan of the archive with a warning.
@@ -95,8 +96,11 @@ def survey(folders: Folders, config: PlanConfig, *, seed: int, listener: Listene
     sets = [s for s in (labeled_set, validation_set, archive_set) if s is not None]
     for warning in (w for s in sets for w in s.warnings):
         reporter.warning(warning)
-    labeled = _look_at_all(labeled_set.cases, "reading labelled scans", listener)
-    validation = _look_at_all(validation_set.cases, "reading validation scans", listener) if validation_set else []
+    nothing = _not_annotated(not_annotated, [s for s in (labeled_set, validation_set) if s is not None])
+    labeled = _look_at_all(labeled_set.cases, "reading labelled scans", listener, nothing)
+    validation = []
+    if validation_set:
+        validation = _look_at_all(validation_set.cases, "reading validation scans", listener, nothing)
     names = _label_names(sets[:2] if validation_set else sets[:1], labeled + validation)
     held_out = validation_set is None
     if held_out:
@@ -118,21 +122,33 @@ def _find(folder: Path | None, *, labeled: bool) -> CaseSet | None:
     return None if folder is None else find_cases(Path(os.path.abspath(folder)), labeled=labeled)
 
 
-def _look(case: Case) -> _Look:
+def _not_annotated(value: int, sets: Sequence[CaseSet]) -> int | None:
+    """``value``, or None where it is the name of a structure; raises UserError where that was asked for."""
+    named = {number: name for cases in sets for number, name in cases.label_names.items()}
+    if value not in named:
+        return value
+    if value != DataConfig.not_annotated:
+        raise UserError(f'Label value {value} is "{named[value]}" in {sets[0].folder.name}, and --not-annotated says '
+                        "that nobody annotated it.", "Take it out of labels.json, or give another value.")
+    return None
+
+
+def _look(case: Case, not_annotated: int | None = None) -> _Look:
     scan = read_scan(case.image)
     if case.label is None:
         return _Look(case, fingerprint(scan, None), content_hash(scan), frozenset())
-    label = read_label_of(case, scan)
-    values = frozenset(int(v) for v in np.unique(label.array)) - {0}
-    return _Look(case, fingerprint(scan, label.array), content_hash(scan), values)
+    label = read_label_of(case, scan.geometry)
+    values = frozenset(int(v) for v in np.unique(label.array)) - {0, not_annotated}
+    print_ = fingerprint(scan, label.array, not_annotated=not_annotated)
+    return _Look(case, print_, content_hash(scan), values)
 
 
-def _look_at_all(cases: Sequence[Case], stage: str, listener: Listener) -> list[_Look]:
+def _look_at_all(cases: Sequence[Case], stage: str, listener: Listener, not_annotated: int | None) -> list[_Look]:
     """Looks at labelled cases; all faults are gathered and raised together."""
     looks, faults = [], []
     for done, case in enumerate(cases, start=1):
         try:
-            looks.append(_look(case))
+            looks.append(_look(case, not_annotated))
         except UserError as error:
             faults.append(str(error))
         listener.step(stage, done, len(cases))

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from alhvr.bundle import InferenceSettings
+from alhvr.data.annotation import Annotation
 from alhvr.data.cases import Case
-from alhvr.data.labels import LabelSet
+from alhvr.data.labels import NOT_ANNOTATED
 from alhvr.data.plan import Plan
 from alhvr.data.reading import read_scan
-from alhvr.data.store import read_label_of
 from alhvr.evaluation.metrics import dice_by_class
 from alhvr.inference.backends import Backend
 from alhvr.inference.postprocess import keep_largest_component
@@ -27,7 +27,10 @@ class ValidationScore:
     """Dice of one way to segment, per class and over classes, each a mean over the validation cases."""
 
     by_class: dict[str, float]
+    """Without classes that no validation case has annotated."""
     mean: float
+    n_partly: int = 0
+    """Cases that are annotated in part only, and scored where they are."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Validator:
 
     cases: Sequence[Case]
     plan: Plan
-    labels: LabelSet
+    annotation: Annotation
     settings: InferenceSettings
     should_stop: Callable[[], bool]
     reporter: Reporter
@@ -48,22 +51,49 @@ class Validator:
         With ``cleaned``, each rule is also scored with the largest component per class, as RULE+CLEANED.
         Raises Cancelled when should_stop says so.
         """
-        predictor = Predictor(backend, self.plan, self.labels, self.settings)
-        rows: dict[str, list[list[float]]] = {}
+        labels = self.annotation.labels
+        predictor = Predictor(backend, self.plan, labels, self.settings)
+        rows: dict[str, list[np.ndarray]] = {}
+        n_partly = 0
         for done, case in enumerate(self.cases):
             self.reporter.progress("validating", done, len(self.cases))
             scan = read_scan(case.image)
-            reference = self.labels.to_class_index(read_label_of(case, scan).array)
+            reference = _Reference(self.annotation.read(case, scan.geometry), self.annotation.missing_classes(case))
+            n_partly += reference.is_partial
             found = predictor.segment_all(scan, rules=rules, should_stop=self.should_stop)
             if cleaned:
-                classes = range(1, self.labels.n_classes)
+                classes = range(1, labels.n_classes)
                 found |= {rule + CLEANED: keep_largest_component(seen, classes) for rule, seen in found.items()}
             for rule, seen in found.items():
-                rows.setdefault(rule, []).append(dice_by_class(seen, reference, self.labels.n_classes))
+                rows.setdefault(rule, []).append(reference.dice(seen, labels.n_classes))
         self.reporter.progress("validating", len(self.cases), len(self.cases))
-        return {rule: self._summary(np.array(dice)) for rule, dice in rows.items()}
+        return {rule: self._summary(np.array(dice), n_partly) for rule, dice in rows.items()}
 
-    def _summary(self, dice: np.ndarray) -> ValidationScore:
-        """Mean over cases of ``dice`` [cases, classes - 1]."""
-        by_class = dict(zip(self.labels.names, (round(float(d), 5) for d in dice.mean(axis=0)), strict=True))
-        return ValidationScore(by_class=by_class, mean=round(float(dice.mean()), 5))
+    def _summary(self, dice: np.ndarray, n_partly: int) -> ValidationScore:
+        """Mean over cases of ``dice`` [cases, classes - 1], nan where a class is not annotated in a case."""
+        scored = ~np.isnan(dice).all(axis=0)
+        by_class = {name: round(float(np.nanmean(column)), 5)
+                    for name, column, known in zip(self.annotation.labels.names, dice.T, scored, strict=True) if known}
+        return ValidationScore(by_class, round(float(np.nanmean(dice)), 5) if by_class else 0.0, n_partly)
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """The label of one case, and what it leaves open."""
+
+    array: np.ndarray
+    """uint8 [K, J, I] of class indices, or NOT_ANNOTATED."""
+    missing: tuple[int, ...]
+    """Classes that nobody annotated in this case."""
+
+    @property
+    def is_partial(self) -> bool:
+        """True when anything is not annotated."""
+        return bool(self.missing) or bool((self.array == NOT_ANNOTATED).any())
+
+    def dice(self, found: np.ndarray, n_classes: int) -> np.ndarray:
+        """Dice [classes - 1] of ``found`` [K, J, I] where something is annotated; nan for missing classes."""
+        known = self.array != NOT_ANNOTATED
+        scores = np.array(dice_by_class(found * known, self.array * known, n_classes))
+        scores[[index - 1 for index in self.missing]] = np.nan
+        return scores

@@ -16,6 +16,7 @@ from scans import write_scan
 from steps import AUGMENT
 
 from alhvr.config import PlanConfig
+from alhvr.data.annotation import Annotation
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
 from alhvr.data.plan import make_plan
@@ -126,7 +127,8 @@ def _wait_for_readers(store: ScanStore) -> None:
 
 def _batches(found: Survey, plan) -> tuple[ScanStore, TwoStreamBatches]:
     """The archive's store, and the batches from it and the labelled one."""
-    labeled = ScanStore(found.labeled, plan, found.labels, budget_bytes=BUDGET_BYTES, reporter=SilentReporter())
+    labeled = ScanStore(found.labeled, plan, Annotation(found.labels), budget_bytes=BUDGET_BYTES,
+                        reporter=SilentReporter())
     archive = ScanStore(found.unlabeled, plan, None, budget_bytes=BUDGET_BYTES, reporter=SilentReporter())
     augmenter = Augmenter(AUGMENT, plan.dimensions, plan.patch_size)
     return archive, TwoStreamBatches(labeled, archive, plan, augmenter, 0)

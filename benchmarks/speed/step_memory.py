@@ -50,7 +50,7 @@ def _train(title: str, precision: str, threads: int) -> tuple[float, float]:
     step = TrainingStep(networks.to(memory_format=networks.memory_format), MethodConfig(), TrainingConfig(), compute)
     average = WeightAverage(networks)
     for iteration in range(STEPS):
-        batch = Batch(torch.randn(count, 1, *size), torch.randint(0, 4, (count // 2, *size)), count // 2)
+        batch = Batch(torch.randn(count, 1, *size), torch.randint(0, 4, (count // 2, *size)), count // 2, count // 2)
         step.run(batch, iteration, weight=0.1, learning_rate=0.01)
         average.update(networks, 0.99)
     return peak_gb(), before

@@ -18,6 +18,7 @@ from scans import LABELS, plan_for, write_scan
 from turns import Turns, spread, take_turns
 
 from alhvr.config import AugmentConfig, MethodConfig, TrainingConfig
+from alhvr.data.annotation import Annotation
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
 from alhvr.data.plan import Plan
@@ -135,7 +136,7 @@ def _batches(folder: Path, size: Size) -> TwoStreamBatches:
     labeled = [write_scan(folder, f"labelled {n}", size.scan_shape, label=True) for n in range(3)]
     others = [write_scan(folder, f"scan {n}", size.scan_shape) for n in range(5)]
     stores = [ScanStore(cases, size.plan, names, budget_bytes=10**9, reporter=SilentReporter())
-              for cases, names in ((labeled, LABELS), (others, None))]
+              for cases, names in ((labeled, Annotation(LABELS)), (others, None))]
     for store in stores:
         for index in range(len(store)):
             store.get(index)

@@ -13,6 +13,7 @@ from tiny_cases import LABELS, Listener, damage, tiny_plan, write_case
 
 from alhvr.config import AugmentConfig
 from alhvr.data import store as store_module
+from alhvr.data.annotation import Annotation
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import Batch, TwoStreamBatches
 from alhvr.data.cases import Case
@@ -35,7 +36,7 @@ class World:
         self.listener = Listener()
 
     def store(self, cases: list[Case], plan: Plan, *, budget: int = 10**9) -> ScanStore:
-        label_set = LABELS if cases is self.labeled else None
+        label_set = Annotation(LABELS) if cases is self.labeled else None
         return ScanStore(cases, plan, label_set, budget_bytes=budget, reporter=self.listener)
 
     def batches(self, plan: Plan, *, seed: int = 0, budget: int = 10**9, config: AugmentConfig | None = None,

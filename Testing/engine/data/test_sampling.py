@@ -24,7 +24,7 @@ SEVEN_PATIENTS = [9, 9, 10, 10, 10, 10, 8, 8, 11, 11, 10, 10, 10, 10]
 
 
 def order(parts: list[int], *, batch: int, budget: int = 10**9, size: int = 10, seed: int = 0) -> StreamOrder:
-    cases = dict(enumerate(parts))
+    cases = {case: range(count) for case, count in enumerate(parts)}
     return StreamOrder(cases, dict.fromkeys(cases, size), batch=batch, budget_bytes=budget, seed=(seed, 0))
 
 
@@ -81,7 +81,8 @@ def test_an_archive_within_the_budget_is_one_block() -> None:
 
 
 def test_a_scan_larger_than_the_budget_is_a_block_of_its_own() -> None:
-    stream = StreamOrder({0: 2, 1: 2, 2: 2}, {0: 5, 1: 500, 2: 5}, batch=2, budget_bytes=100, seed=(0, 0))
+    parts = dict.fromkeys(range(3), range(2))
+    stream = StreamOrder(parts, {0: 5, 1: 500, 2: 5}, batch=2, budget_bytes=100, seed=(0, 0))
     assert set(epoch_items(stream)) == {(case, part) for case in range(3) for part in range(2)}
 
 

@@ -11,6 +11,7 @@ import pytest
 import SimpleITK
 from tiny_cases import LABELS, damage, tiny_plan, write_case
 
+from alhvr.data.annotation import Annotation
 from alhvr.data.cases import Case
 from alhvr.data.store import ScanStore
 from alhvr.errors import UserError
@@ -26,7 +27,7 @@ def archive(folder: Path, count: int) -> list[Case]:
 
 
 def store_of(cases: list[Case], *, budget: int = 10**9, label_set=None, plan=PLAN) -> ScanStore:
-    return ScanStore(cases, plan, label_set, budget_bytes=budget, reporter=SilentReporter())
+    return ScanStore(cases, plan, label_set and Annotation(label_set), budget_bytes=budget, reporter=SilentReporter())
 
 
 def wait_until(condition, seconds: float = 10) -> bool:

@@ -22,7 +22,7 @@ CLASSES = 3
 def batch_of(labeled: int = 2, unlabeled: int = 2) -> Batch:
     generator = torch.Generator().manual_seed(5)
     images = torch.randn(labeled + unlabeled, 1, 16, 16, generator=generator)
-    return Batch(images, torch.randint(CLASSES, (labeled, 16, 16), generator=generator), labeled)
+    return Batch(images, torch.randint(CLASSES, (labeled, 16, 16), generator=generator), labeled, labeled)
 
 
 def new_step(*, method: MethodConfig | None = None, compute: Compute = CPU, seed: int = 0) -> TrainingStep:
@@ -64,8 +64,9 @@ def supervised_only(step: TrainingStep, batch: Batch, method: MethodConfig) -> N
     """The same step with the supervised loss of the same views alone."""
     step._seed(3)
     step.networks.train()
-    images, labels = step._to_device(batch)
-    views = step.networks.forward_views(images, batch.n_labeled, step._draw(3, images), step._passes)
+    images = batch.images.to(memory_format=torch.channels_last)
+    labels = batch.labels
+    views = step.networks.forward_views(images, batch.n_clean, step._draw(3, images), step._passes)
     logits = [view.clean_logits[:batch.n_labeled] for view in (views.a, views.b)]
     step._update(sum(supervised_loss(x, labels, dice=method.dice).total for x in logits), 0.01)
 
