@@ -53,6 +53,8 @@ KINDS = {
     "nominal_spacing": "Spacing that may be a placeholder",
     "label_on_another_grid": "Label on another grid than its scan",
     "unknown_label_value": "Label value without a name",
+    "not_annotated_is_named": "Structure with the value for not annotated",
+    "looks_not_annotated": "Value that may mean not annotated",
     "empty_label": "Empty label",
     "all_labels_empty": "No label shows anything",
     "nothing_annotated": "Case in which nothing is annotated",
