@@ -1,0 +1,29 @@
+"""All rules, and what they find together, worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from alhvr.checking.findings import KINDS, Finding, Severity
+from alhvr.checking.rules import archive, classes, files, intensities, labels, mixes, shapes, sides, twice
+from alhvr.checking.rules.study import Study
+
+RULES: tuple[Callable[[Study], Iterable[Finding]], ...] = (
+    files.unreadable, files.not_finite, files.no_contrast, files.odd_files, files.left_out, files.label_grids,
+    labels.names, labels.unknown_values, labels.looks_not_annotated, labels.empty, labels.declared, labels.absent,
+    shapes.holes, shapes.stray_parts, sides.swapped_sides, sides.moved_structures,
+    twice.scans, twice.labels, twice.patients,
+    intensities.scales, mixes.modalities, mixes.field_strengths, mixes.orientations, mixes.spacings,
+    classes.cases, classes.rare, archive.unlike,
+)
+
+
+def find_faults(study: Study) -> list[Finding]:
+    """What every rule finds: faults, then warnings, then notes, each in the order of KINDS."""
+    return worst_first(finding for rule in RULES for finding in rule(study))
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Sorted by severity, then by kind; what is alike stays in its order."""
+    severities, kinds = list(Severity), list(KINDS)
+    return sorted(findings, key=lambda f: (severities.index(f.severity), kinds.index(f.kind)))

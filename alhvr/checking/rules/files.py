@@ -1,0 +1,106 @@
+"""Rules on files: what cannot be read, what is empty or not finite, and what was odd while reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from alhvr.checking.facts import CaseFacts, Problem
+from alhvr.checking.findings import Finding, Severity
+from alhvr.checking.result import case_key
+from alhvr.checking.rules.study import Study, count, fault, named, warning
+
+_TOLD = 3
+"""Longest list of oddities in a sentence."""
+_PARTS = {"labeled": "labelled cases", "validation": "validation cases", "unlabeled": "archive"}
+_MOSTLY = 0.5
+"""A scan of which more than this share is not finite is no scan."""
+_UNREADABLE = "Copy or export the file again, or take the case out."
+
+
+def unreadable(study: Study) -> Iterator[Finding]:
+    """One fault for each labelled case that cannot be read; scans of the archive are left out with a warning."""
+    for facts in study.facts:
+        if facts.image_problem:
+            images = facts.case.images
+            file = images[min(len(facts.images), len(images) - 1)]
+            yield _unreadable(facts, _kind(facts.image_problem), facts.image_problem, file)
+        if facts.label_problem:
+            yield _unreadable(facts, "unreadable_label", facts.label_problem, facts.case.label or facts.case.image)
+
+
+def _kind(problem: Problem) -> str:
+    """By what ``reading.read_scan`` and ``cases.find_cases`` say."""
+    if "is empty: every voxel is" in problem.message:
+        return "constant_image"
+    if "every voxel is NaN" in problem.message:
+        return "not_finite"
+    return "missing_channel" if "channel" in problem.message else "unreadable_image"
+
+
+def _unreadable(facts: CaseFacts, kind: str, problem: Problem, file: Path) -> Finding:
+    archive = facts.part == "unlabeled"
+    seen = f"Left out of the archive: {file.name}: {problem.message}" if archive else problem.message
+    severity = Severity.WARNING if archive else Severity.FAULT
+    return Finding(kind, severity, (file,), seen, problem.hint or _UNREADABLE, (case_key(facts),))
+
+
+def not_finite(study: Study) -> Iterator[Finding]:
+    """Voxels that are NaN or infinite: a fault where they are most of a labelled scan."""
+    odd = [(f, max(i.n_not_finite / _voxels(i.geometry.size_ijk) for i in f.images)) for f in study.part(
+        "labeled", "validation", "unlabeled") if any(i.n_not_finite for i in f.images)]
+    odd.sort(key=lambda entry: -entry[1])
+    for facts, share in odd:
+        if share > _MOSTLY and facts.part != "unlabeled":
+            yield fault("not_finite", [facts], f"{facts.case.image.name}: {share:.0%} of the voxels are NaN or "
+                        "infinite.", "Export the scan again.")
+    rest = [f for f, share in odd if share <= _MOSTLY or f.part == "unlabeled"]
+    if rest:
+        worst = max(rest[0].images, key=lambda image: image.n_not_finite)
+        seen = (f"{count(len(rest), 'scan holds', 'scans hold')} voxels that are NaN or infinite "
+                f"({named(rest)}; in {rest[0].case.name} {worst.n_not_finite} of "
+                f"{_voxels(worst.geometry.size_ijk)} voxels).")
+        yield warning("not_finite", rest, seen, "They are taken for the smallest finite value; export the scans again "
+                      "where that is wrong.")
+
+
+def no_contrast(study: Study) -> Iterator[Finding]:
+    """Scans of a single value, but for a few voxels."""
+    flat = [f for f in study.part("labeled", "validation", "unlabeled") if any(
+        i.print.intensity and i.print.intensity.lower == i.print.intensity.upper for i in f.images)]
+    if flat:
+        yield warning("constant_image", flat, f"{count(len(flat), 'scan is', 'scans are')} of one value but for at "
+                      f"most 1 % of the voxels ({named(flat)}).", "Look at them, and take out what is no scan.")
+
+
+def odd_files(study: Study) -> Iterator[Finding]:
+    """What reading found odd, but for voxels that are not finite, which have a rule of their own."""
+    for part in ("labeled", "validation", "unlabeled"):
+        odd = [(f, text) for f in study.part(part) for i in f.images for text in i.warnings if not i.n_not_finite]
+        if odd:
+            more = f" (and {len(odd) - _TOLD} more)" if len(odd) > _TOLD else ""
+            told = " ".join(text for _, text in odd[:_TOLD])
+            yield warning("odd_file", list({id(f): f for f, _ in odd}.values()), told + more,
+                          "Look at these scans in a viewer.")
+
+
+def left_out(study: Study) -> Iterator[Finding]:
+    """What the folders leave out, as they say it."""
+    for part, cases in study.sets.items():
+        for text in cases.warnings:
+            kind = "missing_channel" if "channel" in text else "left_out_of_folder"
+            yield Finding(kind, Severity.WARNING, (cases.folder,), text, f"Complete or remove them ({_PARTS[part]}).")
+
+
+def label_grids(study: Study) -> Iterator[Finding]:
+    """One fault for each label on another grid than its scan."""
+    for facts in study.facts:
+        if facts.label and facts.label.other_grid and facts.case.label:
+            seen = (f"The label {facts.case.label.name} lies on another grid than its scan {facts.case.image.name}: "
+                    f"{facts.label.other_grid}.")
+            yield fault("label_on_another_grid", [facts], seen,
+                        "Check that both belong together, or resample the label to the scan.", labels=True)
+
+
+def _voxels(size_ijk: tuple[int, int, int]) -> int:
+    return size_ijk[0] * size_ijk[1] * size_ijk[2]

@@ -1,0 +1,141 @@
+"""Rules on labels: what their values mean, what they leave out, and what was declared about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from alhvr.checking.facts import CaseFacts, LabelFacts
+from alhvr.checking.findings import Finding, Severity
+from alhvr.checking.rules.study import Study, count, fault, named, some, warning
+from alhvr.data.labels import MAX_LABELS, MAX_VALUE
+
+_COVERS = 0.6
+"""A value on more of a label than this may mean that nobody annotated there."""
+_ABNORMAL = "49755003"
+"""SNOMED CT: Morphologically Abnormal Structure, such as a tumour, which many people do not have."""
+_USUAL, _NEARLY_ALWAYS = 0.5, 0.9
+"""In how many cases an anatomical structure, and an abnormal one, must be for its absence to be odd."""
+_FEW = 3
+"""Cases that must show a structure for its absence elsewhere to be odd."""
+
+
+def names(study: Study) -> Iterator[Finding]:
+    """Folders that name a value differently, and a structure with the value that means not annotated."""
+    for part, cases in study.sets.items():
+        for value, name in cases.label_names.items():
+            known = study.given_names.get(value, name)
+            if part != "unlabeled" and value != 0 and known.casefold() != name.casefold():
+                seen = f'Label value {value} is "{known}" in one folder and "{name}" in {cases.folder.name}.'
+                yield Finding("names_differ", Severity.FAULT, (cases.folder,), seen,
+                              "Use the same values for the same structures.")
+    if study.not_annotated in study.given_names:
+        seen = (f"Value {study.not_annotated} is {study.given_names[study.not_annotated]}, and the value for voxels "
+                "that nobody annotated.")
+        yield Finding("not_annotated_is_named", Severity.FAULT, tuple(s.folder for s in study.sets.values())[:1], seen,
+                      "Give another value with --not-annotated.")
+
+
+def unknown_values(study: Study) -> Iterator[Finding]:
+    """One fault for each value that has no name while others have, or that no model can learn."""
+    if not study.given_names and len(study.names) > MAX_LABELS:
+        worst = sorted((f for f in study.facts if f.label), key=lambda f: -len(f.label.structures))
+        seen = (f"The labels hold {len(study.names)} different values, {worst[0].case.label.name} alone "
+                f"{len(worst[0].label.structures)}; a model learns {MAX_LABELS} structures at most.")
+        yield fault("unknown_label_value", worst[:1], seen, "Check whether these are labels or scans.", labels=True)
+        return
+    known = ", ".join(f"{v} {n}" for v, n in study.given_names.items())
+    for value in sorted(study.values):
+        holders = [f for f in study.facts if f.label and value in f.label.structures]
+        if study.given_names and value not in study.given_names:
+            what = f"which has no name (named: {known})"
+        elif not 1 <= value <= MAX_VALUE:
+            what = f"which no label may have (1 to {MAX_VALUE})"
+        else:
+            continue
+        others = f", and so do {len(holders) - 1} more" if len(holders) > 1 else ""
+        seen = f"The label {holders[0].case.label.name} holds the value {value}, {what}{others}."
+        remedy = "Add it to labels.json or dataset.json, or remove it from the label"
+        if _may_mean_not_annotated(value, holders):
+            remedy += f"; if it marks what nobody annotated, give --not-annotated {value}"
+        yield fault("unknown_label_value", holders, seen, f"{remedy}.", labels=True)
+
+
+def looks_not_annotated(study: Study) -> Iterator[Finding]:
+    """Where no file names the values: the one that covers most of most labels."""
+    labels = [f for f in study.annotated if f.label.structures]
+    value = max(study.values, default=0)
+    holders = [f for f in labels if value in f.label.structures]
+    if not study.given_names and 2 * len(holders) > len(labels) and _may_mean_not_annotated(value, holders):
+        shares = sorted(_share(f.label, value) for f in holders)
+        seen = (f"Value {value} covers {shares[len(shares) // 2]:.0%} of the voxels of {len(holders)} of "
+                f"{count(len(labels), 'label')}: it will be learnt as a structure.")
+        yield warning("looks_not_annotated", holders, seen, f"If it marks what nobody annotated, give --not-annotated "
+                      f"{value}; else name it in labels.json.", labels=True)
+
+
+def _may_mean_not_annotated(value: int, holders: list[CaseFacts]) -> bool:
+    """Whether ``value`` covers most of most labels that hold it, more than background does."""
+    shares = [(_share(f.label, value), _background(f.label)) for f in holders]
+    covers = sum(share > _COVERS and share > background for share, background in shares)
+    return value in (-1, 254, 255) or 2 * covers > len(shares)
+
+
+def _share(label: LabelFacts, value: int) -> float:
+    return label.structures[value].voxels / label.n_voxels
+
+
+def _background(label: LabelFacts) -> float:
+    """Share of the voxels that are background."""
+    others = label.n_not_annotated + sum(structure.voxels for structure in label.structures.values())
+    return (label.n_voxels - others) / label.n_voxels
+
+
+def empty(study: Study) -> Iterator[Finding]:
+    """Labels that show nothing; a fault where they are all there is."""
+    for part, cases in (("labeled", study.labeled), ("validation", study.validation)):
+        unseen = [f for f in cases if f.label.n_not_annotated == f.label.n_voxels]
+        bare = [f for f in cases if not f.label.structures and f not in unseen]
+        if cases and len(unseen) + len(bare) == len(cases):
+            why = "value 0 everywhere" if bare else f"value {study.not_annotated}, not annotated, everywhere"
+            yield fault("all_labels_empty", cases, f"All labels of {named(cases)} are empty ({why}).",
+                        "Give scans in which something is labelled.", labels=True)
+            continue
+        whose = "" if part == "labeled" else " of validation cases"
+        if bare:
+            seen = f"{count(len(bare), 'label')}{whose} without any structure: {named(bare)}."
+            yield warning("empty_label", bare, seen,
+                          "Check that they are finished: what is not marked is learnt as background.", labels=True)
+        if unseen:
+            seen = f"Nothing is annotated in {count(len(unseen), 'case')}{whose}: {named(unseen)}."
+            yield warning("nothing_annotated", unseen, seen, "Annotate something, or move the scans to the archive.",
+                          labels=True)
+
+
+def declared(study: Study) -> Iterator[Finding]:
+    """Structures that a case declares as not annotated while its label shows them."""
+    for facts in study.annotated:
+        there = [v for v in facts.case.not_annotated if v in facts.label.structures]
+        if there:
+            shown = some(f"{study.names.get(v, v)} ({facts.label.structures[v].voxels} voxels)" for v in there)
+            yield warning("declared_but_present", [facts], f"{facts.case.name} declares as not annotated what its "
+                          f"label shows: {shown}.", "Take it out of not_annotated in cases.json, or out of the label.",
+                          labels=True)
+
+
+def absent(study: Study) -> Iterator[Finding]:
+    """Structures that some cases lack while most others show them: perhaps nobody annotated them there."""
+    for value, name in study.names.items():
+        asked = [f for f in study.annotated if f.label.structures and not f.label.n_not_annotated
+                 and value not in f.case.not_annotated]
+        lacking = [f for f in asked if value not in f.label.structures]
+        showing = len(asked) - len(lacking)
+        if lacking and showing >= _FEW and showing > _usual(study, value) * len(asked):
+            seen = (f"{name} is in {showing} of {len(asked)} labels, and not in {named(lacking)}: there it is learnt "
+                    "as background.")
+            yield warning("absent_structure", lacking, seen, "Where it was not annotated, declare it under "
+                          "not_annotated in cases.json; where the patient has none, all is well.", labels=True)
+
+
+def _usual(study: Study, value: int) -> float:
+    structure = study.structure(value)
+    return _NEARLY_ALWAYS if structure and structure.category.value == _ABNORMAL else _USUAL
