@@ -1,24 +1,177 @@
-"""Examining: the facts of all cases of all parts, whatever state their files are in."""
+"""Examining: the facts of all cases of all parts, several at a time, and those that are known already at once."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from alhvr.checking.facts import CaseFacts
-from alhvr.checking.one_case import Terms, examine_case
+from alhvr.checking import kept_facts
+from alhvr.checking.cache import Cache, open_cache
+from alhvr.checking.facts import CaseFacts, Problem
+from alhvr.checking.one_case import BROKEN, Terms, examine_case
+from alhvr.checking.stamps import content, sources_of, stamp, total_bytes
 from alhvr.checking.watch import Watch
+from alhvr.checking.workers import Room, Work, work_through
 from alhvr.data.cases import Case
+from alhvr.data.reading import probe
+from alhvr.errors import UserError
+from alhvr.inference.cores import free_cores
+from alhvr.inference.free_memory import available_bytes
 from alhvr.progress import Countdown
 
 STAGE = "examining"
+FREE_SHARE = 0.5
+"""Of the free memory, what examining may take."""
+_WORKER_BYTES = 150 * 2**20
+"""What a worker takes with its libraries before it reads anything, and a little more."""
+_STARTING_S = 2.0
+"""A worker is worth its start where it saves this many seconds."""
+_CASE_S, _BYTES_PER_S = 0.015, 20e6
+"""What examining takes for a case, and for its bytes on the disk, on a slow computer."""
+_SCAN_COPIES = 3
+"""How many times a scan is in memory while it is read."""
+_LABEL_BYTES = {1: 6, 2: 9, 4: 33}
+"""What reading a label takes for each voxel, by the bytes of a voxel that its header announces."""
+_SHAPE_BYTES = 14
+"""What looking at the shape of a structure takes for each voxel, where it fills the scan."""
+_PER_FILE_BYTE = 8
+"""Memory for each byte on the disk, for series: the headers of all slices would have to be read to know better."""
+
+Item = tuple[str, Case]
+"""A part and one of its cases."""
 
 
-def examine(cases: Sequence[tuple[str, Case]], *, not_annotated: int, watch: Watch) -> list[CaseFacts]:
-    """The facts of ``cases``, each with its part, in their order; raises Cancelled when the watch wants it."""
-    terms = Terms(not_annotated, secrets.token_bytes(32))
-    countdown, found = Countdown(len(cases)), []
-    for part, case in cases:
-        found.append(examine_case(part, case, terms))
+@dataclass(frozen=True)
+class Examiner:
+    """Examines one case, in any process, and keeps what it found out."""
+
+    terms: Terms
+    cache: Cache
+
+    def __call__(self, item: Item) -> CaseFacts:
+        """The facts; those of a case with the same bytes where it is known, whatever its files are called."""
+        part, case = item
+        sources = sources_of(case)
+        inside = None if sources is None or self.cache.folder is None else content(sources)
+        if inside is None:
+            return self._examine(item)
+        name = self._name("facts", inside)
+        text = self.cache.get(name)
+        facts = None if text is None else kept_facts.from_text(text, part, case)
+        if facts is None:
+            facts = self._examine(item)
+            text = kept_facts.to_text(facts)
+            if text is None:
+                return facts
+            self.cache.put(name, text)
+        seen = stamp(sources)
+        if seen is not None:
+            self.cache.put(self._name("place", seen), name)
+        return facts
+
+    def recall(self, item: Item) -> CaseFacts | None:
+        """The facts of a case whose files are those of a check before by place, size and time; None otherwise."""
+        sources = None if self.cache.folder is None else sources_of(item[1])
+        seen = None if sources is None else stamp(sources)
+        name = None if seen is None else self.cache.get(self._name("place", seen))
+        text = None if name is None else self.cache.get(name)
+        return None if text is None else kept_facts.from_text(text, *item)
+
+    def _examine(self, item: Item) -> CaseFacts:
+        """Reads the case, unless it is too large for this computer."""
+        part, case = item
+        needed, free = memory_of(item), available_bytes()
+        if free is not None and needed > free:
+            reason = Problem(f"Reading {case.image.name} takes about {needed / 1e9:.1f} GB of memory; "
+                             f"{free / 1e9:.1f} GB are free.", "Close other programs, or crop the scan.")
+            return CaseFacts(part, case, image_problem=reason)
+        return examine_case(part, case, self.terms)
+
+    def _name(self, kind: str, about: tuple) -> str:
+        return self.cache.name(kind, kept_facts.VERSION, self.terms.not_annotated, about)
+
+
+def examine(cases: Sequence[Item], *, not_annotated: int, watch: Watch) -> list[CaseFacts]:
+    """The facts of ``cases``, each with its part, in their order; raises Cancelled when the watch wants it.
+
+    Several processes share the work within half of the free memory. What is known from a check before is not read
+    again (``CaseFacts.known``). A file that cannot be read becomes a problem among the facts.
+    """
+    cache = open_cache()
+    examiner = Examiner(Terms(not_annotated, cache.key), cache)
+    found: dict[int, CaseFacts] = {}
+    for index, item in enumerate(cases):
+        facts = examiner.recall(item)
+        if facts is not None:
+            found[index] = facts
+            watch.step(STAGE, len(found), len(cases))
+        else:
+            watch.pulse()
+    _examine_rest(cases, examiner, found, watch)
+    return [found[index] for index in range(len(cases))]
+
+
+def _examine_rest(cases: Sequence[Item], examiner: Examiner, found: dict[int, CaseFacts], watch: Watch) -> None:
+    """Adds the facts of all cases that are not in ``found`` yet."""
+    rest = [index for index in range(len(cases)) if index not in found]
+    items = [cases[index] for index in rest]
+    work = Work(examiner, memory_of, _lost)
+    countdown = Countdown(len(cases), done=len(found))
+    for place, facts in work_through(items, work, _room(items), watch):
+        found[rest[place]] = facts
         watch.step(STAGE, len(found), len(cases), countdown.seconds_left(len(found)))
-    return found
+    if items:
+        examiner.cache.shrink()
+
+
+def _room(items: Sequence[Item]) -> Room:
+    """As many workers as there are free cores, as half of the free memory allows, and as are worth their start."""
+    seconds = sum(_seconds(item) for item in items)
+    free = available_bytes()
+    budget = None if free is None else int(FREE_SHARE * free)
+    workers = min(len(items), int(seconds / _STARTING_S))
+    if budget is not None:
+        workers = min(workers, budget // (2 * _WORKER_BYTES))
+    if workers > 1:
+        workers = min(workers, free_cores())
+    return Room(workers, None if budget is None else max(0, budget - workers * _WORKER_BYTES))
+
+
+def _seconds(item: Item) -> float:
+    try:
+        sources = sources_of(item[1])
+        return _CASE_S + (0.0 if sources is None else total_bytes(sources) / _BYTES_PER_S)
+    except OSError:
+        return _CASE_S
+
+
+def memory_of(item: Item) -> int:
+    """Bytes that examining a case takes at its peak, from its headers; 0 where they cannot be read."""
+    _, case = item
+    try:
+        scans = [_scan_bytes(case, path) for path in case.images]
+        label = 0
+        if case.label is not None:
+            header = probe(case.label)
+            voxels = header.size_ijk[0] * header.size_ijk[1] * header.size_ijk[2]
+            label = voxels * max(_LABEL_BYTES[header.voxel_bytes], _SHAPE_BYTES)
+        return max(scans) + label
+    except (UserError, *BROKEN):
+        return 0
+
+
+def _scan_bytes(case: Case, path: Path) -> int:
+    """What reading one channel takes."""
+    if path.is_dir() or path.name.lower().endswith((".dcm", ".ima")):
+        return _PER_FILE_BYTE * total_bytes(sources_of(case))
+    header = probe(path)
+    return _SCAN_COPIES * header.voxel_bytes * header.size_ijk[0] * header.size_ijk[1] * header.size_ijk[2]
+
+
+def _lost(item: Item) -> CaseFacts:
+    """For a case whose reading ended the worker each time."""
+    part, case = item
+    reason = Problem(f"{case.image.name} could not be examined: the program that read it was ended, perhaps for want "
+                     "of memory.", "Close other programs, or look at the file, and check again.")
+    return CaseFacts(part, case, image_problem=reason)

@@ -1,0 +1,152 @@
+"""Workers: every item comes back, within the memory, whatever happens to a worker; and none is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from support import ROOT
+
+from alhvr.checking.watch import Watch
+from alhvr.checking.workers import Room, Work, work_through
+from alhvr.errors import Cancelled
+
+TWO = Room(2, None)
+
+
+def double(item: int) -> int:
+    return 2 * item
+
+
+def own_number(item: float) -> int:
+    time.sleep(item)
+    return os.getpid()
+
+
+def threads(item: str) -> str | None:
+    return os.environ.get(item)
+
+
+def die_on_three(item: tuple[int, str]) -> int:
+    number, folder = item
+    if number == 3:
+        (Path(folder) / f"{os.getpid()}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def die_once(item: tuple[int, str]) -> int:
+    number, mark = item
+    if number == 3 and not Path(mark).exists():
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def overlap(item: str) -> int:
+    """How many items were in work at the start of this one; its folder holds a file for each."""
+    folder = Path(item)
+    mine = folder / f"{os.getpid()}-{time.monotonic_ns()}"
+    mine.touch()
+    n = len(list(folder.iterdir()))
+    time.sleep(0.15)
+    mine.unlink()
+    return n
+
+
+def mistake(item: int) -> float:
+    return 1 / item
+
+
+def work(make: object, cost: object = lambda item: 0) -> Work:
+    return Work(make, cost, lambda item: "lost")
+
+
+def children() -> list[psutil.Process]:
+    """Without the tracker that Python starts beside its first worker and keeps."""
+    found = psutil.Process().children(recursive=True)
+    return [child for child in found if "resource_tracker" not in " ".join(child.cmdline())]
+
+
+@pytest.mark.parametrize("room", [Room(1, None), TWO, Room(2, 0)])
+def test_every_item_comes_back_once(room: Room) -> None:
+    found = list(work_through(range(7), work(double), room, Watch()))
+    assert sorted(found) == [(n, 2 * n) for n in range(7)]
+    assert children() == []
+
+
+def test_one_worker_is_this_process_and_two_are_others() -> None:
+    assert dict(work_through([0.0], work(own_number), Room(1, None), Watch()))[0] == os.getpid()
+    assert os.getpid() not in dict(work_through([0.3] * 4, work(own_number), TWO, Watch())).values()
+
+
+def test_libraries_in_a_worker_have_one_thread_each() -> None:
+    names = ["OMP_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"]
+    assert {seen for _, seen in work_through(names, work(threads), TWO, Watch())} == {"1"}
+
+
+def test_a_killed_worker_is_replaced_and_its_item_done_again(tmp_path: Path) -> None:
+    items = [(n, str(tmp_path / "mark")) for n in range(6)]
+    assert dict(work_through(items, work(die_once), TWO, Watch())) == {n: n for n in range(6)}
+
+
+def test_an_item_that_kills_each_worker_is_given_up_and_the_others_are_done(tmp_path: Path) -> None:
+    items = [(n, str(tmp_path)) for n in range(6)]
+    assert dict(work_through(items, work(die_on_three), TWO, Watch())) == {
+        0: 0, 1: 1, 2: 2, 3: "lost", 4: 4, 5: 5}
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_items_that_do_not_fit_the_memory_together_are_done_one_after_the_other(tmp_path: Path) -> None:
+    items = [str(tmp_path)] * 4
+    tight = list(work_through(items, work(overlap, lambda item: 60), Room(2, 100), Watch()))
+    wide = list(work_through(items, work(overlap, lambda item: 50), Room(2, 100), Watch()))
+    assert {n for _, n in tight} == {1}
+    assert max(n for _, n in wide) == 2
+
+
+def test_stopping_leaves_no_worker_behind_however_busy_it_is() -> None:
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        list(work_through([60.0] * 4, work(own_number), TWO, Watch(should_stop=lambda: time.monotonic() > began + 2)))
+    assert time.monotonic() - began < 10
+    assert children() == []
+
+
+def test_a_mistake_of_the_program_is_raised_with_its_story() -> None:
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        list(work_through([1, 0, 1], work(mistake), TWO, Watch()))
+    assert children() == []
+
+
+def test_where_no_worker_can_start_the_work_is_done_in_this_process(tmp_path: Path) -> None:
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "import os, sys\n"
+        f"sys.path[:0] = {[str(ROOT / 'Testing/engine/checking'), str(ROOT / 'Testing'), str(ROOT)]}\n"
+        "import test_workers as t\n"
+        "print(dict(t.work_through([1, 2], t.work(t.double), t.TWO, t.Watch())))\n")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.strip().splitlines()[-1] == "{0: 2, 1: 4}", done.stderr[-500:]
+
+
+def test_workers_end_with_the_program_that_started_them(tmp_path: Path) -> None:
+    script = tmp_path / "guarded.py"
+    script.write_text(
+        "import sys\n"
+        f"sys.path[:0] = {[str(ROOT / 'Testing/engine/checking'), str(ROOT / 'Testing'), str(ROOT)]}\n"
+        "import test_workers as t\n"
+        "if __name__ == '__main__':\n"
+        "    for _, n in t.work_through([0.0] + [1.0] * 99, t.work(t.own_number), t.TWO, t.Watch()):\n"
+        "        print(n, flush=True)\n")
+    program = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    worker = psutil.Process(int(program.stdout.readline()))
+    program.kill()
+    program.wait()
+    assert worker in psutil.wait_procs([worker], timeout=10)[0]

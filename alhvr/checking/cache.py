@@ -1,0 +1,147 @@
+"""Cache: small texts kept in the user's cache folder under keyed digests; losing any of it costs time only.
+
+Nothing in it names a scan, a path or a patient. It is readable by its owner alone, checked when it is read, and held
+within a size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import stat
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FOLDER_VARIABLE = "ALHVR_CACHE"
+"""Names another folder than the user's cache folder; empty keeps nothing."""
+MOST_BYTES = 256 * 2**20
+"""Size that is never exceeded for long."""
+_KEPT_SHARE = 0.8
+"""Of MOST_BYTES, once the oldest entries had to go."""
+_BLOCK_BYTES = 4096
+"""What a file takes at the least."""
+_KEY_BYTES = 32
+_ENDING = ".txt"
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of entries; without a folder nothing is kept and nothing is found."""
+
+    folder: Path | None = None
+    key: bytes = field(default_factory=lambda: secrets.token_bytes(_KEY_BYTES), repr=False)
+    """Secret that names entries, so that no digest in it can be guessed back to a path or a patient."""
+
+    def name(self, *parts: object) -> str:
+        """The name of the entry about ``parts``: a keyed digest."""
+        text = repr(parts).encode("utf-8", "backslashreplace")
+        return hashlib.blake2b(text, key=self.key, digest_size=32).hexdigest()
+
+    def get(self, name: str) -> str | None:
+        """The text of an entry, which is young again; None when it is not there or not whole."""
+        if self.folder is None:
+            return None
+        path = self._path(name)
+        with suppress(OSError, ValueError):
+            digest, _, text = path.read_text(encoding="utf-8").partition("\n")
+            if digest == self.name(name, text):
+                os.utime(path)
+                return text
+        return None
+
+    def put(self, name: str, text: str) -> None:
+        """Keeps a text; where the disk refuses, it is not kept."""
+        if self.folder is None:
+            return
+        path = self._path(name)
+        partial = path.with_name(f"{secrets.token_hex(16)}.part")
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            partial.write_text(f"{self.name(name, text)}\n{text}", encoding="utf-8")
+            os.replace(partial, path)
+        except (OSError, ValueError):
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+    def shrink(self, most_bytes: int = MOST_BYTES) -> None:
+        """Lets the entries go that were not used for longest, where there are more than ``most_bytes``."""
+        if self.folder is None:
+            return
+        entries = []
+        with suppress(OSError):
+            for path in self.folder.glob("??/*"):
+                with suppress(OSError):
+                    found = path.stat()
+                    entries.append((found.st_mtime, max(_BLOCK_BYTES, found.st_size), path))
+        excess = sum(size for _, size, _ in entries) - most_bytes
+        if excess > 0:
+            excess += (1 - _KEPT_SHARE) * most_bytes
+        for _, size, path in sorted(entries, key=lambda entry: entry[0]):
+            if excess <= 0:
+                return
+            with suppress(OSError):
+                path.unlink()
+                excess -= size
+
+    def _path(self, name: str) -> Path:
+        return self.folder / name[:2] / (name[2:] + _ENDING)
+
+
+def open_cache() -> Cache:
+    """The cache of this user; one that keeps nothing where there is no folder that is the user's own."""
+    folder = _folder()
+    if folder is None:
+        return Cache()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_private(folder):
+            return Cache()
+        return Cache(folder, _key_in(folder / "key"))
+    except (OSError, ValueError):
+        return Cache()
+
+
+def _folder() -> Path | None:
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    if chosen is not None:
+        return Path(chosen).absolute() if chosen else None
+    with suppress(RuntimeError):
+        return _user_caches() / "alhvr" / "check"
+    return None
+
+
+def _user_caches() -> Path:
+    """Where programs of this system keep what they can do without; raises RuntimeError when nobody is at home."""
+    if sys.platform == "win32":
+        named, usual = os.environ.get("LOCALAPPDATA", ""), ("AppData", "Local")
+    elif sys.platform == "darwin":
+        named, usual = "", ("Library", "Caches")
+    else:
+        named, usual = os.environ.get("XDG_CACHE_HOME", ""), (".cache",)
+    return Path(named) if named and Path(named).is_absolute() else Path.home().joinpath(*usual)
+
+
+def _is_private(folder: Path) -> bool:
+    """True when the folder is the user's own and, where the system knows such rights, open to nobody else."""
+    if not hasattr(os, "getuid"):
+        return True
+    if folder.stat().st_uid != os.getuid():
+        return False
+    folder.chmod(0o700)
+    return stat.S_IMODE(folder.stat().st_mode) & 0o077 == 0
+
+
+def _key_in(path: Path) -> bytes:
+    """The secret of the folder, made with the first use; raises ValueError for one that is not whole."""
+    with suppress(FileExistsError):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(secrets.token_bytes(_KEY_BYTES))
+    key = path.read_bytes()
+    if len(key) != _KEY_BYTES:
+        path.unlink()
+        raise ValueError("The cache's key is not whole.")
+    return key
