@@ -41,8 +41,8 @@ def partial_study(folder: Path) -> Path:
 def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
     study = partial_study(tmp_path_factory.mktemp("study"))
     run = study / "run"
-    done = alhvr(*short_run(study, run, "--validation", study / "validation", "--not-annotated", NOBODY, "--iterations",
-                            60, "--progress", "json"))
+    options = ["--validation", study / "validation", "--not-annotated", NOBODY, "--iterations", 60]
+    done = alhvr(*short_run(study, run, *options, "--progress", "json"))
     assert done.code == 0, done.err
     return run, done
 
@@ -55,7 +55,8 @@ def test_the_end_says_that_only_what_is_annotated_was_scored(learnt) -> None:
 def test_a_structure_missing_in_most_cases_is_learnt_from_the_others(learnt, tmp_path: Path) -> None:
     image, label = make_scan(700)
     write_scan(tmp_path / "new.nii.gz", image)
-    assert alhvr("segment", tmp_path / "new.nii.gz", "--model", learnt[0] / "model", "--out", tmp_path / "out").code == 0
+    done = alhvr("segment", tmp_path / "new.nii.gz", "--model", learnt[0] / "model", "--out", tmp_path / "out")
+    assert done.code == 0
     found = read_label(tmp_path / "out" / "new.seg.nrrd").array
     dice = 2 * np.sum((found == SPLEEN) & (label == SPLEEN)) / (np.sum(found == SPLEEN) + np.sum(label == SPLEEN))
     assert dice > 0.7
