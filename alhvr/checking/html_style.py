@@ -25,7 +25,7 @@ padding:.9rem 1.1rem}
 .ref{font-size:.85rem;white-space:nowrap;text-decoration:none;border:1px solid var(--line);border-radius:9px;
 padding:0 .45em}
 .strip{display:flex;flex-wrap:wrap;gap:.6rem;margin:.5rem 0}
-figure{margin:0;width:112px} figcaption{font-size:.78rem;color:var(--soft);overflow-wrap:anywhere}
+figure{margin:0;width:124px} figcaption{font-size:.78rem;color:var(--soft);overflow-wrap:anywhere}
 .thumb{display:block;width:100%;height:auto;max-height:180px;background:#000;border-radius:3px}
 .thumb .line,.thumb .under{fill:none;stroke-width:.9} .thumb .under{stroke:#000;stroke-width:1.7;opacity:.55}
 .swatch{width:1.6em;height:.8em;vertical-align:-.05em} .swatch path{stroke-width:4;fill:none}
@@ -39,7 +39,7 @@ dl{margin:.3rem 0 0;display:grid;gap:.6rem 1.4rem;grid-template-columns:repeat(a
 dt{font-weight:600} dd{margin:0;color:var(--soft);overflow-wrap:anywhere} dd b{color:var(--ink)}
 .histogram{width:100%;height:auto;display:block;max-width:240px} .histogram path{fill:var(--band)}
 .chart{width:100%;height:auto;display:block;margin:.6rem 0} svg text{fill:var(--soft);font-size:11px}
-.histogram text{font-size:9px}
+.histogram text{font-size:9px} .chart text{font-size:8px}
 .curve{fill:none;stroke:var(--curve);stroke-width:1.2;stroke-opacity:.8} .band{fill:var(--band);fill-opacity:.55}
 .axis{stroke:var(--line);fill:none} .dots{width:200px;height:14px} .dots circle{fill:var(--band);fill-opacity:.8;
 stroke:var(--ink);stroke-width:.6}
