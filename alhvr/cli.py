@@ -150,6 +150,8 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the scores as JSON too")
     parser.add_argument("--paper-metrics", action="store_true",
                         help="MedPy's conventions without voxel spacing, as in the paper's tables")
+    parser.add_argument("--not-annotated", type=int, metavar="V",
+                        help="label value of reference voxels that nobody annotated; nothing is scored there")
     _add_progress(parser)
 
 
@@ -205,7 +207,7 @@ def _evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
     from alhvr.evaluation.report import evaluate_folders
 
     report = evaluate_folders(options.predictions, options.reference, paper_metrics=options.paper_metrics,
-                              reporter=reporter)
+                              not_annotated=options.not_annotated, reporter=reporter)
     if options.out:
         report.write_json(options.out)
         reporter.artifact("scores", str(options.out))

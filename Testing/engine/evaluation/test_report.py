@@ -205,3 +205,33 @@ def test_the_papers_metrics_are_reported_in_voxels_with_their_own_rule(folders):
     report = evaluate_folders(*folders, paper_metrics=True)
     assert report.distance_unit == "voxels" and report.cases[0].scores["label 1"].hd95_mm == 1.0
     assert "flatters" in report.table() and json.loads(report.to_json())["paper_metrics"] is True
+
+
+def test_where_nobody_annotated_anything_nothing_is_scored(tmp_path):
+    true, found = cube(2, 3, 3), cube(2, 3, 3)
+    found[6:] = 1
+    true[6:] = 255
+    write(tmp_path / "r/a.nrrd", true)
+    write(tmp_path / "p/a.nrrd", found)
+    report = evaluate_folders(tmp_path / "p", tmp_path / "r", not_annotated=255)
+    assert report.structures == ("label 1",) and report.cases[0].scores["label 1"].dice == 1.0
+    assert report.warnings == ("In 1 references only a part is annotated, and only that is scored; distances are "
+                               "measured within it: a.",)
+
+
+def test_the_value_of_a_structure_is_never_left_out(folders):
+    with pytest.raises(UserError, match="Value 1 is a structure"):
+        evaluate_folders(*folders, labels=LabelSet.from_names({1: "liver"}), not_annotated=1)
+
+
+def test_a_structure_that_nobody_annotated_in_a_case_counts_in_the_others_alone(tmp_path):
+    for name in ("a", "b"):
+        write(tmp_path / f"r/images/{name}.nrrd", cube(2, 3, 3).astype(np.float32))
+        write(tmp_path / f"r/labels/{name}.nrrd", cube(2, 3, 3))
+        write(tmp_path / f"p/{name}.nrrd", cube(2, 3, 3) + cube(2, 8, 3, value=2))
+    write(tmp_path / "r/labels/b.nrrd", cube(2, 3, 3) + cube(2, 8, 4, value=2))
+    (tmp_path / "r/labels.json").write_text(json.dumps({"1": "liver", "2": "spleen"}))
+    (tmp_path / "r/cases.json").write_text(json.dumps({"cases": {"a": {"not_annotated": ["spleen"]}}}))
+    spleen = evaluate_folders(tmp_path / "p", tmp_path / "r").statistic("spleen", "dice")
+    assert (spleen.n, spleen.mean) == (1, 0.75)
+    json.loads(evaluate_folders(tmp_path / "p", tmp_path / "r").to_json())
