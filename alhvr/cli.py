@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import alhvr
+from alhvr.check_options import add_check_arguments, run_check
 from alhvr.errors import Cancelled, UserError
 from alhvr.extras import require_train
 from alhvr.progress import BarReporter, JsonReporter, Reporter
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"alhvr {alhvr.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     _add_demo(commands)
+    _add_check(commands)
     _add_train(commands)
     _add_segment(commands)
     _add_evaluate(commands)
@@ -96,6 +98,12 @@ def _add_demo(commands: Any) -> None:
     parser = _command(commands, "demo", _demo, "The whole story on generated scans, in a few minutes.")
     parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="folder to leave the results in")
     parser.add_argument("--seed", type=int, default=0, help="seed of the generated scans and of training")
+    _add_progress(parser)
+
+
+def _add_check(commands: Any) -> None:
+    parser = _command(commands, "check", run_check, "Find what is wrong with the scans and labels before training.")
+    add_check_arguments(parser)
     _add_progress(parser)
 
 
