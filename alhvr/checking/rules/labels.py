@@ -39,7 +39,7 @@ def unknown_values(study: Study) -> Iterator[Finding]:
     """One fault for each value that has no name while others have, or that no model can learn."""
     if not study.given_names and len(study.names) > MAX_LABELS:
         worst = sorted((f for f in study.facts if f.label), key=lambda f: -len(f.label.structures))
-        seen = (f"The labels hold {len(study.names)} different values, {worst[0].case.label.name} alone "
+        seen = (f"The labels hold {len(study.values)} different values, {worst[0].case.label.name} alone "
                 f"{len(worst[0].label.structures)}; a model learns {MAX_LABELS} structures at most.")
         yield fault("unknown_label_value", worst[:1], seen, "Check whether these are labels or scans.", labels=True)
         return
