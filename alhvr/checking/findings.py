@@ -39,6 +39,7 @@ KINDS = {
     "unusable_folder": "Folder that holds no cases to use",
     "left_out_of_folder": "Files left out of a folder",
     "names_differ": "Folders that name a label value differently",
+    "unusable_names": "Names that cannot be used",
     "missing_channel": "Missing channel",
     "unreadable_image": "Scan that cannot be read",
     "unreadable_label": "Label that cannot be read",

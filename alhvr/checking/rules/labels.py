@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from alhvr.checking.facts import CaseFacts, LabelFacts
 from alhvr.checking.findings import Finding, Severity
 from alhvr.checking.rules.study import Study, count, fault, named, some, warning
-from alhvr.data.labels import MAX_LABELS, MAX_VALUE
+from alhvr.data.labels import MAX_LABELS, MAX_VALUE, LabelSet
+from alhvr.errors import UserError
 
 _COVERS = 0.6
 """A value on more of a label than this may mean that nobody annotated there."""
@@ -33,6 +34,16 @@ def names(study: Study) -> Iterator[Finding]:
                 "that nobody annotated.")
         yield Finding("not_annotated_is_named", Severity.FAULT, tuple(s.folder for s in study.sets.values())[:1], seen,
                       "Give another value with --not-annotated.")
+
+
+def usable_names(study: Study) -> Iterator[Finding]:
+    """Names that no set of labels can have: one for two values, or an empty one."""
+    if study.given_names and study.labels is None:
+        try:
+            LabelSet.from_names(study.names)
+        except UserError as error:
+            yield Finding("unusable_names", Severity.FAULT, tuple(s.folder for s in study.sets.values())[:1],
+                          error.message, error.hint or "Mend labels.json or dataset.json.")
 
 
 def unknown_values(study: Study) -> Iterator[Finding]:

@@ -21,6 +21,12 @@ def test_folders_that_name_a_value_differently_are_a_fault() -> None:
     assert 'Label value 3 is "spleen" in one folder and "pancreas" in validation.' in found.seen
 
 
+@pytest.mark.parametrize("names", [{1: "liver", 3: "liver"}, {1: "liver", 3: " "}, {1: "liver", 70000: "spleen"}])
+def test_names_that_no_model_can_have_are_a_fault(names: dict) -> None:
+    found = only(labels.usable_names, study(sound("labeled", 0), names=names))
+    assert (found.kind, found.severity) == ("unusable_names", Severity.FAULT) and found.remedy
+
+
 def test_a_structure_cannot_have_the_value_for_not_annotated() -> None:
     found = only(labels.names, study(sound("labeled", 0), not_annotated=3))
     assert found.kind == "not_annotated_is_named" and "--not-annotated" in found.remedy
