@@ -77,17 +77,17 @@ def check_names(folder: str, seen: Sequence[Channel], wanted: Sequence[Channel] 
     if not seen or count is None:
         return ()
     if len(seen) != count:
-        raise UserError(f"The scans in {folder} have {list_channels(seen)}; needed are {list_channels(wanted)}.",
+        raise UserError(f"The scans in {folder} have {list_channels(seen)}; needed: {list_channels(wanted or 1)}.",
                         "Give scans with these channels in this order.")
     names = [channel.name.casefold() for channel in seen]
     needed = [] if isinstance(wanted, int) else [channel.name.casefold() for channel in wanted]
     if count == 1 or not needed or names == needed or needed == [c.name for c in name_channels(count)]:
         return ()
     if sorted(names) == sorted(needed):
-        raise UserError(f"The scans in {folder} have {list_channels(seen)}, in this order; needed are "
-                        f"{list_channels(wanted)}, in that one.", "List the files in that order in cases.json.")
-    return (f"The channels in {folder} are called otherwise ({list_channels(seen)}) than needed "
-            f"({list_channels(wanted)}); they are taken in their order.",)
+        raise UserError(f"The scans in {folder} have {list_channels(seen)} in this order; needed: "
+                        f"{list_channels(wanted)}.", "List the files in the order that is needed in cases.json.")
+    return (f"The scans in {folder} have {list_channels(seen)}, and needed are {list_channels(wanted)}: the names "
+            "differ, the channels are taken in their order.",)
 
 
 def name_channels(count: int) -> tuple[Channel, ...]:
@@ -96,10 +96,10 @@ def name_channels(count: int) -> tuple[Channel, ...]:
 
 
 def list_channels(channels: Sequence[Channel] | int) -> str:
-    """Channels as words: "2 channels: T1, FLAIR"."""
+    """Channels as words: "2 channels (T1, FLAIR)"."""
     count = channels if isinstance(channels, int) else len(channels)
     words = f"{count} channel{'s' if count != 1 else ''}"
-    return words if isinstance(channels, int) or not channels else f"{words}: {', '.join(c.name for c in channels)}"
+    return words if isinstance(channels, int) or not channels else f"{words} ({', '.join(c.name for c in channels)})"
 
 
 def parse_channels(source: str, record: Any) -> tuple[Channel, ...]:

@@ -120,7 +120,7 @@ def _new_setup(run: RunFolder, request: TrainRequest, listener: Listener) -> Run
     compute = choose_compute(config.training)
     found = survey(Folders(request.labeled, request.unlabeled, request.validation), config.plan,
                    seed=config.training.seed, listener=listener, not_annotated=config.data.not_annotated)
-    plan = start.plan_for(config.plan) if start else _plan(found, config.plan, compute.memory_gb())
+    plan = start.plan_for(config.plan, found.channels) if start else _plan(found, config.plan, compute.memory_gb())
     for sentence in plan.describe():
         reporter.note(sentence)
     if start:
@@ -146,7 +146,8 @@ def _require_empty(run: RunFolder) -> None:
 
 def _plan(found: Survey, config: PlanConfig, memory_gb: float) -> Plan:
     config = replace(config, modality=found.modality)
-    return make_plan(list(found.labeled_prints), list(found.unlabeled_prints), config, memory_gb=memory_gb)
+    return make_plan(list(found.labeled_prints), list(found.unlabeled_prints), config, memory_gb=memory_gb,
+                     channels=found.channels)
 
 
 def _settled(config: RunConfig, plan: Plan) -> RunConfig:

@@ -42,7 +42,7 @@ class RunSetup:
         """The structure of both networks."""
         return NetworkSpec(kind=self.plan.network, dimensions=self.plan.dimensions, n_classes=self.labels.n_classes,
                            feature_stride=self.config.method.feature_stride,
-                           clean_dropout=self.config.method.clean_dropout)
+                           clean_dropout=self.config.method.clean_dropout, in_channels=self.plan.n_channels)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for run.json."""

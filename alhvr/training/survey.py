@@ -11,10 +11,11 @@ import numpy as np
 
 from alhvr.config import DataConfig, PlanConfig
 from alhvr.data.annotation import read_label_of
-from alhvr.data.cases import Case, CaseSet, find_cases
+from alhvr.data.cases import Case, CaseSet, Channel, find_cases
+from alhvr.data.channels import read_case
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Fingerprint, fingerprint
-from alhvr.data.reading import content_hash, probe, read_scan
+from alhvr.data.reading import content_hash, probe
 from alhvr.errors import Cancelled, UserError
 from alhvr.progress import Reporter
 from alhvr.training.held_out import choose_held_out
@@ -47,6 +48,8 @@ class Survey:
     """Content hash by part and case name, such as "labeled/patient 1", for the training record."""
     held_out: bool
     """The validation cases were set aside from the labelled ones."""
+    channels: tuple[Channel, ...] = ()
+    """What files call the channels of all cases; empty for one that nobody named."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +93,9 @@ def survey(folders: Folders, config: PlanConfig, *, seed: int, listener: Listene
     Raises Cancelled when the listener wants it.
     """
     reporter = listener.reporter
-    labeled_set, archive_set, validation_set = (
-        _find(folder, labeled=labeled) for folder, labeled in
-        ((folders.labeled, True), (folders.unlabeled, False), (folders.validation, True)))
+    labeled_set = find_cases(Path(os.path.abspath(folders.labeled)), labeled=True)
+    archive_set, validation_set = (_find_like(labeled_set, folder, labeled=labeled) for folder, labeled in
+                                   ((folders.unlabeled, False), (folders.validation, True)))
     sets = [s for s in (labeled_set, validation_set, archive_set) if s is not None]
     for warning in (w for s in sets for w in s.warnings):
         reporter.warning(warning)
@@ -114,12 +117,15 @@ def survey(folders: Folders, config: PlanConfig, *, seed: int, listener: Listene
         validation=tuple(look.case for look in validation), labels=LabelSet.from_names(names),
         modality=config.modality or _modality(sets, prints), labeled_prints=prints,
         unlabeled_prints=tuple(archive.prints), held_out=held_out,
+        channels=labeled_set.channels,
         hashes={**_named("labeled", labeled), **_named("validation", validation), **archive.hashes})
 
 
-def _find(folder: Path | None, *, labeled: bool) -> CaseSet | None:
-    """Cases by absolute path, so that a run can be resumed from any folder."""
-    return None if folder is None else find_cases(Path(os.path.abspath(folder)), labeled=labeled)
+def _find_like(first: CaseSet, folder: Path | None, *, labeled: bool) -> CaseSet | None:
+    """Cases with the channels of ``first`` by absolute path, so that a run can be resumed from any folder."""
+    if folder is None:
+        return None
+    return find_cases(Path(os.path.abspath(folder)), labeled=labeled, channels=first.channels or first.n_channels)
 
 
 def _not_annotated(value: int, sets: Sequence[CaseSet]) -> int | None:
@@ -134,7 +140,7 @@ def _not_annotated(value: int, sets: Sequence[CaseSet]) -> int | None:
 
 
 def _look(case: Case, not_annotated: int | None = None) -> _Look:
-    scan = read_scan(case.image)
+    scan = read_case(case)
     if case.label is None:
         return _Look(case, fingerprint(scan, None), content_hash(scan), frozenset())
     label = read_label_of(case, scan.geometry)
@@ -219,7 +225,8 @@ def _look_at_archive(cases: CaseSet | None, taken: dict[str, str], listener: Lis
     for index, case in enumerate(cases.cases):
         try:
             if index % every:
-                probe(case.image)
+                for path in case.images:
+                    probe(path)
             else:
                 _add_to_archive(found, _look(case), taken)
             found.cases.append(case)

@@ -92,7 +92,7 @@ def test_every_slice_is_shown_once_an_epoch_with_its_own_label(tmp_path: Path) -
     expected = {}
     for index in range(2):
         case = world.store(world.labeled, plan).get(index)
-        expected |= {image.tobytes(): label for image, label in zip(case.image, case.label, strict=True)}
+        expected |= {image.tobytes(): label for image, label in zip(case.image[0], case.label, strict=True)}
     assert batches.iterations_per_epoch == 6
     for iteration in range(6):
         batch = batches.batch(iteration)
@@ -135,14 +135,14 @@ def test_an_archive_of_ten_times_the_budget_is_read_once_an_epoch_and_stays_with
 
 
 def _count_reads(monkeypatch, cases: list[Case]) -> list[Path]:
-    reads, real, wanted = [], store_module.read_scan, {case.image for case in cases}
+    reads, real, wanted = [], store_module.read_case, {case.image for case in cases}
 
-    def counting(path: Path):
-        if path in wanted:
-            reads.append(path)
-        return real(path)
+    def counting(case: Case):
+        if case.image in wanted:
+            reads.append(case.image)
+        return real(case)
 
-    monkeypatch.setattr(store_module, "read_scan", counting)
+    monkeypatch.setattr(store_module, "read_case", counting)
     return reads
 
 

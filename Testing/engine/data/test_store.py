@@ -45,9 +45,9 @@ def real_bytes(store: ScanStore) -> int:
 
 def test_a_case_is_prepared_with_classes_and_its_background(tmp_path: Path) -> None:
     case = store_of([write_case(tmp_path, "a", SHAPE, label=True)], label_set=LABELS).get(0)
-    assert case.image.shape == case.label.shape == SHAPE and case.image.dtype == np.float32
+    assert case.image.shape == (1, *SHAPE) and case.label.shape == SHAPE and case.image.dtype == np.float32
     assert case.label.dtype == np.uint8 and np.unique(case.label).tolist() == [0, 1, 2]
-    assert case.background == case.image.min()
+    assert case.background == (case.image.min(),)
 
 
 def test_shape_and_bytes_are_known_without_the_voxels(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_scan_larger_than_the_budget_is_given_out_and_drops_nothing(tmp_path: 
     large = write_case(tmp_path, "large", (6, 60, 64))
     store = store_of([*archive(tmp_path, 1), large], budget=2 * SCAN_BYTES)
     store.get(0)
-    assert store.get(1).image.shape == (6, 60, 64)
+    assert store.get(1).image.shape == (1, 6, 60, 64)
     assert list(store._held) == [0]
 
 
