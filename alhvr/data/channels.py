@@ -15,6 +15,8 @@ from alhvr.errors import UserError
 
 _FITTING_BYTES = 9
 """Of each voxel that a channel is resampled to: the result twice, and where it does not reach."""
+_REACH_STEPS = 17
+"""Voxels along each axis that stand for a grid."""
 
 
 def read_case(case: Case) -> Scan:
@@ -74,6 +76,14 @@ def resample(array: np.ndarray, geometry: Geometry, target: Geometry) -> np.ndar
     resampler.SetInterpolator(sitk.sitkLinear)
     resampler.SetDefaultPixelValue(float("nan"))
     return sitk.GetArrayFromImage(resampler.Execute(image))
+
+
+def reach(first: Geometry, other: Geometry) -> float:
+    """Share of the grid ``first`` that ``other`` reaches, 0 to 1, from voxels evenly spread over it."""
+    steps = np.meshgrid(*[np.linspace(0, size - 1, min(size, _REACH_STEPS)) for size in first.size_ijk])
+    index = other.lps_to_index(first.index_to_lps(np.stack([axis.ravel() for axis in steps], axis=1)))
+    inside = (index >= -0.5) & (index <= np.array(other.size_ijk) - 0.5)
+    return float(inside.all(axis=1).mean())
 
 
 def _fitted(other: Scan, first: Scan, difference: str) -> tuple[np.ndarray, str]:
