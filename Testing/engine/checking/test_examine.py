@@ -148,7 +148,7 @@ def test_progress_is_told_and_the_stop_is_heard(tmp_path: Path) -> None:
 def test_memory_is_forecast_from_the_headers(tmp_path: Path) -> None:
     items = make_cases(tmp_path / "cases", 2)
     assert memory_of(items[0]) == 3 * 4 * 480
-    assert memory_of(items[1]) == (3 * 4 + 14) * 480
+    assert memory_of(items[1]) == (3 * 4 + 20) * 480
     assert memory_of(("unlabeled", Case("x", tmp_path / "none.nii", None))) == 0
 
 
