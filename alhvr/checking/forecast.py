@@ -22,6 +22,8 @@ _BATCHES_HELD = 4
 """Batches that exist at a time: one in use, those ready, one being made."""
 _BYTES_PER_VOXEL_READ = 12
 """Memory of a scan while it is read and prepared, for each voxel."""
+_LATER_LIBRARIES = 150_000_000
+"""What the libraries take that are loaded later, to make ONNX files and to run them."""
 _LAST_VALIDATION = 2.0
 """How much longer than the others the last validation takes: it compares every way to segment."""
 _WRITING_S = 5.0
@@ -169,7 +171,7 @@ def _memory_bytes(pace: Pace, load: Load) -> int:
     batch = load.plan.batch_size * math.prod(load.plan.patch_size) * (4 * load.plan.n_channels + 8)
     networks = (_WEIGHTS_IN_CHECKPOINT + 1) * pace.weight_bytes
     work = max(pace.step_bytes + pace.weight_bytes, networks + pace.segmenting_bytes)
-    return pace.program_bytes + stores + reading + _BATCHES_HELD * batch + work
+    return pace.program_bytes + _LATER_LIBRARIES + stores + reading + _BATCHES_HELD * batch + work
 
 
 def _tell_time(pace: Pace, load: Load, total_s: float, iteration_s: float, validation_s: float) -> str:

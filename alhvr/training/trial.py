@@ -6,12 +6,14 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from alhvr.bundle import InferenceSettings
 from alhvr.checking.facts import CaseFacts
-from alhvr.checking.forecast import Free, Load, forecast
-from alhvr.checking.result import Forecast
+from alhvr.checking.forecast import Free, Load, forecast, what_lacks
+from alhvr.checking.result import CheckResult, Forecast
+from alhvr.checking.run import with_findings
 from alhvr.checking.watch import Watch
 from alhvr.config import TrainingConfig
 from alhvr.data.geometry import Geometry
@@ -48,6 +50,17 @@ def trial(setup: RunSetup, facts: Sequence[CaseFacts], out: Path, watch: Watch) 
     windows = tuple(_window_voxels(shape, setup.plan) for shape in shapes["validation"])
     load = Load(setup.plan, setup.config.training, shapes, windows)
     return forecast(pace, load, Free(available_bytes(), _free_disk(out)))
+
+
+def with_forecast(found: CheckResult, setup: RunSetup, out: Path, watch: Watch) -> CheckResult:
+    """``found`` with the forecast of the run ``setup`` into ``out``, and with findings where something will lack.
+
+    As it is for a run so short that there is no forecast. Raises as ``trial``.
+    """
+    expected = trial(setup, found.facts, out, watch)
+    if expected is None:
+        return found
+    return with_findings(replace(found, forecast=expected), what_lacks(expected, out))
 
 
 def _room_seconds(training: TrainingConfig) -> float:
