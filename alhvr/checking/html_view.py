@@ -87,7 +87,7 @@ class View:
     def file(self, path: Path) -> str:
         """A file as PART/the rest of its path, or whole where it lies in none of the folders (HTML)."""
         for part, cases in self.result.sets.items():
-            if path.is_relative_to(cases.folder):
+            if path != cases.folder and path.is_relative_to(cases.folder):
                 shown = f"{PART_NAMES.get(part, part)}: {path.relative_to(cases.folder).as_posix()}"
                 return f'<code title="{text(path)}">{text(shown)}</code>'
         return f"<code>{text(path)}</code>"
@@ -105,7 +105,7 @@ class View:
     def _wanted(self) -> Iterator[str]:
         """Ids of all pictures, the most telling first."""
         for finding in self.result.findings:
-            for key in finding.cases[:SHOWN_PER_FINDING]:
+            for key in finding.cases[:SHOWN_PER_FINDING] if finding.severity is not Severity.NOTE else ():
                 facts = self.case(key)
                 yield from self.picture_names(facts) if facts else ()
         for facts in (*self.result.part("labeled"), *self.result.part("validation"), *self.archive):
