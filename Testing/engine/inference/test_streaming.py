@@ -19,7 +19,7 @@ from alhvr.bundle import InferenceSettings
 from alhvr.data import preprocess
 from alhvr.data.geometry import Geometry
 from alhvr.data.labels import LabelSet
-from alhvr.data.plan import Normalization, Plan
+from alhvr.data.plan import ChannelPlan, Normalization, Plan
 from alhvr.data.preprocess import axis_transform
 from alhvr.data.reading import read_scan
 from alhvr.data.scan import Scan
@@ -83,6 +83,25 @@ def test_windows_that_overlap_in_all_three_axes_are_blended_as_whole_arrays_are(
     predictor, whole = _both_ways(networks[3], plan, scan)
     np.testing.assert_array_equal(predictor.segment_all(scan, rules=("mean",))["mean"],
                                   whole.segment(scan).classes["mean"])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_scans_of_several_channels_are_segmented_as_whole_arrays_are(seed: int) -> None:
+    scan, plan = _scan(seed, 8, 26)
+    rules = (plan.normalization, Normalization("zscore"), Normalization("percentile"))
+    plan = replace(plan, channels=tuple(ChannelPlan(str(n), "MR", rule) for n, rule in enumerate(rules)))
+    noise = np.random.default_rng(seed + 50).normal(size=scan.array.shape).astype(np.float32)
+    scan = replace(scan, more=(noise, scan.array[::-1].copy()))
+    torch.manual_seed(seed)
+    networks = DualNetwork("unet", plan.dimensions, LABELS.n_classes, in_channels=3)
+    for network in (networks.a, networks.b):
+        torch.nn.init.normal_(network.head.weight)
+        torch.nn.init.zeros_(network.head.bias)
+    predictor, whole = _both_ways(TorchBackend(networks, "cpu", "fp32"), plan, scan)
+    found, expected = predictor.segment_all(scan, rules=("mean",))["mean"], whole.segment(scan).classes["mean"]
+    assert np.count_nonzero(found != expected) <= 1e-4 * scan.array.size and len(np.unique(found)) > 1
+    other = predictor.segment_all(replace(scan, more=scan.more[::-1]), rules=("mean",))["mean"]
+    assert np.count_nonzero(found != other) > 0
 
 
 @pytest.mark.parametrize("source", ["acdc/val/images", "brain-dicom/Study1"])
