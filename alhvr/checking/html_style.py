@@ -39,7 +39,7 @@ dl{margin:.3rem 0 0;display:grid;gap:.6rem 1.4rem;grid-template-columns:repeat(a
 dt{font-weight:600} dd{margin:0;color:var(--soft);overflow-wrap:anywhere} dd b{color:var(--ink)}
 .histogram{width:100%;height:auto;display:block;max-width:240px} .histogram path{fill:var(--band)}
 .chart{width:100%;height:auto;display:block;margin:.6rem 0} svg text{fill:var(--soft);font-size:11px}
-.histogram text{font-size:9px} .chart text{font-size:8px}
+.histogram text{font-size:7px} .chart text{font-size:8px}
 .curve{fill:none;stroke:var(--curve);stroke-width:1.2;stroke-opacity:.8} .band{fill:var(--band);fill-opacity:.55}
 .axis{stroke:var(--line);fill:none} .dots{width:200px;height:14px} .dots circle{fill:var(--band);fill-opacity:.8;
 stroke:var(--ink);stroke-width:.6}
