@@ -27,9 +27,9 @@ from alhvr.checking.cache import FOLDER_VARIABLE
 from alhvr.checking.watch import Watch
 from alhvr.data.cases import find_cases
 
-SHAPE = (32, 96, 96)
+SHAPE = (24, 80, 80)
 KINDS = 20
-"""Different scans; the others are these with other noise-free shifts, so that no two are the same."""
+"""Different scans; the others are these, shifted, so that no two are the same."""
 WORKERS = (1, 2)
 POLL_S = 0.02
 
