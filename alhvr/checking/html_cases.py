@@ -81,7 +81,7 @@ def _problems(facts: CaseFacts) -> str:
 
 
 def _how_far(unlike: Unlike) -> str:
-    return f"<b>{figure(unlike.how_far)}</b> from the labelled scans. {text(unlike.what)}"
+    return f"How far off: <b>{figure(unlike.how_far)}</b>. {text(unlike.what)}"
 
 
 def _pictures(view: View, facts: CaseFacts) -> str:

@@ -119,7 +119,7 @@ def test_a_case_refers_to_its_findings_and_says_why_it_cannot_be_read(page: str)
 def test_the_archive_is_shown_with_the_furthest_off_first(page: str) -> None:
     part = words(of_part(page, "Archive"))
     assert part.index("scan1") < part.index("scan0")
-    assert "1 from the labelled scans. Its intensity." in part
+    assert "How far off: 1 . Its intensity." in part
 
 
 def test_the_label_is_drawn_over_the_first_channel_only() -> None:
