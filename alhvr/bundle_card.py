@@ -24,7 +24,7 @@ def model_card(description: ModelDescription, *, with_graphs: bool = False) -> s
         what_it_is(description),
         *([f"## Channels\n\n{_channel_table(description)}"] if description.plan.n_channels > 1 else []),
         f"## Structures\n\n{_label_table(description)}",
-        f"## Training\n\n{_training_table(description)}",
+        f"## Training\n\n{_training_table(description)}{_forced(description)}",
         f"## Scores\n\n{_score_table(description)}",
         f"## Use\n\n{_USE}" + (f"\n\n{_GRAPHS}" if with_graphs else ""),
         "## Limits\n\nThe scores say how the model does on scans like those it was validated on. Another scanner, "
@@ -102,6 +102,12 @@ def _training_table(description: ModelDescription) -> str:
             *[(name, str(training.get(name, UNKNOWN))) for name in ("date", "iterations", "minutes", "seed")],
         ]
     )
+
+
+def _forced(description: ModelDescription) -> str:
+    """A sentence where the model was trained despite faults in its data."""
+    kinds = ", ".join(str(kind).replace("_", " ") for kind in description.training.get("forced") or ())
+    return f"\n\n**Trained despite faults that the check of the data found: {kinds}.**" if kinds else ""
 
 
 def _score_table(description: ModelDescription) -> str:

@@ -128,6 +128,8 @@ def _add_train(commands: Any) -> None:
                         help="label value of voxels that nobody annotated (255 unless told otherwise)")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of every random draw")
     _add_device(parser)
+    parser.add_argument("--force", action="store_true",
+                        help="go on despite faults in the data, where that is possible; the model records it")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     _add_progress(parser)
 
@@ -192,7 +194,7 @@ def _train(options: argparse.Namespace, reporter: Reporter) -> None:
 
     request = TrainRequest(labeled=options.labeled, out=options.out, unlabeled=options.unlabeled,
                            validation=options.validation, config=config, start_from=options.start_from,
-                           resume=options.resume)
+                           resume=options.resume, force=options.force)
     result = train(request, reporter)
     reporter.finished(model=str(result.model), dice=result.scores, best_iteration=result.best_iteration)
 

@@ -11,6 +11,7 @@ from alhvr.checking.findings import KINDS, Finding, Severity
 from alhvr.checking.report_html import write_html
 from alhvr.checking.report_json import write_json
 from alhvr.checking.result import CheckResult
+from alhvr.checking.selection import NEVER_FORCED
 from alhvr.errors import UserError
 from alhvr.progress import Reporter
 
@@ -28,10 +29,12 @@ def write_reports(result: CheckResult, file: Path, reporter: Reporter) -> None:
 
 
 def tell(result: CheckResult, reporter: Reporter) -> None:
-    """Every finding as a sentence, notes apart from what is wrong."""
+    """Every finding as a sentence, notes apart from what is wrong, and the forecast."""
     for finding in _shortened(result.findings):
         speak = reporter.note if finding.severity is Severity.NOTE else reporter.warning
         speak(("Fault: " if finding.severity is Severity.FAULT else "") + sentence(finding))
+    for text in result.forecast.sentences if result.forecast else ():
+        reporter.note(text)
 
 
 def listing(result: CheckResult) -> str:
@@ -46,8 +49,11 @@ def listing(result: CheckResult) -> str:
                       *_wrap(finding.remedy, "  > ", "    ")]
     if result.forecast:
         lines += ["", "Forecast", "", *(f"- {text}" for text in result.forecast.sentences)]
-    verdict = "Training would not start on this data." if result.count(Severity.FAULT) else "Training can start."
-    return "\n".join([*lines, "", verdict]) + "\n"
+    if result.count(Severity.FAULT):
+        lines += ["", "Training would not start on this data."]
+    elif "labeled" in result.sets:
+        lines += ["", "Training can start."]
+    return "\n".join(lines) + "\n"
 
 
 def sentence(finding: Finding) -> str:
@@ -55,13 +61,21 @@ def sentence(finding: Finding) -> str:
     return f"{finding.seen} {finding.remedy}".strip()
 
 
-def faults_as_error(result: CheckResult, hint: str) -> UserError:
-    """One line for all faults: the fault itself where there is but one, else how many there are, and the worst."""
+def faults_as_error(result: CheckResult, *, where: Path | None = None, may_force: bool = False) -> UserError:
+    """One line for all faults: the fault itself where there is but one, else how many there are, and the worst.
+
+    ``where``: the page that shows them all; ``may_force``: training is allowed to go on despite them.
+    """
     faults = [f for f in result.findings if f.severity is Severity.FAULT]
-    if len(faults) == 1:
-        return UserError(f"There is a fault in the data: {faults[0].seen}", f"{faults[0].remedy} {hint}".strip())
-    return UserError(f"There are {len(faults)} faults in the data; the first: {faults[0].seen}",
-                     f"{faults[0].remedy} {hint}".strip())
+    counted = "There is a fault in the data" if len(faults) == 1 else f"There are {len(faults)} faults in the data"
+    hints = [faults[0].remedy]
+    if len(faults) > 1:
+        counted += ", all listed above; the first"
+    if where:
+        hints.append(f"Look at {where}.")
+    if may_force and not {f.kind for f in faults} & NEVER_FORCED:
+        hints.append("With --force it goes on all the same.")
+    return UserError(f"{counted}: {faults[0].seen}", " ".join(hints))
 
 
 def _counted(result: CheckResult) -> str:

@@ -46,6 +46,11 @@ class Start:
         batch = config.batch_size or plan.batch_size
         return replace(plan, patch_size=tuple(patch), batch_size=batch, labeled_batch_size=batch // 2)
 
+    def asked_of(self, config: PlanConfig) -> PlanConfig:
+        """``config`` with the modality and the normalisation of the model, which a check of the data goes by."""
+        plan = self.model.description.plan
+        return replace(config, modality=plan.modality, normalization=plan.normalization.kind)
+
     def _require_channels(self, channels: Sequence[Channel]) -> None:
         """Raises UserError when the scans have another number of channels than the model, or another order."""
         about = self.model.description
