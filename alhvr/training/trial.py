@@ -28,7 +28,7 @@ MOST_S = 20.0
 """Longest trial."""
 MOST_SHARE = 0.03
 """Of a run whose length is known, what a trial may take."""
-SHORTEST_S = 1.0
+SHORTEST_S = 2.0
 """A trial that may not take this long is not begun."""
 FEWEST_ITERATIONS = 100
 """A run of fewer is over before its forecast would be of use."""
