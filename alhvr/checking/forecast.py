@@ -11,13 +11,12 @@ from alhvr.checking.findings import Finding, Severity
 from alhvr.checking.result import Forecast
 from alhvr.config import TrainingConfig
 from alhvr.data.plan import Plan
+from alhvr.data.sampling import VISITS
 from alhvr.progress import in_words
 
 Shape = tuple[int, ...]
 """Of a prepared scan, [K, J, I]."""
 
-_CROPS_PER_VISIT = 4
-"""3-D: crops taken from a scan while it is in memory, where the archive does not fit (sampling.VISITS)."""
 _BATCHES_HELD = 4
 """Batches that exist at a time: one in use, those ready, one being made."""
 _BYTES_PER_VOXEL_READ = 12
@@ -152,7 +151,7 @@ def _voxels_read_each_time(load: Load) -> float:
         elif load.plan.dimensions == 2:
             total += n_patches * voxels / sum(shape[0] for shape in shapes)
         else:
-            total += n_patches / _CROPS_PER_VISIT * voxels / len(shapes)
+            total += n_patches / VISITS * voxels / len(shapes)
     return total
 
 

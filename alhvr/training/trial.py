@@ -24,8 +24,8 @@ from alhvr.inference.windows import MULTIPLE, pad, starts
 from alhvr.training.setup import PARTS, RunSetup
 from alhvr.training.trial_steps import measure_pace
 
-MOST_S = 20.0
-"""Longest trial."""
+MOST_S = 15.0
+"""Longest trial, but for what is under way then."""
 MOST_SHARE = 0.03
 """Of a run whose length is known, what a trial may take."""
 SHORTEST_S = 2.0

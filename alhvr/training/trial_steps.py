@@ -37,7 +37,7 @@ _PATCH_STEP = 16
 _FIXED = 3
 """Of the memory of a step, what does not grow with the batch, in weights: themselves, their gradients, their momentum.
 """
-_SHARE_OF_STEPS = 0.7
+_SHARE_OF_STEPS = 0.6
 """Of the time, what is for the training steps."""
 _SEGMENTED_VOXELS = 1 << 17
 """Enough for the time of segmenting to grow with them."""

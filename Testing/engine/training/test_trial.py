@@ -77,7 +77,7 @@ def test_a_trial_ends_soon_when_somebody_asks(study: tuple[RunSetup, list[CaseFa
 def test_steps_too_large_to_try_are_scaled_up_from_smaller_ones(
         study: tuple[RunSetup, list[CaseFacts]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setup, facts = study
-    monkeypatch.setattr(trying, "MOST_S", 1.0)
+    monkeypatch.setattr(trying, "MOST_S", 2.0)
     monkeypatch.setattr(trial_steps, "SAFE_VOXELS", 2000)
     large = replace(setup, plan=tiny_plan(2, (256, 256), labeled=8, unlabeled=8))
     found = trial(large, facts, tmp_path, Watch())
