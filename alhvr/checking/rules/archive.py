@@ -16,8 +16,8 @@ from alhvr.data.axes import slice_axis
 
 _TWICE = float(np.log(2))
 """Spacing and field of view are off at twice the largest, or half the smallest, labelled one."""
-_HUNDREDFOLD = float(np.log(100))
-"""So is the range of intensities at a hundred times, where each scan has a scale of its own."""
+_WILD = float(np.log(25))
+"""So is the range of intensities at 25 times, where each scan has a scale of its own."""
 _HU = 500.0
 """Hounsfield units are off by so much at either end of their range."""
 _HISTOGRAM = 0.15
@@ -137,7 +137,7 @@ class _Labeled:
         else:
             spans = np.log(np.maximum(low[:, 1] - low[:, 0], 1e-30))
             span = np.log(max(seen[1] - seen[0], 1e-30))
-            off = max(span - spans.max(), spans.min() - span) / _HUNDREDFOLD
+            off = max(span - spans.max(), spans.min() - span) / _WILD
         yield _Aspect(max(0.0, float(off)), what)
         nearest = float(np.abs(sums - _running_sum(image)).mean(axis=1).min())
         yield _Aspect(nearest / _HISTOGRAM, "another distribution of intensities")

@@ -36,10 +36,19 @@ def test_without_witnesses_or_against_anatomy_in_many_it_is_a_warning(mm: tuple)
     assert found.severity is Severity.WARNING and "lies on the patient's right of right kidney" in found.seen
 
 
-def test_no_side_is_known_where_the_grid_may_be_a_placeholder() -> None:
-    nominal = [with_grid(f, spacing=(1.0, 1.0, 1.0)) for f in bodies(90, 80, -85, 95, 88)]
-    assert not list(sides.swapped_sides(study(*nominal, names=KIDNEYS)))
-    assert not list(sides.moved_structures(study(*nominal)))
+def nominal(facts: list[CaseFacts]) -> list[CaseFacts]:
+    return [with_grid(f, spacing=(1.0, 1.0, 1.0)) for f in facts]
+
+
+@pytest.mark.parametrize("mm", [(90, 80, -85, 95, 88), (-90, -80, 85, -95, -88)])
+def test_where_no_place_in_the_body_is_known_the_other_cases_are_the_measure(mm: tuple) -> None:
+    found = only(sides.swapped_sides, study(*nominal(bodies(*mm)), names=KIDNEYS))
+    assert (found.severity, found.cases) == (Severity.WARNING, ("labeled/labeled2",))
+
+
+def test_where_no_place_in_the_body_is_known_anatomy_is_no_measure() -> None:
+    assert not list(sides.swapped_sides(study(*nominal(bodies(-90, -80, -85, -95)), names=KIDNEYS)))
+    assert not list(sides.swapped_sides(study(*nominal(bodies(-90)), names=KIDNEYS)))
 
 
 @pytest.mark.parametrize("names", [{1: "kidney_left", 3: "kidney_right"}, {1: "LeftKidney", 3: "RightKidney"},
