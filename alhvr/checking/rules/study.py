@@ -101,7 +101,7 @@ class Study:
         return self.normalization or ("ct" if self.modality_of(channel) == "CT" else "zscore")
 
     def modality_of(self, channel: int) -> str:
-        """From the user (of the first channel), else the files, else DICOM headers, else CT where there is air in HU."""
+        """From the user (of the first channel), else the files, else DICOM headers, else CT where there is air."""
         said = [s.channels[channel].modality for s in self.sets.values() if channel < len(s.channels)]
         said = [modality for modality in said if modality != "other"]
         if channel == 0:
