@@ -98,7 +98,9 @@ def test_training_does_not_start_on_faults_and_tells_them_all(tmp_path: Path) ->
     assert '"heart" in validation' in told_of
     assert "case2.nii.gz" in told_of
     assert not (tmp_path / "run" / "model").exists()
-
+    record = json.loads((tmp_path / "run" / "check.json").read_text(encoding="utf-8"))
+    assert (record["may_train"], record["counts"]["faults"]) == (False, 2)
+    assert "case2.nii.gz" in (tmp_path / "run" / "check.html").read_text(encoding="utf-8")
 
 
 REAL: dict[str, tuple[dict[str, str], set[str]]] = {
