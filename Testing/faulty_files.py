@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import SimpleITK
@@ -81,6 +82,20 @@ def _archive_without_channel(world: World) -> None:
     (world.folder / "archive" / "images" / "scan1_0001.nii.gz").unlink()
 
 
+@fault("a second channel of another place", "channels_apart", FAULT, seen="shares no place with case1_0000.nii.gz",
+       remedy="register them", file="images/case1_0000.nii.gz")
+def _other_place(world: World) -> None:
+    _two_channels(world)
+    _move_second_channel(world, (700.0, 0.0, 0.0))
+
+
+@fault("a second channel on another grid", "channel_on_another_grid", WARNING, seen="is resampled to it; in case1",
+       remedy="register them", file="images/case1_0000.nii.gz")
+def _other_grid(world: World) -> None:
+    _two_channels(world)
+    _move_second_channel(world, (0.4, 0.0, 0.0))
+
+
 @fault("a DICOM series that lacks a slice", "odd_file", WARNING, seen="unequal slice gaps",
        remedy="in a viewer", file="images/scan1")
 def _gap(world: World) -> None:
@@ -128,6 +143,12 @@ def _no_hounsfield(world: World) -> None:
         for index in range(count):
             shift = 0 if (part, index) == ("labeled", 3) else -1024
             write_scan(world.image(part, index), world.body(part, index).image + np.float32(shift), GRID)
+
+
+def _move_second_channel(world: World, by_mm: tuple[float, float, float]) -> None:
+    path = world.folder / "labeled" / "images" / "case1_0001.nii.gz"
+    origin = tuple(float(start + step) for start, step in zip(GRID.origin_lps_mm, by_mm, strict=True))
+    write_scan(path, world.body("labeled", 1).image ** np.float32(0.9), replace(GRID, origin_lps_mm=origin))
 
 
 def _two_channels(world: World) -> None:

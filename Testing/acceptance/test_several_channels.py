@@ -80,7 +80,9 @@ def test_the_model_knows_its_channels(learnt) -> None:
     assert (image["num_channels"], image["channel_def"]) == (2, {"0": "T1", "1": "FLAIR"})
 
 
-def test_the_plan_and_the_scan_without_a_channel_are_told(learnt) -> None:
+def test_the_plan_the_other_grid_and_the_scan_without_a_channel_are_told(learnt) -> None:
+    told = learnt[1].texts("warning")
+    assert "In 1 case of 6, FLAIR lies on another grid than the first channel and is resampled to it; in case1:" in told
     assert "Each scan has 2 channels (T1, FLAIR). T1: " in learnt[1].texts("note")
     assert 'case "scan2" lacks the channel scan2_0001.nii.gz (FLAIR)' in learnt[1].texts("warning")
 

@@ -41,6 +41,8 @@ KINDS = {
     "names_differ": "Folders that name a label value differently",
     "unusable_names": "Names that cannot be used",
     "missing_channel": "Missing channel",
+    "channels_apart": "Channels of two places",
+    "channel_on_another_grid": "Channel on another grid than the first",
     "unreadable_image": "Scan that cannot be read",
     "unreadable_label": "Label that cannot be read",
     "constant_image": "Scan without any contrast",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from alhvr.checking.facts import CaseFacts
 from alhvr.checking.findings import Severity
 from alhvr.checking.result import CheckResult
+from alhvr.checking.rules.channels import apart
 from alhvr.checking.rules.study import Study
 
 NEVER_FORCED = frozenset({"unusable_folder", "names_differ", "unusable_names", "not_annotated_is_named",
@@ -19,7 +20,7 @@ class Usable:
     """The cases that can be used, in their order."""
 
     labeled: tuple[CaseFacts, ...]
-    """Readable, with a label on their own grid that holds known values."""
+    """Readable, channels of one place, with a label on their own grid that holds known values."""
     validation: tuple[CaseFacts, ...]
     """The same of the validation folder."""
     unlabeled: tuple[CaseFacts, ...]
@@ -31,12 +32,12 @@ def usable_cases(result: CheckResult) -> Usable:
     study = Study(result.facts, result.sets)
     known = set(result.labels.values) if result.labels else set()
     labeled, validation = (tuple(f for f in cases if f.label.structures.keys() <= known
-                                 and f.label.n_not_annotated < f.label.n_voxels)
+                                 and f.label.n_not_annotated < f.label.n_voxels and not apart(f))
                            for cases in (study.labeled, study.validation))
     taken = {f.images[0].content for f in study.annotated}
     archive = []
     for facts in study.archive:
-        if facts.images[0].content not in taken:
+        if facts.images[0].content not in taken and not apart(facts):
             taken.add(facts.images[0].content)
             archive.append(facts)
     return Usable(labeled, validation, tuple(archive))
