@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from dicom_files import write_series
 
 from alhvr.data.cases import CaseSet, Channel, find_cases
 from alhvr.data.channel_names import parse_channels
+from alhvr.data.geometry import Geometry
 from alhvr.errors import UserError
 
 TWO = (Channel("T1", "MR"), Channel("FLAIR", "MR"))
@@ -58,6 +61,15 @@ def test_labels_named_with_the_number_tell_that_it_is_no_channel(tmp_path: Path)
     for place in ("images", "labels"):
         _touch(tmp_path / place, *[f"{name}_{number:04d}.nii" for name in "ab" for number in (0, 1)])
     assert (len(find_cases(tmp_path, labeled=True).cases), len(find_cases(tmp_path, labeled=False).cases)) == (4, 4)
+
+
+def test_series_folders_named_by_their_number_are_channels(tmp_path: Path) -> None:
+    grid = Geometry((3, 3, 3), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
+    for number in range(2):
+        write_series(tmp_path / "images" / f"p_{number:04d}", np.arange(27, dtype=np.int16).reshape(3, 3, 3), grid)
+    found = find_cases(_touch(tmp_path, "labels/p.nii"), labeled=True)
+    assert _channels(found) == {"p": ["p_0000", "p_0001"]} and found.modality == "MR"
+    assert _channels(find_cases(tmp_path / "images", labeled=False, channels=TWO)) == {"p": ["p_0000", "p_0001"]}
 
 
 def test_one_scan_has_channels_where_they_are_asked_for(tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK
-from tiny_cases import LABELS, damage, tiny_plan, write_case
+from tiny_cases import LABELS, damage, tiny_plan, with_channels, write_case
 
 from alhvr.data.annotation import Annotation
 from alhvr.data.cases import Case
@@ -55,6 +56,18 @@ def test_shape_and_bytes_are_known_without_the_voxels(tmp_path: Path) -> None:
     damage(cases[0])
     store = store_of(cases)
     assert store.shape(0) == SHAPE and store.expected_bytes(0) == SCAN_BYTES
+
+
+@pytest.mark.parametrize("labeled", [False, True])
+def test_a_case_of_two_channels_takes_what_is_expected(tmp_path: Path, labeled: bool) -> None:
+    first, second = (write_case(tmp_path, name, SHAPE, label=labeled, seed=n) for n, name in enumerate("ab"))
+    case = replace(first, more_images=(second.image,))
+    store = store_of([case], label_set=LABELS if labeled else None, plan=with_channels(PLAN, "T1", "T2"))
+    found = store.get(0)
+    assert found.image.shape == (2, *SHAPE) and found.background == tuple(c.min() for c in found.image)
+    assert real_bytes(store) == store.expected_bytes(0) == (2 * 4 + labeled) * SCAN_BYTES // 4
+    with pytest.raises(UserError, match=r"has 1 channel; needed: 2 channels \(T1, T2\)"):
+        store_of([first], plan=with_channels(PLAN, "T1", "T2")).get(0)
 
 
 def test_an_archive_of_ten_times_the_budget_never_takes_more_than_the_budget(tmp_path: Path) -> None:
