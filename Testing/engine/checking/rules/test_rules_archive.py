@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from studies import AXIAL, cases, only, sound, study, with_grid, with_image, with_range
+from studies import AXIAL, SAGITTAL, cases, only, sound, study, with_grid, with_image, with_range
 
 from alhvr.checking.facts import CaseFacts
 from alhvr.checking.rules.archive import rank_archive, unlike
@@ -15,6 +15,7 @@ def odd(kind: str, facts: CaseFacts) -> CaseFacts:
     return {
         "field of view 82.5 x 20 against 27 x 20 mm": lambda: with_grid(facts, size=(60, 50, 5)),
         "spacing 3.4 x 4 against 1.5 x 4 mm": lambda: with_grid(facts, size=(9, 7, 5), spacing=(3.4, 3.4, 4.0)),
+        "sagittal instead of axial": lambda: with_grid(facts, direction=SAGITTAL),
         "CT instead of MR": lambda: with_grid(facts, modality="CT"),
         "another distribution of intensities": lambda: with_image(facts, histogram=STEEP),
         "intensities 0 to 3e+06 against": lambda: with_range(facts, 0, 3e6),
@@ -22,8 +23,8 @@ def odd(kind: str, facts: CaseFacts) -> CaseFacts:
 
 
 @pytest.mark.parametrize("what", ["field of view 82.5 x 20 against 27 x 20 mm", "spacing 3.4 x 4 against 1.5 x 4 mm",
-                                  "CT instead of MR", "another distribution of intensities",
-                                  "intensities 0 to 3e+06 against"])
+                                  "CT instead of MR", "sagittal instead of axial",
+                                  "another distribution of intensities", "intensities 0 to 3e+06 against"])
 def test_a_scan_that_is_off_is_named_with_what_is_off(what: str) -> None:
     archive = cases("unlabeled", 6)
     found = only(unlike, study(*cases("labeled", 4), odd(what, archive[2]), *archive[:2], *archive[3:]))
@@ -66,3 +67,10 @@ def test_where_no_spacing_is_known_voxels_are_compared() -> None:
 
 def test_without_labelled_scans_nothing_is_ranked() -> None:
     assert rank_archive(study(*cases("unlabeled", 3))) == ()
+
+
+def test_what_the_files_say_of_the_labelled_scans_counts_too() -> None:
+    facts = [with_grid(f, modality="other") for f in cases("labeled", 4)]
+    archive = with_grid(sound("unlabeled", 0), modality="CT")
+    assert not list(unlike(study(*facts, archive)))
+    assert "CT instead of MR" in only(unlike, study(*facts, archive, modality="MR")).seen
