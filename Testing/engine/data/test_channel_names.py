@@ -37,6 +37,11 @@ def test_an_nnunet_dataset_of_two_channels_is_read(tmp_path: Path) -> None:
     assert (found.channels, found.modality, found.n_channels) == (TWO, "MR", 2)
 
 
+def test_an_imagestr_folder_whose_labels_have_the_same_names_has_no_channels(tmp_path: Path) -> None:
+    _touch(tmp_path, *[f"{place}/la_{number:04d}.nii" for place in ("imagesTr", "labelsTr") for number in (1, 2)])
+    assert _channels(find_cases(tmp_path, labeled=True)) == {f"la_000{n}": [f"la_000{n}.nii"] for n in (1, 2)}
+
+
 def test_labels_named_without_the_number_tell_that_numbers_are_channels(tmp_path: Path) -> None:
     _touch(tmp_path, "images/a_0000.nii", "images/a_0001.mha", "labels/a.nii")
     found = find_cases(tmp_path, labeled=True)

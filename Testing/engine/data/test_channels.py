@@ -10,6 +10,8 @@ import pytest
 import SimpleITK
 from dicom_files import write_series
 from grids import lps_of_voxels, random_geometry
+from scipy import ndimage
+from support import shared_data
 
 from alhvr.data.cases import Case
 from alhvr.data.channels import reach, read_case, reading_bytes, resample
@@ -132,3 +134,15 @@ def test_memory_of_reading_is_known_from_the_headers(tmp_path: Path) -> None:
     other = _pair(tmp_path, fine)
     voxel_bytes, peak = reading_bytes(other, probe(other.image))
     assert voxel_bytes == 8 and peak > 8 * 100**3
+
+
+@pytest.mark.parametrize(("study", "first", "other"), [
+    ("Study1", "13_HCropVolume", "36459-FLAIRreg-76244"), ("Study3", "11_HCropVolume", "36468-FLAIRreg-58706")])
+def test_a_real_oblique_series_is_resampled_to_a_real_crop(study: str, first: str, other: str) -> None:
+    folder = shared_data("brain-dicom", study)
+    scan, flair = read_case(Case("p", folder / first, None, (folder / other,))), read_scan(folder / other)
+    voxels = np.random.default_rng(0).integers(0, scan.array.shape, (500, 3))
+    index = flair.geometry.lps_to_index(scan.geometry.index_to_lps(voxels[:, ::-1]))[:, ::-1]
+    expected = ndimage.map_coordinates(flair.array.astype(np.float64), index.T, order=1, mode="nearest")
+    np.testing.assert_allclose(scan.more[0][tuple(voxels.T)], expected, atol=0.05)
+    assert f"{other} lies on another grid than {first}" in scan.warnings[0]
