@@ -54,7 +54,8 @@ summary{cursor:pointer;color:var(--link)}
 footer{margin-top:2.5rem;color:var(--soft);font-size:.9rem}
 @media (max-width:760px){.case{grid-template-columns:1fr}}
 @media print{:root{color-scheme:light;--ink:#000;--soft:#444;--line:#bbb;--paper:#fff;--wash:#fff;--link:#000;
---fault:#b23a00;--warning:#7a5c00;--note:#005a9c;--curve:#c25100;--band:#56b4e9;font-size:11px} body{font-size:1rem} main{padding:0;max-width:none} .finding,section{break-inside:avoid-page}
+--fault:#b23a00;--warning:#7a5c00;--note:#005a9c;--curve:#c25100;--band:#56b4e9;font-size:11px}
+body{font-size:1rem} main{padding:0;max-width:none} .finding,section{break-inside:avoid-page}
 .thumb,.histogram path,.band{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
 """Colours keep apart for any colour vision, and nothing is said by colour alone."""
