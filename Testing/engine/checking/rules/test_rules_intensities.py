@@ -44,5 +44,9 @@ def test_what_the_user_says_of_the_scans_counts() -> None:
     assert only(intensities.scales, study(*facts, normalization="zscore")).severity is Severity.WARNING
 
 
+def test_a_scan_without_contrast_is_of_no_scale() -> None:
+    assert not list(intensities.scales(study(*scans((0, 900), (0, 700), (5, 5)))))
+
+
 def test_one_scan_has_no_other_scale() -> None:
     assert not list(intensities.scales(study(*scans((0, 1)))))
