@@ -23,7 +23,8 @@ from alhvr.data.dicom_series import find_series
 from alhvr.data.reading import is_image_file, scan_name
 from alhvr.errors import UserError
 
-LAYOUTS = "images/ with labels/ beside it, a Decathlon or nnU-Net dataset.json, image files, or DICOM series"
+LAYOUTS = ("images/ with labels/ beside it, a Decathlon or nnU-Net dataset.json, image files, DICOM series, or a "
+           "cases.json")
 
 
 @dataclass(frozen=True)

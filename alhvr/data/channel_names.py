@@ -34,7 +34,30 @@ def group_channels(found: Mapping[str, Path], labels: Set[str], channels: int | 
 
     ``labels``: names of the label files; ``channels``: how many there must be, None where that is not known.
     """
-    return gather_numbered(found) if _tells_channels(found, labels, channels) else {n: {0: found[n]} for n in found}
+    if tells_channels(found.keys(), labels, channels):
+        return gather_numbered(found)
+    return {name: {0: path} for name, path in found.items()}
+
+
+def tells_channels(names: Set[str], labels: Set[str], channels: int | None) -> bool:
+    """Whether the numbers at the end of the names are those of channels.
+
+    They are where labels are named without them, or several scans, and most of them, have the same 0000, 0001, ...;
+    not where labels are named with them. Where it is known that there are several channels, they are.
+    """
+    numbers: dict[str, set[int]] = {}
+    for name in names:
+        case, number = split_number(name)
+        if number is not None:
+            numbers.setdefault(case, set()).add(number)
+    if labels & numbers.keys():
+        return True
+    if channels is not None:
+        return channels > 1
+    if not numbers or labels & names or any(split_number(name)[1] is None for name in names):
+        return False
+    common, times = Counter(map(frozenset, numbers.values())).most_common(1)[0]
+    return len(common) > 1 and common == set(range(len(common))) and times > max(1, len(numbers) / 2)
 
 
 def gather_numbered(found: Mapping[str, Path]) -> dict[str, Images]:
@@ -131,27 +154,6 @@ def _missing_file(case: str, images: Images, number: int) -> str:
         if path.name.startswith(f"{case}_{there:04d}"):
             return f"{case}_{number:04d}{path.name[len(case) + 5:]}"
     return f"{case}_{number:04d}"
-
-
-def _tells_channels(found: Mapping[str, Path], labels: Set[str], channels: int | None) -> bool:
-    """Whether the numbers at the end of the names are those of channels.
-
-    They are where labels are named without them, or several scans, and most of them, have the same 0000, 0001, ...;
-    not where labels are named with them. Where it is known that there are several channels, they are.
-    """
-    numbers: dict[str, set[int]] = {}
-    for name in found:
-        case, number = split_number(name)
-        if number is not None:
-            numbers.setdefault(case, set()).add(number)
-    if labels & numbers.keys():
-        return True
-    if channels is not None:
-        return channels > 1
-    if not numbers or labels & found.keys() or any(split_number(name)[1] is None for name in found):
-        return False
-    common, times = Counter(map(frozenset, numbers.values())).most_common(1)[0]
-    return len(common) > 1 and common == set(range(len(common))) and times > max(1, len(numbers) / 2)
 
 
 def _in_order(source: str, record: dict) -> list[Any]:

@@ -85,7 +85,8 @@ def test_one_scan_has_channels_where_they_are_asked_for(tmp_path: Path) -> None:
 
 def test_each_file_is_a_scan_where_one_channel_is_asked_for(tmp_path: Path) -> None:
     _touch(tmp_path, *[f"{name}_{number:04d}.nii.gz" for name in "ab" for number in range(2)])
-    assert len(find_cases(tmp_path, labeled=False, channels=1).cases) == 4
+    found = find_cases(tmp_path, labeled=False, channels=1)
+    assert len(found.cases) == 4 and "each file is taken for a scan of its own" in found.warnings[0]
 
 
 def test_a_missing_channel_of_a_labelled_case_is_an_error_with_case_and_file(tmp_path: Path) -> None:
