@@ -8,7 +8,15 @@ from pathlib import Path
 
 from alhvr.data.case_file import CaseFile, merge, read_case_file, structure_values
 from alhvr.data.case_layouts import LAYOUTS, Listing, list_folder
-from alhvr.data.channel_names import Channel, channel_fault, check_names, list_channels, name_channels, tells_channels
+from alhvr.data.channel_names import (
+    Channel,
+    channel_fault,
+    check_names,
+    common_count,
+    list_channels,
+    name_channels,
+    tells_channels,
+)
 from alhvr.data.itk_file import read_segment_names
 from alhvr.errors import UserError
 
@@ -102,7 +110,7 @@ def find_cases(folder: Path, *, labeled: bool, channels: Sequence[Channel] | int
         oddities += (f"The names in {folder.name} look like those of channels (NAME_0000, NAME_0001, ...), but one "
                      "channel is needed: each file is taken for a scan of its own.",)
     named = listing.channels or (() if channels is None or isinstance(channels, int) else tuple(channels))
-    count = count or len(named) or 1 + max(max(images) for images in listing.images.values())
+    count = count or len(named) or common_count(listing.images.values())
     listing = replace(listing, warnings=(*listing.warnings, *oddities), channels=named or name_channels(count))
     if not labeled:
         return _archive(folder, listing, told, count)

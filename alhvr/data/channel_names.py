@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,12 @@ def check_names(folder: str, seen: Sequence[Channel], wanted: Sequence[Channel] 
                         f"{list_channels(wanted)}.", "List the files in the order that is needed in cases.json.")
     return (f"The scans in {folder} have {list_channels(seen)}, and needed are {list_channels(wanted)}: the names "
             "differ, the channels are taken in their order.",)
+
+
+def common_count(scans: Iterable[Images]) -> int:
+    """The number of channels that most of the ``scans`` have; of several such numbers the largest."""
+    counts = Counter(1 + max(images) for images in scans)
+    return max(counts, key=lambda count: (counts[count], count))
 
 
 def name_channels(count: int) -> tuple[Channel, ...]:

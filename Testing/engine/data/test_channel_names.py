@@ -95,6 +95,13 @@ def test_a_missing_channel_of_a_labelled_case_is_an_error_with_case_and_file(tmp
         find_cases(tmp_path, labeled=True, channels=TWO)
 
 
+def test_one_channel_too_many_is_told_of_the_case_that_has_it(tmp_path: Path) -> None:
+    _touch(tmp_path, *[f"images/{name}_{n:04d}.nii" for name in "abc" for n in (0, 1)], "images/c_0002.nii")
+    _touch(tmp_path, *[f"labels/{name}.nii" for name in "abc"])
+    with pytest.raises(UserError, match=r'^The case "c" has c_0002.nii beyond 2 channels'):
+        find_cases(tmp_path, labeled=True)
+
+
 def test_a_scan_of_the_archive_without_a_channel_is_left_out_by_name(tmp_path: Path) -> None:
     found = find_cases(_touch(tmp_path, "a_0000.nii", "a_0001.nii", "b_0000.nii", "c.nii"), labeled=False, channels=2)
     assert _channels(found) == {"a": ["a_0000.nii", "a_0001.nii"]} and len(found.warnings) == 2
