@@ -51,7 +51,8 @@ def _shift(cases: list[CaseFacts]) -> np.ndarray:
 def _finding(study: Study, channel: int, odd: list[CaseFacts], of: int) -> Finding:
     ct = study.normalized_by(channel) == "ct"
     worst = _statistics(odd[0], channel)
-    rest = [_statistics(f, channel) for f in study.annotated if f not in odd and channel < len(f.images)]
+    strange = {case_key(f) for f in odd}
+    rest = [_statistics(f, channel) for f in study.annotated if case_key(f) not in strange and channel < len(f.images)]
     usual = f"; usual is {_range(_median(rest))}" if rest else ""
     where = f" in channel {channel + 1}" if study.n_channels > 1 else ""
     seen = (f"{len(odd)} of {count(of, 'labelled scan')} {'has' if len(odd) == 1 else 'have'} intensities on another "

@@ -105,7 +105,7 @@ def empty(study: Study) -> Iterator[Finding]:
     """Labels that show nothing; a fault where they are all there is."""
     for part, cases in (("labeled", study.labeled), ("validation", study.validation)):
         unseen = [f for f in cases if f.label.n_not_annotated == f.label.n_voxels]
-        bare = [f for f in cases if not f.label.structures and f not in unseen]
+        bare = [f for f in cases if not f.label.structures and f.label.n_not_annotated < f.label.n_voxels]
         if cases and len(unseen) + len(bare) == len(cases):
             why = "value 0 everywhere" if bare else f"value {study.not_annotated}, not annotated, everywhere"
             yield fault("all_labels_empty", cases, f"All labels of {named(cases)} are empty ({why}).",

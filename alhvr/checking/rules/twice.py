@@ -43,7 +43,7 @@ def _archive_too(study: Study) -> Iterator[Finding]:
         yield warning("scan_in_archive_too", known, f"Left out of the archive, because "
                       f"{count(len(known), 'scan is', 'scans are')} among the labelled ones too: {pairs}.",
                       "Nothing to do.")
-    again = [f for twins in _same((f for f in study.archive if f not in known), _content) for f in twins[1:]]
+    again = [f for twins in _same((f for f in study.archive if _content(f) not in taken), _content) for f in twins[1:]]
     if again:
         first = {_content(f): f for f in reversed(study.archive)}
         pairs = some(f"{f.case.image.name} is the same scan as {first[_content(f)].case.name}" for f in again)
