@@ -45,7 +45,7 @@ class Batch:
     n_labeled: int
     """How many of the images have labels."""
     n_clean: int
-    """How many of these, the first ones, leave nothing open: every pixel has one class."""
+    """How many of these, the first ones, have every pixel annotated."""
     missing: torch.Tensor | None = None
     """bool [n_labeled, C]: classes that nobody annotated in an image; None where there are none."""
 
@@ -122,8 +122,8 @@ class _Patch:
 
     @property
     def leaves_open(self) -> bool:
-        """Whether the class of any pixel is not settled by the label."""
-        return bool((self.label == NOT_ANNOTATED).any() or (self.missing and (self.label == 0).any()))
+        """Whether nobody annotated some of the pixels."""
+        return bool((self.label == NOT_ANNOTATED).any())
 
 
 class _Stream:
