@@ -107,9 +107,8 @@ def empty(study: Study) -> Iterator[Finding]:
         unseen = [f for f in cases if f.label.n_not_annotated == f.label.n_voxels]
         bare = [f for f in cases if not f.label.structures and f.label.n_not_annotated < f.label.n_voxels]
         if cases and len(unseen) + len(bare) == len(cases):
-            why = "value 0 everywhere" if bare else f"value {study.not_annotated}, not annotated, everywhere"
-            yield fault("all_labels_empty", cases, f"All labels of {named(cases)} are empty ({why}).",
-                        "Give scans in which something is labelled.", labels=True)
+            seen = f"All labels of {named(cases)} are empty ({_why_empty(study, bare)})."
+            yield fault("all_labels_empty", cases, seen, _fill(study, cases), labels=True)
             continue
         whose = "" if part == "labeled" else " of validation cases"
         if bare:
@@ -120,6 +119,23 @@ def empty(study: Study) -> Iterator[Finding]:
             seen = f"Nothing is annotated in {count(len(unseen), 'case')}{whose}: {named(unseen)}."
             yield warning("nothing_annotated", unseen, seen, "Annotate something, or move the scans to the archive.",
                           labels=True)
+
+
+def _why_empty(study: Study, bare: list[CaseFacts]) -> str:
+    """``bare``: labels that are not all without annotation."""
+    if not bare:
+        return f"value {study.not_annotated}, not annotated, everywhere"
+    if any(f.label.n_not_annotated for f in bare):
+        return f"values 0 and {study.not_annotated} alone, which stands for what nobody annotated"
+    return "value 0 everywhere"
+
+
+def _fill(study: Study, cases: list[CaseFacts]) -> str:
+    """Masks of 0 and 255 are common, and a name makes 255 a structure."""
+    if any(f.label.n_not_annotated for f in cases):
+        example = f'{{"{study.not_annotated}": "liver"}}'
+        return f"If {study.not_annotated} marks a structure, name it in labels.json: {example}."
+    return "Give scans in which something is labelled."
 
 
 def declared(study: Study) -> Iterator[Finding]:

@@ -87,6 +87,12 @@ def test_nothing_but_empty_labels_is_a_fault(part: str) -> None:
     assert found.seen == f"All labels of {part}0, {part}1 are empty (value 0 everywhere)."
 
 
+def test_masks_of_0_and_255_are_told_how_to_make_255_a_structure() -> None:
+    found = only(labels.empty, study(with_label(bare(0), n_not_annotated=500)))
+    assert "(values 0 and 255 alone, which stands for what nobody annotated)" in found.seen
+    assert found.remedy == 'If 255 marks a structure, name it in labels.json: {"255": "liver"}.'
+
+
 def test_a_case_in_which_nothing_is_annotated_is_told() -> None:
     nothing = with_label(bare(0), n_not_annotated=100_000)
     assert only(labels.empty, study(nothing, sound("labeled", 1))).kind == "nothing_annotated"
