@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,13 @@ class Body:
 
 
 def make_body(seed: int, grid: Geometry = GRID) -> Body:
-    """Body number ``seed`` on ``grid``: organs moved by a few mm, another brightness, noise."""
+    """Body number ``seed`` on ``grid``: organs moved by a few mm, another brightness, noise; to be changed at will."""
+    body = _draw(seed, grid)
+    return Body(body.image.copy(), body.label.copy())
+
+
+@cache
+def _draw(seed: int, grid: Geometry) -> Body:
     rng = np.random.default_rng([77, seed])
     index = np.stack(np.meshgrid(*(np.arange(n) for n in grid.size_ijk), indexing="ij"), axis=-1)
     points = grid.index_to_lps(index.reshape(-1, 3)).reshape(*grid.size_ijk, 3).transpose(2, 1, 0, 3)
