@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 
 from alhvr.bundle import InferenceSettings
 from alhvr.checking.run import Folders, Wishes, check
-from alhvr.checking.selection import may_train
+from alhvr.checking.selection import may_train, overridden
 from alhvr.checking.telling import faults_as_error, tell, write_reports
 from alhvr.checking.watch import Watch
 from alhvr.config import RunConfig, to_dict
@@ -129,6 +129,7 @@ def _new_setup(run: RunFolder, request: TrainRequest, watch: Watch) -> RunSetup:
     if may_train(found, force=request.force):
         setup = decide(found, config, start=start, compute=compute, reporter=watch.reporter)
         found = with_forecast(found, setup, run.path, watch)
+        setup = replace(setup, forced=overridden(found))
     write_reports(found, run.path / "check.json", watch.reporter)
     tell(found, watch.reporter)
     if setup is None or not may_train(found, force=request.force):
