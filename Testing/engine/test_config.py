@@ -68,7 +68,7 @@ def test_settings_come_back_from_json() -> None:
 
 
 @pytest.mark.parametrize(("values", "message"), [
-    ({"trainin": {}}, r"settings: unknown setting 'trainin'\. Known settings: method, training, plan, segmenting"),
+    ({"trainin": {}}, r"settings: unknown setting 'trainin'\. Known settings: method, training, plan, data, "),
     ({"training": {"lr": 1}}, r"settings\.training: unknown setting 'lr'\. Known settings: iterations, "),
     ({"training": {"augment": {"flip": True}}}, r"settings\.training\.augment: unknown setting 'flip'"),
     ({"training": 3}, r"settings\.training: expected named values, got 3"),

@@ -57,10 +57,12 @@ def list_folder(folder: Path, channels: int | None = None) -> Listing:
         return _list_dataset(folder, description)
     if (folder / "images").is_dir():
         return _list_images_and_labels(folder, channels)
+    labels, names = _files(folder / "labels"), _label_names(folder)
     files = [path for path in sorted(folder.iterdir()) if is_image_file(path)]
     if files:
-        return Listing(group_channels(_by_name(files), frozenset(), channels))
-    return _list_series(folder, channels or 1)
+        return Listing(group_channels(_by_name(files), labels.keys(), channels), labels, names)
+    series, modality = _find_series(folder)
+    return Listing(group_channels(series, labels.keys(), channels or 1), labels, names, modality)
 
 
 def _list_images_and_labels(folder: Path, channels: int | None) -> Listing:
@@ -70,17 +72,15 @@ def _list_images_and_labels(folder: Path, channels: int | None) -> Listing:
     doubled = sorted(set(images) & set(series))
     if doubled:
         raise UserError(f"Two images are named {doubled[0]}: a file and a DICOM series.", "Rename one of them.")
-    names = folder / "labels.json"
-    label_names = parse_label_names(names.name, read_json(names)) if names.is_file() else {}
     labels = _files(folder / "labels")
     scans = group_channels({**images, **series}, labels.keys(), channels)
-    return Listing(scans, labels, label_names, None if images else modality)
+    return Listing(scans, labels, _label_names(folder), None if images else modality)
 
 
-def _list_series(folder: Path, channels: int) -> Listing:
-    """A folder of DICOM series."""
-    series, modality = _find_series(folder)
-    return Listing(group_channels(series, frozenset(), channels), modality=modality)
+def _label_names(folder: Path) -> dict[int, str]:
+    """What labels.json says; nothing where it is not there."""
+    path = folder / "labels.json"
+    return parse_label_names(path.name, read_json(path)) if path.is_file() else {}
 
 
 def _find_series(folder: Path) -> tuple[dict[str, Path], str | None]:

@@ -100,3 +100,14 @@ def test_mistakes_are_named(tmp_path: Path, told: object, words: str) -> None:
 def test_labels_are_not_looked_for_in_an_archive(tmp_path: Path) -> None:
     _named(tmp_path, {"cases": {"b": {"label": "x.nii", "not_annotated": ["spleen"]}}})
     assert [case.label for case in find_cases(tmp_path, labeled=False).cases] == [None, None]
+
+
+def test_labels_and_their_names_are_found_beside_scans_that_lie_elsewhere(tmp_path: Path) -> None:
+    scan, folder = tmp_path / "elsewhere" / "scan.nii", tmp_path / "study"
+    for path in (scan, folder / "labels" / "a.nii"):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    (folder / "labels.json").write_text('{"1": "liver"}')
+    (folder / "cases.json").write_text(json.dumps({"cases": {"a": {"images": [str(scan)]}}}))
+    found = find_cases(folder, labeled=True)
+    assert found.label_names == {1: "liver"} and found.cases[0].label == folder / "labels" / "a.nii"
