@@ -148,14 +148,21 @@ def run_arm(setting: str, name: str, seed: int, work: Path, iterations: int) -> 
     return run
 
 
+def read_at(run: Path, iteration: int) -> dict:
+    """Scores of the mean of both networks after ``iteration``, whether the run is finished or not."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    found = next(line for line in lines if line["iteration"] == iteration and "dice" in line)
+    return {"dice": {**found["dice"], "mean": found["mean_dice"]}, "iteration": iteration}
+
+
 def _named(run: dict, names: dict[str, str]) -> dict:
     """The scores of a run by the names of the structures, also where it knew their values only."""
     called = {f"label {value}": name for value, name in names.items()}
     return {**run, "dice": {called.get(name, name): value for name, value in run["dice"].items()}}
 
 
-def write_results(setting: str, results: dict, iterations: int, command: str) -> str:
-    """Writes partial_NAME.json and .md; returns the table."""
+def write_results(setting: str, results: dict, length: str, command: str) -> str:
+    """Writes partial_NAME.json and .md; returns the table. ``length``: of the runs, in words."""
     structures = list(NAMES[DATA_OF[setting]].values())
     archive = "with the archive" if setting in WITH_ARCHIVE else "without an archive"
     rows = [f"| labels | seeds | mean Dice | {' | '.join(structures)} | mean Dice minus full, seed by seed |",
@@ -170,13 +177,13 @@ def write_results(setting: str, results: dict, iterations: int, command: str) ->
     about = machine()
     text = "\n".join([
         f"# {TITLES[setting]}", "",
-        f"{iterations} iterations a run, {archive}, the model chosen and scored on the same fully labelled validation "
-        "cases: Dice, mean ± standard deviation over seeds.", "", *rows, "",
+        f"{length}, {archive}, scored on fully labelled validation cases: Dice, mean ± standard deviation over seeds.",
+        "", *rows, "",
         f"Command: `{command}`", "", "Machine: " + ", ".join(f"{k} {v}" for k, v in about.items()) + ".", ""])
     folder = HERE / "results"
     (folder / f"partial_{setting}.md").write_text(text)
     (folder / f"partial_{setting}.json").write_text(json.dumps(
-        {"iterations": iterations, "machine": about, "command": command, "results": results}, indent=1) + "\n")
+        {"length": length, "machine": about, "command": command, "results": results}, indent=1) + "\n")
     return text
 
 
@@ -188,6 +195,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=None)
     parser.add_argument("--jobs", type=int, default=2, help="trainings side by side")
     parser.add_argument("--finished", action="store_true", help="tell of the runs that are finished, train none")
+    parser.add_argument("--at", type=int, metavar="N", help="tell of the runs after N iterations, train none")
     options = parser.parse_args()
     setting, iterations = options.setting, options.iterations or LENGTH[options.setting]
     work = options.work or Path("/tmp/alhvr-benchmarks") / f"partial-{setting}"
@@ -196,15 +204,21 @@ def main() -> None:
     for name in ARMS[setting]:
         give_labels(setting, name, work)
     wanted = [(name, seed) for seed in range(SEEDS) for name in ARMS[setting]]
-    if options.finished:
-        wanted = [(name, seed) for name, seed in wanted if (work / f"{name}-{seed}" / "model").exists()]
-    with ThreadPoolExecutor(options.jobs) as pool:
-        jobs = {key: pool.submit(run_arm, setting, *key, work, iterations) for key in wanted}
+    runs = {(name, seed): work / f"{name}-{seed}" for name, seed in wanted}
+    length = f"Best state, chosen on the same cases, of {iterations} iterations a run"
+    if options.at:
+        length = f"State after {options.at} iterations of runs of {iterations}"
+    elif options.finished:
+        runs = {key: run for key, run in runs.items() if (run / "model").exists()}
+    else:
+        with ThreadPoolExecutor(options.jobs) as pool:
+            list(pool.map(lambda key: run_arm(setting, *key, work, iterations), runs))
     results: dict = {name: {} for name in ARMS[setting]}
-    for (name, seed), job in jobs.items():
-        results[name][seed] = _named(read_run(job.result()), NAMES[DATA_OF[setting]])
+    for (name, seed), run in runs.items():
+        found = read_at(run, options.at) if options.at else read_run(run)
+        results[name][seed] = _named(found, NAMES[DATA_OF[setting]])
     told = ["RUNS" if options.work and Path(word) == options.work else word for word in sys.argv[1:]]
-    print(write_results(setting, {name: runs for name, runs in results.items() if runs}, iterations,
+    print(write_results(setting, {name: seeds for name, seeds in results.items() if seeds}, length,
                         "python " + " ".join(["benchmarks/partial_labels.py", *told])))
 
 
