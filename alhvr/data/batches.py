@@ -54,6 +54,7 @@ class TwoStreamBatches:
     """Labelled and unlabelled patches, drawn from two stores.
 
     An epoch of either stream shows each of its items once: every slice in 2-D, one random crop of every scan in 3-D.
+    Labelled items with a rare structure come several times, those in which nobody annotated anything not at all.
     The two streams have epochs of their own, so the whole archive is seen before any of it is seen again.
     """
 
@@ -61,7 +62,8 @@ class TwoStreamBatches:
                  seed: int) -> None:
         """``unlabeled`` None: batches of ``plan.labeled_batch_size`` labelled patches only.
 
-        Reads the headers. Raises UserError when a labelled header, or every unlabelled one, cannot be read.
+        Reads the headers and the labels. Raises UserError when one of these, or every unlabelled header, cannot be
+        read, and when nothing is annotated.
         """
         self._labeled = _Stream(labeled, plan, augmenter, batch=plan.labeled_batch_size, seed=(seed, _LABELED))
         self._streams = [self._labeled]

@@ -159,6 +159,8 @@ def _read_pair(
     if difference:
         raise UserError(f"reference and prediction lie on different grids: {difference}.")
     unknown = true.array == not_annotated
+    if unknown.all():
+        raise UserError("nothing is annotated in the reference.")
     arrays = (found.array, true.array)
     if unknown.any():
         arrays = tuple(np.where(unknown, 0, array).astype(array.dtype) for array in arrays)

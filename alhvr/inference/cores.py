@@ -17,7 +17,8 @@ class _Look:
 
     seconds: float
     busy_seconds: float
-    """Over all cores, by everybody but this process; work at low priority does not count, for it gives way."""
+    """Over all cores, by everybody but this process and its children that ended; work at low priority does not count,
+    for it gives way."""
 
 
 def free_cores() -> int:
@@ -43,7 +44,7 @@ def _look() -> _Look | None:
         user, _nice, system = (int(field) / os.sysconf("SC_CLK_TCK") for field in fields[1:4])
     except (OSError, ValueError, AttributeError):
         return None
-    return _Look(time.monotonic(), user + system - time.process_time())
+    return _Look(time.monotonic(), user + system - sum(os.times()[:4]))
 
 
 _AT_IMPORT = _look()

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import openvino
 from openvino import opset13 as ops  # there since 2025.0; what is older counts as not installed
 
+from alhvr.errors import OutOfMemory
 from alhvr.inference.exhaustion import memory_as_user_error
 from alhvr.networks.perturbation import Perturbation, apply_perturbation
+
+if TYPE_CHECKING:
+    from alhvr.inference.onnx_backend import OnnxBackend
 
 LEVELS = tuple(f"level{number}" for number in range(5))
 LARGE_BATCH_PIXELS = 1 << 20
@@ -23,7 +29,10 @@ FASTER = 0.8
 
 
 class OpenVinoBackend:
-    """One compiled graph each; the levels are arrays that the encoder writes and the decoder reads in place."""
+    """One compiled graph each; the levels are arrays that the encoder writes and the decoder reads in place.
+
+    Once the memory was used up, OpenVINO may crash when it is touched again: onnxruntime runs the graphs from then on.
+    """
 
     name = "openvino"
 
@@ -36,15 +45,20 @@ class OpenVinoBackend:
         settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1,
                     "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
         self.precision = precision
+        self._graphs, self._threads = graphs, threads
+        self._exhausted = False
+        self._successor: OnnxBackend | None = None
         with memory_as_user_error("cpu"):
             self._requests = {name: core.compile_model(core.read_model(graph), "CPU", settings).create_infer_request()
                               for name, graph in graphs.items()}
 
     def encode(self, network: str, batch: np.ndarray) -> list[np.ndarray]:
         """See Backend.encode. Raises OutOfMemory when the memory is used up."""
+        if self._exhausted:
+            return self._other().encode(network, batch)
         request = self._requests[f"{network}_encoder"]
         n_images, _, *size = batch.shape
-        with memory_as_user_error("cpu"):
+        with self._never_again():
             levels = [np.empty((n_images, _channels(output), *(side >> number for side in size)), np.float32)
                       for number, output in enumerate(request.model_outputs)]
             _run(request, {"image": np.ascontiguousarray(batch, np.float32), **dict(zip(LEVELS, levels, strict=True))})
@@ -52,21 +66,43 @@ class OpenVinoBackend:
 
     def decode(self, network: str, levels: list[np.ndarray]) -> np.ndarray:
         """See Backend.decode. Raises OutOfMemory when the memory is used up."""
+        if self._exhausted:
+            return self._other().decode(network, levels)
         request = self._requests[f"{network}_decoder"]
         n_images, _, *size = levels[0].shape
-        with memory_as_user_error("cpu"):
+        with self._never_again():
             logits = np.empty((n_images, _channels(request.model_outputs[0]), *size), np.float32)
             _run(request, {**dict(zip(LEVELS, levels, strict=True)), "logits": logits})
         return logits
 
     def level_shapes(self, levels: list[np.ndarray]) -> list[tuple[int, ...]]:
         """See Backend.level_shapes."""
-        return [level.shape[1:] for level in levels]
+        return self._other().level_shapes(levels) if self._exhausted else [level.shape[1:] for level in levels]
 
     def perturb(self, levels: list[np.ndarray], perturbation: Perturbation) -> list[np.ndarray]:
         """See Backend.perturb. Raises OutOfMemory when the memory is used up."""
-        with memory_as_user_error("cpu"):
+        if self._exhausted:
+            return self._other().perturb(levels, perturbation)
+        with self._never_again():
             return [np.ascontiguousarray(level) for level in apply_perturbation(levels, perturbation)]
+
+    @contextmanager
+    def _never_again(self) -> Iterator[None]:
+        """Raises OutOfMemory where the code inside runs out of memory, and leaves OpenVINO alone from then on."""
+        try:
+            with memory_as_user_error("cpu"):
+                yield
+        except OutOfMemory:
+            self._exhausted = True
+            raise
+
+    def _other(self) -> OnnxBackend:
+        """onnxruntime with the same graphs, made when it is first needed; raises OutOfMemory."""
+        from alhvr.inference.onnx_backend import OnnxBackend  # here, because nearly nobody needs it
+
+        if self._successor is None:
+            self._successor = OnnxBackend(self._graphs, self._threads)
+        return self._successor
 
 
 def from_graphs(graphs: Mapping[str, bytes | Path], threads: int, *, exact: bool = False) -> OpenVinoBackend:

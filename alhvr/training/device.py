@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import torch
 
 from alhvr.config import TrainingConfig
 from alhvr.errors import UserError
+from alhvr.inference.cores import free_cores
 from alhvr.inference.torch_backend import choose_device, is_out_of_memory
 
 PROBE_ROUNDS = 5
@@ -82,13 +82,6 @@ def memory_as_user_error() -> Iterator[None]:
             raise
         raise UserError("The memory is used up.", "Lower --batch-size, --patch-size or training.memory_gb, or close "
                         "other programs, and start a new run.") from error
-
-
-def free_cores() -> int:
-    """Cores not busy with other work right now, at least 1: a busy neighbour makes extra threads slower than none."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    busy = psutil.cpu_percent(interval=0.2) / 100.0 * cores
-    return max(1, round(cores - busy))
 
 
 def _best_precision(device: str) -> str:

@@ -92,8 +92,13 @@ class _Reference:
         return bool(self.missing) or bool((self.array == NOT_ANNOTATED).any())
 
     def dice(self, found: np.ndarray, n_classes: int) -> np.ndarray:
-        """Dice [classes - 1] of ``found`` [K, J, I] where something is annotated; nan for missing classes."""
+        """Dice [classes - 1] of ``found`` [K, J, I] where something is annotated; nan for missing classes.
+
+        Nothing annotated at all is nan for every class: two empty arrays would be a perfect match.
+        """
         known = self.array != NOT_ANNOTATED
+        if not known.any():
+            return np.full(n_classes - 1, np.nan)
         scores = np.array(dice_by_class(found * known, self.array * known, n_classes))
         scores[[index - 1 for index in self.missing]] = np.nan
         return scores

@@ -18,6 +18,10 @@ from alhvr.checking.workers import Room, Work, work_through
 from alhvr.errors import Cancelled
 
 TWO = Room(2, None)
+KNOWS_THIS_FILE = ("import sys\n"
+                   f"sys.path[:0] = {[str(ROOT / 'Testing/engine/checking'), str(ROOT / 'Testing'), str(ROOT)]}\n"
+                   "import test_workers as t\n")
+"""How a program begins that uses what stands here."""
 
 
 def double(item: int) -> int:
@@ -128,10 +132,7 @@ def test_a_mistake_of_the_program_is_raised_with_its_story() -> None:
 def test_where_no_worker_can_start_the_work_is_done_in_this_process(tmp_path: Path) -> None:
     script = tmp_path / "unguarded.py"
     script.write_text(
-        "import os, sys\n"
-        f"sys.path[:0] = {[str(ROOT / 'Testing/engine/checking'), str(ROOT / 'Testing'), str(ROOT)]}\n"
-        "import test_workers as t\n"
-        "print(dict(t.work_through([1, 2], t.work(t.double), t.TWO, t.Watch())))\n")
+        f"{KNOWS_THIS_FILE}print(dict(t.work_through([1, 2], t.work(t.double), t.TWO, t.Watch())))\n")
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout.strip().splitlines()[-1] == "{0: 2, 1: 4}", done.stderr[-500:]
 
@@ -139,10 +140,7 @@ def test_where_no_worker_can_start_the_work_is_done_in_this_process(tmp_path: Pa
 def test_workers_end_with_the_program_that_started_them(tmp_path: Path) -> None:
     script = tmp_path / "guarded.py"
     script.write_text(
-        "import sys\n"
-        f"sys.path[:0] = {[str(ROOT / 'Testing/engine/checking'), str(ROOT / 'Testing'), str(ROOT)]}\n"
-        "import test_workers as t\n"
-        "if __name__ == '__main__':\n"
+        f"{KNOWS_THIS_FILE}if __name__ == '__main__':\n"
         "    for _, n in t.work_through([0.0] + [1.0] * 99, t.work(t.own_number), t.TWO, t.Watch()):\n"
         "        print(n, flush=True)\n")
     program = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)

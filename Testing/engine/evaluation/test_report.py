@@ -235,3 +235,12 @@ def test_a_structure_that_nobody_annotated_in_a_case_counts_in_the_others_alone(
     spleen = evaluate_folders(tmp_path / "p", tmp_path / "r").statistic("spleen", "dice")
     assert (spleen.n, spleen.mean) == (1, 0.75)
     json.loads(evaluate_folders(tmp_path / "p", tmp_path / "r").to_json())
+
+
+def test_a_reference_in_which_nobody_annotated_anything_is_not_scored(tmp_path):
+    for name, true in (("a", cube(2, 3, 3)), ("b", np.full((8, 12, 14), 255, np.uint8))):
+        write(tmp_path / f"r/{name}.nrrd", true)
+        write(tmp_path / f"p/{name}.nrrd", cube(2, 3, 4))
+    report = evaluate_folders(tmp_path / "p", tmp_path / "r", not_annotated=255)
+    assert report.skipped == {"b": "nothing is annotated in the reference."}
+    assert [case.name for case in report.cases] == ["a"]

@@ -1,4 +1,4 @@
-"""Free cores: a neighbour takes them, work at low priority and this process itself do not."""
+"""Free cores: a neighbour takes them, work at low priority this process itself and its children do not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path):
         monkeypatch.setattr(room, "_STATISTICS", statistics)
         monkeypatch.setattr(room, "_AT_IMPORT", room._Look(seconds=0.0, busy_seconds=0.0))
         monkeypatch.setattr(room.time, "monotonic", lambda: 10.0)
-        monkeypatch.setattr(room.time, "process_time", lambda: own)
+        monkeypatch.setattr(room.os, "times", lambda: (own / 2, 0.0, own / 2, 0.0, 10.0))
     return set_up
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 import torch
 
 from alhvr.config import TrainingConfig
 from alhvr.errors import UserError
 from alhvr.training import device as room
-from alhvr.training.device import Compute, choose_compute, free_cores, memory_as_user_error
+from alhvr.training.device import Compute, choose_compute, memory_as_user_error
 
 
 @pytest.fixture(autouse=True)
@@ -46,10 +44,6 @@ def test_threads_that_are_asked_for_are_set() -> None:
     assert compute == Compute("cpu", "fp32", 1) and torch.get_num_threads() == 1
     Compute("cpu", "fp32", 2).apply()
     assert torch.get_num_threads() == 2
-
-
-def test_free_cores_are_at_least_one_and_never_more_than_there_are() -> None:
-    assert 1 <= free_cores() <= os.cpu_count()
 
 
 def test_memory_for_a_step_is_part_of_what_is_free() -> None:

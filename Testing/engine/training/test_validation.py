@@ -84,3 +84,9 @@ def test_a_structure_that_no_case_has_annotated_is_not_scored(backend, tmp_path:
 def test_cases_without_any_annotation_score_zero_and_not_nan(backend, tmp_path: Path) -> None:
     case = replace(write_case(tmp_path, "a", SHAPE, label=True), not_annotated=(1, 3))
     assert score(backend, case) == ValidationScore({}, 0.0, 1)
+
+
+def test_a_case_in_which_nobody_annotated_anything_flatters_no_score(backend, tmp_path: Path) -> None:
+    first = write_case(tmp_path, "a", SHAPE, label=True, seed=1)
+    nothing = change(write_case(tmp_path, "b", SHAPE, label=True, seed=2), {0: 255, 1: 255, 3: 255})
+    assert score(backend, first, nothing).by_class == score(backend, first).by_class
