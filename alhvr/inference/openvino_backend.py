@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import openvino
@@ -16,9 +17,6 @@ from openvino import opset13 as ops  # there since 2025.0; what is older counts 
 from alhvr.errors import OutOfMemory
 from alhvr.inference.exhaustion import memory_as_user_error
 from alhvr.networks.perturbation import Perturbation, apply_perturbation
-
-if TYPE_CHECKING:
-    from alhvr.inference.onnx_backend import OnnxBackend
 
 LEVELS = tuple(f"level{number}" for number in range(5))
 LARGE_BATCH_PIXELS = 1 << 20
@@ -47,7 +45,7 @@ class OpenVinoBackend:
         self.precision = precision
         self._graphs, self._threads = graphs, threads
         self._exhausted = False
-        self._successor: OnnxBackend | None = None
+        self._successor: Any = None
         with memory_as_user_error("cpu"):
             self._requests = {name: core.compile_model(core.read_model(graph), "CPU", settings).create_infer_request()
                               for name, graph in graphs.items()}
@@ -96,12 +94,11 @@ class OpenVinoBackend:
             self._exhausted = True
             raise
 
-    def _other(self) -> OnnxBackend:
-        """onnxruntime with the same graphs, made when it is first needed; raises OutOfMemory."""
-        from alhvr.inference.onnx_backend import OnnxBackend  # here, because nearly nobody needs it
-
+    def _other(self) -> Any:
+        """onnxruntime's backend with the same graphs, loaded when it is first needed; raises OutOfMemory."""
         if self._successor is None:
-            self._successor = OnnxBackend(self._graphs, self._threads)
+            room = import_module("alhvr.inference.onnx_backend")
+            self._successor = room.from_graphs(self._graphs, self._threads)
         return self._successor
 
 
