@@ -1,0 +1,70 @@
+"""Run recorded idioms and put what comes out into the words of the recordings, so that both can be compared."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import pathlib
+from typing import Any
+
+HERE = pathlib.Path(__file__).parent
+
+
+def load(name: str) -> Any:
+    """The content of a data file beside this one."""
+    return json.loads((HERE / name).read_text(encoding="utf-8"))
+
+
+def run_idiom(code: str, names: dict[str, object]) -> Any:
+    """What the idiom leaves in R, or the exception that it raised; what it prints is swallowed."""
+    space = {"R": None, **names}
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            exec(compile(code, "<idiom>", "exec"), space)  # noqa: S102
+        except Exception as exception:  # noqa: BLE001 whatever comes is the answer
+            return exception
+    return space["R"]
+
+
+def oracle_words(value: Any) -> Any:
+    """As in oracle_pythonqt.json: "!TypeError", "b:bytes", "<QWidget>", "<callable>", lists for tuples."""
+    if isinstance(value, Exception):
+        return f"!{type(value).__name__}"
+    if isinstance(value, bytes):
+        return "b:" + value.decode()
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, (int, float)):
+        return round(float(value), 6) if isinstance(value, float) else int(value)
+    if isinstance(value, dict):
+        return {str(key): oracle_words(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [oracle_words(item) for item in value]
+    return "<callable>" if callable(value) else f"<{type(value).__name__}>"
+
+
+def widget_words(value: Any) -> Any:
+    """As in slicer-widget-facts.json: {"tuple": [...]}, "<vtkMRMLScalarVolumeNode name>", "<callable>"."""
+    if isinstance(value, Exception):
+        return f"{type(value).__name__}: {value}"
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, (int, float)):
+        return float(value) if isinstance(value, float) else int(value)
+    if isinstance(value, tuple):
+        return {"tuple": [widget_words(item) for item in value]}
+    if isinstance(value, list):
+        return [widget_words(item) for item in value]
+    if hasattr(value, "GetClassName"):
+        name = value.GetName() if hasattr(value, "GetName") else None
+        return f"<{value.GetClassName()} {name}>" if name else f"<{value.GetClassName()}>"
+    return "<callable>" if callable(value) else f"<{type(value).__name__}>"
+
+
+def same_answer(recorded: dict[str, Any], words: Any) -> bool:
+    """Whether a row's record and our words agree; of errors only the kind counts, texts differ between builds."""
+    if "error" in recorded:
+        kind = recorded["error"].split(":")[0]
+        return isinstance(words, str) and words.split(":")[0] == kind
+    return words == recorded["result"] and type(words) is type(recorded["result"])
