@@ -45,10 +45,12 @@ class MrmlCore:
         self.logics: dict[str, Any] = {}
         self._io = slicer.vtkDataIOManager()
         self._cache = slicer.vtkCacheManager()
+        vtk.vtkObject.GlobalWarningDisplayOff()  # the wheel brings neither colour files nor terminologies
         self._set_up_scene()
         self._set_up_app_logic()
         for name, class_name in MODULE_LOGICS.items():
             self._add_logic(name, getattr(slicer, class_name)(), share)
+        vtk.vtkObject.GlobalWarningDisplayOn()
         self._make_subject_hierarchy_items()
 
     def _set_up_scene(self) -> None:

@@ -8,7 +8,7 @@ import types
 from typing import Any
 
 import shiboken6
-from harness.qt_properties import to_python
+from harness.qt_properties import refuse_destroyed, to_python
 from harness.qt_signals import connect_by_signature, disconnect_by_signature
 from PySide6 import QtCore
 
@@ -74,7 +74,10 @@ def _getattribute(instance: QtCore.QObject, name: str) -> Any:
         return types.MethodType(_connect, instance)
     if name == "disconnect":
         return types.MethodType(_disconnect, instance)
-    return _getattribute_original(instance, name)
+    value = _getattribute_original(instance, name)
+    if isinstance(value, QtCore.Property):  # PySide hands over the bare property when the C++ object is gone
+        refuse_destroyed(instance, name)
+    return value
 
 
 def _connect(instance: QtCore.QObject, signature: object, *target: object) -> object:

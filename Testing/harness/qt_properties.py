@@ -63,20 +63,21 @@ class QtProperty:
     """Data descriptor that takes the place of a Q_PROPERTY's getter on a Qt class."""
 
     def __init__(self, meta: QtCore.QMetaProperty, getter: Callable | None) -> None:
+        self.meta, self.getter = meta, getter
+        self.write_instead: Callable | None = None
         self.name = meta.name()
         self.type_name = meta.typeName()
         self.writable = meta.isWritable()
         self.enumeration = _enumeration(meta)
-        self._getter = getter
         self._is_static = getter is not None and type(getter).__name__ != "method_descriptor"
 
     def __get__(self, instance: QtCore.QObject | None, owner: type | None = None) -> Any:
         if instance is None:
             return self
         refuse_destroyed(instance, self.name)
-        if self._getter is None:
+        if self.getter is None:
             return to_python(instance.property(self.name))
-        return to_python(self._getter() if self._is_static else self._getter(instance))
+        return to_python(self.getter() if self._is_static else self.getter(instance))
 
     def __set__(self, instance: QtCore.QObject, value: object) -> None:
         if not self.writable:
@@ -89,6 +90,9 @@ class QtProperty:
             raise AttributeError(refusal(self.name, self.type_name, value))
 
     def _write(self, instance: QtCore.QObject, value: object) -> bool:
+        if self.write_instead is not None:
+            self.write_instead(instance, value)
+            return True
         meta_object = instance.metaObject()
         meta = meta_object.property(meta_object.indexOfProperty(self.name))
         if meta.write(instance, int(value) if isinstance(value, enum.Enum) else value):

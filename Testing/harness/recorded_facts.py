@@ -68,3 +68,34 @@ def same_answer(recorded: dict[str, Any], words: Any) -> bool:
         kind = recorded["error"].split(":")[0]
         return isinstance(words, str) and words.split(":")[0] == kind
     return words == recorded["result"] and type(words) is type(recorded["result"])
+
+
+def widget_space() -> dict[str, Any]:
+    """The names that the idioms of slicer-widget-facts.json use, on the booted stand-in."""
+    import ctk
+    import qt
+    import slicer
+
+    def newscene() -> Any:
+        return slicer.vtkMRMLScene()
+
+    def vol(scene: Any, name: str) -> Any:
+        return scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+
+    def seg(scene: Any) -> Any:
+        node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "g")
+        node.GetSegmentation().AddEmptySegment("S1", "one")
+        node.GetSegmentation().AddEmptySegment("S2", "two")
+        return node
+
+    def watch(widget: Any, *signatures: str) -> list:
+        log: list = []
+        for signature in signatures:
+            widget.connect(signature, lambda *values, signature=signature: log.append([signature, *values]))
+        return log
+
+    def name(node: Any) -> str | None:
+        return node.GetName() if node is not None else None
+
+    return {"qt": qt, "ctk": ctk, "slicer": slicer, "app": slicer.app, "newscene": newscene, "vol": vol, "seg": seg,
+            "watch": watch, "name": name}  # fmt: skip

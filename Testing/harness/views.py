@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,8 @@ import vtkmodules.vtkRenderingFreeType  # noqa: F401 these three register what d
 from harness.mrml_core import MrmlCore
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
+if sys.platform == "linux" and not os.environ.get("DISPLAY"):
+    os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 SLICE_MANAGERS = (
     "vtkMRMLVolumeGlyphSliceDisplayableManager",
     "vtkMRMLModelSliceDisplayableManager",
@@ -160,7 +164,7 @@ class SliceView(View):
 class ThreeDView(View):
     """A 3-D view with its node and logic."""
 
-    def __init__(self, core: MrmlCore, name: str = "1", size: tuple[int, int] = (500, 500)) -> None:
+    def __init__(self, core: MrmlCore, name: str = "1", size: tuple[int, int] = (400, 400)) -> None:
         super().__init__(core, slicer.vtkMRMLThreeDViewDisplayableManagerFactory.GetInstance(), THREE_D_MANAGERS, size)
         self.logic = slicer.vtkMRMLViewLogic()
         self.logic.SetMRMLApplicationLogic(core.app_logic)

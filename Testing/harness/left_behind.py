@@ -1,0 +1,119 @@
+"""What a test may not leave behind: slot errors, dialogs, observers of the scene, child processes."""
+
+from __future__ import annotations
+
+import collections
+import gc
+import os
+import pathlib
+import re
+import sys
+import uuid
+from typing import Any
+
+import slicer
+from harness.dialogs import dialogs, left_open
+from harness.qt_signals import note_slot_error, slot_errors
+
+PROC = pathlib.Path("/proc")
+MARK = "HARNESS_PROCESS_MARK"
+EVENT_NAMES = {"2": "DeleteEvent", "33": "ModifiedEvent"}
+
+
+def observer_counts() -> collections.Counter:
+    """How many observers there are by (object, event): of the scene and of the nodes in it."""
+    scene = slicer.mrmlScene
+    subjects = {"scene": scene}
+    for index in range(scene.GetNumberOfNodes()):
+        subjects[scene.GetNthNode(index).GetID()] = scene.GetNthNode(index)
+    counts: collections.Counter = collections.Counter()
+    for name, subject in subjects.items():
+        for event in re.findall(r"vtkObserver .*?\n\s*Event: (\d+)", str(subject)):
+            counts[name, EVENT_NAMES.get(event, event)] += 1
+    return counts
+
+
+def child_processes() -> dict[int, str]:
+    """The living processes that this one started, by process ID, also those whose parent has ended: their names."""
+    if not PROC.is_dir():
+        return {}
+    parents, names, marked = {}, {}, set()
+    mark = f"{MARK}={os.environ.get(MARK)}".encode()
+    for folder in PROC.glob("[0-9]*"):
+        try:
+            name, _, rest = (folder / "stat").read_text().partition("(")[2].rpartition(")")
+            if rest.split()[0] == "Z":
+                continue
+            if mark in (folder / "environ").read_bytes():
+                marked.add(int(folder.name))
+        except OSError:  # gone meanwhile, or not ours
+            continue
+        parents[int(folder.name)], names[int(folder.name)] = int(rest.split()[1]), name
+    found = {os.getpid()}
+    while True:
+        more = {pid for pid, parent in parents.items() if parent in found} | marked
+        if more <= found:
+            break
+        found |= more
+    return {pid: names[pid] for pid in found - {os.getpid()}}
+
+
+def clear_scene() -> None:
+    """Empty the scene, the modules' parameter nodes too."""
+    scene = slicer.mrmlScene
+    scene.Clear(0)
+    for node in list(slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode")):
+        scene.RemoveNode(node)
+
+
+class Watch:
+    """Looks before and after a test."""
+
+    def __init__(self) -> None:
+        os.environ.setdefault(MARK, uuid.uuid4().hex)
+        self._hook = sys.excepthook
+
+    def begin(self) -> None:
+        """Make everything fresh and remember how it is."""
+        clear_scene()
+        slicer.app.processEvents()
+        dialogs.reset()
+        dialogs.active = True
+        slot_errors.clear()
+        self._observers = observer_counts()
+        self._processes = child_processes()
+        self._hook = sys.excepthook
+        sys.excepthook = lambda kind, exception, trace: note_slot_error(exception)  # observers of VTK end here
+
+    def complaints(self) -> list[str]:
+        """One sentence for everything that is wrong; all is fresh again afterwards."""
+        slicer.app.processEvents()
+        found = [f"a slot or observer raised: {error.text}" for error in slot_errors]
+        found += [f"unexpected dialog: {text}" for text in dialogs.unexpected]
+        found += [f"a prepared answer was not asked for: {answer!r}" for answer in dialogs.answers]
+        found += [f"dialog left open: {text}" for text in left_open()]
+        found += self._observers_left()
+        left = {pid: name for pid, name in child_processes().items() if pid not in self._processes}
+        found += [f"child process left: {name} ({pid})" for pid, name in left.items()]
+        sys.excepthook = self._hook
+        slot_errors.clear()
+        dialogs.reset()
+        clear_scene()
+        return found
+
+    def _observers_left(self) -> list[str]:
+        kept = _of_what_stays(observer_counts())
+        if kept - self._observers:
+            gc.collect()  # widgets in reference cycles end their observers only now
+        clear_scene()
+        more = _of_what_stays(observer_counts()) - self._observers
+        return [f"{count} observer(s) of {event} left on {name}" for (name, event), count in more.items()]
+
+
+def _of_what_stays(counts: collections.Counter) -> collections.Counter:
+    return collections.Counter({key: count for key, count in counts.items() if key[0] == "scene"})
+
+
+def describe(subject: Any) -> str:
+    """The observers of one object in words, for finding a leak."""
+    return "\n".join(re.findall(r"vtkObserver .*?Tag: \d+", str(subject), flags=re.DOTALL))
