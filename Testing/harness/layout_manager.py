@@ -122,7 +122,7 @@ class qSlicerLayoutManager(QtCore.QObject):
 
     layoutChanged = QtCore.Signal(int)
 
-    layout = computed("layout", int, lambda manager: manager._layout, lambda manager, number: manager.setLayout(number))
+    layout = computed("layout", int, lambda manager: manager._layout, lambda manager, to: manager.setLayout(to))
     threeDViewCount = computed("threeDViewCount", int, lambda manager: 1)
     tableViewCount = computed("tableViewCount", int, lambda manager: 0)
     plotViewCount = computed("plotViewCount", int, lambda manager: 0)

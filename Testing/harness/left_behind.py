@@ -21,16 +21,9 @@ EVENT_NAMES = {"2": "DeleteEvent", "33": "ModifiedEvent"}
 
 
 def observer_counts() -> collections.Counter:
-    """How many observers there are by (object, event): of the scene and of the nodes in it."""
-    scene = slicer.mrmlScene
-    subjects = {"scene": scene}
-    for index in range(scene.GetNumberOfNodes()):
-        subjects[scene.GetNthNode(index).GetID()] = scene.GetNthNode(index)
-    counts: collections.Counter = collections.Counter()
-    for name, subject in subjects.items():
-        for event in re.findall(r"vtkObserver .*?\n\s*Event: (\d+)", str(subject)):
-            counts[name, EVENT_NAMES.get(event, event)] += 1
-    return counts
+    """How many observers the scene has by event; those of other nodes go with the nodes."""
+    events = re.findall(r"vtkObserver .*?\n\s*Event: (\d+)", str(slicer.mrmlScene))
+    return collections.Counter(EVENT_NAMES.get(event, event) for event in events)
 
 
 def child_processes() -> dict[int, str]:
@@ -102,16 +95,10 @@ class Watch:
         return found
 
     def _observers_left(self) -> list[str]:
-        kept = _of_what_stays(observer_counts())
-        if kept - self._observers:
+        if observer_counts() - self._observers:
             gc.collect()  # widgets in reference cycles end their observers only now
-        clear_scene()
-        more = _of_what_stays(observer_counts()) - self._observers
-        return [f"{count} observer(s) of {event} left on {name}" for (name, event), count in more.items()]
-
-
-def _of_what_stays(counts: collections.Counter) -> collections.Counter:
-    return collections.Counter({key: count for key, count in counts.items() if key[0] == "scene"})
+        more = observer_counts() - self._observers
+        return [f"{count} observer(s) of {event} left on the scene" for event, count in more.items()]
 
 
 def describe(subject: Any) -> str:

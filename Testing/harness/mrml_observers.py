@@ -17,7 +17,8 @@ class Observers:
     def __init__(self, widget: QtCore.QObject) -> None:
         self._held: list[tuple[Any, int]] = []
         held = self._held
-        widget.destroyed.connect(lambda *_: remove_all(held))
+        widget.destroyed.connect(lambda *_: remove_all(held))  # deleted on the side of C++
+        weakref.finalize(widget, remove_all, held)  # let go on the side of Python
 
     def add(self, subject: Any, event: int, method: Callable, *, with_node: bool = False) -> None:
         """Call a method of the widget at an event; `with_node` hands over the node that the event is about."""

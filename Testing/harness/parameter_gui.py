@@ -12,7 +12,14 @@ from typing import Any
 import vtk
 from harness.parameter_fields import Choice, Decimals, Field, Maximum, Minimum, SingleStep, WithinRange
 
-NUMBERS = ("QDoubleSpinBox", "ctkSliderWidget", "ctkDoubleSlider", "ctkDoubleSpinBox", "qMRMLSliderWidget", "qMRMLSpinBox")
+NUMBERS = (
+    "QDoubleSpinBox",
+    "ctkDoubleSlider",
+    "ctkDoubleSpinBox",
+    "ctkSliderWidget",
+    "qMRMLSliderWidget",
+    "qMRMLSpinBox",
+)
 PROPERTY = "SlicerParameterName"
 
 
@@ -121,7 +128,8 @@ class GuiConnections:
 
     def connect_named(self, gui: Any) -> int:
         """Connect every widget whose dynamic property SlicerParameterName names a field."""
-        return self.connect({widget.property(PROPERTY): widget for widget in _widgets(gui) if widget.property(PROPERTY)})
+        named = ((widget.property(PROPERTY), widget) for widget in _widgets(gui))
+        return self.connect({name: widget for name, widget in named if name})
 
     def connect(self, mapping: dict[str, Any]) -> int:
         """Connect fields by name to widgets; the widgets take the fields' values."""

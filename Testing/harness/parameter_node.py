@@ -31,7 +31,16 @@ __all__ = [
     "parameterNodeWrapper",
     "parameterPack",
 ]
-NODE_METHODS = ("AddObserver", "HasObserver", "RemoveObserver", "StartModify", "EndModify", "Modified", "GetID", "GetName")
+NODE_METHODS = (
+    "AddObserver",
+    "HasObserver",
+    "RemoveObserver",
+    "StartModify",
+    "EndModify",
+    "Modified",
+    "GetID",
+    "GetName",
+)
 
 
 def _fields(cls: type) -> dict[str, Field]:
@@ -97,8 +106,8 @@ def parameterNodeWrapper(cls: type | None = None) -> type:
     packs = {name: field.kind for name, field in _fields(cls).items() if isParameterPack(field.kind)}
 
     def __init__(self: Any, parameterNode: Any, prefix: str | None = None) -> None:
-        values = {"parameterNode": parameterNode, "_prefix": f"{prefix}." if prefix else "", "_gui": GuiConnections(self)}
-        self.__dict__.update(values)
+        self.__dict__.update(parameterNode=parameterNode, _prefix=f"{prefix}." if prefix else "")
+        self.__dict__["_gui"] = GuiConnections(self)
 
     for name in _fields(cls):
         setattr(cls, name, _pack_property(name, packs[name]) if name in packs else _plain_property(name))

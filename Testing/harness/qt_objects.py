@@ -1,4 +1,4 @@
-"""Attributes of Qt objects by PythonQt's rules: what exists can be read, nothing new can be put on a bare C++ object."""
+"""Attributes of Qt objects by PythonQt's rules: what exists can be read, nothing new put on a bare C++ object."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def get_missing(instance: QtCore.QObject, name: str) -> Any:
 
 
 def set_strictly(instance: QtCore.QObject, name: str, value: object) -> None:
-    """Set a property; refuse new names, slots and signals on instances of C++ classes, allow them on Python subclasses."""
+    """Set a property; refuse new names, slots and signals on instances of C++ classes, allow them on subclasses."""
     cls = type(instance)
     if isinstance(value, QtCore.SignalInstance) or name.startswith("__"):  # PySide keeps signals there
         instance.__dict__[name] = value
@@ -131,7 +131,7 @@ def install_objects(classes: list[type]) -> None:
     base.__getattribute__ = _getattribute
     base.__getattr__ = get_missing
     base.__bool__ = lambda instance: shiboken6.isValid(instance)
-    base.name = property(lambda instance: instance.property("objectName"), lambda instance, name: set_name(instance, name))
+    base.name = property(lambda instance: instance.property("objectName"), set_name)
     base.className = class_name
     base.delete = lambda instance: shiboken6.delete(instance)
     base.findChild = _find_child

@@ -1,4 +1,4 @@
-"""Q_PROPERTYs as PythonQt shows them: plain attributes, read without parentheses, refused when read-only or of a wrong type."""
+"""Q_PROPERTYs as PythonQt shows them: plain attributes, refused when read-only or given a wrong type."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import shiboken6
 from PySide6 import QtCore
 
 MISSING = object()
@@ -39,7 +40,7 @@ class SlotError:
 
 
 slot_errors: list[SlotError] = []
-_thunks: dict[object, list[weakref.ref]] = {}
+_thunks: dict[tuple, list[weakref.ref]] = {}
 
 
 def note_slot_error(exception: BaseException) -> None:
@@ -57,30 +58,54 @@ def argument_limit(target: Callable) -> int | None:
     parameters = inspect.signature(target).parameters.values()
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
         return None
-    return sum(parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD) for parameter in parameters)
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(parameter.kind in positional for parameter in parameters)
+
+
+def _holder(target: Callable) -> Callable[[], Callable | None]:
+    """Gives the target when it is needed; a method of a Qt object is held weakly, so that the object can go."""
+    owner = getattr(target, "__self__", None)
+    if not isinstance(owner, QtCore.QObject):
+        return lambda: target
+    reference, function, name = weakref.ref(owner), getattr(target, "__func__", None), target.__name__
+
+    def get() -> Callable | None:
+        receiver = reference()
+        if receiver is None or not shiboken6.isValid(receiver):
+            return None
+        return getattr(receiver, name) if function is None else function.__get__(receiver)
+
+    return get
 
 
 def _thunk(target: Callable, limits: list[int | None]) -> Callable:
     """What Qt really calls: its parameters have defaults, so that PySide hands over every argument of the signal."""
 
+    held = _holder(target)
+    del target
+
     def receive(a=MISSING, b=MISSING, c=MISSING, d=MISSING, e=MISSING) -> None:  # noqa: ANN001, PLR0913
+        slot = held()
+        if slot is None:
+            return
         arguments = [argument for argument in (a, b, c, d, e) if argument is not MISSING]
         for limit in limits:
             arguments = arguments if limit is None else arguments[:limit]
         try:
-            target(*arguments)
+            slot(*arguments)
         except Exception as exception:  # noqa: BLE001 PythonQt prints whatever a slot raises
             note_slot_error(exception)
 
     return receive
 
 
-def _key(target: object) -> object:
-    try:
-        hash(target)
-    except TypeError:
-        return id(target)
-    return target
+def _key(target: object) -> tuple:
+    """Equal for equal targets; holds nothing, as long as a connection lives its target's address is not given away."""
+    owner = getattr(target, "__self__", None)
+    if owner is None:
+        return (id(target),)
+    function = getattr(target, "__func__", None)
+    return id(owner), target.__name__ if function is None else id(function)
 
 
 def connect(signal: QtCore.SignalInstance, target: object, *rest: object, signature_limit: int | None = None) -> bool:
@@ -147,7 +172,7 @@ def find_signal(sender: QtCore.QObject, signature: str) -> tuple[QtCore.SignalIn
 
 
 def connect_by_signature(sender: QtCore.QObject, signature: str, *target: object) -> bool:
-    """obj.connect("sig(args)", callable), or (…, receiver, "slot(args)"); False and a line on stderr if it is unknown."""
+    """obj.connect("sig(args)", callable), or (…, receiver, "slot(args)"); False and a line on stderr if unknown."""
     signal, count = find_signal(sender, signature)
     if signal is None:
         sys.stderr.write(f"QObject::connect: No such signal {type(sender).__name__}::{signature}\n")

@@ -24,7 +24,10 @@ def run_idiom(code: str, names: dict[str, object]) -> Any:
             exec(compile(code, "<idiom>", "exec"), space)  # noqa: S102
         except Exception as exception:  # noqa: BLE001 whatever comes is the answer
             return exception
-    return space["R"]
+    result = space["R"]
+    for name in reversed(list(space)):  # a QSignalBlocker may not outlive what it blocks
+        del space[name]
+    return result
 
 
 def oracle_words(value: Any) -> Any:

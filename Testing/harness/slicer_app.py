@@ -32,7 +32,7 @@ class qSlicerApplication(QtWidgets.QApplication):
     mrmlSceneChanged = QtCore.Signal(object)
 
     slicerHome = computed("slicerHome", str, lambda app: app._folder)
-    temporaryPath = computed("temporaryPath", str, lambda app: app._temporary, lambda app, path: app._set_temporary(path))
+    temporaryPath = computed("temporaryPath", str, lambda app: app._temporary, lambda app, to: app._set_temporary(to))
     extensionsInstallPath = computed("extensionsInstallPath", str, lambda app: app._folder)
     majorVersion = computed("majorVersion", int, lambda app: app._version[0])
     minorVersion = computed("minorVersion", int, lambda app: app._version[1])
@@ -53,7 +53,8 @@ class qSlicerApplication(QtWidgets.QApplication):
         self._core, self._folder, self._version = core, str(folder), version
         self._temporary, self._testing, self._pauses = str(folder), False, 0
         _wrap_tool_tips()
-        self._layouts, self._io, self._modules = qSlicerLayoutManager(core), qSlicerIOManager(core), qSlicerModuleManager()
+        self._layouts, self._io = qSlicerLayoutManager(core), qSlicerIOManager(core)
+        self._modules = qSlicerModuleManager()
 
     def mrmlScene(self) -> Any:
         return self._core.scene
