@@ -74,8 +74,8 @@ class qSlicerScriptedLoadableModuleWidget(qSlicerAbstractModuleWidget):
 
 
 @stand_in
-class qSlicerScriptedLoadableModule(QtCore.QObject):
-    """The C++ side of a module."""
+class qSlicerLoadableModule(QtCore.QObject):
+    """The C++ side of a module; of those written in C++ there is only the logic here, no panel."""
 
     _path = ""
     _name = ""
@@ -107,7 +107,14 @@ class qSlicerScriptedLoadableModule(QtCore.QObject):
 
     @slot()
     def widgetRepresentation(self) -> Any:
-        if self._representation is None and self._path:
+        return None
+
+
+@stand_in
+class qSlicerScriptedLoadableModule(qSlicerLoadableModule):
+    @slot()
+    def widgetRepresentation(self) -> Any:
+        if self._representation is None:
             self._representation = self.createNewWidgetRepresentation()
         return self._representation
 
@@ -130,9 +137,9 @@ class qSlicerModuleManager(QtCore.QObject):
 
     def __init__(self) -> None:
         super().__init__()
-        self._known: dict[str, qSlicerScriptedLoadableModule] = {}
+        self._known: dict[str, qSlicerLoadableModule] = {}
 
-    def module(self, name: str) -> qSlicerScriptedLoadableModule | None:
+    def module(self, name: str) -> qSlicerLoadableModule | None:
         return self._known.get(name)
 
     def modulesNames(self) -> tuple[str, ...]:
@@ -147,11 +154,11 @@ class qSlicerModuleManager(QtCore.QObject):
     def isLoaded(self, name: str) -> bool:
         return name in self._known
 
-    def loadedModule(self, name: str) -> qSlicerScriptedLoadableModule | None:
+    def loadedModule(self, name: str) -> qSlicerLoadableModule | None:
         return self._known.get(name)
 
-    def _add(self, name: str, logic: Any = None, path: str = "") -> qSlicerScriptedLoadableModule:
-        module = qSlicerScriptedLoadableModule()
+    def _add(self, name: str, logic: Any = None, path: str = "") -> qSlicerLoadableModule:
+        module = qSlicerScriptedLoadableModule() if path else qSlicerLoadableModule()
         module._name, module._logic, module._path = name, logic, path
         self._known[name] = module
         setattr(slicer.modules, name.lower(), module)

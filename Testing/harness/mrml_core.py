@@ -104,6 +104,17 @@ class MrmlCore:
         scene.AddObserver(scene.NodeRemovedEvent, removed)
 
 
+def new_node(scene: Any, class_name: str, base_name: str, attributes: dict[tuple[str, str], str | None]) -> Any:
+    """A node that is not in the scene yet, with a unique name and the (class, name): value attributes that fit it."""
+    node = scene.CreateNodeByClass(class_name)
+    node.UnRegister(None)
+    node.SetName(scene.GenerateUniqueName(base_name or node.GetNodeTagName()))
+    for (wanted_class, name), value in attributes.items():
+        if node.IsA(wanted_class):
+            node.SetAttribute(name, value)
+    return node
+
+
 def alias_python_modules() -> None:
     """Let `import MRMLCorePython` and the like find the wheel's modules, as they are named in Slicer."""
     for name, module in list(sys.modules.items()):

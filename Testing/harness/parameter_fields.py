@@ -120,7 +120,7 @@ class Field:
     def default(self) -> Any:
         """The value while nothing is set."""
         if self.initial is not None:
-            return list(self.initial) if isinstance(self.initial, list) else self.initial
+            return list(self.initial) if isinstance(self.initial, list) else self.check(self.initial)
         if isinstance(self.kind, type) and issubclass(self.kind, enum.Enum):
             return next(iter(self.kind))
         choice, bounds = self.note(Choice), self.note(WithinRange)

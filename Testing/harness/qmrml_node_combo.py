@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import vtk
+from harness.mrml_core import new_node
 from harness.mrml_observers import Observers
 from harness.qt_signals import overload
 from harness.stand_in import computed, slot, stand_in, stored
 from PySide6 import QtCore, QtWidgets
 
-# With noneEnabled the real widget tells five times that there is no node when it is given a scene.
-NEWS_OF_NONE = 5
+NEWS_OF_NONE = 5  # so often the real widget with noneEnabled tells that there is no node when it is given a scene
 
 
 @stand_in
@@ -22,7 +22,6 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         "nodeAdded(vtkMRMLNode*)",
         "nodeAddedByUser(vtkMRMLNode*)",
         "nodeAboutToBeRemoved(vtkMRMLNode*)",
-        "nodeAboutToBeEdited(vtkMRMLNode*)",
     )
     currentNodeChanged = QtCore.Signal((object,), (bool,))
     currentNodeIDChanged = QtCore.Signal(str)
@@ -31,7 +30,6 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     nodeAdded = QtCore.Signal(object)
     nodeAddedByUser = QtCore.Signal(object)
     nodeAboutToBeRemoved = QtCore.Signal(object)
-    nodeAboutToBeEdited = QtCore.Signal(object)
 
     nodeTypes = computed("nodeTypes", "QStringList", lambda w: w._types, lambda w, types: w._set_types(types))
     hideChildNodeTypes = stored("hideChildNodeTypes", "QStringList", [], "_list_anew")
@@ -123,13 +121,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     @slot(str)
     def addNode(self, node_type: str = "") -> Any:
         node_type = node_type or self._types[0]
-        node = self._scene.CreateNodeByClass(node_type)
-        node.UnRegister(None)
-        base = self._base_names.get(node_type) or node.GetNodeTagName()
-        node.SetName(self._scene.GenerateUniqueName(base))
-        for (wanted_type, attribute), value in self._attributes.items():
-            if node.IsA(wanted_type):
-                node.SetAttribute(attribute, value)
+        node = new_node(self._scene, node_type, self._base_names.get(node_type, ""), self._attributes)
         self._scene.AddNode(node)
         if self.selectNodeUponCreation:
             self._make_current(node)

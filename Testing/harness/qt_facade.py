@@ -6,6 +6,7 @@ caught here (isinstance on a base class, keyword arguments to methods) is the bu
 
 from __future__ import annotations
 
+import enum
 import functools
 import os
 import sys
@@ -40,6 +41,15 @@ def qobject_classes() -> list[type]:
     return sorted(found, key=lambda cls: len(cls.__mro__))
 
 
+def show_enums_as_numbers() -> None:
+    """The values of all enums print as PythonQt's do."""
+    for module in QT_MODULES:
+        for cls in members(module).values():
+            for member in vars(cls).values() if isinstance(cls, type) else ():
+                if isinstance(member, type) and issubclass(member, enum.IntEnum | enum.IntFlag):
+                    member.__repr__ = int.__repr__
+
+
 def _positional_only(cls: type) -> Callable:
     original = cls.__init__
 
@@ -64,6 +74,7 @@ def install_qt() -> types.ModuleType:
     install_objects(classes)
     install_values(classes)
     install_signals()
+    show_enums_as_numbers()
     for cls in classes:
         if "__init__" in vars(cls):
             cls.__init__ = _positional_only(cls)

@@ -123,9 +123,6 @@ def install_objects(classes: list[type]) -> None:
         values = [value for value in vars(cls).values() if isinstance(value, type) and issubclass(value, enum.Enum)]
         if values:
             _enums[cls] = values
-        for enumeration in values:
-            if issubclass(enumeration, int):
-                enumeration.__repr__ = int.__repr__
         register_cpp_class(cls)
     base = QtCore.QObject
     base.__getattribute__ = _getattribute

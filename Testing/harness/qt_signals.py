@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import traceback
+import warnings
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -141,7 +142,9 @@ def disconnect(signal: QtCore.SignalInstance, target: object = None) -> bool:
 
 def _disconnected(signal: QtCore.SignalInstance, *target: object) -> bool:
     try:
-        return _disconnect_original(signal, *target) is not False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # PySide's word for False
+            return _disconnect_original(signal, *target) is not False
     except (RuntimeError, TypeError):
         return False
 
@@ -165,6 +168,8 @@ def find_signal(sender: QtCore.QObject, signature: str) -> tuple[QtCore.SignalIn
     if sender.metaObject().indexOfSignal(normalised) < 0:
         return None, 0
     signal = getattr(sender, name)
+    if f" {normalised} " in repr(signal):
+        return signal, count
     try:
         return (overload(signal, types) if types else signal), count
     except (IndexError, KeyError, TypeError):

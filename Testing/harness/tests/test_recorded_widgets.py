@@ -59,8 +59,10 @@ def test_the_differences_that_are_listed_are_still_there() -> None:
     assert [row for row in rows if same_answer(row, widget_words(run_idiom(row["code"], space)))] == []
 
 
-def test_rows_are_counted_aloud(record_property: Any) -> None:
+def test_the_rows_that_nobody_needs_are_counted_aloud() -> None:
     checked = [row for row in ROWS if offered(row) and not listed(row)]
     differing = [row for row in ROWS if offered(row) and listed(row)]
-    print(f"{len(checked)} of {len(ROWS)} recorded rows agree, {len(differing)} differ and are listed")
+    rest = [row for row in ROWS if not offered(row) and not row["area"].startswith("scripted-module")]
     assert len(checked) >= 490
+    counts = f"{len(checked)} of {len(ROWS)} rows are checked, {len(differing)} differ and are listed"
+    pytest.skip(f"{counts}, {len(rest)} concern widgets or files that are not here; test_life_cycle.py has the others")

@@ -29,19 +29,22 @@ def load(clean_slate: None, tmp_path: pathlib.Path) -> Any:
 
 
 def test_properties_reach_a_stand_in(load: Any) -> None:
-    maximum = '<property name="maximum"><double>0.5</double></property><property name="decimals"><number>3</number></property>'
-    part = load("ctkSliderWidget", maximum).part
-    assert (part.maximum, part.decimals) == (0.5, 3)
+    maximum = '<property name="maximum"><double>0.5</double></property>'
+    decimals = '<property name="decimals"><number>3</number></property>'
+    widget = load("ctkSliderWidget", maximum + decimals)
+    assert (widget.part.maximum, widget.part.decimals) == (0.5, 3)
 
 
 def test_flags_reach_a_stand_in(load: Any) -> None:
     flags = '<property name="filters"><set>ctkPathLineEdit::Dirs|ctkPathLineEdit::Writable</set></property>'
-    assert load("ctkPathLineEdit", flags).part.filters == 0x21
+    widget = load("ctkPathLineEdit", flags)
+    assert widget.part.filters == 0x21
 
 
 def test_node_types_are_a_tuple(load: Any) -> None:
     types = '<property name="nodeTypes"><stringlist><string>vtkMRMLModelNode</string></stringlist></property>'
-    assert load("qMRMLNodeComboBox", types).part.nodeTypes == ("vtkMRMLModelNode",)
+    widget = load("qMRMLNodeComboBox", types)
+    assert widget.part.nodeTypes == ("vtkMRMLModelNode",)
 
 
 def test_the_scene_goes_on_to_the_selectors(load: Any) -> None:
@@ -88,5 +91,6 @@ def test_a_connection_that_slicer_could_not_make_is_refused(load: Any, ends: tup
 def test_children_are_found_by_name(load: Any) -> None:
     import slicer
 
-    variables = slicer.util.childWidgetVariables(load("ctkSliderWidget"))
+    widget = load("ctkSliderWidget")
+    variables = slicer.util.childWidgetVariables(widget)
     assert variables.part.className() == "ctkSliderWidget" and variables.SpinBox.className() == "ctkDoubleSpinBox"
