@@ -2,6 +2,7 @@
 # One entry for people: sets up .venv beside this file where that is still to be done, then runs what was asked for.
 #
 #   ./alhvr.sh demo                 play the whole story on generated scans, into demo/ (demo-2/ ...)
+#   ./alhvr.sh check ...            find what is wrong with scans and labels before they cost a night
 #   ./alhvr.sh train ...            train a model
 #   ./alhvr.sh segment ...          segment scans; so with evaluate, describe, --help: these do without PyTorch
 #   ./alhvr.sh test [OPTIONS]       run the tests; OPTIONS go to pytest
@@ -139,7 +140,7 @@ case "${1:-help}" in
         [ $# -gt 1 ] || set -- demo --out "$(free_folder)"
         run_alhvr "$@"
         ;;
-    train)
+    check | train)
         set_up train
         run_alhvr "$@"
         ;;

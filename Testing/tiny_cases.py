@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import SimpleITK
 from alhvr.data.cases import Case
 from alhvr.data.intensity import Normalization
 from alhvr.data.labels import LabelSet
-from alhvr.data.plan import Plan
+from alhvr.data.plan import ChannelPlan, Plan
 from alhvr.progress import SilentReporter
 
 LABELS = LabelSet.from_names({1: "liver", 3: "spleen"})
@@ -57,6 +58,11 @@ def tiny_plan(dimensions: int, patch_size: tuple[int, ...], *, labeled: int = 2,
     return Plan(dimensions=dimensions, network="unet", target_spacing_mm=None, in_plane_matrix=None,
                 patch_size=patch_size, batch_size=labeled + unlabeled, labeled_batch_size=labeled, modality="MR",
                 normalization=Normalization("percentile"))
+
+
+def with_channels(plan: Plan, *names: str) -> Plan:
+    """``plan`` for scans of several channels, all treated alike."""
+    return replace(plan, channels=tuple(ChannelPlan(name, plan.modality, plan.normalization) for name in names))
 
 
 def _write(array: np.ndarray, path: Path) -> None:

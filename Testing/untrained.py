@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from tiny_cases import LABELS, tiny_plan
+from tiny_cases import LABELS, tiny_plan, with_channels
 
 from alhvr.bundle import InferenceSettings, ModelDescription, NetworkSpec, write_model
 from alhvr.networks.dual import DualNetwork
 
 
-def write_untrained(folder: Path, seed: int = 0) -> Path:
+def write_untrained(folder: Path, seed: int = 0, channels: Sequence[str] = ()) -> Path:
     """Writes the model folder. Each scan and each ``seed`` gives another result, with voxels of every class."""
     torch.manual_seed(seed)
-    networks = DualNetwork("unet", 2, LABELS.n_classes)
+    plan = with_channels(tiny_plan(2, (32, 32)), *channels)
+    spec = NetworkSpec("unet", 2, LABELS.n_classes, in_channels=plan.n_channels)
+    networks = DualNetwork.build(spec)
     for network in (networks.a, networks.b):
         torch.nn.init.normal_(network.head.weight)
         torch.nn.init.zeros_(network.head.bias)
-    about = ModelDescription("M", tiny_plan(2, (32, 32)), LABELS, NetworkSpec("unet", 2, 3), InferenceSettings())
+    about = ModelDescription("M", plan, LABELS, spec, InferenceSettings())
     write_model(folder, about, {"a": networks.a.state_dict(), "b": networks.b.state_dict()})
     return folder

@@ -47,18 +47,20 @@ class WholeVolume:
     def segment(self, scan: Scan, rules: Sequence[str] = ("mean",), *, regions: bool = False) -> WholeResult:
         """Prepares, runs and blends every window, restores everything, and only then asks who wins."""
         transform = axis_transform(scan.geometry, self.plan)
-        image, inside = padded(prepare_whole(scan, self.plan), self.window)
+        whole = [prepare_whole(scan, self.plan, channel) for channel in range(len(scan.channels))]
+        channels, (inside, *_) = zip(*[padded(channel, self.window) for channel in whole], strict=True)
+        image = np.stack(channels)
         totals: dict[str, np.ndarray] = {}
-        windows = tile(image.shape, tuple(self.window), self.settings.window_overlap)
+        windows = tile(image.shape[1:], tuple(self.window), self.settings.window_overlap)
         run = DualPass(self.backend, self.settings, regions=regions)
         for first in range(0, len(windows), self.batch):
             group = windows[first:first + self.batch]
-            stack = np.stack([image[part.place] for part in group])
-            views = run(stack if self.plan.dimensions == 2 else stack[:, None])
+            stack = np.stack([image[(slice(None), *part.place)] for part in group])
+            views = run(stack[:, :, 0] if self.plan.dimensions == 2 else stack)
             found = {rule: fuse(views.prob_a, views.prob_b, rule) for rule in rules}
             found |= {f"confidence {number}": value[:, None] for number, value in enumerate(views.confidences)}
             for name, values in found.items():
-                total = totals.setdefault(name, np.zeros((values.shape[1], *image.shape), np.float32))
+                total = totals.setdefault(name, np.zeros((values.shape[1], *image.shape[1:]), np.float32))
                 for part, value in zip(group, values, strict=True):
                     blend(total, value.reshape(len(value), *part.shape), part)
         whole = {name: np.stack([restore_whole(channel[inside], transform) for channel in total])
@@ -67,11 +69,11 @@ class WholeVolume:
         return WholeResult(classes, [whole[f"confidence {number}"][0] for number in range(2) if regions])
 
 
-def prepare_whole(scan: Scan, plan: Plan) -> np.ndarray:
-    """float32 [K, J, I] on the prepared grid."""
+def prepare_whole(scan: Scan, plan: Plan, channel: int = 0) -> np.ndarray:
+    """float32 [K, J, I] of one channel on the prepared grid."""
     transform = axis_transform(scan.geometry, plan)
-    array = scan.array.astype(np.float32)
-    normalized = scale_of(plan.normalization, sample_voxels(array)).apply(transform.arrange(array))
+    array = scan.channels[channel].astype(np.float32)
+    normalized = scale_of(plan.normalizations[channel], sample_voxels(array)).apply(transform.arrange(array))
     return rescale_whole(normalized, transform.shape, smooth=True)
 
 

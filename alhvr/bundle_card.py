@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from alhvr.bundle_description import ModelDescription
+from alhvr.data.channel_names import list_channels
 
 NOT_A_DEVICE = "Research software, not a medical device: not for diagnosis or treatment. Check every result by eye."
 PAPER = (
@@ -21,8 +22,9 @@ def model_card(description: ModelDescription, *, with_graphs: bool = False) -> s
         f"# {description.name}",
         f"> {NOT_A_DEVICE}",
         what_it_is(description),
+        *([f"## Channels\n\n{_channel_table(description)}"] if description.plan.n_channels > 1 else []),
         f"## Structures\n\n{_label_table(description)}",
-        f"## Training\n\n{_training_table(description)}",
+        f"## Training\n\n{_training_table(description)}{_forced(description)}",
         f"## Scores\n\n{_score_table(description)}",
         f"## Use\n\n{_USE}" + (f"\n\n{_GRAPHS}" if with_graphs else ""),
         "## Limits\n\nThe scores say how the model does on scans like those it was validated on. Another scanner, "
@@ -59,12 +61,23 @@ _GRAPHS = (
 def what_it_is(description: ModelDescription) -> str:
     """Two sentences: structures and scans, networks and method."""
     plan, kinds = description.plan, {"unet": "U-Nets", "vnet": "V-Nets"}
-    scans = f"{plan.modality} scans" if plan.modality in ("CT", "MR") else "scans"
+    modalities = {plan.modality, *(channel.modality for channel in plan.channels)}
+    scans = f"{plan.modality} scans" if modalities in ({"CT"}, {"MR"}) else "scans"
+    if plan.n_channels > 1:
+        scans += f" of {list_channels(plan.named_channels)}"
     taught = "taught each other on scans without labels (ALHVR)"
     if count_cases(description, "unlabeled") == "0":
         taught = "learnt from labelled scans only"
     networks = f"Two {plan.dimensions}-D {kinds[plan.network]} that {taught}."
     return f"Segments {', '.join(description.labels.names)} in {scans}. {networks}"
+
+
+def _channel_table(description: ModelDescription) -> str:
+    rows = [(f"NAME_{number:04d}", channel.name, channel.modality, channel.normalization.kind)
+            for number, channel in enumerate(description.plan.channels)]
+    asked = ("Each scan needs all of them, as files of these names side by side or as cases.json lists them; those on "
+             "another grid are resampled to the first.")
+    return f"{asked}\n\n{_table([('file', 'channel', 'modality', 'intensities'), *rows])}"
 
 
 def _label_table(description: ModelDescription) -> str:
@@ -89,6 +102,12 @@ def _training_table(description: ModelDescription) -> str:
             *[(name, str(training.get(name, UNKNOWN))) for name in ("date", "iterations", "minutes", "seed")],
         ]
     )
+
+
+def _forced(description: ModelDescription) -> str:
+    """A sentence where the model was trained despite faults in its data."""
+    kinds = ", ".join(str(kind).replace("_", " ") for kind in description.training.get("forced") or ())
+    return f"\n\n**Trained despite faults that the check of the data found: {kinds}.**" if kinds else ""
 
 
 def _score_table(description: ModelDescription) -> str:

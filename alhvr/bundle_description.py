@@ -25,6 +25,8 @@ class NetworkSpec:
     """Decoder level whose features the prototypes were drawn from; no part of segmenting."""
     clean_dropout: bool = True
     """The last dropout of the V-Net also acted on the clean output while training; no part of segmenting."""
+    in_channels: int = 1
+    """Channels M of the scans."""
 
 
 @dataclass(frozen=True)

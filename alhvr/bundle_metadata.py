@@ -38,7 +38,7 @@ def metadata(description: ModelDescription) -> dict[str, Any]:
         "copyright": training.get("licence", UNKNOWN),
         "data_source": _data_source(description),
         "data_type": "NIfTI, NRRD, MetaImage or DICOM",
-        "image_classes": "one channel, intensities normalised as alhvr.json says under plan.normalization",
+        "image_classes": _image_classes(description),
         "label_classes": "; ".join(f"{label.value} is {label.name}" for label in description.labels.labels),
         "pred_classes": f"{len(names)} channels of probabilities: {', '.join(names)}",
         "eval_metrics": training.get("validation_dice", {}),
@@ -66,11 +66,12 @@ def inference_config(description: ModelDescription) -> dict[str, Any]:
             "kind": spec.kind,
             "dimensions": spec.dimensions,
             "n_classes": spec.n_classes,
+            "in_channels": spec.in_channels,
             "feature_stride": spec.feature_stride,
             "fusion": description.inference.fusion,
         },
         "network": "$@network_def.to(@device)",
-        "datalist": {"_target_": f"{_MONAI_MODULE}.list_scans", "folder": "@dataset_dir"},
+        "datalist": {"_target_": f"{_MONAI_MODULE}.list_scans", "folder": "@dataset_dir", "channels": spec.in_channels},
         "preprocessing": {"_target_": f"{_MONAI_MODULE}.ReadScan"},
         "dataset": {"_target_": "Dataset", "data": "@datalist", "transform": "@preprocessing"},
         "inferer": {"_target_": f"{_MONAI_MODULE}.ScanInferer", "bundle_root": "@bundle_root", "device": "@device"},
@@ -113,18 +114,28 @@ def _data_source(description: ModelDescription) -> str:
     return UNKNOWN if UNKNOWN in counts else f"{counts[0]} labelled and {counts[1]} unlabelled scans"
 
 
+def _image_classes(description: ModelDescription) -> str:
+    channels = description.plan.named_channels
+    if len(channels) < 2:
+        return "one channel, intensities normalised as alhvr.json says under plan.normalization"
+    names = ", ".join(channel.name for channel in channels)
+    return f"{len(channels)} channels ({names}), intensities normalised as alhvr.json says under plan.channels"
+
+
 def _image_format(description: ModelDescription) -> dict[str, Any]:
-    modality = description.plan.modality
+    modality, channels = description.plan.modality, description.plan.named_channels
+    if len({channel.modality for channel in channels}) > 1:
+        modality = "mixed"
     return {
         "type": "image",
         "format": "hounsfield" if modality == "CT" else "magnitude",
         "modality": modality if modality in ("CT", "MR") else "n/a",
-        "num_channels": 1,
+        "num_channels": description.plan.n_channels,
         "spatial_shape": list(description.plan.patch_size),
         "dtype": "float32",
         "value_range": [],
         "is_patch_data": True,
-        "channel_def": {"0": "image"},
+        "channel_def": {str(index): channel.name for index, channel in enumerate(channels)} or {"0": "image"},
     }
 
 

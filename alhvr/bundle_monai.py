@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from alhvr.bundle import read_model
-from alhvr.data.cases import find_cases
+from alhvr.data.cases import Case, find_cases
+from alhvr.data.channels import read_case
 from alhvr.data.reading import read_scan
 from alhvr.data.scan import Scan, Segmentation
+from alhvr.errors import UserError
 from alhvr.export.volumes import write_segmentation
 from alhvr.inference.predictor import Predictor
 from alhvr.inference.torch_backend import TorchBackend
@@ -29,13 +31,14 @@ class FusedNetwork(DualNetwork):
         n_classes: int,
         feature_stride: int = 8,
         fusion: Literal["mean", "competition"] = "mean",
+        in_channels: int = 1,
     ) -> None:
-        """``n_classes`` counts the background; ``fusion`` as in InferenceSettings."""
-        super().__init__(kind, dimensions, n_classes, feature_stride=feature_stride)
+        """``n_classes`` counts the background; ``fusion`` as in InferenceSettings; ``in_channels`` M."""
+        super().__init__(kind, dimensions, n_classes, in_channels=in_channels, feature_stride=feature_stride)
         self._fusion = fusion
 
     def forward(self, image: Tensor) -> Tensor:
-        """[B, 1, *S], sides multiples of 16, to probabilities [B, C, *S] that sum to 1 over C."""
+        """[B, M, *S], sides multiples of 16, to probabilities [B, C, *S] that sum to 1 over C."""
         views = self.forward_views(image, len(image), None)
         a, b = views.a.clean_logits.softmax(1), views.b.clean_logits.softmax(1)
         if self._fusion == "mean":
@@ -43,17 +46,21 @@ class FusedNetwork(DualNetwork):
         return torch.where(a.amax(1, keepdim=True) >= b.amax(1, keepdim=True), a, b)
 
 
-def list_scans(folder: str) -> list[str]:
-    """Paths of the scans in a folder, in the layouts that ``alhvr segment`` knows; UserError when there are none."""
-    return [str(case.image) for case in find_cases(Path(folder), labeled=False).cases]
+def list_scans(folder: str, channels: int = 1) -> list[str] | list[Case]:
+    """Paths of the scans in a folder, in the layouts that ``alhvr segment`` knows; cases where they have several
+    ``channels``. Raises UserError when there are none, and when one lacks a channel."""
+    found = find_cases(Path(folder), labeled=False, channels=channels)
+    if found.incomplete:
+        raise UserError(found.incomplete[0].reason, "Add the file, or take the whole scan away.")
+    return list(found.cases) if channels > 1 else [str(case.image) for case in found.cases]
 
 
 class ReadScan:
-    """Transform: path of a scan to the Scan."""
+    """Transform: path of a scan, or a case of several channels, to the Scan."""
 
-    def __call__(self, path: str) -> Scan:
-        """Raises UserError when the file is no scan."""
-        return read_scan(Path(path))
+    def __call__(self, scan: str | Case) -> Scan:
+        """Raises UserError when a file is no scan."""
+        return read_case(scan) if isinstance(scan, Case) else read_scan(Path(scan))
 
 
 class ScanInferer:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import alhvr
+from alhvr.check_options import add_check_arguments, run_check
 from alhvr.errors import Cancelled, UserError
 from alhvr.extras import require_train
 from alhvr.progress import BarReporter, JsonReporter, Reporter
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"alhvr {alhvr.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     _add_demo(commands)
+    _add_check(commands)
     _add_train(commands)
     _add_segment(commands)
     _add_evaluate(commands)
@@ -99,6 +101,12 @@ def _add_demo(commands: Any) -> None:
     _add_progress(parser)
 
 
+def _add_check(commands: Any) -> None:
+    parser = _command(commands, "check", run_check, "Find what is wrong with the scans and labels before training.")
+    add_check_arguments(parser)
+    _add_progress(parser)
+
+
 def _add_train(commands: Any) -> None:
     parser = _command(commands, "train", _train, "Learn from labelled scans and an archive without labels.")
     parser.add_argument("--labeled", type=Path, metavar="DIR", help="cases folder: images/ and labels/")
@@ -120,6 +128,8 @@ def _add_train(commands: Any) -> None:
                         help="label value of voxels that nobody annotated (255 unless told otherwise)")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of every random draw")
     _add_device(parser)
+    parser.add_argument("--force", action="store_true",
+                        help="go on despite faults in the data, where that is possible; the model records it")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     _add_progress(parser)
 
@@ -184,7 +194,7 @@ def _train(options: argparse.Namespace, reporter: Reporter) -> None:
 
     request = TrainRequest(labeled=options.labeled, out=options.out, unlabeled=options.unlabeled,
                            validation=options.validation, config=config, start_from=options.start_from,
-                           resume=options.resume)
+                           resume=options.resume, force=options.force)
     result = train(request, reporter)
     reporter.finished(model=str(result.model), dice=result.scores, best_iteration=result.best_iteration)
 

@@ -123,8 +123,22 @@ def test_labels_of_another_patient_are_refused_with_both_grids(tmp_path: Path) -
     moved = Geometry(OBLIQUE.size_ijk, OBLIQUE.spacing_mm, (0.0, 0.0, 0.0), OBLIQUE.direction)
     write_scan(study / "labeled" / "labels" / "case1.nii.gz", make_scan(1)[1], moved)
     write_scan(study / "labeled" / "labels" / "case2.nii.gz", make_scan(2)[1][:3])
-    train(study, tmp_path).refused("case1.nii.gz lies on another grid than its scan case1.nii.gz", "origin",
-                                   "case2.nii.gz lies on another grid", "size (32, 32, 4) against (32, 32, 3) voxels")
+    done = train(study, tmp_path)
+    done.refused("There are 2 faults in the data", "case1.nii.gz lies on another grid than its scan case1.nii.gz",
+                 "origin", "check.html", "--force")
+    assert "case2.nii.gz lies on another grid" in done.err and "size (32, 32, 4) against (32, 32, 3) voxels" in done.err
+    assert {path.name for path in (tmp_path / "run").iterdir()} >= {"check.json", "check.html"}
+
+
+def test_faults_can_be_overridden_and_the_model_says_so(tmp_path: Path) -> None:
+    study = write_study(tmp_path, labeled=4, archive=0)
+    write_scan(study / "labeled" / "labels" / "case2.nii.gz", make_scan(2)[1][:3])
+    done = train(study, tmp_path, "--force")
+    assert done.code == 0 and "Fault: The label case2.nii.gz lies on another grid" in done.err
+    model = read_model(tmp_path / "run" / "model")
+    assert model.description.training["forced"] == ["label_on_another_grid"]
+    assert sum(model.description.training["cases"].values()) == 3
+    assert "despite faults that the check of the data found: label on another grid" in model.card()
 
 
 def test_a_label_that_is_never_named_is_refused(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def latin_1(path: Path, name: str) -> Path:
 
 
 def test_names_in_an_old_encoding_are_taken_or_left_out_aloud(tmp_path: Path) -> None:
-    study = write_study(tmp_path, labeled=2, archive=2)
+    study = write_study(tmp_path, labeled=3, archive=2)
     latin_1(study / "archive" / "scan0.nii.gz", "Fäll 0.nii.gz")
     latin_1(write_scan(study / "archive" / "x.nrrd", make_scan(9)[0]), "Fäll 1.nrrd")
     for kind in ("images", "labels"):

@@ -55,7 +55,8 @@ def test_the_end_says_how_it_went(trained: tuple[Path, Finished]) -> None:
 def test_the_run_folder_holds_everything(trained: tuple[Path, Finished]) -> None:
     run = trained[0]
     found = {path.name for path in run.iterdir()}
-    assert found >= {"config.json", "run.json", "metrics.jsonl", "log.txt", "checkpoints", "model"}
+    assert found >= {"config.json", "run.json", "check.json", "check.html", "metrics.jsonl", "log.txt", "checkpoints",
+                     "model"}
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["iteration"] for line in lines] == [10, 20, 20, 30, 40, 40]
     assert not list(run.rglob("*.part")) and not list(run.rglob(".*.partial"))

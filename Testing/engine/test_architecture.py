@@ -20,7 +20,7 @@ ENGINE = ROOT / "alhvr"
 GROUND = {"errors", "progress", "settings", "config", "stopping", "folders", "json_file",
           "streams", "torch_file", "extras"}
 STORY = {"demo", "demo_report", "overlays"}
-COMMAND_LINE = {"cli", "train_options"}
+COMMAND_LINE = {"cli", "check_options", "train_options"}
 ROOMS = {
     "ground": set(),
     "data": {"ground"},
@@ -30,10 +30,11 @@ ROOMS = {
     "export": {"ground", "data"},
     "evaluation": {"ground", "data"},
     "inference": {"ground", "data", "bundle", "export", "networks"},
-    "training": {"ground", "data", "bundle", "export", "networks", "inference", "losses", "evaluation"},
+    "checking": {"ground", "data", "inference"},
+    "training": {"ground", "data", "bundle", "export", "networks", "inference", "losses", "evaluation", "checking"},
     "bundle_monai": {"ground", "data", "bundle", "export", "networks", "inference"},
     "story": {"ground", "data", "bundle", "export", "networks", "inference", "losses", "evaluation", "training"},
-    "cli": {"ground", "data", "bundle", "evaluation", "inference", "training", "story"},
+    "cli": {"ground", "data", "bundle", "evaluation", "inference", "checking", "training", "story"},
 }
 """Each room, and the rooms that it may import from."""
 
@@ -42,7 +43,7 @@ IF_PRESENT = {"openvino"}
 """Used where it is installed, asked for by nobody."""
 BEHIND_TORCH = {"onnx"}
 """torch.onnx needs it; no file imports it itself."""
-LIGHT_ROOMS = {"ground", "data", "bundle", "export", "evaluation", "inference", "cli"}
+LIGHT_ROOMS = {"ground", "data", "bundle", "export", "evaluation", "inference", "checking", "cli"}
 TRAINING_FILES = {"alhvr.data.augment", "alhvr.data.batches", "alhvr.data.phantom", "alhvr.inference.torch_backend"}
 """The files of light rooms that only training, the demo or a GPU needs."""
 BACKENDS = {"alhvr.inference.onnx_backend", "alhvr.inference.openvino_backend"}

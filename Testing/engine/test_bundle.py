@@ -17,7 +17,7 @@ import torch
 
 from alhvr.bundle import InferenceSettings, ModelDescription, NetworkSpec, read_model, write_model
 from alhvr.data.labels import LabelSet
-from alhvr.data.plan import Normalization, Plan
+from alhvr.data.plan import ChannelPlan, Normalization, Plan
 from alhvr.errors import UserError
 
 PLAN = Plan(
@@ -205,3 +205,26 @@ def test_a_model_without_a_training_record_has_a_card_too(tmp_path):
 def test_settings_out_of_range_are_refused():
     with pytest.raises(UserError, match="fusion is 'vote'. Accepted: mean, competition"):
         InferenceSettings(fusion="vote")
+
+
+def test_the_card_and_the_metadata_tell_the_channels_of_a_model(tmp_path: Path) -> None:
+    channels = (ChannelPlan("T1", "MR", PLAN.normalization), ChannelPlan("low dose", "CT", Normalization("ct")))
+    network = NetworkSpec("unet", 2, 3, in_channels=2)
+    write_model(tmp_path / "m", replace(DESCRIPTION, plan=replace(PLAN, channels=channels), network=network), STATE)
+    model = read_model(tmp_path / "m")
+    assert model.description.plan.channels == channels and model.description.network.in_channels == 2
+    assert "in scans of 2 channels (T1, low dose)." in model.card()
+    assert "| NAME_0001 | low dose | CT | ct |" in model.card()
+    metadata = json.loads((tmp_path / "m" / "configs" / "metadata.json").read_text())
+    assert metadata["network_data_format"]["inputs"]["image"]["modality"] == "n/a"
+    assert metadata["image_classes"].startswith("2 channels (T1, low dose), ")
+
+
+def test_a_model_from_before_there_were_channels_has_one(model_folder: Path) -> None:
+    values = json.loads((model_folder / "alhvr.json").read_text())
+    del values["network"]["in_channels"], values["plan"]["channels"]
+    (model_folder / "alhvr.json").write_text(json.dumps(values))
+    sign(model_folder, "alhvr.json")
+    about = read_model(model_folder).description
+    assert (about.plan, about.network) == (PLAN, DESCRIPTION.network) and about.plan.n_channels == 1
+    assert "Channels" not in read_model(model_folder).card()

@@ -18,13 +18,14 @@ from scipy import ndimage
 from support import ROOT
 
 from alhvr.bundle import InferenceSettings, ModelDescription, NetworkSpec, read_model, write_model
-from alhvr.bundle_monai import FusedNetwork
+from alhvr.bundle_monai import FusedNetwork, ReadScan, list_scans
 from alhvr.data.labels import LabelSet
-from alhvr.data.plan import Normalization, Plan
+from alhvr.data.plan import ChannelPlan, Normalization, Plan
 from alhvr.data.reading import read_label, read_scan
 from alhvr.inference.backends import choose_backend
 from alhvr.inference.fusion import fuse
 from alhvr.inference.predictor import Predictor
+from alhvr.inference.torch_backend import TorchBackend
 from alhvr.networks.dual import DualNetwork
 from alhvr.networks.onnx_export import export_networks
 
@@ -150,3 +151,23 @@ def test_the_fused_network_says_what_the_engine_fuses(model_folder, rule):
         views = network.forward_views(images, 2, None)
         expected = fuse(*(view.clean_logits.softmax(1).numpy() for view in (views.a, views.b)), rule)
         assert np.allclose(network(images).numpy(), expected, atol=1e-6)
+
+
+def test_monai_runs_a_model_of_two_channels(tmp_path):
+    channels = tuple(ChannelPlan(name, PLAN.modality, PLAN.normalization) for name in ("plain", "contrast"))
+    spec = NetworkSpec("unet", 2, 3, in_channels=2)
+    about = replace(DESCRIPTION, plan=replace(PLAN, channels=channels), network=spec)
+    torch.manual_seed(0)
+    networks = DualNetwork.build(about.network)
+    write_model(tmp_path / "model", about, {"a": networks.a.state_dict(), "b": networks.b.state_dict()})
+    verify_metadata(tmp_path / "model/configs/metadata.json", tmp_path)
+    monai.bundle.verify_net_in_out(net_id="network_def", device="cpu", **config_files(tmp_path / "model"))
+    for number in range(2):
+        write_scan(tmp_path / f"scans/first_{number:04d}.nii.gz", number)
+    folders = {"dataset_dir": str(tmp_path / "scans"), "output_dir": str(tmp_path / "out"), "device": "cpu"}
+    monai.bundle.run(bundle_root=str(tmp_path / "model"), logging_file=False, **config_files(tmp_path / "model"),
+                     **folders)
+    scan = ReadScan()(list_scans(str(tmp_path / "scans"), channels=2)[0])
+    predictor = Predictor(TorchBackend(networks, "cpu", "fp32"), about.plan, about.labels, about.inference)
+    found = read_label(tmp_path / "out/first.nii.gz")
+    assert np.array_equal(found.array, predictor.segment(scan).segmentation.array)

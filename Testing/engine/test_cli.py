@@ -16,7 +16,7 @@ from alhvr.config import OFFICIAL_METHOD, RunConfig, as_released, to_dict
 from alhvr.errors import Cancelled, UserError
 from alhvr.train_options import run_config
 
-COMMANDS = ["demo", "train", "segment", "evaluate", "describe"]
+COMMANDS = ["demo", "check", "train", "segment", "evaluate", "describe"]
 
 
 def complaint(capsys: pytest.CaptureFixture, *arguments: str) -> str:
@@ -52,7 +52,7 @@ def test_the_module_is_the_command() -> None:
 
 
 def test_help_needs_no_heavy_library() -> None:
-    program = "import sys, alhvr.cli as c\ntry: c.main(['train', '--help'])\nexcept SystemExit: pass\n" \
+    program = "import sys, alhvr.cli as c\ntry: c.main(['check', '--help'])\nexcept SystemExit: pass\n" \
               "sys.exit(any(name in sys.modules for name in ('torch', 'monai', 'SimpleITK', 'numpy')))"
     assert subprocess.run([sys.executable, "-c", program], stdout=subprocess.DEVNULL, check=False).returncode == 0
 
@@ -71,6 +71,10 @@ def test_help_needs_no_heavy_library() -> None:
     (["train", "--out", "r", "--batch-size", "1"], "batch-size is 1. Accepted: "),
     (["train", "--out", "r", "--patch-size", "100,100"], "patch-size is (100, 100). Accepted: "),
     (["train", "--out", "r", "--preset", "best"], "argument --preset: invalid choice: 'best'"),
+    (["check"], "There is no folder to check. Give --labeled, --unlabeled or --validation."),
+    (["check", "--labeled", ".", "--not-annotated", "0"], "not-annotated is 0. Accepted: a label value of 1 to 65535"),
+    (["check", "--labeled", ".", "--out", "c.html"], "--out is c.html. Give a file that ends in .json"),
+    (["check", "--labeled", ".", "--out", "no/c.json"], "There is no folder no. Make it, or give another --out."),
     (["segment", "--model", "m", "--out", "o"], "the following arguments are required: INPUT"),
     (["segment", "--model", "m", "--out", "o", "x", "--format", "dcm"], "argument --format: invalid choice: 'dcm'"),
     (["describe", "no/such/model"], "There is no model folder no/such/model."),
@@ -132,8 +136,8 @@ def test_a_settings_file_is_read_and_options_overrule_it(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("content", "message"), [
     ('{"training": {"iteration": 7}}', r"settings\.training: unknown setting 'iteration'\. Known settings: iterations"),
-    ('{"trainin": {}}', r"unknown setting 'trainin'\. Known settings: method, training, plan, segmenting"),
-    ("{", r"cannot be read .*Give a JSON file with the parts method, training, plan, segmenting"),
+    ('{"trainin": {}}', r"unknown setting 'trainin'\. Known settings: method, training, plan, data, segmenting"),
+    ("{", r"cannot be read .*Give a JSON file with the parts method, training, plan, data, segmenting"),
     ("[]", "expected named values"),
 ])
 def test_a_wrong_settings_file_is_refused(content: str, message: str, tmp_path: Path) -> None:

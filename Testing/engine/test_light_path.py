@@ -89,6 +89,12 @@ def test_a_model_is_described(light: Path, model: Path) -> None:
     assert done.code == 0 and "liver" in done.out
 
 
+def test_data_is_checked_without_a_forecast(light: Path, study: Path, tmp_path: Path) -> None:
+    done = light_alhvr(light, "check", "--labeled", study / "labeled", "--out", tmp_path / "check.json")
+    assert done.code == 0 and (tmp_path / "check.html").exists(), done
+    assert "There is no forecast" in done.err and "pip install 'alhvr[train]'" in done.err
+
+
 @pytest.mark.parametrize("command", ["train", "demo"])
 def test_what_needs_more_says_in_one_line_what_to_install(light: Path, command: str, tmp_path: Path) -> None:
     done = light_alhvr(light, command, "--out", tmp_path / "out")

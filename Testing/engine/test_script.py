@@ -53,6 +53,10 @@ def test_who_only_segments_gets_no_torch_and_installs_once(checkout: Checkout) -
     assert checkout.run("describe", "m") == ["-P -m alhvr describe m"]
 
 
+def test_a_check_of_the_data_is_set_up_as_a_training_is(checkout: Checkout) -> None:
+    assert checkout.run("check", "--labeled", "d")[:2] == ["torch==2.13.0", "out[train]"]
+
+
 def test_the_first_training_adds_torch_before_the_rest(checkout: Checkout) -> None:
     checkout.run("segment", "x")
     assert checkout.run("train", "--out", "r") == ["torch==2.13.0", "out[train]", "-P -m alhvr train --out r"]

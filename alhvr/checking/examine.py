@@ -33,7 +33,7 @@ _SCAN_COPIES = 3
 """How many times a scan is in memory while it is read."""
 _LABEL_BYTES = {1: 6, 2: 9, 4: 33}
 """What reading a label takes for each voxel, by the bytes of a voxel that its header announces."""
-_SHAPE_BYTES = 14
+_SHAPE_BYTES = 20
 """What looking at the shape of a structure takes for each voxel, where it fills the scan."""
 _PER_FILE_BYTE = 8
 """Memory for each byte on the disk, for series: the headers of all slices would have to be read to know better."""

@@ -26,7 +26,7 @@ class ImageFacts:
     content: str
     """SHA-256 of voxels and grid (``reading.content_hash``)."""
     print: Fingerprint
-    """Grid, modality and intensities; ``print.foreground`` is of the labelled voxels, first channel only."""
+    """Grid, modality and intensities; ``print.foreground`` is of the labelled voxels, on the grid of the label only."""
     lowest: float
     """Smallest finite intensity."""
     highest: float

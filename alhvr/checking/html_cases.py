@@ -81,7 +81,7 @@ def _problems(facts: CaseFacts) -> str:
 
 
 def _how_far(unlike: Unlike) -> str:
-    return f"<b>{figure(unlike.how_far)}</b> from the labelled scans. {text(unlike.what)}"
+    return f"How far off: <b>{figure(unlike.how_far)}</b>. {text(unlike.what)}"
 
 
 def _pictures(view: View, facts: CaseFacts) -> str:
@@ -120,8 +120,8 @@ def _structures(view: View, facts: CaseFacts) -> str:
     label = facts.label
     if label is None:
         return ""
-    entries = [f"<li>{text(view.structure_name(value))} <b>{figure(entry.volume_ml)} ml</b>, {_slices(entry.slices)}"
-               f"{f', {entry.n_parts} parts' if entry.n_parts > 1 else ''}</li>"
+    entries = [f"<li>{text(view.structure_name(value))} <b>{figure(view.volume(entry))} {view.unit}</b>, "
+               f"{_slices(entry.slices)}{f', {entry.n_parts} parts' if entry.n_parts > 1 else ''}</li>"
                for value, entry in sorted(label.structures.items())]
     declared = [f"<li>{text(view.structure_name(value))} <b>not annotated here</b></li>"
                 for value in facts.case.not_annotated]

@@ -39,8 +39,9 @@ def _finding(view: View, number: int, finding: Finding) -> str:
 
 
 def _pictures(view: View, finding: Finding) -> str:
+    """The worst cases of a fault or warning; a note needs no look."""
     shown = []
-    for key in finding.cases[:SHOWN_PER_FINDING]:
+    for key in finding.cases[:SHOWN_PER_FINDING] if finding.severity is not Severity.NOTE else ():
         facts = view.case(key)
         shown += _case_pictures(view, facts) if facts is not None else []
     return f'<div class="strip">{"".join(shown[:SHOWN_PER_FINDING])}</div>' if shown else ""

@@ -47,8 +47,8 @@ def structures(view: View) -> str:
         return ""
     rows = "".join(_structure(view, cases, value, index) for index, value in enumerate(values))
     return ("<h2>Structures</h2><section><table><thead><tr><th>Structure</th><th>Value</th><th>Cases to learn from</th>"
-            "<th>Cases to validate on</th><th>Smallest, median, largest [ml]</th><th>Volumes from 0</th></tr></thead>"
-            f"<tbody>{rows}</tbody></table></section>")
+            f"<th>Cases to validate on</th><th>Smallest, median, largest [{view.unit}]</th><th>Volumes from 0</th></tr>"
+            f"</thead><tbody>{rows}</tbody></table></section>")
 
 
 def intensities(view: View) -> str:
@@ -83,7 +83,7 @@ def forecast(result: CheckResult) -> str:
 
 def _structure(view: View, cases: list[CaseFacts], value: int, index: int) -> str:
     with_it = [facts for facts in cases if value in facts.label.structures]
-    volumes = [facts.label.structures[value].volume_ml for facts in with_it]
+    volumes = [view.volume(facts.label.structures[value]) for facts in with_it]
     name = text(view.structure_name(value))
     spread = " \u2013 ".join(figure(f(volumes)) for f in (min, statistics.median, max)) if volumes else "\u2013"
     counted = "".join(f"<td>{_share(view, with_it, part)}</td>" for part in ("labeled", "validation"))

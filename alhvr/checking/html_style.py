@@ -39,7 +39,7 @@ dl{margin:.3rem 0 0;display:grid;gap:.6rem 1.4rem;grid-template-columns:repeat(a
 dt{font-weight:600} dd{margin:0;color:var(--soft);overflow-wrap:anywhere} dd b{color:var(--ink)}
 .histogram{width:100%;height:auto;display:block;max-width:240px} .histogram path{fill:var(--band)}
 .chart{width:100%;height:auto;display:block;margin:.6rem 0} svg text{fill:var(--soft);font-size:11px}
-.histogram text{font-size:9px} .chart text{font-size:8px}
+.histogram text{font-size:7px} .chart text{font-size:8px}
 .curve{fill:none;stroke:var(--curve);stroke-width:1.2;stroke-opacity:.8} .band{fill:var(--band);fill-opacity:.55}
 .axis{stroke:var(--line);fill:none} .dots{width:200px;height:14px} .dots circle{fill:var(--band);fill-opacity:.8;
 stroke:var(--ink);stroke-width:.6}
@@ -53,8 +53,9 @@ summary{cursor:pointer;color:var(--link)}
 :target{outline:3px solid var(--link)}
 footer{margin-top:2.5rem;color:var(--soft);font-size:.9rem}
 @media (max-width:760px){.case{grid-template-columns:1fr}}
-@media print{:root{--ink:#000;--soft:#444;--line:#bbb;--paper:#fff;--wash:#fff;--link:#000}
-body{font-size:11px} main{padding:0;max-width:none} .finding,section{break-inside:avoid-page}
+@media print{:root{color-scheme:light;--ink:#000;--soft:#444;--line:#bbb;--paper:#fff;--wash:#fff;--link:#000;
+--fault:#b23a00;--warning:#7a5c00;--note:#005a9c;--curve:#c25100;--band:#56b4e9;font-size:11px}
+body{font-size:1rem} main{padding:0;max-width:none} .finding,section{break-inside:avoid-page}
 .thumb,.histogram path,.band{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
 """Colours keep apart for any colour vision, and nothing is said by colour alone."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from html import escape
 from pathlib import Path
 
-from alhvr.checking.facts import CaseFacts
+from alhvr.checking.facts import CaseFacts, StructureFacts
 from alhvr.checking.findings import Severity
 from alhvr.checking.html_pictures import structure_style
 from alhvr.checking.result import CheckResult, case_key
@@ -87,10 +87,20 @@ class View:
     def file(self, path: Path) -> str:
         """A file as PART/the rest of its path, or whole where it lies in none of the folders (HTML)."""
         for part, cases in self.result.sets.items():
-            if path.is_relative_to(cases.folder):
+            if path != cases.folder and path.is_relative_to(cases.folder):
                 shown = f"{PART_NAMES.get(part, part)}: {path.relative_to(cases.folder).as_posix()}"
                 return f'<code title="{text(path)}">{text(shown)}</code>'
         return f"<code>{text(path)}</code>"
+
+    @cached_property
+    def unit(self) -> str:
+        """ml, or voxels where no label has a spacing that is sure to be known."""
+        grids = [facts.label.geometry for facts in self.result.facts if facts.label]
+        return "voxels" if grids and all(grid.nominal for grid in grids) else "ml"
+
+    def volume(self, structure: StructureFacts) -> float:
+        """How large a structure is, in ``unit``."""
+        return structure.voxels if self.unit == "voxels" else structure.volume_ml
 
     def structure_name(self, value: int) -> str:
         """The name of a label value; the value alone where it has none."""
@@ -105,7 +115,7 @@ class View:
     def _wanted(self) -> Iterator[str]:
         """Ids of all pictures, the most telling first."""
         for finding in self.result.findings:
-            for key in finding.cases[:SHOWN_PER_FINDING]:
+            for key in finding.cases[:SHOWN_PER_FINDING] if finding.severity is not Severity.NOTE else ():
                 facts = self.case(key)
                 yield from self.picture_names(facts) if facts else ()
         for facts in (*self.result.part("labeled"), *self.result.part("validation"), *self.archive):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from alhvr.checking.dicom_tags import read_tags
-from alhvr.checking.facts import CaseFacts, ImageFacts, LabelFacts, Problem
+from alhvr.checking.facts import CaseFacts, ImageFacts, Problem
 from alhvr.checking.picture import best_slice, histogram, outline, thumbnail
 from alhvr.checking.structures import label_facts
 from alhvr.data.cases import Case
@@ -43,16 +43,26 @@ def examine_case(part: str, case: Case, terms: Terms) -> CaseFacts:
     label: LabelVolume | Problem | None = None if case.label is None else _or_problem(case.label, read_label)
     if isinstance(label, Problem):
         facts, label = replace(facts, label_problem=label), None
-    for channel, path in enumerate(case.images):
+    for path in case.images:
         scan = _or_problem(path, read_scan)
         if isinstance(scan, Problem):
             facts = replace(facts, image_problem=scan)
             break
-        image, more = _look(scan, label if channel == 0 else None, terms)
-        facts = replace(facts, images=(*facts.images, image), label=more or facts.label)
+        facts = _with_channel(facts, scan, label, terms)
     if label is not None and facts.label is None:
         facts = replace(facts, label=label_facts(label, None, terms.not_annotated))
     return facts
+
+
+def _with_channel(facts: CaseFacts, scan: Scan, label: LabelVolume | None, terms: Terms) -> CaseFacts:
+    """``facts`` with one more channel; the first one shows the label, whose voxels are measured where grids agree."""
+    on_grid = None if label is None or scan.geometry.difference(label.geometry) else label.array
+    marked = None if on_grid is None else (on_grid != 0) & (on_grid != terms.not_annotated)
+    index = best_slice(marked, scan.geometry)
+    if label is not None and not facts.images:
+        shown = None if on_grid is None else outline(on_grid, scan.geometry, index)
+        facts = replace(facts, label=replace(label_facts(label, scan.geometry, terms.not_annotated), outline=shown))
+    return replace(facts, images=(*facts.images, _image_facts(scan, marked, index, terms.key)))
 
 
 def _or_problem(path: Path, read: object) -> object:
@@ -67,17 +77,6 @@ def _or_problem(path: Path, read: object) -> object:
         reason = str(error).replace(str(path), path.name).splitlines()
         return Problem(f"{path.name} cannot be read ({reason[0] if reason else type(error).__name__}).",
                        "Copy or export it again.")
-
-
-def _look(scan: Scan, label: LabelVolume | None, terms: Terms) -> tuple[ImageFacts, LabelFacts | None]:
-    """One channel, and the label where it belongs to this channel."""
-    found = None if label is None else label_facts(label, scan.geometry, terms.not_annotated)
-    on_grid = label.array if found is not None and not found.other_grid else None
-    marked = None if on_grid is None else (on_grid != 0) & (on_grid != terms.not_annotated)
-    index = best_slice(marked, scan.geometry)
-    if on_grid is not None:
-        found = replace(found, outline=outline(on_grid, scan.geometry, index))
-    return _image_facts(scan, marked, index, terms.key), found
 
 
 def _image_facts(scan: Scan, marked: np.ndarray | None, index: int, key: bytes) -> ImageFacts:

@@ -38,7 +38,12 @@ def _structures(label: LabelVolume, not_annotated: int) -> dict[int, StructureFa
 
 
 def _values(array: np.ndarray) -> np.ndarray:
-    """The distinct values of [K, J, I], without a sorted copy of the whole."""
+    """The distinct values of [K, J, I] in rising order, without a sorted copy of the whole."""
+    if array.dtype.kind == "u":
+        counts = np.zeros(np.iinfo(array.dtype).max + 1, dtype=np.int64)
+        for plane in array:
+            counts += np.bincount(plane.ravel(), minlength=len(counts))
+        return np.flatnonzero(counts)
     found = np.zeros(0, array.dtype)
     for plane in array:
         found = np.union1d(found, plane)

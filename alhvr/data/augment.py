@@ -46,7 +46,7 @@ class AugmentedPatch:
     """A patch after its random changes."""
 
     image: np.ndarray
-    """float32 [1, *patch_size]."""
+    """float32 [M, *patch_size], M channels."""
     label: np.ndarray | None
     """uint8 [*patch_size], class indices; None for an unlabelled patch."""
 
@@ -74,8 +74,9 @@ class Augmenter:
     def __call__(self, image: np.ndarray, label: np.ndarray | None, rng: np.random.Generator) -> AugmentedPatch:
         """Changes one patch at random.
 
-        ``image`` float32 [1, *S] and ``label`` uint8 [*S] (or None) with S = ``field_size``; an S equal to
-        ``patch_size`` is accepted too, its border voxels are then repeated outwards. Raises ValueError for other S.
+        ``image`` float32 [M, *S], all channels moved alike, and ``label`` uint8 [*S] (or None) with S = ``field_size``;
+        an S equal to ``patch_size`` is accepted too, its border voxels are then repeated outwards. Raises ValueError
+        for other S.
         """
         self._check(image, label)
         data = {"image": torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))}
@@ -88,8 +89,8 @@ class Augmenter:
         return AugmentedPatch(np.ascontiguousarray(data["image"].numpy()), moved)
 
     def _check(self, image: np.ndarray, label: np.ndarray | None) -> None:
-        if image.shape not in ((1, *self.field_size), (1, *self.patch_size)):
-            raise ValueError(f"image has shape {image.shape}; expected (1, *{self.field_size} or *{self.patch_size}).")
+        if image.shape[1:] not in (self.field_size, self.patch_size):
+            raise ValueError(f"image has shape {image.shape}; expected (M, *{self.field_size} or *{self.patch_size}).")
         if label is not None and label.shape != image.shape[1:]:
             raise ValueError(f"label has shape {label.shape}; its image has {image.shape[1:]}.")
 

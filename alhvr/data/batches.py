@@ -39,13 +39,13 @@ class Batch:
     """What one training step sees."""
 
     images: torch.Tensor
-    """float32 [B, 1, *S]; the first ``n_labeled`` have labels."""
+    """float32 [B, M, *S], M channels; the first ``n_labeled`` have labels."""
     labels: torch.Tensor
     """int64 [n_labeled, *S], class indices, or NOT_ANNOTATED."""
     n_labeled: int
     """How many of the images have labels."""
     n_clean: int
-    """How many of these, the first ones, leave nothing open: every pixel has one class."""
+    """How many of these, the first ones, have every pixel annotated."""
     missing: torch.Tensor | None = None
     """bool [n_labeled, C]: classes that nobody annotated in an image; None where there are none."""
 
@@ -122,8 +122,8 @@ class _Patch:
 
     @property
     def leaves_open(self) -> bool:
-        """Whether the class of any pixel is not settled by the label."""
-        return bool((self.label == NOT_ANNOTATED).any() or (self.missing and (self.label == 0).any()))
+        """Whether nobody annotated some of the pixels."""
+        return bool((self.label == NOT_ANNOTATED).any())
 
 
 class _Stream:
@@ -213,14 +213,15 @@ class _Stream:
         """Cuts the item's patch with the augmenter's margin, fills it beyond the scan, and changes it at random."""
         image, label, points, background = case.image, case.label, case.points, case.background_points
         if self._plan.dimensions == 2:
-            image, label = image[item.part], None if label is None else label[item.part]
+            image, label = image[:, item.part], None if label is None else label[item.part]
         patch = self._augmenter.patch_size
-        if self._plan.dimensions == 2 and label is not None and any(np.greater(image.shape, patch)):
+        if self._plan.dimensions == 2 and label is not None and any(np.greater(image.shape[1:], patch)):
             points, background = foreground_points(label), annotated_background(label)
-        start = draw_start(image.shape, patch, rng, points, background)
+        start = draw_start(image.shape[1:], patch, rng, points, background)
         corner = [s - m for s, m in zip(start, self._augmenter.margin, strict=True)]
         field = self._augmenter.field_size
-        image = cut(image, corner, field, case.background)[np.newaxis]
+        parts = [cut(channel, corner, field, fill) for channel, fill in zip(image, case.background, strict=True)]
+        image = np.stack(parts) if len(parts) > 1 else parts[0][np.newaxis]
         if label is not None:
             label = cut(label, corner, field, 0 if case.fully_annotated else NOT_ANNOTATED)
         changed = self._augmenter(image, label, rng)

@@ -17,12 +17,14 @@ from alhvr.data.channel_names import (
     list_channels,
     modality_of,
     parse_channels,
+    split_number,
 )
 from alhvr.data.dicom_series import find_series
 from alhvr.data.reading import is_image_file, scan_name
 from alhvr.errors import UserError
 
-LAYOUTS = "images/ with labels/ beside it, a Decathlon or nnU-Net dataset.json, image files, or DICOM series"
+LAYOUTS = ("images/ with labels/ beside it, a Decathlon or nnU-Net dataset.json, image files, DICOM series, or a "
+           "cases.json")
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,9 @@ def _list_dataset(folder: Path, description: Mapping[str, Any]) -> Listing:
             raise UserError(message, "Make a file of each channel, NAME_0000, NAME_0001, ..., as nnU-Net has them.")
         files = _decathlon_files(folder, description["training"], description.get("test") or [])
     else:
-        images = gather_numbered({**_files(folder / "imagesTs"), **_files(folder / "imagesTr")})
-        files = Listing(images, _files(folder / "labelsTr"))
+        found, labels = {**_files(folder / "imagesTs"), **_files(folder / "imagesTr")}, _files(folder / "labelsTr")
+        whole = any(split_number(name)[1] is not None for name in found.keys() & labels.keys())
+        files = Listing({name: {0: found[name]} for name in found} if whole else gather_numbered(found), labels)
     modality = modalities.pop() if len(modalities) == 1 else None
     return replace(files, label_names=label_names, modality=modality, channels=channels)
 

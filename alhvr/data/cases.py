@@ -8,7 +8,15 @@ from pathlib import Path
 
 from alhvr.data.case_file import CaseFile, merge, read_case_file, structure_values
 from alhvr.data.case_layouts import LAYOUTS, Listing, list_folder
-from alhvr.data.channel_names import Channel, channel_fault, check_names, list_channels, name_channels
+from alhvr.data.channel_names import (
+    Channel,
+    channel_fault,
+    check_names,
+    common_count,
+    list_channels,
+    name_channels,
+    tells_channels,
+)
 from alhvr.data.itk_file import read_segment_names
 from alhvr.errors import UserError
 
@@ -78,14 +86,15 @@ class CaseSet:
         return len(self.cases[0].images)
 
 
-def find_cases(folder: Path, *, labeled: bool, channels: Sequence[Channel] | int | None = None) -> CaseSet:
+def find_cases(folder: Path, *, labeled: bool, channels: Sequence[Channel] | int | None = None,
+               strict: bool = True) -> CaseSet:
     """The scans in ``folder``, whatever its layout (see docs of the command line).
 
     ``labeled``: only cases with a label, the others named in a warning; otherwise every scan, without labels.
     ``channels`` that every case must have, or their number; None: as many as the folder tells. Raises UserError when
     the folder is missing, holds no scans, no labelled ones where labels are asked for, or other channels than asked
-    for; when a labelled case lacks a channel (without labels such a scan is left out with a warning); and for
-    mistakes in cases.json.
+    for; when a labelled case lacks a channel (without labels, or where it is not ``strict``, such a scan is left out
+    with a warning); and for mistakes in cases.json.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -97,10 +106,15 @@ def find_cases(folder: Path, *, labeled: bool, channels: Sequence[Channel] | int
     if not listing.images:
         raise UserError(f"The folder {folder.name} holds no scans.", f"It needs {LAYOUTS}.")
     oddities = check_names(folder.name, listing.channels, channels)
+    if count == 1 and tells_channels(listing.images.keys(), listing.labels.keys(), None):
+        oddities += (f"The names in {folder.name} look like those of channels (NAME_0000, NAME_0001, ...), but one "
+                     "channel is needed: each file is taken for a scan of its own.",)
     named = listing.channels or (() if channels is None or isinstance(channels, int) else tuple(channels))
-    count = count or len(named) or 1 + max(max(images) for images in listing.images.values())
+    count = count or len(named) or common_count(listing.images.values())
     listing = replace(listing, warnings=(*listing.warnings, *oddities), channels=named or name_channels(count))
-    return _labeled(folder, listing, told, count) if labeled else _archive(folder, listing, told, count)
+    if not labeled:
+        return _archive(folder, listing, told, count)
+    return _labeled(folder, listing, told, count, strict=strict)
 
 
 def _archive(folder: Path, listing: Listing, told: CaseFile, count: int) -> CaseSet:
@@ -111,33 +125,41 @@ def _archive(folder: Path, listing: Listing, told: CaseFile, count: int) -> Case
     if not cases:
         raise UserError(f"No scan in {folder.name} has {list_channels(listing.channels or count)}. "
                         f"{incomplete[0].reason}", _CHANNEL_HINT)
-    reasons = [f"Left out: {scan.reason}" for scan in incomplete[:_NAMED_AT_MOST]]
-    if len(incomplete) > _NAMED_AT_MOST:
-        reasons.append(f"Left out because of their channels: {len(incomplete) - _NAMED_AT_MOST} more.")
-    return CaseSet(folder, cases, listing.label_names, listing.modality, (*listing.warnings, *reasons),
-                   listing.channels, incomplete)
+    return CaseSet(folder, cases, listing.label_names, listing.modality,
+                   (*listing.warnings, *say_left_out(incomplete)), listing.channels, incomplete)
 
 
-def _labeled(folder: Path, listing: Listing, told: CaseFile, count: int) -> CaseSet:
+def _labeled(folder: Path, listing: Listing, told: CaseFile, count: int, *, strict: bool) -> CaseSet:
     """The cases that have a label."""
     both = sorted(set(listing.images) & set(listing.labels))
     if not both:
         message = f"None of the {len(listing.images)} scans in {folder.name} has a label."
         raise UserError(message, "Put labels of the same names into labels/ beside images/.")
     incomplete = _incomplete(listing, both, count)
-    if incomplete:
+    if incomplete and (strict or len(incomplete) == len(both)):
         more = f" And {len(incomplete) - _NAMED_AT_MOST} more." if len(incomplete) > _NAMED_AT_MOST else ""
         raise UserError(" ".join(scan.reason for scan in incomplete[:_NAMED_AT_MOST]) + more, _CHANNEL_HINT)
-    cases = tuple(replace(_case(name, listing, told), label=listing.labels[name]) for name in both)
+    left_out = {scan.name for scan in incomplete}
+    cases = tuple(replace(_case(name, listing, told), label=listing.labels[name]) for name in both
+                  if name not in left_out)
     names = listing.label_names or _segment_names(cases)
     cases = tuple(replace(case, not_annotated=structure_values(case.name, told.cases[case.name], names))
                   if case.name in told.cases else case for case in cases)
     warnings = (
         *listing.warnings,
+        *say_left_out(incomplete),
         *_left_out("Scans without a label, left out", set(listing.images) - set(both)),
         *_left_out("Labels without a scan of the same name", set(listing.labels) - set(both)),
     )
-    return CaseSet(folder, cases, names, listing.modality, warnings, listing.channels)
+    return CaseSet(folder, cases, names, listing.modality, warnings, listing.channels, incomplete)
+
+
+def say_left_out(incomplete: Sequence[Incomplete]) -> tuple[str, ...]:
+    """A sentence for each of the first, and one for the rest."""
+    said = [f"Left out: {scan.reason}" for scan in incomplete[:_NAMED_AT_MOST]]
+    if len(incomplete) > _NAMED_AT_MOST:
+        said.append(f"Left out because of their channels: {len(incomplete) - _NAMED_AT_MOST} more.")
+    return tuple(said)
 
 
 def _case(name: str, listing: Listing, told: CaseFile) -> Case:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,30 @@ def group_channels(found: Mapping[str, Path], labels: Set[str], channels: int | 
 
     ``labels``: names of the label files; ``channels``: how many there must be, None where that is not known.
     """
-    return gather_numbered(found) if _tells_channels(found, labels, channels) else {n: {0: found[n]} for n in found}
+    if tells_channels(found.keys(), labels, channels):
+        return gather_numbered(found)
+    return {name: {0: path} for name, path in found.items()}
+
+
+def tells_channels(names: Set[str], labels: Set[str], channels: int | None) -> bool:
+    """Whether the numbers at the end of the names are those of channels.
+
+    They are where labels are named without them, or several scans, and most of them, have the same 0000, 0001, ...;
+    not where labels are named with them. Where it is known that there are several channels, they are.
+    """
+    numbers: dict[str, set[int]] = {}
+    for name in names:
+        case, number = split_number(name)
+        if number is not None:
+            numbers.setdefault(case, set()).add(number)
+    if labels & numbers.keys():
+        return True
+    if channels is not None:
+        return channels > 1
+    if not numbers or labels & names or any(split_number(name)[1] is None for name in names):
+        return False
+    common, times = Counter(map(frozenset, numbers.values())).most_common(1)[0]
+    return len(common) > 1 and common == set(range(len(common))) and times > max(1, len(numbers) / 2)
 
 
 def gather_numbered(found: Mapping[str, Path]) -> dict[str, Images]:
@@ -77,17 +100,23 @@ def check_names(folder: str, seen: Sequence[Channel], wanted: Sequence[Channel] 
     if not seen or count is None:
         return ()
     if len(seen) != count:
-        raise UserError(f"The scans in {folder} have {list_channels(seen)}; needed are {list_channels(wanted)}.",
+        raise UserError(f"The scans in {folder} have {list_channels(seen)}; needed: {list_channels(wanted or 1)}.",
                         "Give scans with these channels in this order.")
     names = [channel.name.casefold() for channel in seen]
     needed = [] if isinstance(wanted, int) else [channel.name.casefold() for channel in wanted]
     if count == 1 or not needed or names == needed or needed == [c.name for c in name_channels(count)]:
         return ()
     if sorted(names) == sorted(needed):
-        raise UserError(f"The scans in {folder} have {list_channels(seen)}, in this order; needed are "
-                        f"{list_channels(wanted)}, in that one.", "List the files in that order in cases.json.")
-    return (f"The channels in {folder} are called otherwise ({list_channels(seen)}) than needed "
-            f"({list_channels(wanted)}); they are taken in their order.",)
+        raise UserError(f"The scans in {folder} have {list_channels(seen)} in this order; needed: "
+                        f"{list_channels(wanted)}.", "List the files in the order that is needed in cases.json.")
+    return (f"The scans in {folder} have {list_channels(seen)}, and needed are {list_channels(wanted)}: the names "
+            "differ, the channels are taken in their order.",)
+
+
+def common_count(scans: Iterable[Images]) -> int:
+    """The number of channels that most of the ``scans`` have; of several such numbers the largest."""
+    counts = Counter(1 + max(images) for images in scans)
+    return max(counts, key=lambda count: (counts[count], count))
 
 
 def name_channels(count: int) -> tuple[Channel, ...]:
@@ -96,10 +125,10 @@ def name_channels(count: int) -> tuple[Channel, ...]:
 
 
 def list_channels(channels: Sequence[Channel] | int) -> str:
-    """Channels as words: "2 channels: T1, FLAIR"."""
+    """Channels as words: "2 channels (T1, FLAIR)"."""
     count = channels if isinstance(channels, int) else len(channels)
     words = f"{count} channel{'s' if count != 1 else ''}"
-    return words if isinstance(channels, int) or not channels else f"{words}: {', '.join(c.name for c in channels)}"
+    return words if isinstance(channels, int) or not channels else f"{words} ({', '.join(c.name for c in channels)})"
 
 
 def parse_channels(source: str, record: Any) -> tuple[Channel, ...]:
@@ -131,27 +160,6 @@ def _missing_file(case: str, images: Images, number: int) -> str:
         if path.name.startswith(f"{case}_{there:04d}"):
             return f"{case}_{number:04d}{path.name[len(case) + 5:]}"
     return f"{case}_{number:04d}"
-
-
-def _tells_channels(found: Mapping[str, Path], labels: Set[str], channels: int | None) -> bool:
-    """Whether the numbers at the end of the names are those of channels.
-
-    They are where labels are named without them, or several scans, and most of them, have the same 0000, 0001, ...;
-    not where labels are named with them. Where it is known that there are several channels, they are.
-    """
-    numbers: dict[str, set[int]] = {}
-    for name in found:
-        case, number = split_number(name)
-        if number is not None:
-            numbers.setdefault(case, set()).add(number)
-    if labels & numbers.keys():
-        return True
-    if channels is not None:
-        return channels > 1
-    if not numbers or labels & found.keys() or any(split_number(name)[1] is None for name in found):
-        return False
-    common, times = Counter(map(frozenset, numbers.values())).most_common(1)[0]
-    return len(common) > 1 and common == set(range(len(common))) and times > max(1, len(numbers) / 2)
 
 
 def _in_order(source: str, record: dict) -> list[Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +34,13 @@ class Fingerprint:
     """Of an even sample of all voxels; None when only the header was read."""
     foreground: Statistics | None = None
     """Of the labelled voxels; None without a label or with an empty one."""
+    more: tuple[Fingerprint, ...] = ()
+    """The other channels of the scan in order."""
+
+    @property
+    def channels(self) -> tuple[Fingerprint, ...]:
+        """All channels in order."""
+        return (self, *self.more)
 
     @property
     def size_ijk(self) -> tuple[int, int, int]:
@@ -83,9 +91,19 @@ def fingerprint(scan: Scan, label: np.ndarray | None, *, not_annotated: int | No
 
     Voxels labelled ``not_annotated`` do not count as foreground.
     """
-    foreground = None
+    marked = None
     if label is not None:
         marked = label > 0 if not_annotated is None else (label > 0) & (label != not_annotated)
-        inside = scan.array[marked]
-        foreground = measure(inside) if len(inside) else None
-    return Fingerprint(scan.geometry, scan.modality, measure(sample_voxels(scan.array)), foreground)
+    return join_channels([_measured(array, marked, scan.geometry, modality)
+                          for array, modality in zip(scan.channels, scan.modalities, strict=True)])
+
+
+def join_channels(prints: Sequence[Fingerprint]) -> Fingerprint:
+    """One scan from the fingerprints of its channels in order."""
+    return replace(prints[0], more=tuple(prints[1:]))
+
+
+def _measured(array: np.ndarray, marked: np.ndarray | None, geometry: Geometry, modality: Modality) -> Fingerprint:
+    """One channel; ``marked``: bool [K, J, I] of the labelled voxels."""
+    inside = array[marked] if marked is not None else ()
+    return Fingerprint(geometry, modality, measure(sample_voxels(array)), measure(inside) if len(inside) else None)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from alhvr.data import planning
+from alhvr.data.channel_names import Channel, list_channels
 from alhvr.data.fingerprint import Fingerprint, fingerprint
 from alhvr.data.intensity import Normalization
+from alhvr.data.planning_channels import decide_channels
 from alhvr.errors import UserError
 from alhvr.settings import from_dict, to_dict
 
 if TYPE_CHECKING:
     from alhvr.config import PlanConfig
 
-__all__ = ["Fingerprint", "Normalization", "Plan", "Reasons", "fingerprint", "make_plan"]
+__all__ = ["ChannelPlan", "Fingerprint", "Normalization", "Plan", "Reasons", "fingerprint", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,18 @@ class Reasons:
     """Why this patch."""
     normalization: str = ""
     """Why intensities are treated so."""
+
+
+@dataclass(frozen=True)
+class ChannelPlan:
+    """One channel of the scans."""
+
+    name: str
+    """As people call it, such as "FLAIR"."""
+    modality: Literal["CT", "MR", "other"]
+    """What was measured."""
+    normalization: Normalization
+    """How its intensities are brought to one scale."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +65,13 @@ class Plan:
     labeled_batch_size: int
     """How many of them are from labelled scans; they come first."""
     modality: Literal["CT", "MR", "other"]
-    """What the scans are."""
+    """What the scans are; of several channels, the first."""
     normalization: Normalization
-    """How intensities are brought to one scale."""
+    """How intensities are brought to one scale; of several channels, the first."""
     reasons: Reasons = field(default_factory=Reasons)
     """Why, for people."""
+    channels: tuple[ChannelPlan, ...] = ()
+    """All channels in order; empty for one channel that nobody named, as in older models."""
 
     def __post_init__(self) -> None:
         """Checks that the values fit each other; raises UserError."""
@@ -71,6 +87,24 @@ class Plan:
         spacing = self.target_spacing_mm
         _require(spacing is None or (len(spacing) == 3 and min(spacing) > 0), "target_spacing_mm", spacing,
                  "three numbers above 0, in mm")
+        first = [(channel.modality, channel.normalization) for channel in self.channels[:1]]
+        _require(first in ([], [(self.modality, self.normalization)]), "channels", self.channels,
+                 "channels of which the first has the plan's own modality and normalization")
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of a scan."""
+        return max(1, len(self.channels))
+
+    @property
+    def normalizations(self) -> tuple[Normalization, ...]:
+        """How the intensities of each channel are brought to one scale."""
+        return tuple(channel.normalization for channel in self.channels) or (self.normalization,)
+
+    @property
+    def named_channels(self) -> tuple[Channel, ...]:
+        """What the channels are called; empty for one that nobody named."""
+        return tuple(Channel(channel.name, channel.modality) for channel in self.channels)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON can hold."""
@@ -91,10 +125,11 @@ class Plan:
 
 
 def make_plan(labeled: Sequence[Fingerprint], unlabeled: Sequence[Fingerprint], config: PlanConfig, *,
-              memory_gb: float) -> Plan:
+              memory_gb: float, channels: Sequence[Channel] = ()) -> Plan:
     """The plan for these scans; what ``config`` fixes is kept. ``memory_gb``: memory that a training step may take.
 
-    Raises UserError when there are no scans or the settings contradict each other or the scans.
+    ``channels``: what files call them; of several, ``config.modality`` is that of the first where no file says. Raises
+    UserError when there are no scans or the settings contradict each other or the scans.
     """
     scans = [*labeled, *unlabeled]
     if not scans:
@@ -105,8 +140,7 @@ def make_plan(labeled: Sequence[Fingerprint], unlabeled: Sequence[Fingerprint], 
     prepared = planning.prepared_sizes(axes, grid.value, dimensions.value, config)
     batch = planning.decide_batch(prepared, dimensions.value, config, memory_gb)
     patch_size, batch_size = batch.value
-    modality = planning.decide_modality(scans, config)
-    normalization = planning.decide_normalization(scans, modality, config)
+    found = decide_channels(scans, channels, config)
     return Plan(
         dimensions=dimensions.value,
         network=config.network or ("unet" if dimensions.value == 2 else "vnet"),
@@ -115,9 +149,10 @@ def make_plan(labeled: Sequence[Fingerprint], unlabeled: Sequence[Fingerprint], 
         patch_size=patch_size,
         batch_size=batch_size,
         labeled_batch_size=batch_size // 2,
-        modality=modality,
-        normalization=normalization.value,
-        reasons=Reasons(dimensions.reason, grid.reason, batch.reason, normalization.reason),
+        modality=found[0].modality,
+        normalization=found[0].normalization.value,
+        reasons=Reasons(dimensions.reason, grid.reason, batch.reason, _joined(c.normalization.reason for c in found)),
+        channels=tuple(ChannelPlan(c.name, c.modality, c.normalization.value) for c in found if c.name),
     )
 
 
@@ -156,15 +191,25 @@ def _tell_batch(plan: Plan) -> str:
 
 
 def _tell_intensity(plan: Plan) -> str:
-    rule = plan.normalization
-    unit = " HU" if plan.modality == "CT" else ""
-    how = {
+    if plan.n_channels == 1:
+        return f"{_tell_rule(plan.normalization, plan.modality)}{_because(plan.reasons.normalization)}."
+    told = "; ".join(f"{c.name}: {_tell_rule(c.normalization, c.modality)}" for c in plan.channels)
+    return f"Each scan has {list_channels(plan.named_channels)}. {told}{_because(plan.reasons.normalization)}."
+
+
+def _tell_rule(rule: Normalization, modality: str) -> str:
+    unit = " HU" if modality == "CT" else ""
+    return {
         "ct": f"Intensities are clipped to {rule.lower:.0f} to {rule.upper:.0f}{unit}, then centred on "
               f"{rule.mean:.0f}{unit} and divided by {rule.std:.0f}{unit}",
         "zscore": "Intensities are brought to mean 0 and deviation 1 scan by scan, air and extreme voxels left out",
         "percentile": "Intensities are scaled to 0 to 1 scan by scan, extreme voxels clipped",
     }[rule.kind]
-    return f"{how}{_because(plan.reasons.normalization)}."
+
+
+def _joined(reasons: Iterable[str]) -> str:
+    """Reasons without those that were said before."""
+    return "; ".join(dict.fromkeys(reasons))
 
 
 def _because(reason: str) -> str:

@@ -10,7 +10,6 @@ import numpy as np
 
 from alhvr.data.axes import arrangement
 from alhvr.data.fingerprint import MIN_SLICES, THICK_SLICES, WIDE_STACK, Fingerprint
-from alhvr.data.intensity import Normalization, Statistics
 from alhvr.errors import UserError
 
 if TYPE_CHECKING:
@@ -132,26 +131,6 @@ def decide_batch(prepared: np.ndarray, dimensions: int, config: PlanConfig, memo
     return Decision((patch, batch), reason)
 
 
-def decide_modality(scans: Sequence[Fingerprint], config: PlanConfig) -> str:
-    """CT or MR when all scans whose modality is known agree, else other."""
-    known = {scan.modality for scan in scans} - {"other"}
-    return config.modality or (known.pop() if len(known) == 1 else "other")
-
-
-def decide_normalization(scans: Sequence[Fingerprint], modality: str, config: PlanConfig) -> Decision:
-    """HU bounds for CT, measured inside the labelled structures where there are labels; else scan by scan."""
-    kind = config.normalization or ("ct" if modality == "CT" else "zscore")
-    chosen = "chosen by you" if config.normalization else ""
-    if kind != "ct":
-        return Decision(Normalization(kind), chosen or "the intensities of such scans have no common unit")
-    inside = [scan.foreground for scan in scans if scan.foreground is not None]
-    measured = inside or [scan.intensity for scan in scans if scan.intensity is not None]
-    if not measured:
-        raise UserError("CT normalization needs intensities, but no scan was measured.", "Add a labelled case.")
-    where = "inside the labelled structures" if inside else "over whole scans"
-    return Decision(_pool(measured), chosen or f"CT has one unit (HU); the range was measured {where}")
-
-
 def _why_dimensions(scans: Sequence[Fingerprint]) -> str:
     slices = float(np.median([scan.slices for scan in scans]))
     if slices < MIN_SLICES:
@@ -196,14 +175,6 @@ def _nearest_step(size: float) -> int:
 def _cut(patch: tuple[int, ...]) -> tuple[int, ...]:
     """One step less along the longest sides."""
     return tuple(n - PATCH_STEP if n == max(patch) else n for n in patch)
-
-
-def _pool(measured: Sequence[Statistics]) -> Normalization:
-    """Median bounds of all scans; mean and deviation of their voxels together, each scan counted alike."""
-    lower, upper = (float(np.median([getattr(s, name) for s in measured])) for name in ("lower", "upper"))
-    mean = float(np.mean([s.mean for s in measured]))
-    variance = float(np.mean([s.std**2 + s.mean**2 for s in measured])) - mean**2
-    return Normalization("ct", lower, max(upper, lower + 1.0), mean, max(math.sqrt(max(variance, 0.0)), 1.0))
 
 
 def _times(sizes: np.ndarray) -> str:

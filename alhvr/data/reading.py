@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -125,11 +126,14 @@ def is_image_file(path: Path) -> bool:
 
 
 def content_hash(content: Scan | Segmentation | LabelVolume) -> str:
-    """SHA-256 (hex) of the voxels and their grid, whatever file they came from; changes with any value or place."""
+    """SHA-256 (hex) of the voxels of all channels and their grid, whatever file they came from.
+
+    It changes with any value or place.
+    """
     array = content.array
     kind = np.dtype("<f4") if isinstance(content, Scan) else array.dtype.newbyteorder("<")
     digest = hashlib.sha256(str((kind.str, array.shape)).encode())
-    for plane in array:
+    for plane in chain(array, *(content.more if isinstance(content, Scan) else ())):
         digest.update(np.ascontiguousarray(plane, dtype=kind))
     digest.update(np.round(content.geometry.affine_lps, 3).astype("<f8") + 0.0)
     return digest.hexdigest()

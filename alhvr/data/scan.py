@@ -36,19 +36,35 @@ class Scan:
     name: str
     """File name without its known endings, or the name of the series folder."""
     array: np.ndarray
-    """[K, J, I], finite: float32, or the file's own integers of 8 or 16 bits; convert before calculating."""
+    """[K, J, I] of the first channel, finite: float32, or the file's own integers of 8 or 16 bits; convert before
+    calculating."""
     geometry: Geometry
     """Where the voxels lie."""
     modality: Modality
-    """From the DICOM tag; "other" where the file does not say."""
+    """Of the first channel, from the DICOM tag; "other" where the file does not say."""
     source: Path
-    """The file or series folder it came from."""
+    """The file or series folder that the first channel came from."""
     warnings: tuple[str, ...] = ()
     """What was odd or changed while reading, one sentence each."""
+    more: tuple[np.ndarray, ...] = ()
+    """The other channels in order, each as ``array`` and on the same grid."""
+    more_modalities: tuple[Modality, ...] = ()
+    """Of the other channels; empty where nobody knows."""
 
     def __post_init__(self) -> None:
-        """Raises UserError when array and grid do not fit."""
-        _require_fit(self.name, self.array, self.geometry)
+        """Raises UserError when an array and the grid do not fit."""
+        for channel in self.channels:
+            _require_fit(self.name, channel, self.geometry)
+
+    @property
+    def channels(self) -> tuple[np.ndarray, ...]:
+        """All channels in order."""
+        return (self.array, *self.more)
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]:
+        """Of all channels in order."""
+        return (self.modality, *(self.more_modalities or ("other",) * len(self.more)))
 
 
 @dataclass(frozen=True)

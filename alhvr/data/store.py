@@ -11,11 +11,12 @@ import numpy as np
 
 from alhvr.data.annotation import Annotation
 from alhvr.data.cases import Case
+from alhvr.data.channels import read_case
 from alhvr.data.geometry import Geometry
 from alhvr.data.labels import NOT_ANNOTATED
 from alhvr.data.plan import Plan
 from alhvr.data.preprocess import axis_transform, prepare, prepare_label
-from alhvr.data.reading import probe, read_scan
+from alhvr.data.reading import probe
 from alhvr.data.sampling import MAX_POINTS, annotated_background, foreground_points
 from alhvr.errors import UserError
 from alhvr.progress import Reporter
@@ -26,11 +27,11 @@ class PreparedCase:
     """One scan as patches are cut from it."""
 
     image: np.ndarray
-    """float32 [K, J, I] on the prepared grid, normalised."""
+    """float32 [M, K, J, I] on the prepared grid, one array for each channel, normalised."""
     label: np.ndarray | None
     """uint8 [K, J, I] of class indices, or NOT_ANNOTATED; None without label."""
-    background: float
-    """Smallest intensity of ``image``: what lies beyond the scan is filled with it."""
+    background: tuple[float, ...]
+    """Smallest intensity of each channel: what lies beyond the scan is filled with it."""
     points: tuple[np.ndarray, ...] = ()
     """3-D, labelled: voxel indices int32 [n, 3] of each foreground class, possible centres of a crop."""
     background_points: np.ndarray | None = None
@@ -96,14 +97,18 @@ class ScanStore:
         """Bytes that a prepared case takes at most, from its header alone; raises UserError as ``shape`` does."""
         voxels = int(np.prod(self.shape(index)))
         if self._annotation is None:
-            return 4 * voxels
+            return 4 * self._plan.n_channels * voxels
         points = 12 * MAX_POINTS * self.n_classes if self._plan.dimensions == 3 else 0
-        return 5 * voxels + points
+        return (4 * self._plan.n_channels + 1) * voxels + points
 
     def classes_by_slice(self, index: int) -> list[frozenset[int]]:
-        """Class indices annotated in each slice [K] of a prepared label, background included; raises UserError."""
+        """Class indices annotated in each slice of a label, background included; raises UserError.
+
+        2-D: of the slices [K] of the prepared scan. 3-D: of slices along the prepared K, before they are resampled.
+        """
         case = self.cases[index]
-        label = _prepared_label(case, probe(case.image).geometry, self._plan, self._annotation)
+        geometry = probe(case.image).geometry
+        label = axis_transform(geometry, self._plan).arrange(self._annotation.read(case, geometry))
         return [frozenset(int(v) for v in np.flatnonzero(np.bincount(plane.ravel(), minlength=256)[:NOT_ANNOTATED]))
                 for plane in label]
 
@@ -184,9 +189,9 @@ class ScanStore:
             case = load_case(self.cases[index], self._plan, self._annotation)
         except (OSError, RuntimeError, ValueError, EOFError) as error:
             raise UserError(f"{name} cannot be read: {error}", "Check or remove this file.") from error
-        if case.image.shape != self.shape(index):
+        if case.image.shape[1:] != self.shape(index):
             raise UserError(f"{name}: its header announces {self.shape(index)} prepared voxels (K, J, I), its content "
-                            f"has {case.image.shape}.", "Export the scan again.")
+                            f"has {case.image.shape[1:]}.", "Export the scan again.")
         return case
 
     def _make_room(self, nbytes: int, *, drop_wishes: bool) -> bool:
@@ -208,9 +213,9 @@ class ScanStore:
 
 def load_case(case: Case, plan: Plan, annotation: Annotation | None) -> PreparedCase:
     """Reads and prepares one case, with its label where ``annotation`` is given; raises UserError."""
-    scan = read_scan(case.image)
+    scan = read_case(case)
     image = _owned(prepare(scan, plan).array)
-    background = float(image.min())
+    background = tuple(float(channel.min()) for channel in image)
     if annotation is None:
         return PreparedCase(image, None, background)
     label = _owned(_prepared_label(case, scan.geometry, plan, annotation))

@@ -101,7 +101,7 @@ class _References(NamedTuple):
 
 def _find_references(folder: Path) -> _References:
     if (folder / "labels").is_dir() or (folder / "dataset.json").is_file():
-        return _of_cases(find_cases(folder, labeled=True))
+        return _of_cases(find_cases(folder, labeled=True, strict=False))
     files = _files_by_name(folder)
     if not files:
         raise UserError(f"{folder} holds no label files.", "Give a folder of NIfTI, NRRD or MetaImage files.")

@@ -35,7 +35,7 @@ class Backend(Protocol):
     name: str
 
     def encode(self, network: str, batch: np.ndarray) -> list[Any]:
-        """Images float32 [N, 1, *S], sides multiples of 16, to levels [N, F_k, *S / 2^k]."""
+        """Images float32 [N, M, *S], M channels, sides multiples of 16, to levels [N, F_k, *S / 2^k]."""
 
     def decode(self, network: str, levels: list[Any]) -> np.ndarray:
         """Levels to logits float32 [N, C, *S], contiguous and owned by the caller."""

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from alhvr.data.cases import Case, find_cases
+from alhvr.data.case_file import CASE_FILE
+from alhvr.data.cases import Case, find_cases, say_left_out
+from alhvr.data.channel_names import Channel, channel_fault, list_channels, split_number
 from alhvr.data.reading import is_image_file, scan_name
 from alhvr.errors import UserError
 from alhvr.inference.record import Record
@@ -19,29 +21,41 @@ _HEADER_ENDINGS = (".nhdr", ".mhd")
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What is to be segmented, and with what channels."""
+
+    paths: tuple[Path, ...]
+    """As they were given."""
+    out: Path
+    """Folder of the results."""
+    channels: tuple[Channel, ...] = ()
+    """Those of the model; empty for one that nobody named."""
+
+
+@dataclass(frozen=True)
 class Inputs:
     """The scans of all inputs, and inputs without any."""
 
     cases: list[Case] = field(default_factory=list)
     bad: dict[str, UserError] = field(default_factory=dict)
-    """Input as it was given to what is wrong with it."""
+    """Input as it was given, or a case that lacks a channel, to what is wrong with it."""
 
 
-def list_inputs(paths: Sequence[Path], out: Path, record: Record, reporter: Reporter) -> Inputs:
-    """The scans of all ``paths``: scans, series folders, or folders of these. Results in ``out`` are no scans.
+def list_inputs(request: Wanted, record: Record, reporter: Reporter) -> Inputs:
+    """The scans of all paths: scans, series folders, or folders of these. Results in the folder of results are none.
 
     Raises UserError when two scans have one name, when a folder of scans is ``out`` itself, and for a single path
     without any scan.
     """
     inputs, results = Inputs(), 0
-    for path in paths:
-        if path.parent.absolute() == out.absolute() and record.knows(path.name):
+    for path in request.paths:
+        if path.parent.absolute() == request.out.absolute() and record.knows(path.name):
             results += 1
             continue
         try:
-            inputs.cases.extend(_expand(path, out, reporter))
+            _expand(path, request, inputs, reporter)
         except UserError as error:
-            if len(paths) == 1:
+            if len(request.paths) == 1:
                 raise
             inputs.bad[str(path)] = error
     if results:
@@ -54,8 +68,13 @@ def list_inputs(paths: Sequence[Path], out: Path, record: Record, reporter: Repo
     return inputs
 
 
-def files_of(source: Path, record: Record) -> list[Path]:
-    """The files that a scan consists of, by name: one, or those of the series folder that are no results."""
+def files_of(case: Case, record: Record) -> list[Path]:
+    """The files that a case consists of, channel by channel."""
+    return [path for image in case.images for path in _files_of_image(image, record)]
+
+
+def _files_of_image(source: Path, record: Record) -> list[Path]:
+    """The files of one image by name: one, or those of the series folder that are no results."""
     folder = source if source.is_dir() else source.parent
     if source.is_dir() or source.name.lower().endswith(DICOM_FILE_ENDINGS):
         candidates = folder.iterdir()
@@ -67,17 +86,51 @@ def files_of(source: Path, record: Record) -> list[Path]:
                   if path.is_file() and not path.name.startswith(".") and not record.knows(path.name))
 
 
-def _expand(path: Path, out: Path, reporter: Reporter) -> list[Case]:
-    """The scans of one input. A DICOM series is called like its folder, also where one file of it is given."""
+def _expand(path: Path, request: Wanted, inputs: Inputs, reporter: Reporter) -> None:
+    """Adds the scans of one input. A DICOM series is called like its folder, also where one file of it is given."""
     whole = Path(os.path.abspath(path))
-    if path.is_dir():
-        found = find_cases(whole, labeled=False)
-        if any(case.image.parent.samefile(out) and is_image_file(case.image) for case in found.cases):
-            raise UserError(f"The results would lie among the scans in {path} and be taken for scans the next time.",
-                            "Choose another --out folder, such as one within it.")
-        for warning in found.warnings:
+    if path.name == CASE_FILE:
+        _expand(whole.parent, request, inputs, reporter)
+    elif path.is_dir():
+        _expand_folder(whole, request, inputs, reporter)
+    elif len(request.channels) > 1:
+        case = _with_its_channels(path, request.channels)
+        if case not in inputs.cases:
+            inputs.cases.append(case)
+    elif path.name.lower().endswith(DICOM_FILE_ENDINGS):
+        inputs.cases.append(Case(whole.parent.name, path, None))
+    else:
+        inputs.cases.append(Case(scan_name(path), path, None))
+
+
+def _expand_folder(folder: Path, request: Wanted, inputs: Inputs, reporter: Reporter) -> None:
+    """Adds the cases of a folder; those that lack a channel are bad inputs."""
+    found = find_cases(folder, labeled=False, channels=request.channels)
+    images = [image for case in found.cases for image in case.images]
+    if any(image.parent.samefile(request.out) and is_image_file(image) for image in images):
+        raise UserError(f"The results would lie among the scans in {folder} and be taken for scans the next time.",
+                        "Choose another --out folder, such as one within it.")
+    for warning in found.warnings:
+        if warning not in say_left_out(found.incomplete):
             reporter.warning(warning)
-        return list(found.cases)
-    if path.name.lower().endswith(DICOM_FILE_ENDINGS):
-        return [Case(whole.parent.name, path, None)]
-    return [Case(scan_name(path), path, None)]
+    inputs.cases.extend(found.cases)
+    inputs.bad.update((scan.name, UserError(scan.reason)) for scan in found.incomplete)
+
+
+def _with_its_channels(path: Path, channels: Sequence[Channel]) -> Case:
+    """The case that ``path``, a file NAME_0000, is a channel of; the others lie beside it. Raises UserError."""
+    name, number = split_number(scan_name(path))
+    if number is None:
+        raise UserError(f"{path.name} is one channel; the model needs {list_channels(channels)}.",
+                        f"Call the files {name}_0000, {name}_0001, ... in this order and give the first one, or give "
+                        f"a folder with a {CASE_FILE}.")
+    if not path.exists():
+        raise UserError(f"{path.name} is not there.", f"Look for it in the folder {path.parent.name}.")
+    beside = {split_number(scan_name(other)): other for other in sorted(path.parent.iterdir()) if is_image_file(other)}
+    images = {place: other for (case, place), other in beside.items() if case == name and place is not None}
+    fault = channel_fault(name, {**images, number: path}, channels)
+    if fault:
+        raise UserError(fault, f"The model needs {list_channels(channels)}: files {name}_0000, {name}_0001, ... side "
+                        "by side.")
+    first, *others = (images[place] for place in range(len(channels)))
+    return Case(name, first, None, tuple(others))

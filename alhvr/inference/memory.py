@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import ceil, prod
 
 from alhvr.data.preprocess import KEPT_BYTES
@@ -41,8 +41,10 @@ class Work:
     overlap: float
     """Of neighbouring windows, 0 to below 1."""
     n_classes: int
-    voxel_bytes: int
+    n_channels: int
     """Of the scan."""
+    voxel_bytes: int
+    """Of the scan, all channels together."""
     label_bytes: int
     """Of the segmentation."""
     regions: bool
@@ -50,6 +52,8 @@ class Work:
     """Name of it."""
     pixels_before: int
     """Pixels of the largest batch that the backend has seen so far."""
+    reading_bytes: int = 0
+    """What reading takes at its peak, where that is known to be more than twice the scan."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,13 @@ class MemoryForecast:
     """Both networks at work on a batch, beside what they hold from earlier ones."""
     stream: int
     """What is under way between the scan and the results."""
+    reading: int
+    """Reading, which is over before the rest begins."""
 
     @property
     def total(self) -> int:
-        """All of them; reading takes the scan twice where that is more."""
-        return max(sum(getattr(self, part.name) for part in fields(self)), 2 * self.scan)
+        """All that is there together; reading alone where that is more."""
+        return max(self.scan + self.results + self.networks + self.stream, self.reading)
 
 
 def forecast(work: Work) -> MemoryForecast:
@@ -80,6 +86,7 @@ def forecast(work: Work) -> MemoryForecast:
         results=voxels * (work.label_bytes + (4 if work.regions else 0)),
         networks=_network_bytes(work),
         stream=max(4 * _streamed_numbers(work), after_the_stream),
+        reading=max(2 * voxels * work.voxel_bytes, work.reading_bytes),
     )
 
 
@@ -113,14 +120,15 @@ def _streamed_numbers(work: Work) -> int:
     plane = prod(grid[1:])
     rows = 0 if _batch(work) == 1 else ceil(_batch(work) / prod(_windows_by_axis(work)[1:]))
     stride = max(1, round(work.window[0] * (1 - work.overlap)))
-    prepared = plane * min(grid[0], work.window[0] + rows * stride)
+    prepared = work.n_channels * plane * min(grid[0], work.window[0] + rows * stride)
     if grid != work.prepared_shape and work.shape != work.prepared_shape:
-        kept = prod(work.prepared_shape)
+        kept = work.n_channels * prod(work.prepared_shape)
         prepared += kept if 4 * kept <= KEPT_BYTES else 0
     alone = all(size == side or side == 1 for size, side in zip(grid, work.window, strict=True))
     blended = 0 if alone else plane * maps * (work.window[0] + 1)
-    windows = _batch(work) * prod(work.window) * (4 * work.n_classes + 4)
-    return prepared + windows + blended + _FEW_PLANES * maps * max(plane, prod(work.shape[1:]))
+    windows = _batch(work) * prod(work.window) * (4 * work.n_classes + 3 + work.n_channels)
+    in_work = _FEW_PLANES * max(maps, work.n_channels) * max(plane, prod(work.shape[1:]))
+    return prepared + windows + blended + in_work
 
 
 def _batch(work: Work) -> int:

@@ -38,7 +38,7 @@ class DualPass:
         self._perturbations: dict[str, Perturbation] = {}
 
     def __call__(self, images: np.ndarray) -> DualViews:
-        """Runs images float32 [N, 1, *S]; each is encoded once for its clean and its perturbed decode."""
+        """Runs images float32 [N, M, *S]; each is encoded once for its clean and its perturbed decode."""
         probabilities, confidences = [], []
         for network in NETWORKS:
             levels = self._backend.encode(network, images)

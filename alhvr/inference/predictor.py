@@ -81,24 +81,29 @@ class Predictor:
         self._batch_pixels = BATCH_PIXELS
         self._pixels_before = 0
 
-    def forecast(self, geometry: Geometry, *, regions: bool = False, voxel_bytes: int = 4) -> MemoryForecast:
+    def forecast(self, geometry: Geometry, *, regions: bool = False, voxel_bytes: int = 4, reading_bytes: int = 0,
+                 ) -> MemoryForecast:
         """Memory that reading and segmenting a scan on this grid takes, beside what the program takes already.
 
-        ``voxel_bytes``: of the scan in memory, as ``reading.probe`` knows it from the header.
+        ``voxel_bytes``: of all channels in memory, as ``reading.probe`` knows it from the headers; ``reading_bytes``:
+        what reading takes at its peak where that is more than twice the scan.
         """
         transform = axis_transform(geometry, self._plan)
         window = self._window(transform.shape)
         return forecast(Work(
             shape=transform.arranged_shape, prepared_shape=transform.shape, window=window,
             batch=max(1, self._batch_pixels // prod(window)), overlap=self._settings.window_overlap,
-            n_classes=self._labels.n_classes, voxel_bytes=voxel_bytes,
+            n_classes=self._labels.n_classes, n_channels=self._plan.n_channels, voxel_bytes=voxel_bytes,
+            reading_bytes=reading_bytes,
             label_bytes=self._labels.to_values(np.zeros(0, np.uint8)).itemsize, regions=regions,
             backend=self._backend.name, pixels_before=self._pixels_before))
 
-    def require_memory(self, geometry: Geometry, *, regions: bool = False, voxel_bytes: int = 4) -> int:
+    def require_memory(self, geometry: Geometry, *, regions: bool = False, voxel_bytes: int = 4,
+                       reading_bytes: int = 0) -> int:
         """Bytes of ``forecast``; raises UserError with the figures when so much is not free now."""
-        needed = self.forecast(geometry, regions=regions, voxel_bytes=voxel_bytes)
-        less = self.forecast(geometry, voxel_bytes=voxel_bytes)
+        how = {"voxel_bytes": voxel_bytes, "reading_bytes": reading_bytes}
+        needed = self.forecast(geometry, regions=regions, **how)
+        less = self.forecast(geometry, **how)
         advice = f"leave out the regions ({in_gb(less.total)} then), or " if regions else ""
         require(needed, geometry.shape_kji, advice=f"Close other programs, {advice}segment a part of the scan.")
         return needed.total
@@ -108,7 +113,8 @@ class Predictor:
         """The segmentation of ``scan`` as the model's settings want it, and with ``regions`` its region maps.
 
         Progress goes to ``reporter``; ``should_stop`` is asked often, and Cancelled raised when it says so.
-        Raises OutOfMemory where even one window at a time is too much.
+        Raises UserError for another number of channels than the model's, and OutOfMemory where even one window at a
+        time is too much.
         """
         watch = _Watch(f"segmenting {scan.name}", reporter or SilentReporter(), should_stop)
         planes = PreparedPlanes(scan, self._plan)
@@ -185,8 +191,8 @@ class Predictor:
         return (1, *whole)
 
     def _stacked(self, windows: np.ndarray) -> np.ndarray:
-        """float32 [N, 1, *S] from ``windows`` [N, k, j, i]; S is (J, I) for a 2-D plan, whose windows are flat."""
-        return windows if self._plan.dimensions == 2 else windows[:, None]
+        """float32 [N, M, *S] from ``windows`` [N, M, k, j, i]; S is (J, I) for a 2-D plan, whose windows are flat."""
+        return windows[:, :, 0] if self._plan.dimensions == 2 else windows
 
 
 def _blend(blender: Blender, group: Sequence[Window], views: DualViews, rules: Sequence[str]) -> None:

@@ -38,9 +38,10 @@ class SegmentRequest:
     def refuse_overwriting(self, case: Case) -> None:
         """Raises UserError when the result would take the place of the scan."""
         target = self.out / self.target(case)
-        if target.exists() and case.image.exists() and target.samefile(case.image):
-            raise UserError(f"The result would overwrite the scan {case.image} itself.",
-                            "Choose another --out folder or --format.")
+        for image in case.images:
+            if target.exists() and image.exists() and target.samefile(image):
+                raise UserError(f"The result would overwrite the scan {image} itself.",
+                                "Choose another --out folder or --format.")
 
     def done_before(self, case: Case, record: Record, model: str) -> Outcome | None:
         """The outcome of ``case`` when nothing is to be done for it: it is done, or its result was changed since.
@@ -55,7 +56,7 @@ class SegmentRequest:
         for path in files:
             if path.exists() and not record.wrote(path):
                 return Outcome(case.name, KEPT, files=files, reason=kept_because(path.name))
-        if not (self._asks_no_more_than(entry, model) and entry.input.fits(*files_of(case.image, record))
+        if not (self._asks_no_more_than(entry, model) and entry.input.fits(*files_of(case, record))
                 and all(entry.files[path.name].fits(path) for path in files)):
             return None
         return Outcome(case.name, DONE_BEFORE, volumes_ml=entry.volumes_ml, nominal=entry.nominal, files=files)

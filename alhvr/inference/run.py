@@ -12,7 +12,7 @@ from alhvr.data.cases import Case
 from alhvr.errors import Cancelled, UserError
 from alhvr.folders import make_writable
 from alhvr.inference.backends import choose_backend
-from alhvr.inference.inputs import Inputs, list_inputs
+from alhvr.inference.inputs import Inputs, Wanted, list_inputs
 from alhvr.inference.outcomes import DONE_BEFORE, FAILED, KEPT, SEGMENTED, Outcome, SegmentResult, SomeFailed
 from alhvr.inference.pipeline import Hopeless, Pipeline, Steps
 from alhvr.inference.predictor import Predictor
@@ -42,7 +42,8 @@ def segment(request: SegmentRequest, reporter: Reporter) -> SegmentResult:
             reporter.warning(f"{FILE_NAME} in {request.out} cannot be read, so it is not known what was done before. "
                              "Scans are segmented again; results that differ from the new ones are left as they are.")
         folder = _Folder(request, record, reporter, stop)
-        return folder.segment(list_inputs(request.inputs, request.out, record, reporter), model)
+        wanted = Wanted(request.inputs, request.out, model.description.plan.named_channels)
+        return folder.segment(list_inputs(wanted, record, reporter), model)
 
 
 class _Folder:

@@ -8,7 +8,8 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from alhvr.data.cases import Case
-from alhvr.data.reading import Header, probe, read_scan
+from alhvr.data.channels import read_case, reading_bytes
+from alhvr.data.reading import Header, probe
 from alhvr.data.scan import Scan
 from alhvr.errors import UserError
 from alhvr.export.dicom_seg import require_dicom
@@ -65,11 +66,11 @@ class ScanSteps:
         lock = DICOM_AT_WORK if self._request.dicom_seg else nullcontext()
         with _told_of(case.name), lock:
             self._request.refuse_overwriting(case)
-            needed = self._needed_bytes(self._header(case), computing)
+            needed = self._needed_bytes(case, self._header(case), computing)
             if needed is None:
                 return None
-            mark = Mark.of(*files_of(case.image, self._record))
-            scan = replace(read_scan(case.image), name=case.name)
+            mark = Mark.of(*files_of(case, self._record))
+            scan = replace(read_case(case), name=case.name)
         return Loaded(scan, mark, needed, time.monotonic() - start)
 
     def compute(self, case: Case, loaded: Loaded, reporter: Reporter, should_stop: Callable[[], bool]) -> Made:
@@ -97,12 +98,14 @@ class ScanSteps:
             require_dicom(case.image)
         return probe(case.image)
 
-    def _needed_bytes(self, header: Header, computing: Loaded | None) -> int | None:
+    def _needed_bytes(self, case: Case, header: Header, computing: Loaded | None) -> int | None:
         """Bytes that segmenting a scan takes, or None when they are not free beside what is being computed.
 
         Raises UserError when they are not free though nothing is being computed.
         """
         how = {"regions": self._request.regions, "voxel_bytes": header.voxel_bytes}
+        if case.more_images:
+            how["voxel_bytes"], how["reading_bytes"] = reading_bytes(case, header)
         if computing is None:
             return self._predictor.require_memory(header.geometry, **how)
         needed, free = self._predictor.forecast(header.geometry, **how).total, available_bytes()

@@ -17,23 +17,24 @@ class WindowSource:
     """Cuts windows, in the order of K, from a prepared scan within its padding; holds only planes still needed."""
 
     def __init__(self, planes: PreparedPlanes, grid: PaddedGrid, check: Callable[[], None]) -> None:
-        """``grid``: the prepared grid, centred in one that is filled with the smallest prepared value.
+        """``grid``: the prepared grid, centred in one that is filled with each channel's smallest prepared value.
 
         ``check`` is called often while that is looked for, and may raise.
         """
         self._grid, self._padded = grid, grid.shape != planes.shape
-        self._lowest = planes.lowest(check) if self._padded else 0.0
+        self._n_channels = planes.n_channels
+        self._lowest = planes.lowest(check) if self._padded else None
         self._arriving = iter(planes)
         self._held: dict[int, np.ndarray] = {}
         self._next = 0
 
     def cut(self, windows: Sequence[Window]) -> np.ndarray:
-        """float32 [N, *window]: the voxels of ``windows``, of which none begins before one that was cut earlier."""
-        stack = np.empty((len(windows), *windows[0].shape), dtype=np.float32)
+        """float32 [N, M, *window]: the voxels of ``windows``, of which none begins before one that was cut earlier."""
+        stack = np.empty((len(windows), self._n_channels, *windows[0].shape), dtype=np.float32)
         for target, window in zip(stack, windows, strict=True):
             along_k, *in_plane = window.place
-            for plane, k in zip(target, range(along_k.start, along_k.stop), strict=True):
-                plane[...] = self._plane(k)[tuple(in_plane)]
+            for offset, k in enumerate(range(along_k.start, along_k.stop)):
+                target[:, offset] = self._plane(k)[(slice(None), *in_plane)]
         return stack
 
     def forget(self, before: int) -> None:
@@ -42,7 +43,7 @@ class WindowSource:
             del self._held[k]
 
     def _plane(self, k: int) -> np.ndarray:
-        """float32 [J, I]: plane ``k`` of the padded grid."""
+        """float32 [M, J, I]: plane ``k`` of the padded grid."""
         while self._next <= k:
             self._held[self._next] = self._prepare(self._next)
             self._next += 1
@@ -53,9 +54,10 @@ class WindowSource:
         inside = along_k.start <= k < along_k.stop
         if inside and not self._padded:
             return next(self._arriving)
-        plane = np.full(self._grid.shape[1:], self._lowest, dtype=np.float32)
+        plane = np.empty((self._n_channels, *self._grid.shape[1:]), dtype=np.float32)
+        plane[...] = self._lowest[:, np.newaxis, np.newaxis]
         if inside:
-            plane[tuple(in_plane)] = next(self._arriving)
+            plane[(slice(None), *in_plane)] = next(self._arriving)
         return plane
 
 

@@ -81,8 +81,7 @@ def from_model(model: Model, device: str = "auto", threads: int | None = None) -
     Raises UserError when the weights do not fit the networks that the model describes, or the device is not there.
     """
     spec = model.description.network
-    networks = DualNetwork(spec.kind, spec.dimensions, spec.n_classes,
-                           feature_stride=spec.feature_stride, clean_dropout=spec.clean_dropout)
+    networks = DualNetwork.build(spec)
     state = model.load_state()
     try:
         networks.a.load_state_dict(state["a"])

@@ -14,7 +14,7 @@ from alhvr.losses.competition import competition_loss, sharpen, teacher
 from alhvr.losses.precision import widen, without_autocast
 from alhvr.losses.prototypes import prototype_loss
 from alhvr.losses.regions import Regions, confidence_threshold, split_regions
-from alhvr.losses.supervised import SupervisedLoss, may_be_several, supervised_loss
+from alhvr.losses.supervised import NOT_ANNOTATED, SupervisedLoss, supervised_loss
 
 if TYPE_CHECKING:
     from alhvr.networks.dual import DualViews
@@ -55,8 +55,8 @@ def alhvr_objective(
 
     views: what both networks made of a batch whose first images are labelled; without perturbed outputs only L_s is
     taken. labels: [B_l, *S] int64, class indices or NOT_ANNOTATED. weight: lambda, 0 or more. missing: [B_l, C] bool,
-    classes not annotated in an image; None for none. Where labelled images have perturbed outputs too, those of their
-    pixels count as unlabelled whose class the annotation leaves open. Runs in float32 under any autocast.
+    classes not annotated in an image; None for none. Where labelled images have perturbed outputs too, their pixels
+    that nobody annotated count as unlabelled. Runs in float32 under any autocast.
     """
     with without_autocast(labels.device.type):
         supervised = [
@@ -66,7 +66,7 @@ def alhvr_objective(
         if views.a.perturbed_logits is None:
             return _labels_only(supervised)
         a, b = (_unlabelled(v.clean_logits[-len(v.perturbed_logits):], v.perturbed_logits) for v in (views.a, views.b))
-        unlabelled = _unlabelled_pixels(labels, missing, len(views.a.clean_logits), a.confidence)
+        unlabelled = _unlabelled_pixels(labels, len(views.a.clean_logits), a.confidence)
         mean = (a.confidence + b.confidence) / 2
         gamma = confidence_threshold(mean if unlabelled is None else mean[unlabelled], config.beta)
         regions = split_regions(a.confidence, b.confidence, gamma, unlabelled=unlabelled)
@@ -122,15 +122,13 @@ def _competition_terms(
     return {"competition_mse": of_a.mse + of_b.mse, "competition_entropy": of_a.entropy + of_b.entropy}
 
 
-def _unlabelled_pixels(
-    labels: Tensor, missing: Tensor | None, n_images: int, confidence: Tensor
-) -> Tensor | None:
+def _unlabelled_pixels(labels: Tensor, n_images: int, confidence: Tensor) -> Tensor | None:
     """The pixels that are unlabelled: bool like ``confidence`` [B_u, *S] of the last images; None for all of them."""
     n_partly = len(labels) + len(confidence) - n_images
     if n_partly <= 0:
         return None
     pixels = torch.ones_like(confidence, dtype=torch.bool)
-    pixels[:n_partly] = may_be_several(labels[-n_partly:], None if missing is None else missing[-n_partly:])
+    pixels[:n_partly] = labels[-n_partly:] == NOT_ANNOTATED
     return pixels
 
 

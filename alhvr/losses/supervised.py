@@ -85,17 +85,6 @@ def merge_missing(values: Tensor, missing: Tensor) -> Tensor:
     return torch.cat([background, (values - of_missing)[:, 1:]], dim=1)
 
 
-def may_be_several(labels: Tensor, missing: Tensor | None) -> Tensor:
-    """Where the annotation leaves open what a pixel is: bool [B, *S]; arguments as in ``supervised_loss``.
-
-    That is where nothing is annotated, and the background of images in which a class is missing.
-    """
-    unknown = labels == NOT_ANNOTATED
-    if missing is None:
-        return unknown
-    return unknown | ((labels == 0) & missing.any(dim=1).reshape(-1, *[1] * (labels.ndim - 1)))
-
-
 def _log_background(log_probability: Tensor, missing: Tensor) -> Tensor:
     """log(p_0 + sum of p_c over the ``missing`` classes [B, C]) of [B, C, *S]: [B, *S]; log p_0 itself for none."""
     counted = missing.clone()

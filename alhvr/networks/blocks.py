@@ -56,15 +56,18 @@ class SegmentationNetwork(nn.Module, ABC):
     dimensions: int
     level_channels: tuple[int, ...]
 
-    def __init__(self, dimensions: int, feature_stride: int) -> None:
-        """``dimensions`` 2 or 3, ``feature_stride`` 8, 4 or 1; raises ValueError otherwise."""
+    def __init__(self, dimensions: int, feature_stride: int, in_channels: int) -> None:
+        """``dimensions`` 2 or 3, ``feature_stride`` 8, 4 or 1, ``in_channels`` 1 or more; else ValueError."""
         super().__init__()
         if dimensions not in CONVOLUTION:
             raise ValueError(f"Network has {dimensions} dimensions; accepted: 2, 3.")
         if feature_stride not in FEATURE_STRIDES:
             raise ValueError(f"Feature stride is {feature_stride}; accepted: {FEATURE_STRIDES}.")
+        if in_channels < 1:
+            raise ValueError(f"Network has {in_channels} input channels; accepted: 1 or more.")
         self.dimensions = dimensions
         self.feature_stride = feature_stride
+        self.in_channels = in_channels
 
     @abstractmethod
     def encode(self, x: Tensor) -> list[Tensor]:
@@ -89,10 +92,11 @@ class SegmentationNetwork(nn.Module, ABC):
 
     def _check_input(self, x: Tensor) -> None:
         size = tuple(x.shape[2:])
-        if x.ndim != self.dimensions + 2 or any(n < DEEPEST_STRIDE or n % DEEPEST_STRIDE for n in size):
+        right = x.ndim == self.dimensions + 2 and x.shape[1] == self.in_channels
+        if not right or any(n < DEEPEST_STRIDE or n % DEEPEST_STRIDE for n in size):
             wanted = ("J, I", "K, J, I")[self.dimensions - 2]
             raise ValueError(
-                f"Network input has shape {tuple(x.shape)}; accepted: [B, channels, {wanted}] "
+                f"Network input has shape {tuple(x.shape)}; accepted: [B, {self.in_channels}, {wanted}] "
                 f"with spatial sizes that are multiples of {DEEPEST_STRIDE}. Pad or crop it first."
             )
 

@@ -58,6 +58,7 @@ class NetworkShape(Protocol):
     n_classes: int
     feature_stride: int
     clean_dropout: bool
+    in_channels: int
 
 
 class DualNetwork(nn.Module):
@@ -82,8 +83,8 @@ class DualNetwork(nn.Module):
     @classmethod
     def build(cls, spec: NetworkShape) -> DualNetwork:
         """The pair that ``spec`` describes, freshly initialised."""
-        return cls(spec.kind, spec.dimensions, spec.n_classes, feature_stride=spec.feature_stride,
-                   clean_dropout=spec.clean_dropout)
+        return cls(spec.kind, spec.dimensions, spec.n_classes, in_channels=spec.in_channels,
+                   feature_stride=spec.feature_stride, clean_dropout=spec.clean_dropout)
 
     @property
     def memory_format(self) -> torch.memory_format:

@@ -1,6 +1,6 @@
 """Both networks as ONNX: an encoder and a decoder each, batch norm folded, any batch and any size.
 
-Encoder: ``image`` float32 [N, 1, *S] -> ``level0`` .. ``level4`` [N, F_k, *S / 2^k], full resolution first.
+Encoder: ``image`` float32 [N, M, *S] -> ``level0`` .. ``level4`` [N, F_k, *S / 2^k], full resolution first.
 Decoder: these levels -> ``logits`` float32 [N, C, *S]. S are multiples of 16.
 """
 
@@ -48,7 +48,7 @@ def export_networks(networks: DualNetwork) -> dict[str, bytes]:
     graphs = {}
     for name in ("a", "b"):
         network = folded(getattr(networks, name)).cpu()
-        image = torch.zeros(1, 1, *[_EXAMPLE_SIDE] * network.dimensions)
+        image = torch.zeros(1, network.in_channels, *[_EXAMPLE_SIDE] * network.dimensions)
         with torch.no_grad():
             levels = network.encode(image)
         graphs[f"{name}_encoder"] = _export(_Encoder(network), (image,), ("image",), LEVELS)

@@ -39,7 +39,7 @@ class UNet(SegmentationNetwork):
 
     def __init__(self, dimensions: int, n_classes: int, *, in_channels: int = 1, feature_stride: int = 8) -> None:
         """``n_classes`` C counts the background; raises ValueError for other dimensions than 2, 3 or strides."""
-        super().__init__(dimensions, feature_stride)
+        super().__init__(dimensions, feature_stride, in_channels)
         ins = (in_channels, *WIDTHS[:-1])
         self.encoder = nn.ModuleList(
             ConvBlock(dimensions, i, o, dropout=p) for i, o, p in zip(ins, WIDTHS, ENCODER_DROPOUT, strict=True)

@@ -45,7 +45,7 @@ class VNet(SegmentationNetwork):
         self, n_classes: int, *, in_channels: int = 1, feature_stride: int = 8, clean_dropout: bool = True
     ) -> None:
         """``n_classes`` C counts the background; raises ValueError for an unknown feature stride."""
-        super().__init__(3, feature_stride)
+        super().__init__(3, feature_stride, in_channels)
         self.clean_dropout = clean_dropout
         self.encoder = nn.ModuleList(
             _convs(i, o, n) for i, o, n in zip((in_channels, *WIDTHS[1:]), WIDTHS, ENCODER_CONVS, strict=True)

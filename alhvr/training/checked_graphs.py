@@ -67,7 +67,7 @@ def _require_agreement(networks: DualNetwork, graphs: Mapping[str, bytes]) -> No
     """Raises NoGraphs unless ONNX Runtime and PyTorch, in fp32 on the CPU, find the same clean logits."""
     backend = backend_of_graphs(graphs, backend="onnxruntime", threads=torch.get_num_threads())
     size = CHECK_SIZE[networks.a.dimensions]
-    images = np.random.default_rng(0).standard_normal((CHECK_BATCH, 1, *size), np.float32)
+    images = np.random.default_rng(0).standard_normal((CHECK_BATCH, networks.a.in_channels, *size), np.float32)
     for name in NETWORKS:
         apart = _difference(getattr(networks, name), backend, name, images)
         if not apart <= TOLERANCE:
@@ -76,7 +76,7 @@ def _require_agreement(networks: DualNetwork, graphs: Mapping[str, bytes]) -> No
 
 
 def _difference(network: SegmentationNetwork, backend: Backend, name: str, images: np.ndarray) -> float:
-    """Largest difference of the logits of ``images`` [N, 1, *S], relative to the largest; NaN where there is one."""
+    """Largest difference of the logits of ``images`` [N, M, *S], relative to the largest; NaN where there is one."""
     with torch.no_grad():
         expected = deepcopy(network).eval().cpu().float()(torch.from_numpy(images)).numpy()
     found = backend.decode(name, backend.encode(name, images))

@@ -113,7 +113,7 @@ def _record(setup: RunSetup, state: LoopState, scores: dict[str, float], ways: d
         "best_iteration": state.best_iteration, "minutes": round(state.elapsed_s / 60.0, 2),
         "validation_dice": scores, "validation_dice_by_way": ways,
         "device": setup.compute.device, "precision": setup.compute.precision,
-        "start_from": Path(setup.start_from).name if setup.start_from else None,
+        "start_from": Path(setup.start_from).name if setup.start_from else None, "forced": list(setup.forced),
         "date": datetime.date.today().isoformat(),
         "licence": "Apache-2.0 for the software; the terms of the training scans apply to the weights",
         "versions": {"alhvr": alhvr.__version__, "python": platform.python_version(), "torch": torch.__version__,

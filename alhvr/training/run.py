@@ -1,8 +1,7 @@
-"""``alhvr train`` in one call: survey, plan, networks, loop, and the finished model."""
+"""``alhvr train`` in one call: check, plan, networks, loop, and the finished model."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,15 +9,19 @@ import numpy as np
 import torch
 
 from alhvr.bundle import InferenceSettings
-from alhvr.config import PlanConfig, RunConfig, to_dict
+from alhvr.checking.run import Folders, Wishes, check
+from alhvr.checking.selection import may_train, overridden
+from alhvr.checking.telling import faults_as_error, tell, write_reports
+from alhvr.checking.watch import Watch
+from alhvr.config import RunConfig, to_dict
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
-from alhvr.data.plan import Plan, make_plan
 from alhvr.data.store import ScanStore
 from alhvr.errors import Cancelled, UserError
 from alhvr.networks.dual import DualNetwork
 from alhvr.progress import Reporter
 from alhvr.stopping import StopRequest
+from alhvr.training.deciding import decide
 from alhvr.training.device import choose_compute, memory_as_user_error
 from alhvr.training.finish import FinishedModel, finish_model, summary
 from alhvr.training.loop import TrainingLoop
@@ -27,7 +30,7 @@ from alhvr.training.run_folder import RecordingReporter, RunFolder
 from alhvr.training.setup import RunSetup
 from alhvr.training.start_from import load_start
 from alhvr.training.step import TrainingStep
-from alhvr.training.survey import Folders, Listener, Survey, survey
+from alhvr.training.trial import with_forecast
 from alhvr.training.validation import Validator
 
 
@@ -48,6 +51,8 @@ class TrainRequest:
     """A model folder to fine-tune."""
     resume: bool = False
     """Continue the run in ``out``; cases and settings are those it began with."""
+    force: bool = False
+    """Go on despite faults in the data, where that is possible; cases that cannot be used are left out."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
         if request.resume:
             setup = resumed_setup(run, request.config, recorder)
         else:
-            setup = _new_setup(run, request, Listener(recorder, stop))
+            setup = _new_setup(run, request, Watch(recorder, stop))
         try:
             return _train(setup, run, recorder, stop)
         except KeyboardInterrupt as error:
@@ -90,7 +95,7 @@ def _train(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopReques
     loop.resume()
     finished = None
     if loop.train(stop):
-        finished = _finish(setup, loop, run, Listener(reporter, stop))
+        finished = _finish(setup, loop, run, Watch(reporter, stop))
     if finished is None:
         raise Cancelled(f"Stopped after iteration {loop.state.iteration}; everything is saved. "
                         f"Go on with: {resume_command(run.path)}")
@@ -100,7 +105,7 @@ def _train(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopReques
     return TrainResult(run.path, run.model, finished.scores, loop.state.best_iteration)
 
 
-def _finish(setup: RunSetup, loop: TrainingLoop, run: RunFolder, listener: Listener) -> FinishedModel | None:
+def _finish(setup: RunSetup, loop: TrainingLoop, run: RunFolder, listener: Watch) -> FinishedModel | None:
     """The finished model; None when stopped before it was written."""
     loop.load_best()
     validator = _validator(setup, listener.reporter, listener.should_stop)
@@ -110,25 +115,25 @@ def _finish(setup: RunSetup, loop: TrainingLoop, run: RunFolder, listener: Liste
         return None
 
 
-def _new_setup(run: RunFolder, request: TrainRequest, listener: Listener) -> RunSetup:
-    """Decides everything about a new run and writes it down."""
+def _new_setup(run: RunFolder, request: TrainRequest, watch: Watch) -> RunSetup:
+    """Checks the data, decides everything about a new run and writes it down; raises UserError where it may not be."""
     _require_empty(run)
     if request.labeled is None:
         raise UserError("--labeled is missing.", "Give the folder of labelled cases.")
-    config, reporter = request.config, listener.reporter
+    config = request.config
     start = load_start(request.start_from)
     compute = choose_compute(config.training)
-    found = survey(Folders(request.labeled, request.unlabeled, request.validation), config.plan,
-                   seed=config.training.seed, listener=listener, not_annotated=config.data.not_annotated)
-    plan = start.plan_for(config.plan) if start else _plan(found, config.plan, compute.memory_gb())
-    for sentence in plan.describe():
-        reporter.note(sentence)
-    if start:
-        for sentence in start.say_what_is_kept(found.labels, found.modality):
-            reporter.note(sentence)
-    setup = RunSetup(config=_settled(config, plan), plan=plan, labels=found.labels, compute=compute,
-                     labeled=found.labeled, unlabeled=found.unlabeled, validation=found.validation, hashes=found.hashes,
-                     held_out=found.held_out, start_from=os.path.abspath(request.start_from) if start else None)
+    found = check(Folders(request.labeled, request.unlabeled, request.validation), watch,
+                  Wishes(config.data.not_annotated, start.asked_of(config.plan) if start else config.plan))
+    setup = None
+    if may_train(found, force=request.force):
+        setup = decide(found, config, start=start, compute=compute, reporter=watch.reporter)
+        found = with_forecast(found, setup, run.path, watch)
+        setup = replace(setup, forced=overridden(found))
+    write_reports(found, run.path / "check.json", watch.reporter)
+    tell(found, watch.reporter)
+    if setup is None or not may_train(found, force=request.force):
+        raise faults_as_error(found, where=run.path / "check.html", may_force=not request.force)
     run.write_json("config.json", to_dict(setup.config))
     run.write_json(RUN_FILE, setup.to_dict())
     return setup
@@ -142,20 +147,6 @@ def _require_empty(run: RunFolder) -> None:
     for rest in (run.model, run.last, run.best):
         if rest.exists():
             raise UserError(f"{rest} is there already.", "Choose another --out folder.")
-
-
-def _plan(found: Survey, config: PlanConfig, memory_gb: float) -> Plan:
-    config = replace(config, modality=found.modality)
-    return make_plan(list(found.labeled_prints), list(found.unlabeled_prints), config, memory_gb=memory_gb)
-
-
-def _settled(config: RunConfig, plan: Plan) -> RunConfig:
-    """Decides what the settings leave open: mirrored anatomy is learnt only where orientation means nothing anyway."""
-    unknown = plan.in_plane_matrix is not None
-    augment = config.training.augment
-    augment = replace(augment, mirror=unknown if augment.mirror is None else augment.mirror,
-                      quarter_turns=unknown if augment.quarter_turns is None else augment.quarter_turns)
-    return replace(config, training=replace(config.training, augment=augment))
 
 
 def _build_loop(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopRequest) -> TrainingLoop:

@@ -31,6 +31,8 @@ class RunSetup:
     hashes: dict[str, str]
     held_out: bool
     start_from: str | None
+    forced: tuple[str, ...] = ()
+    """Kinds of faults in the data in spite of which the run goes on."""
 
     @property
     def annotation(self) -> Annotation:
@@ -42,14 +44,14 @@ class RunSetup:
         """The structure of both networks."""
         return NetworkSpec(kind=self.plan.network, dimensions=self.plan.dimensions, n_classes=self.labels.n_classes,
                            feature_stride=self.config.method.feature_stride,
-                           clean_dropout=self.config.method.clean_dropout)
+                           clean_dropout=self.config.method.clean_dropout, in_channels=self.plan.n_channels)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for run.json."""
         cases = {part: [_case_to_dict(c) for c in getattr(self, part)] for part in PARTS}
         return {"config": to_dict(self.config), "plan": self.plan.to_dict(), "labels": self.labels.to_dict(),
                 "compute": asdict(self.compute), "hashes": self.hashes, "held_out": self.held_out,
-                "start_from": self.start_from, **cases}
+                "start_from": self.start_from, "forced": list(self.forced), **cases}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RunSetup:
@@ -57,7 +59,8 @@ class RunSetup:
         cases = {part: tuple(_case_from_dict(c) for c in values[part]) for part in PARTS}
         return cls(config=from_dict(RunConfig, values["config"]), plan=Plan.from_dict(values["plan"]),
                    labels=LabelSet.from_dict(values["labels"]), compute=Compute(**values["compute"]),
-                   hashes=values["hashes"], held_out=values["held_out"], start_from=values["start_from"], **cases)
+                   hashes=values["hashes"], held_out=values["held_out"], start_from=values["start_from"],
+                   forced=tuple(values.get("forced", ())), **cases)
 
 
 def _case_to_dict(case: Case) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 
 from alhvr.bundle import Model, read_model
 from alhvr.config import PlanConfig
+from alhvr.data.channel_names import Channel, check_names, list_channels
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Plan
 from alhvr.errors import UserError
@@ -23,9 +25,13 @@ class Start:
 
     model: Model
 
-    def plan_for(self, config: PlanConfig) -> Plan:
-        """The model's plan; only patch and batch may differ, anything else raises UserError."""
+    def plan_for(self, config: PlanConfig, channels: Sequence[Channel] = ()) -> Plan:
+        """The model's plan; only patch and batch may differ, anything else raises UserError.
+
+        ``channels``: what the scans have, empty for one that nobody named.
+        """
         plan = self.model.description.plan
+        self._require_channels(channels)
         fixed = {"dimensions": plan.dimensions, "network": plan.network, "modality": plan.modality,
                  "normalization": plan.normalization.kind, "target_spacing_mm": plan.target_spacing_mm}
         for name, kept in fixed.items():
@@ -39,6 +45,20 @@ class Start:
                             "Give as many numbers, or leave it out.")
         batch = config.batch_size or plan.batch_size
         return replace(plan, patch_size=tuple(patch), batch_size=batch, labeled_batch_size=batch // 2)
+
+    def asked_of(self, config: PlanConfig) -> PlanConfig:
+        """``config`` with the modality and the normalisation of the model, which a check of the data goes by."""
+        plan = self.model.description.plan
+        return replace(config, modality=plan.modality, normalization=plan.normalization.kind)
+
+    def _require_channels(self, channels: Sequence[Channel]) -> None:
+        """Raises UserError when the scans have another number of channels than the model, or another order."""
+        about = self.model.description
+        if max(1, len(channels)) != about.plan.n_channels:
+            raise UserError(f"The scans have {list_channels(channels or 1)}; the model {about.name} has "
+                            f"{list_channels(about.plan.named_channels or 1)}.",
+                            "Give scans with the model's channels in their order, or train without --from.")
+        check_names("the labelled folder", channels, about.plan.named_channels)
 
     def keeps_head(self, labels: LabelSet) -> bool:
         """True when the classes are the model's own, in the same order."""

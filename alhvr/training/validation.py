@@ -10,9 +10,9 @@ import numpy as np
 from alhvr.bundle import InferenceSettings
 from alhvr.data.annotation import Annotation
 from alhvr.data.cases import Case
+from alhvr.data.channels import read_case
 from alhvr.data.labels import NOT_ANNOTATED
 from alhvr.data.plan import Plan
-from alhvr.data.reading import read_scan
 from alhvr.evaluation.metrics import dice_by_class
 from alhvr.inference.backends import Backend
 from alhvr.inference.postprocess import keep_largest_component
@@ -57,7 +57,7 @@ class Validator:
         n_partly = 0
         for done, case in enumerate(self.cases):
             self.reporter.progress("validating", done, len(self.cases))
-            scan = read_scan(case.image)
+            scan = read_case(case)
             reference = _Reference(self.annotation.read(case, scan.geometry), self.annotation.missing_classes(case))
             n_partly += reference.is_partial
             found = predictor.segment_all(scan, rules=rules, should_stop=self.should_stop)

@@ -15,6 +15,8 @@ from records import Finding, Result, Series, Setting
 from scans import write_scan
 from steps import AUGMENT
 
+from alhvr.checking.run import Folders, check
+from alhvr.checking.watch import Watch
 from alhvr.config import PlanConfig
 from alhvr.data.annotation import Annotation
 from alhvr.data.augment import Augmenter
@@ -22,7 +24,7 @@ from alhvr.data.batches import TwoStreamBatches
 from alhvr.data.plan import make_plan
 from alhvr.data.store import ScanStore
 from alhvr.progress import SilentReporter
-from alhvr.training.survey import Folders, Listener, Survey, survey
+from alhvr.training.survey import Survey, survey
 
 THREADS = (1,)
 SCANS = (10, 30, 100, 300, 1000)
@@ -97,7 +99,8 @@ def _findings(costs: list[Costs], threads: int) -> tuple[Finding, ...]:
 def _costs(labeled: Path, archive: Path) -> Costs:
     torch.set_num_threads(1)
     started = time.perf_counter()
-    found = survey(Folders(labeled, archive), PlanConfig(), seed=0, listener=Listener(SilentReporter()))
+    checked = check(Folders(labeled, archive), Watch())
+    found = survey(checked, PlanConfig(), seed=0, reporter=SilentReporter())
     surveyed = time.perf_counter()
     config = PlanConfig(dimensions=2, patch_size=(96, 96), batch_size=8, modality="MR")
     plan = make_plan(list(found.labeled_prints), list(found.unlabeled_prints), config, memory_gb=4)

@@ -62,7 +62,7 @@ def _example(plan: Plan, work: Path) -> tuple[Tensor, Tensor]:
     shape = (8, *plan.patch_size) if plan.dimensions == 2 else tuple(n + 8 for n in plan.patch_size)
     case = write_scan(work, "example", shape, label=True)
     scan = read_scan(case.image)
-    image = prepare(scan, plan).array
+    image = prepare(scan, plan).array[0]
     label = prepare_label(read_label(case.label).array, scan.geometry, plan)
     middle = tuple(slice((n - p) // 2, (n - p) // 2 + p)
                    for n, p in zip(image.shape[-plan.dimensions:], plan.patch_size, strict=True))

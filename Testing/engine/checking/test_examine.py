@@ -148,7 +148,7 @@ def test_progress_is_told_and_the_stop_is_heard(tmp_path: Path) -> None:
 def test_memory_is_forecast_from_the_headers(tmp_path: Path) -> None:
     items = make_cases(tmp_path / "cases", 2)
     assert memory_of(items[0]) == 3 * 4 * 480
-    assert memory_of(items[1]) == (3 * 4 + 14) * 480
+    assert memory_of(items[1]) == (3 * 4 + 20) * 480
     assert memory_of(("unlabeled", Case("x", tmp_path / "none.nii", None))) == 0
 
 
@@ -157,6 +157,19 @@ def test_a_scan_larger_than_the_free_memory_is_not_read(tmp_path: Path, monkeypa
     monkeypatch.setattr(examining, "available_bytes", lambda: 1000)
     (found,) = look(items)
     assert "takes about 0.0 GB of memory" in found.image_problem.message and not found.images
+
+
+@pytest.mark.parametrize(("seconds", "free", "cores", "workers"), [
+    (600.0, 64e9, 8, 8), (600.0, 1e9, 8, 1), (600.0, 4e9, 8, 6), (7.0, 64e9, 8, 3), (1.0, 64e9, 8, 0),
+    (600.0, None, 4, 4)])
+def test_workers_are_as_many_as_cores_and_memory_allow_and_as_are_worth_their_start(
+        monkeypatch: pytest.MonkeyPatch, seconds: float, free: float | None, cores: int, workers: int) -> None:
+    monkeypatch.setattr(examining, "_seconds", lambda item: seconds / 100)
+    monkeypatch.setattr(examining, "available_bytes", lambda: free)
+    monkeypatch.setattr(examining, "free_cores", lambda: cores)
+    room = examining._room([("unlabeled", Case("x", Path("x.nii"), None))] * 100)
+    assert room.workers == workers
+    assert room.n_bytes is None if free is None else 0 < room.n_bytes <= free / 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -98,7 +98,10 @@ def test_each_channel_is_measured_and_the_first_bad_one_is_named(tmp_path: Path)
     second = write(tmp_path / "two.nii.gz", scan_array(1)[:, :10])
     both = examine_case("labeled", Case("one", good.image, good.label, (second,)), TERMS)
     assert [image.print.size_ijk for image in both.images] == [(24, 20, 6), (24, 10, 6)]
-    assert both.images[1].print.foreground is None
+    assert both.images[0].print.foreground is not None and both.images[1].print.foreground is None
+    assert both.label.other_grid == ""
+    same = examine_case("labeled", Case("one", good.image, good.label, (good.image,)), TERMS)
+    assert same.images[1].print.foreground == same.images[0].print.foreground
     missing = Case("one", good.image, good.label, (tmp_path / "none.nii.gz", second))
     facts = examine_case("labeled", missing, TERMS)
     assert len(facts.images) == 1 and "none.nii.gz" in facts.image_problem.message

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from checked import case_facts, check_result, finding, image_facts, label_facts, structure_facts
+from checked import GRID, case_facts, check_result, finding, image_facts, label_facts, structure_facts
 
 from alhvr.checking import html_view
 from alhvr.checking.findings import KINDS, Severity
@@ -119,7 +119,7 @@ def test_a_case_refers_to_its_findings_and_says_why_it_cannot_be_read(page: str)
 def test_the_archive_is_shown_with_the_furthest_off_first(page: str) -> None:
     part = words(of_part(page, "Archive"))
     assert part.index("scan1") < part.index("scan0")
-    assert "1 from the labelled scans. Its intensity." in part
+    assert "How far off: 1 . Its intensity." in part
 
 
 def test_the_label_is_drawn_over_the_first_channel_only() -> None:
@@ -140,6 +140,14 @@ def test_channels_are_called_by_their_names() -> None:
 def test_structures_are_counted_and_measured_over_all_cases(page: str) -> None:
     rows = [words(row) for row in re.findall("<tr>.*?</tr>", of_part(page, "Structures"))]
     assert rows[1:] == ["liver 1 2 of 2 1 of 1 9 \u2013 9 \u2013 9", "spleen 3 2 of 2 1 of 1 2.5 \u2013 2.5 \u2013 2.5"]
+
+
+def test_volumes_are_in_voxels_where_no_spacing_is_known() -> None:
+    unknown = replace(GRID, spacing_mm=(1.0, 1.0, 1.0))
+    facts = case_facts("labeled", "one", label=label_facts(geometry=unknown))
+    page = words(to_html(replace(check_result(), facts=(facts,))))
+    assert "liver 1,000 voxels , 3 slices" in page
+    assert "Smallest, median, largest [voxels]" in page
 
 
 def test_a_value_without_a_name_is_listed_by_its_value() -> None:

@@ -44,6 +44,16 @@ def test_a_patch_without_label_has_none_afterwards() -> None:
     assert all(p.label is None for p in changes(augmenter, noise(augmenter.field_size), None))
 
 
+@pytest.mark.parametrize("size", [(32, 48), (16, 32, 16)])
+def test_all_channels_move_together(size: tuple[int, ...]) -> None:
+    augmenter = Augmenter(SPATIAL, len(size), size)
+    image = noise(augmenter.field_size)
+    both, alone = (changes(augmenter, i, None) for i in (np.concatenate([image, 2 - image]), image))
+    for two, one in zip(both, alone, strict=True):
+        assert two.image.shape == (2, *size) and np.array_equal(two.image[:1], one.image)
+        np.testing.assert_allclose(two.image[1], 2 - one.image[0], atol=1e-5)
+
+
 @pytest.mark.parametrize("size", [(64, 48), (32, 48, 32)])
 def test_image_and_label_move_together(size: tuple[int, ...]) -> None:
     augmenter = Augmenter(SPATIAL, len(size), size)

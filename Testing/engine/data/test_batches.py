@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK
 import torch
-from tiny_cases import LABELS, Listener, damage, tiny_plan, write_case
+from tiny_cases import LABELS, Listener, damage, tiny_plan, with_channels, write_case
 
 from alhvr.config import AugmentConfig
 from alhvr.data import store as store_module
@@ -92,7 +93,7 @@ def test_every_slice_is_shown_once_an_epoch_with_its_own_label(tmp_path: Path) -
     expected = {}
     for index in range(2):
         case = world.store(world.labeled, plan).get(index)
-        expected |= {image.tobytes(): label for image, label in zip(case.image, case.label, strict=True)}
+        expected |= {image.tobytes(): label for image, label in zip(case.image[0], case.label, strict=True)}
     assert batches.iterations_per_epoch == 6
     for iteration in range(6):
         batch = batches.batch(iteration)
@@ -135,15 +136,31 @@ def test_an_archive_of_ten_times_the_budget_is_read_once_an_epoch_and_stays_with
 
 
 def _count_reads(monkeypatch, cases: list[Case]) -> list[Path]:
-    reads, real, wanted = [], store_module.read_scan, {case.image for case in cases}
+    reads, real, wanted = [], store_module.read_case, {case.image for case in cases}
 
-    def counting(path: Path):
-        if path in wanted:
-            reads.append(path)
-        return real(path)
+    def counting(case: Case):
+        if case.image in wanted:
+            reads.append(case.image)
+        return real(case)
 
-    monkeypatch.setattr(store_module, "read_scan", counting)
+    monkeypatch.setattr(store_module, "read_case", counting)
     return reads
+
+
+@pytest.mark.parametrize("plan", [tiny_plan(2, (32, 32)), tiny_plan(3, (16, 16, 32))], ids=["2-D", "3-D"])
+def test_channels_are_cut_at_one_place_and_filled_with_their_own_background(tmp_path: Path, plan: Plan) -> None:
+    world = World(tmp_path)
+    for cases in (world.labeled, world.unlabeled):
+        for index, case in enumerate(cases):
+            inverted = 300 - SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(case.image)))
+            other = case.image.with_name(f"{case.name} inverted.nrrd")
+            SimpleITK.WriteImage(SimpleITK.GetImageFromArray(inverted), str(other))
+            cases[index] = replace(case, more_images=(other,))
+    images = world.batches(with_channels(plan, "plain", "inverted"), config=NOTHING).batch(0).images.numpy()
+    assert images.shape[1] == 2
+    inside = images[:, 0] + images[:, 1] > 0.5
+    np.testing.assert_allclose((images[:, 0] + images[:, 1])[inside], 1, atol=1e-5)
+    assert not inside.all() and np.all(images[~np.stack([inside, inside], axis=1)] == images.min())
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=["2-D", "3-D"])

@@ -125,7 +125,7 @@ def test_an_nnunet_folder_is_read(tmp_path: Path) -> None:
 def test_channels_in_images_of_four_dimensions_are_refused(tmp_path: Path) -> None:
     _dataset(tmp_path, training=[{"image": "imagesTr/a.nii"}], modality={"0": "T1", "1": "T2"})
     _touch(tmp_path, "imagesTr/a.nii")
-    with pytest.raises(UserError, match="2 channels: T1, T2, in images of four dimensions.*NAME_0000"):
+    with pytest.raises(UserError, match=r"2 channels \(T1, T2\), in images of four dimensions.*NAME_0000"):
         find_cases(tmp_path, labeled=False)
 
 

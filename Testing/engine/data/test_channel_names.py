@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from dicom_files import write_series
 
 from alhvr.data.cases import CaseSet, Channel, find_cases
 from alhvr.data.channel_names import parse_channels
+from alhvr.data.geometry import Geometry
 from alhvr.errors import UserError
 
 TWO = (Channel("T1", "MR"), Channel("FLAIR", "MR"))
@@ -32,6 +35,11 @@ def test_an_nnunet_dataset_of_two_channels_is_read(tmp_path: Path) -> None:
     found = find_cases(tmp_path, labeled=True)
     assert _channels(found) == {"a": ["a_0000.nii", "a_0001.nii"]}
     assert (found.channels, found.modality, found.n_channels) == (TWO, "MR", 2)
+
+
+def test_an_imagestr_folder_whose_labels_have_the_same_names_has_no_channels(tmp_path: Path) -> None:
+    _touch(tmp_path, *[f"{place}/la_{number:04d}.nii" for place in ("imagesTr", "labelsTr") for number in (1, 2)])
+    assert _channels(find_cases(tmp_path, labeled=True)) == {f"la_000{n}": [f"la_000{n}.nii"] for n in (1, 2)}
 
 
 def test_labels_named_without_the_number_tell_that_numbers_are_channels(tmp_path: Path) -> None:
@@ -60,6 +68,15 @@ def test_labels_named_with_the_number_tell_that_it_is_no_channel(tmp_path: Path)
     assert (len(find_cases(tmp_path, labeled=True).cases), len(find_cases(tmp_path, labeled=False).cases)) == (4, 4)
 
 
+def test_series_folders_named_by_their_number_are_channels(tmp_path: Path) -> None:
+    grid = Geometry((3, 3, 3), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
+    for number in range(2):
+        write_series(tmp_path / "images" / f"p_{number:04d}", np.arange(27, dtype=np.int16).reshape(3, 3, 3), grid)
+    found = find_cases(_touch(tmp_path, "labels/p.nii"), labeled=True)
+    assert _channels(found) == {"p": ["p_0000", "p_0001"]} and found.modality == "MR"
+    assert _channels(find_cases(tmp_path / "images", labeled=False, channels=TWO)) == {"p": ["p_0000", "p_0001"]}
+
+
 def test_one_scan_has_channels_where_they_are_asked_for(tmp_path: Path) -> None:
     _touch(tmp_path, "a_0000.nii", "a_0001.nii")
     assert len(find_cases(tmp_path, labeled=False).cases) == 2
@@ -68,13 +85,21 @@ def test_one_scan_has_channels_where_they_are_asked_for(tmp_path: Path) -> None:
 
 def test_each_file_is_a_scan_where_one_channel_is_asked_for(tmp_path: Path) -> None:
     _touch(tmp_path, *[f"{name}_{number:04d}.nii.gz" for name in "ab" for number in range(2)])
-    assert len(find_cases(tmp_path, labeled=False, channels=1).cases) == 4
+    found = find_cases(tmp_path, labeled=False, channels=1)
+    assert len(found.cases) == 4 and "each file is taken for a scan of its own" in found.warnings[0]
 
 
 def test_a_missing_channel_of_a_labelled_case_is_an_error_with_case_and_file(tmp_path: Path) -> None:
     _touch(tmp_path, *[f"images/{n}.nii" for n in ("a_0000", "a_0001", "b_0001")], "labels/a.nii", "labels/b.nii")
     with pytest.raises(UserError, match=r'case "b" lacks the channel b_0000.nii \(T1\).*Add the file'):
         find_cases(tmp_path, labeled=True, channels=TWO)
+
+
+def test_one_channel_too_many_is_told_of_the_case_that_has_it(tmp_path: Path) -> None:
+    _touch(tmp_path, *[f"images/{name}_{n:04d}.nii" for name in "abc" for n in (0, 1)], "images/c_0002.nii")
+    _touch(tmp_path, *[f"labels/{name}.nii" for name in "abc"])
+    with pytest.raises(UserError, match=r'^The case "c" has c_0002.nii beyond 2 channels'):
+        find_cases(tmp_path, labeled=True)
 
 
 def test_a_scan_of_the_archive_without_a_channel_is_left_out_by_name(tmp_path: Path) -> None:
@@ -88,18 +113,18 @@ def test_more_channels_than_asked_for_are_refused(tmp_path: Path) -> None:
     _touch(tmp_path, *[f"a_{number:04d}.nii" for number in range(3)], "b_0000.nii", "b_0001.nii")
     assert _channels(find_cases(tmp_path, labeled=False, channels=TWO)) == {"b": ["b_0000.nii", "b_0001.nii"]}
     (tmp_path / "b_0000.nii").unlink()
-    with pytest.raises(UserError, match="No scan.* has 2 channels: T1, FLAIR. .*a_0002.nii beyond 2 channels"):
+    with pytest.raises(UserError, match=r"No scan.* has 2 channels \(T1, FLAIR\). .*a_0002.nii beyond 2 channels"):
         find_cases(tmp_path, labeled=False, channels=TWO)
 
 
 def test_channels_in_another_order_are_refused_and_other_names_are_said(tmp_path: Path) -> None:
     _touch(tmp_path, "a_0000.nii", "a_0001.nii")
     (tmp_path / "cases.json").write_text('{"channels": ["flair", "t1"]}')
-    with pytest.raises(UserError, match="flair, t1, in this order"):
+    with pytest.raises(UserError, match=r"\(flair, t1\) in this order"):
         find_cases(tmp_path, labeled=False, channels=TWO)
     (tmp_path / "cases.json").write_text('{"channels": ["T1 gd", "FLAIR"]}')
-    assert "called otherwise" in find_cases(tmp_path, labeled=False, channels=TWO).warnings[0]
-    with pytest.raises(UserError, match="have 2 channels: T1 gd, FLAIR; needed are 3 channels"):
+    assert "the names differ" in find_cases(tmp_path, labeled=False, channels=TWO).warnings[0]
+    with pytest.raises(UserError, match=r"have 2 channels \(T1 gd, FLAIR\); needed: 3 channels"):
         find_cases(tmp_path, labeled=False, channels=3)
 
 
@@ -116,7 +141,7 @@ def test_channels_are_written_in_several_ways() -> None:
 @pytest.mark.parametrize(("record", "words"), [
     ("T1", "Write them as a list"), ({"T1": 0, "T2": 1}, "Number them 0, 1"), ({"0": "T1", "2": "T2"}, "Number them"),
     (["T1", "t1"], "called \"t1\""), ([1], "Write its name"), ([""], "Write its name"),
-    ([{"name": "T1", "kind": "MR"}], "Write its name"), ([{"name": "A", "modality": "PET"}], "Accepted: CT, MR, other")])
+    ([{"name": "T1", "kind": "MR"}], "Write its name"), ([{"name": "A", "modality": "PET"}], "Accepted: CT, MR")])
 def test_channels_that_are_not_understood_are_refused(record: object, words: str) -> None:
     with pytest.raises(UserError, match=words):
         parse_channels("cases.json", record)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from grids import scan_of
 
-from alhvr.data.fingerprint import Fingerprint, fingerprint
+from alhvr.data.fingerprint import Fingerprint, fingerprint, join_channels
 from alhvr.data.geometry import Geometry
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -41,3 +43,14 @@ def test_an_empty_label_has_no_foreground() -> None:
     array = np.arange(27.0).reshape(3, 3, 3)
     measured = fingerprint(scan_of(array, _grid((3, 3, 3), (1.0, 1.0, 1.0))), np.zeros((3, 3, 3), int))
     assert measured.foreground is None and measured.size_ijk == (3, 3, 3)
+
+
+def test_each_channel_is_measured_and_channels_join_to_one_scan() -> None:
+    geometry = _grid((6, 5, 4), (1.0, 1.0, 1.0))
+    rng = np.random.default_rng(0)
+    scan = scan_of(rng.normal(0, 1, geometry.shape_kji), geometry)
+    other = scan_of(rng.normal(50, 5, geometry.shape_kji), geometry)
+    label = (scan.array > 0).astype(np.uint8)
+    found = fingerprint(replace(scan, more=(other.array,), more_modalities=("CT",)), label)
+    assert [seen.modality for seen in found.channels] == ["MR", "CT"]
+    assert found == join_channels([fingerprint(scan, label), replace(fingerprint(other, label), modality="CT")])

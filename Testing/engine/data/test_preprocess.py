@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from whole_volume import prepare_whole, restore_by_planes, restore_whole
 
 from alhvr.data import preprocess
 from alhvr.data.geometry import Geometry
-from alhvr.data.plan import Normalization
+from alhvr.data.plan import ChannelPlan, Normalization
 from alhvr.data.preprocess import PreparedPlanes, axis_transform, prepare, prepare_label
 from alhvr.errors import UserError
 
@@ -33,7 +34,7 @@ def test_every_prepared_voxel_lies_where_its_geometry_says(seed: int) -> None:
         prepared = prepare(scan_of(lps_of_voxels(geometry)[ramp_mm], geometry), plan)
         inside = _interior(prepared.geometry, geometry, 13.0)
         expected_mm = lps_of_voxels(prepared.geometry)[ramp_mm]
-        np.testing.assert_allclose(prepared.array[inside], expected_mm[inside], atol=2e-3)
+        np.testing.assert_allclose(prepared.array[0][inside], expected_mm[inside], atol=2e-3)
         assert inside.any()
 
 
@@ -59,7 +60,7 @@ def test_the_centroid_of_a_blob_survives_there_and_back(seed: int) -> None:
     grid = np.indices(geometry.shape_kji)
     blob = np.exp(-0.5 * sum((axis - c) ** 2 for axis, c in zip(grid, centre, strict=True)) / (1.5 * coarser) ** 2)
     prepared = prepare(scan_of(blob, geometry), plan)
-    back = restore_by_planes(prepared.array, prepared.transform)
+    back = restore_by_planes(prepared.array[0], prepared.transform)
     shift = [(grid[a] * back).sum() / back.sum() - (grid[a] * blob).sum() / blob.sum() for a in range(3)]
     assert np.abs(shift).max() < 0.05
 
@@ -69,7 +70,7 @@ def test_restoring_ones_gives_ones_everywhere(seed: int) -> None:
     rng = np.random.default_rng(seed)
     geometry, plan = random_geometry(rng, 1, 20), random_plan(rng)
     prepared = prepare(scan_of(np.zeros(geometry.shape_kji), geometry), plan)
-    restored = restore_by_planes(np.ones_like(prepared.array), prepared.transform)
+    restored = restore_by_planes(np.ones_like(prepared.array[0]), prepared.transform)
     assert restored.shape == geometry.shape_kji and (restored == 1).all()
 
 
@@ -79,7 +80,7 @@ def test_untouched_axes_come_back_bit_by_bit(seed: int) -> None:
     geometry = random_geometry(rng, 1, 12)
     scan = scan_of(rng.normal(size=geometry.shape_kji), geometry)
     prepared = prepare(scan, plan_of(int(rng.integers(2, 4))))
-    np.testing.assert_array_equal(restore_by_planes(prepared.array, prepared.transform), scan.array)
+    np.testing.assert_array_equal(restore_by_planes(prepared.array[0], prepared.transform), scan.array)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -88,9 +89,9 @@ def test_planes_that_arrive_one_by_one_are_resampled_as_whole_arrays_are(seed: i
     geometry, plan = random_geometry(rng, 1, 50), random_plan(rng)
     scan = scan_of(rng.normal(size=geometry.shape_kji), geometry)
     prepared = prepare(scan, plan)
-    np.testing.assert_allclose(prepared.array, prepare_whole(scan, plan), rtol=0, atol=2e-6)
-    restored = restore_by_planes(prepared.array, prepared.transform)
-    np.testing.assert_array_equal(restored, restore_whole(prepared.array, prepared.transform))
+    np.testing.assert_allclose(prepared.array[0], prepare_whole(scan, plan), rtol=0, atol=2e-6)
+    restored = restore_by_planes(prepared.array[0], prepared.transform)
+    np.testing.assert_array_equal(restored, restore_whole(prepared.array[0], prepared.transform))
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 10**9])
@@ -103,7 +104,29 @@ def test_the_smallest_prepared_value_is_known_before_the_planes_and_they_come_al
     scan = scan_of(rng.normal(size=geometry.shape_kji), geometry)
     planes, expected = PreparedPlanes(scan, plan), prepare(scan, plan).array
     assert planes.lowest() == expected.min()
-    np.testing.assert_array_equal(np.stack(list(planes)), expected)
+    np.testing.assert_array_equal(np.stack(list(planes), axis=1), expected)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_each_channel_is_prepared_as_it_would_be_alone(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    geometry, plan = random_geometry(rng, 8, 30), (plan_of(), random_plan(rng))[seed % 2]
+    rules = [plan.normalization, Normalization("percentile"), Normalization("ct", -5.0, 5.0, 1.0, 2.0)]
+    scan = scan_of(rng.normal(size=geometry.shape_kji), geometry)
+    scan = replace(scan, more=(scan.array[::-1] * 7, rng.normal(3, 2, geometry.shape_kji).astype(np.float32)))
+    together = replace(plan, channels=tuple(ChannelPlan(f"{n}", plan.modality, rule) for n, rule in enumerate(rules)))
+    alone = [prepare(replace(scan, array=array, more=()), replace(plan, normalization=rule)).array
+             for array, rule in zip(scan.channels, rules, strict=True)]
+    np.testing.assert_array_equal(prepare(scan, together).array, np.concatenate(alone))
+    assert PreparedPlanes(scan, together).lowest().tolist() == [array.min() for array in alone]
+
+
+def test_another_number_of_channels_than_the_plan_has_is_refused_with_their_names() -> None:
+    geometry = random_geometry(np.random.default_rng(6))
+    plan = plan_of()
+    plan = replace(plan, channels=tuple(ChannelPlan(name, plan.modality, plan.normalization) for name in ("T1", "T2")))
+    with pytest.raises(UserError, match=r"has 1 channel; needed: 2 channels \(T1, T2\)"):
+        prepare(scan_of(np.zeros(geometry.shape_kji), geometry), plan)
 
 
 def test_prepared_scans_of_a_sheared_grid_keep_its_extent() -> None:
@@ -136,7 +159,7 @@ def test_labels_follow_the_image_to_the_prepared_grid() -> None:
     plan = plan_of(target_spacing_mm=tuple(1.3 * s for s in geometry.spacing_mm))
     label = np.zeros(geometry.shape_kji, np.uint8)
     label[8:20, 9:22, 7:19] = 2
-    image = prepare(scan_of(label, geometry), plan).array
+    image = prepare(scan_of(label, geometry), plan).array[0]
     prepared = prepare_label(label, geometry, plan)
     np.testing.assert_array_equal(prepared[np.abs(image - 1) > 0.1] == 2, (image > 1)[np.abs(image - 1) > 0.1])
 
@@ -168,5 +191,5 @@ def test_restoring_a_large_volume_takes_about_a_second() -> None:
     prepared = prepare(scan_of(np.zeros(geometry.shape_kji, np.float32), geometry),
                        plan_of(target_spacing_mm=(1.5, 1.5, 1.5)))
     started_at = time.process_time()
-    restore_by_planes(prepared.array, prepared.transform)
+    restore_by_planes(prepared.array[0], prepared.transform)
     assert time.process_time() - started_at < 3.0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK
-from tiny_cases import LABELS, damage, tiny_plan, write_case
+from tiny_cases import LABELS, damage, tiny_plan, with_channels, write_case
 
 from alhvr.data.annotation import Annotation
 from alhvr.data.cases import Case
@@ -45,9 +46,9 @@ def real_bytes(store: ScanStore) -> int:
 
 def test_a_case_is_prepared_with_classes_and_its_background(tmp_path: Path) -> None:
     case = store_of([write_case(tmp_path, "a", SHAPE, label=True)], label_set=LABELS).get(0)
-    assert case.image.shape == case.label.shape == SHAPE and case.image.dtype == np.float32
+    assert case.image.shape == (1, *SHAPE) and case.label.shape == SHAPE and case.image.dtype == np.float32
     assert case.label.dtype == np.uint8 and np.unique(case.label).tolist() == [0, 1, 2]
-    assert case.background == case.image.min()
+    assert case.background == (case.image.min(),)
 
 
 def test_shape_and_bytes_are_known_without_the_voxels(tmp_path: Path) -> None:
@@ -55,6 +56,18 @@ def test_shape_and_bytes_are_known_without_the_voxels(tmp_path: Path) -> None:
     damage(cases[0])
     store = store_of(cases)
     assert store.shape(0) == SHAPE and store.expected_bytes(0) == SCAN_BYTES
+
+
+@pytest.mark.parametrize("labeled", [False, True])
+def test_a_case_of_two_channels_takes_what_is_expected(tmp_path: Path, labeled: bool) -> None:
+    first, second = (write_case(tmp_path, name, SHAPE, label=labeled, seed=n) for n, name in enumerate("ab"))
+    case = replace(first, more_images=(second.image,))
+    store = store_of([case], label_set=LABELS if labeled else None, plan=with_channels(PLAN, "T1", "T2"))
+    found = store.get(0)
+    assert found.image.shape == (2, *SHAPE) and found.background == tuple(c.min() for c in found.image)
+    assert real_bytes(store) == store.expected_bytes(0) == (2 * 4 + labeled) * SCAN_BYTES // 4
+    with pytest.raises(UserError, match=r"has 1 channel; needed: 2 channels \(T1, T2\)"):
+        store_of([first], plan=with_channels(PLAN, "T1", "T2")).get(0)
 
 
 def test_an_archive_of_ten_times_the_budget_never_takes_more_than_the_budget(tmp_path: Path) -> None:
@@ -91,7 +104,7 @@ def test_a_scan_larger_than_the_budget_is_given_out_and_drops_nothing(tmp_path: 
     large = write_case(tmp_path, "large", (6, 60, 64))
     store = store_of([*archive(tmp_path, 1), large], budget=2 * SCAN_BYTES)
     store.get(0)
-    assert store.get(1).image.shape == (6, 60, 64)
+    assert store.get(1).image.shape == (1, 6, 60, 64)
     assert list(store._held) == [0]
 
 

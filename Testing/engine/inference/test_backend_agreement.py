@@ -71,6 +71,18 @@ def test_two_backends_give_the_same_labels_and_probabilities(world, pair, seed):
     assert largest_difference(some, others) <= 1e-3
 
 
+@pytest.mark.parametrize(("kind", "dimensions"), [("unet", 2), ("vnet", 3)])
+def test_backends_agree_on_networks_of_several_channels(kind, dimensions):
+    torch.manual_seed(0)
+    networks = DualNetwork(kind, dimensions, 3, in_channels=2).eval()
+    images = np.random.default_rng(0).standard_normal((2, 2, *WORLDS[dimensions][0]), np.float32)
+    backends = every_backend(networks)
+    for some, others in PAIRS:
+        assert largest_difference(*(probabilities(backends[name], images) for name in (some, others))) <= 1e-4
+    swapped = probabilities(backends["onnxruntime"], images[:, ::-1])
+    assert largest_difference(probabilities(backends["onnxruntime"], images), swapped) > 1e-3
+
+
 def test_the_networks_are_trained_and_the_seeds_draw_both_kinds(world):
     backends, images = world
     found = np.add(*probabilities(backends["onnxruntime"], images)).argmax(axis=1)

@@ -19,7 +19,7 @@ from alhvr.bundle import InferenceSettings
 from alhvr.data import preprocess
 from alhvr.data.geometry import Geometry
 from alhvr.data.labels import LabelSet
-from alhvr.data.plan import Normalization, Plan
+from alhvr.data.plan import ChannelPlan, Normalization, Plan
 from alhvr.data.preprocess import axis_transform
 from alhvr.data.reading import read_scan
 from alhvr.data.scan import Scan
@@ -83,6 +83,24 @@ def test_windows_that_overlap_in_all_three_axes_are_blended_as_whole_arrays_are(
     predictor, whole = _both_ways(networks[3], plan, scan)
     np.testing.assert_array_equal(predictor.segment_all(scan, rules=("mean",))["mean"],
                                   whole.segment(scan).classes["mean"])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_scans_of_several_channels_are_segmented_as_whole_arrays_are(seed: int) -> None:
+    scan, plan = _scan(seed, 8, 26)
+    rules = (plan.normalization, Normalization("zscore"), Normalization("percentile"))
+    plan = replace(plan, channels=tuple(ChannelPlan(str(n), "MR", rule) for n, rule in enumerate(rules)))
+    noise = np.random.default_rng(seed + 50).normal(size=scan.array.shape).astype(np.float32)
+    scan = replace(scan, more=(noise, scan.array[::-1].copy()))
+    torch.manual_seed(seed)
+    networks = DualNetwork("unet", plan.dimensions, LABELS.n_classes, in_channels=3)
+    predictor, whole = _both_ways(TorchBackend(networks, "cpu", "fp32"), plan, scan)
+    found, expected = predictor.segment(scan, regions=True), whole.segment(scan, regions=True)
+    assert np.mean(found.segmentation.array != LABELS.to_values(expected.classes["mean"])) <= 1e-4
+    seen = found.regions.confidence_a.astype(int)
+    assert np.abs(seen - quantize(expected.confidences[0])).max() <= 1
+    other = predictor.segment(replace(scan, more=scan.more[::-1]), regions=True).regions.confidence_a
+    assert np.abs(seen - other).max() > 10
 
 
 @pytest.mark.parametrize("source", ["acdc/val/images", "brain-dicom/Study1"])

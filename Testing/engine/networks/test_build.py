@@ -48,6 +48,10 @@ def test_the_seed_alone_decides_the_first_weights():
 
 def test_more_input_channels_can_be_asked_for():
     assert build_network("vnet", 3, 2, in_channels=4).encoder[0][0].conv.weight.shape[1] == 4
+    with pytest.raises(ValueError, match=r"accepted: \[B, 2, J, I\]"):
+        build_network("unet", 2, 2, in_channels=2)(torch.zeros(1, 1, 16, 16))
+    with pytest.raises(ValueError, match="0 input channels"):
+        build_network("unet", 2, 2, in_channels=0)
 
 
 @pytest.mark.parametrize(("kind", "dimensions"), [("vnet", 2), ("resnet", 3), ("unet", 4)])

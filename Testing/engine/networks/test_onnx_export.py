@@ -11,7 +11,9 @@ import torch
 from alhvr.networks.dual import DualNetwork
 from alhvr.networks.onnx_export import LEVELS, OPSET, export_networks
 
-KINDS = {"unet 2": DualNetwork("unet", 2, 4).eval(), "vnet 3": DualNetwork("vnet", 3, 2).eval()}
+KINDS = {"unet 2": DualNetwork("unet", 2, 4).eval(), "vnet 3": DualNetwork("vnet", 3, 2).eval(),
+         "unet 2 of 3 channels": DualNetwork("unet", 2, 4, in_channels=3).eval(),
+         "vnet 3 of 2 channels": DualNetwork("vnet", 3, 2, in_channels=2).eval()}
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -49,7 +51,7 @@ def test_graphs_are_whole_of_the_wanted_opset_and_without_batch_norm(graphs: dic
 @pytest.mark.parametrize("n_images", [1, 3])
 def test_any_batch_and_any_size_goes_through(networks, graphs, n_images: int, sides: tuple[int, ...]) -> None:
     size = sides[:networks.a.dimensions]
-    images = np.random.default_rng(0).standard_normal((n_images, 1, *size), np.float32)
+    images = np.random.default_rng(0).standard_normal((n_images, networks.b.in_channels, *size), np.float32)
     levels = run(graphs["b_encoder"], image=images)
     assert [level.shape for level in levels] == [(n_images, *shape) for shape in networks.b.level_shapes(size)]
     logits, = run(graphs["b_decoder"], **dict(zip(LEVELS, levels, strict=True)))

@@ -12,6 +12,7 @@ import torch
 from tiny_cases import Listener
 from tiny_runs import write_study
 
+from alhvr.checking.watch import Watch
 from alhvr.config import PlanConfig, RunConfig, TrainingConfig
 from alhvr.errors import UserError
 from alhvr.training import loop as room
@@ -20,7 +21,6 @@ from alhvr.training.loop import TrainingLoop
 from alhvr.training.run import RUN_FILE, TrainRequest, _build_loop, _new_setup
 from alhvr.training.run_folder import RecordingReporter, RunFolder
 from alhvr.training.setup import RunSetup
-from alhvr.training.survey import Listener as SurveyListener
 
 
 def never() -> bool:
@@ -38,7 +38,7 @@ def new_run(study: Path, out: Path, **training) -> RunFolder:
     settings = {"threads": 1, "precision": "fp32", "validations": 2, "iterations": 4, **training}
     config = RunConfig(training=TrainingConfig(**settings), plan=PlanConfig(patch_size=(32, 32), batch_size=2))
     request = TrainRequest(study / "labeled", out, study / "archive", config=config)
-    _new_setup(run, request, SurveyListener(Listener()))
+    _new_setup(run, request, Watch(Listener()))
     return run
 
 

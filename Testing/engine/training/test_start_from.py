@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_cases import LABELS, tiny_plan
+from untrained import write_untrained
 
-from alhvr.bundle import ModelDescription, NetworkSpec, write_model
+from alhvr.bundle import ModelDescription, NetworkSpec, read_model, write_model
 from alhvr.config import PlanConfig
+from alhvr.data.channel_names import Channel
 from alhvr.data.labels import LabelSet
 from alhvr.errors import UserError
 from alhvr.networks.dual import DualNetwork
@@ -106,3 +108,16 @@ def test_a_3_d_model_of_other_classes_loads_too(tmp_path: Path) -> None:
 def test_weights_that_do_not_fit_the_description_are_refused(model) -> None:
     with pytest.raises(UserError, match="do not fit"):
         model[0].load_into(DualNetwork("unet", 3, LABELS.n_classes), LABELS)
+
+
+def test_another_number_or_order_of_channels_is_refused_with_both_lists(tmp_path: Path) -> None:
+    two = Start(read_model(write_untrained(tmp_path / "two", channels=("T1", "FLAIR"))))
+    one = Start(read_model(write_untrained(tmp_path / "one")))
+    flair, t1 = Channel("FLAIR", "MR"), Channel("t1", "MR")
+    with pytest.raises(UserError, match=r"have 1 channel; the model M has 2 channels \(T1, FLAIR\)"):
+        two.plan_for(PlanConfig())
+    with pytest.raises(UserError, match=r"have 2 channels \(FLAIR, t1\); the model M has 1 channel"):
+        one.plan_for(PlanConfig(), (flair, t1))
+    with pytest.raises(UserError, match=r"\(FLAIR, t1\) in this order"):
+        two.plan_for(PlanConfig(), (flair, t1))
+    assert two.plan_for(PlanConfig(), (t1, flair)).n_channels == 2 and one.plan_for(PlanConfig(), (t1,)).n_channels == 1

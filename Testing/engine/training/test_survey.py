@@ -1,4 +1,4 @@
-"""The survey: which cases are used, which are left out and why, what is held out, and which faults stop a run."""
+"""The survey: which checked cases are used, which are left out, what is held out, and what a run goes on without."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import pytest
 import SimpleITK
 from tiny_cases import Listener, damage, write_case
 
+from alhvr.checking.result import CheckResult
+from alhvr.checking.run import Folders, Wishes, check
+from alhvr.checking.selection import may_train, overridden
+from alhvr.checking.watch import Watch
 from alhvr.config import PlanConfig
 from alhvr.data.cases import Case
 from alhvr.errors import Cancelled, UserError
-from alhvr.training import survey as room
-from alhvr.training.survey import Folders, Survey, survey
+from alhvr.training.survey import Survey, survey
 
 SHAPE = (3, 10, 12)
 
@@ -35,8 +38,12 @@ def relabel(case: Case, array: np.ndarray) -> None:
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array.astype(np.uint8)), str(case.label))
 
 
+def checked(folders: Folders, **config) -> CheckResult:
+    return check(folders, Watch(), Wishes(plan=PlanConfig(**config)))
+
+
 def look(folders: Folders, reporter: Listener | None = None, **config) -> Survey:
-    return survey(folders, PlanConfig(**config), seed=0, listener=room.Listener(reporter or Listener()))
+    return survey(checked(folders, **config), PlanConfig(**config), seed=0, reporter=reporter or Listener())
 
 
 def test_the_held_out_split_says_which_cases_it_sets_aside(tmp_path: Path) -> None:
@@ -48,6 +55,15 @@ def test_the_held_out_split_says_which_cases_it_sets_aside(tmp_path: Path) -> No
     assert f"Set aside for validation: {aside.name}." in reporter.notes
 
 
+def test_cases_of_one_patient_are_set_aside_together(tmp_path: Path) -> None:
+    labeled_cases(tmp_path, 4)
+    whose = {f"case{n}": {"patient": "A" if n < 2 else "B"} for n in range(4)}
+    (tmp_path / "cases.json").write_text(json.dumps({"cases": whose}))
+    found = look(Folders(tmp_path))
+    assert {c.patient for c in found.validation}.isdisjoint({c.patient for c in found.labeled})
+    assert len(found.validation) == 2
+
+
 def test_a_validation_folder_leaves_all_labelled_cases_to_learn_from(tmp_path: Path) -> None:
     labeled_cases(tmp_path / "a", 2)
     write_case(tmp_path / "b", "other", SHAPE, label=True, seed=50)
@@ -57,10 +73,8 @@ def test_a_validation_folder_leaves_all_labelled_cases_to_learn_from(tmp_path: P
 
 def test_a_single_labelled_case_is_learnt_from_and_nothing_is_held_out(tmp_path: Path) -> None:
     labeled_cases(tmp_path, 1)
-    reporter = Listener()
-    found = look(Folders(tmp_path), reporter)
+    found = look(Folders(tmp_path))
     assert len(found.labeled) == 1 and found.validation == ()
-    assert "one labelled case" in reporter.warnings[0] and "unscored" in reporter.warnings[0]
 
 
 @pytest.mark.parametrize("part", ["labelled", "validation"])
@@ -70,18 +84,15 @@ def test_an_archive_scan_that_is_a_labelled_or_validation_scan_is_left_out(tmp_p
     archive_cases(tmp_path / "archive", 2)
     source = tmp_path / part / "images" / ("case0.nrrd" if part == "labelled" else "held.nrrd")
     shutil.copy(source, tmp_path / "archive" / "images" / "copy.nrrd")
-    reporter = Listener()
-    found = look(Folders(tmp_path / "labelled", tmp_path / "archive", tmp_path / "validation"), reporter)
-    assert [c.name for c in found.unlabeled] == ["scan0", "scan1"]
-    assert reporter.warnings == [f"Left out of the archive: copy.nrrd: it is the same scan as {source.stem}."]
+    found = look(Folders(tmp_path / "labelled", tmp_path / "archive", tmp_path / "validation"))
+    assert [c.name for c in found.unlabeled] == ["scan0", "scan1"] and len(found.unlabeled_prints) == 2
 
 
 def test_a_scan_that_is_in_the_archive_twice_is_used_once(tmp_path: Path) -> None:
     labeled_cases(tmp_path / "a", 2)
     archive_cases(tmp_path / "b", 1)
     shutil.copy(tmp_path / "b" / "images" / "scan0.nrrd", tmp_path / "b" / "images" / "scan0 again.nrrd")
-    found = look(Folders(tmp_path / "a", tmp_path / "b"))
-    assert len(found.unlabeled) == len(found.unlabeled_prints) == 1
+    assert len(look(Folders(tmp_path / "a", tmp_path / "b")).unlabeled) == 1
 
 
 def test_archive_scans_that_cannot_be_used_are_left_out_with_the_reason(tmp_path: Path) -> None:
@@ -90,66 +101,45 @@ def test_archive_scans_that_cannot_be_used_are_left_out_with_the_reason(tmp_path
     damage(archive_cases(tmp_path / "b", 3)[1])
     (images / "text.nii.gz").write_text("no scan")
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.full(SHAPE, 7.0, np.float32)), str(images / "flat.nrrd"))
-    reporter = Listener()
-    found = look(Folders(tmp_path / "a", tmp_path / "b"), reporter)
-    assert [c.name for c in found.unlabeled] == ["scan0", "scan2"]
-    reasons = {w.split(": ")[1]: w.split(": ", 2)[2] for w in reporter.warnings}
+    folders = Folders(tmp_path / "a", tmp_path / "b")
+    assert [c.name for c in look(folders).unlabeled] == ["scan0", "scan2"]
+    told = [f.seen.split(": ", 2)[1:] for f in checked(folders).findings if f.seen.startswith("Left out of")]
+    reasons = dict(told)
     assert reasons.keys() == {"scan1.nrrd", "text.nii.gz", "flat.nrrd"} and "every voxel is 7" in reasons["flat.nrrd"]
 
 
 def test_an_archive_without_one_usable_scan_leaves_the_labels(tmp_path: Path) -> None:
     labeled_cases(tmp_path / "a", 2)
     damage(archive_cases(tmp_path / "b", 1)[0])
-    reporter = Listener()
-    assert look(Folders(tmp_path / "a", tmp_path / "b"), reporter).unlabeled == ()
-    assert "training goes on with the labels only" in reporter.warnings[-1]
+    assert look(Folders(tmp_path / "a", tmp_path / "b")).unlabeled == ()
 
 
-def test_a_large_archive_is_decoded_in_part_and_used_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "MAX_ARCHIVE_DECODED", 2)
-    labeled_cases(tmp_path / "a", 2)
-    archive_cases(tmp_path / "b", 5)
-    found = look(Folders(tmp_path / "a", tmp_path / "b"))
-    assert len(found.unlabeled) == 5 and len(found.unlabeled_prints) == 2
-
-
-def test_all_faults_of_labelled_cases_are_told_at_once(tmp_path: Path) -> None:
-    cases = labeled_cases(tmp_path, 3)
+def test_labelled_cases_that_cannot_be_used_are_left_out_where_faults_are_overridden(tmp_path: Path) -> None:
+    cases = labeled_cases(tmp_path, 5, names={"1": "liver", "3": "spleen"})
     damage(cases[0])
-    relabel(cases[2], np.ones((3, 10, 11)))
-    with pytest.raises(UserError) as caught:
-        look(Folders(tmp_path))
-    first, second = str(caught.value).split(" | ")
-    assert "case0.nrrd" in first
-    assert "case2.nrrd lies on another grid" in second and "(11, 10, 3)" in second and "(12, 10, 3)" in second
+    relabel(cases[1], np.ones((3, 10, 11)))
+    relabel(cases[2], np.full(SHAPE, 7))
+    found = checked(Folders(tmp_path))
+    assert not may_train(found, force=False) and may_train(found, force=True)
+    seen = survey(found, PlanConfig(), seed=0, reporter=Listener())
+    assert {c.name for c in (*seen.labeled, *seen.validation)} == {"case3", "case4"}
+    assert set(seen.forced) == {"unreadable_image", "label_on_another_grid", "unknown_label_value"} == set(
+        overridden(found))
 
 
-def test_many_faults_are_counted_not_listed(tmp_path: Path) -> None:
-    for case in labeled_cases(tmp_path, 8):
-        damage(case)
-    with pytest.raises(UserError, match=r"case4\.nrrd.*\(and 3 more\)$"):
-        look(Folders(tmp_path))
-
-
-def test_labels_that_are_all_empty_are_refused(tmp_path: Path) -> None:
+def test_some_faults_cannot_be_overridden(tmp_path: Path) -> None:
     for case in labeled_cases(tmp_path, 2):
         relabel(case, np.zeros(SHAPE))
-    with pytest.raises(UserError, match=r"All labels of case0, case1 are empty \(value 0 everywhere\)"):
-        look(Folders(tmp_path))
+    found = checked(Folders(tmp_path))
+    assert not may_train(found, force=True)
+    with pytest.raises(UserError, match="There is no labelled case to learn from"):
+        survey(found, PlanConfig(), seed=0, reporter=Listener())
 
 
-def test_a_label_value_without_a_name_is_refused(tmp_path: Path) -> None:
-    labeled_cases(tmp_path, 2, names={"1": "liver"})
-    with pytest.raises(UserError, match=r"case0\.nrrd holds the value 3, which has no name \(named: 1 liver\)"):
-        look(Folders(tmp_path))
-
-
-def test_folders_that_name_a_value_differently_are_refused(tmp_path: Path) -> None:
-    labeled_cases(tmp_path / "a", 2, names={"1": "liver", "3": "spleen"})
-    write_case(tmp_path / "b", "held", SHAPE, label=True, seed=50)
-    (tmp_path / "b" / "labels.json").write_text('{"1": "Liver", "3": "pancreas"}')
-    with pytest.raises(UserError, match=r'Label value 3 is "spleen" in one folder and "pancreas" in b\.'):
-        look(Folders(tmp_path / "a", validation=tmp_path / "b"))
+def test_sound_data_is_overridden_in_nothing(tmp_path: Path) -> None:
+    labeled_cases(tmp_path, 3)
+    found = checked(Folders(tmp_path))
+    assert may_train(found, force=False) and overridden(found) == ()
 
 
 def test_names_may_be_given_in_the_validation_folder_alone(tmp_path: Path) -> None:
@@ -164,19 +154,9 @@ def test_without_any_names_the_values_are_the_names(tmp_path: Path) -> None:
     assert look(Folders(tmp_path)).labels.names == ("label 1", "label 3")
 
 
-def test_a_named_structure_that_no_case_shows_is_told(tmp_path: Path) -> None:
+def test_a_named_structure_that_no_case_shows_is_a_class_all_the_same(tmp_path: Path) -> None:
     labeled_cases(tmp_path, 2, names={"1": "liver", "2": "pancreas", "3": "spleen"})
-    reporter = Listener()
-    assert look(Folders(tmp_path), reporter).labels.n_classes == 4
-    assert reporter.warnings == ["No labelled case to learn from shows 2 pancreas: the model cannot learn it."]
-
-
-def test_a_validation_scan_that_is_learnt_from_too_is_told(tmp_path: Path) -> None:
-    labeled_cases(tmp_path / "a", 2)
-    labeled_cases(tmp_path / "b", 1)
-    reporter = Listener()
-    look(Folders(tmp_path / "a", validation=tmp_path / "b"), reporter)
-    assert "case0 is the same scan as case0" in reporter.warnings[0]
+    assert look(Folders(tmp_path)).labels.n_classes == 4
 
 
 def test_equal_names_in_labelled_and_archive_keep_their_own_hashes(tmp_path: Path) -> None:
@@ -201,7 +181,7 @@ def test_scans_with_air_are_ct_unless_the_user_says_otherwise(tmp_path: Path) ->
     assert look(Folders(tmp_path), modality="MR").modality == "MR"
 
 
-def test_a_survey_can_be_stopped(tmp_path: Path) -> None:
+def test_a_check_can_be_stopped(tmp_path: Path) -> None:
     labeled_cases(tmp_path, 2)
-    with pytest.raises(Cancelled, match="Stopped before training began"):
-        survey(Folders(tmp_path), PlanConfig(), seed=0, listener=room.Listener(Listener(), lambda: True))
+    with pytest.raises(Cancelled, match="Start it again"):
+        check(Folders(tmp_path), Watch(should_stop=lambda: True))

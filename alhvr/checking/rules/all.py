@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from alhvr.checking.findings import KINDS, Finding, Severity
-from alhvr.checking.rules import archive, classes, files, intensities, labels, mixes, shapes, sides, twice
+from alhvr.checking.rules import archive, channels, classes, files, intensities, labels, mixes, shapes, sides, twice
 from alhvr.checking.rules.study import Study
 
 RULES: tuple[Callable[[Study], Iterable[Finding]], ...] = (
-    files.unreadable, files.not_finite, files.no_contrast, files.odd_files, files.left_out, files.label_grids,
-    labels.names, labels.unknown_values, labels.looks_not_annotated, labels.empty, labels.declared, labels.absent,
+    files.unreadable, files.not_finite, files.no_contrast, files.odd_files, files.channels, files.left_out,
+    files.label_grids, channels.places, channels.grids,
+    labels.names, labels.usable_names, labels.unknown_values, labels.looks_not_annotated, labels.empty,
+    labels.declared, labels.absent,
     shapes.holes, shapes.stray_parts, sides.swapped_sides, sides.moved_structures,
     twice.scans, twice.labels, twice.patients,
     intensities.scales, mixes.modalities, mixes.field_strengths, mixes.orientations, mixes.spacings,

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 
 from alhvr.checking.facts import CaseFacts, ImageFacts
 from alhvr.checking.findings import Finding
 from alhvr.checking.result import Unlike, case_key
+from alhvr.checking.rules.mixes import plane
 from alhvr.checking.rules.study import Study, count, warning
 from alhvr.data.axes import slice_axis
 
 _TWICE = float(np.log(2))
 """Spacing and field of view are off at twice the largest, or half the smallest, labelled one."""
-_HUNDREDFOLD = float(np.log(100))
-"""So is the range of intensities at a hundred times, where each scan has a scale of its own."""
+_WILD = float(np.log(25))
+"""So is the range of intensities at 25 times, where each scan has a scale of its own."""
 _HU = 500.0
 """Hounsfield units are off by so much at either end of their range."""
 _HISTOGRAM = 0.15
 """Histograms are off from this mean difference of their running sums, 0 to 1."""
+_OTHER = 3.0
+"""How far another modality, or another direction of the slices, is."""
 _TOLD = 3
 """Longest list of scans in a sentence."""
 _MOST = 0.5
@@ -65,82 +67,103 @@ class _Aspect:
     what: str
 
 
+_ALIKE = _Aspect(0.0, "")
+
+
 @dataclass(frozen=True)
+class _Range:
+    """Smallest and largest of what the labelled scans have, in the slices and across them."""
+
+    what: str
+    unit: str
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, what: str, unit: str, known: list[np.ndarray]) -> _Range:
+        """The range of one or more pairs."""
+        return cls(what, unit, np.min(known, axis=0), np.max(known, axis=0))
+
+    def aspect(self, seen: np.ndarray) -> _Aspect:
+        """By which factor ``seen`` leaves the range, 1 at twice."""
+        off = float(np.maximum(np.log(seen / self.high), np.log(self.low / seen)).max()) / _TWICE
+        if off <= 0:
+            return _ALIKE
+        listed = " x ".join(f"{value:.3g}" for value in seen)
+        usual = " x ".join(f"{low:.3g}" if low == high else f"{low:.3g}-{high:.3g}"
+                           for low, high in zip(self.low, self.high, strict=True))
+        return _Aspect(off, f"{self.what} {listed} against {usual} {self.unit}")
+
+
+@dataclass(frozen=True)
+class _Channel:
+    """Intensities of one channel of the labelled scans."""
+
+    is_ct: bool
+    bounds: np.ndarray
+    """[n, 2]: lower and upper end of each scan."""
+    sums: np.ndarray
+    """[n, bins]: running sums of their histograms."""
+
+    @classmethod
+    def of(cls, study: Study, channel: int) -> _Channel | None:
+        """One channel; None where nothing was measured."""
+        images = [f.images[channel] for f in study.annotated if channel < len(f.images)]
+        images = [image for image in images if image.print.intensity]
+        if not images:
+            return None
+        bounds = np.array([(i.print.intensity.lower, i.print.intensity.upper) for i in images])
+        return cls(study.normalized_by(channel) == "ct", bounds, np.array([_running_sum(i) for i in images]))
+
+    def aspects(self, image: ImageFacts) -> Iterator[_Aspect]:
+        """How far range and distribution of the intensities are off."""
+        seen = image.print.intensity
+        if seen is None:
+            return
+        low, high = self.bounds[:, 0], self.bounds[:, 1]
+        if self.is_ct:
+            off = max(low.min() - seen.lower, seen.lower - low.max(), high.min() - seen.upper,
+                      seen.upper - high.max()) / _HU
+        else:
+            spans, span = np.log(np.maximum(high - low, 1e-30)), np.log(max(seen.upper - seen.lower, 1e-30))
+            off = max(span - spans.max(), spans.min() - span) / _WILD
+        yield _Aspect(max(0.0, float(off)), f"intensities {seen.lower:.4g} to {seen.upper:.4g} against "
+                      f"{low.min():.4g} to {high.max():.4g}")
+        nearest = float(np.abs(self.sums - _running_sum(image)).mean(axis=1).min())
+        yield _Aspect(nearest / _HISTOGRAM, "another distribution of intensities")
+
+
 class _Labeled:
     """What the labelled scans look like."""
 
-    study: Study
-    _sums: dict[int, tuple[list[ImageFacts], np.ndarray]] = field(default_factory=dict)
-
-    @cached_property
-    def _images(self) -> list[ImageFacts]:
-        return [f.images[0] for f in self.study.annotated]
-
-    @cached_property
-    def _real(self) -> list[ImageFacts]:
-        """Those whose spacing is known."""
-        return [image for image in self._images if not image.geometry.nominal]
-
-    @cached_property
-    def _nominal(self) -> bool:
-        return not self._real
-
-    def _known(self, channel: int) -> tuple[list[ImageFacts], np.ndarray]:
-        """One channel of the labelled scans, and the running sums [n, bins] of their histograms."""
-        if channel not in self._sums:
-            images = [f.images[channel] for f in self.study.annotated if channel < len(f.images)]
-            images = [i for i in images if i.print.intensity]
-            self._sums[channel] = images, np.array([_running_sum(i) for i in images])
-        return self._sums[channel]
+    def __init__(self, study: Study) -> None:
+        images = [f.images[0] for f in study.annotated]
+        real = [image for image in images if not image.geometry.nominal]
+        self._nominal = not real
+        self._fields = _Range.of("field of view", "voxels" if self._nominal else "mm",
+                                 [_extent(image, voxels=self._nominal) for image in images])
+        self._spacings = _Range.of("spacing", "mm", [_spacing(image) for image in real]) if real else None
+        self._planes = {plane(image.geometry) for image in real} - {None}
+        self._modalities = {study.modality_of(0), *(image.print.modality for image in images)} - {"other"}
+        self._channels = [_Channel.of(study, channel) for channel in range(study.n_channels)]
 
     def aspects(self, facts: CaseFacts) -> list[_Aspect]:
         """Every respect in which one scan of the archive can be off."""
         first = facts.images[0]
-        found = [self._modality(first), *self._grid(first)]
-        for channel, image in enumerate(facts.images):
-            found += self._intensities(channel, image)
+        found = [_strange(first.print.modality, self._modalities, {"other"}),
+                 self._fields.aspect(_extent(first, voxels=self._nominal))]
+        if self._spacings and not first.geometry.nominal:
+            found += [self._spacings.aspect(_spacing(first)), _strange(plane(first.geometry), self._planes, {None})]
+        for channel, image in zip(self._channels, facts.images, strict=False):
+            found += channel.aspects(image) if channel else ()
         return found
 
-    def _modality(self, image: ImageFacts) -> _Aspect:
-        known = {i.print.modality for i in self._images} - {"other"}
-        strange = bool(known) and image.print.modality != "other" and image.print.modality not in known
-        return _Aspect(3.0 if strange else 0.0, f"{image.print.modality} instead of {' or '.join(sorted(known))}")
 
-    def _grid(self, image: ImageFacts) -> Iterator[_Aspect]:
-        """Field of view, and spacing where both are known; in voxels where the labelled scans know no spacing."""
-        yield self._within("field of view", _extent(image, voxels=self._nominal),
-                           [_extent(i, voxels=self._nominal) for i in self._images],
-                           "voxels" if self._nominal else "mm")
-        if self._real and not image.geometry.nominal:
-            yield self._within("spacing", _spacing(image), [_spacing(i) for i in self._real], "mm")
-
-    @staticmethod
-    def _within(what: str, seen: np.ndarray, known: list[np.ndarray], unit: str) -> _Aspect:
-        """By which factor ``seen`` leaves the range of ``known``, in powers of two."""
-        low, high = np.min(known, axis=0), np.max(known, axis=0)
-        off = np.maximum(np.log(seen / high), np.log(low / seen))
-        axis = int(np.argmax(off))
-        listed = " x ".join(f"{value:.3g}" for value in seen)
-        usual = " x ".join(f"{a:.3g}" if a == b else f"{a:.3g}-{b:.3g}" for a, b in zip(low, high, strict=True))
-        return _Aspect(max(0.0, float(off[axis]) / _TWICE), f"{what} {listed} against {usual} {unit}")
-
-    def _intensities(self, channel: int, image: ImageFacts) -> Iterator[_Aspect]:
-        known, sums = self._known(channel)
-        if not known or not image.print.intensity:
-            return
-        seen = (image.print.intensity.lower, image.print.intensity.upper)
-        low = np.array([(i.print.intensity.lower, i.print.intensity.upper) for i in known])
-        usual = f"{low[:, 0].min():.4g} to {low[:, 1].max():.4g}"
-        what = f"intensities {seen[0]:.4g} to {seen[1]:.4g} against {usual}"
-        if self.study.normalized_by(channel) == "ct":
-            off = np.maximum(low.min(axis=0) - seen, seen - low.max(axis=0)).max() / _HU
-        else:
-            spans = np.log(np.maximum(low[:, 1] - low[:, 0], 1e-30))
-            span = np.log(max(seen[1] - seen[0], 1e-30))
-            off = max(span - spans.max(), spans.min() - span) / _HUNDREDFOLD
-        yield _Aspect(max(0.0, float(off)), what)
-        nearest = float(np.abs(sums - _running_sum(image)).mean(axis=1).min())
-        yield _Aspect(nearest / _HISTOGRAM, "another distribution of intensities")
+def _strange(seen: str | None, known: set[str | None], unknown: set[str | None]) -> _Aspect:
+    """Whether ``seen`` is none of ``known``, where both are something."""
+    if not known or seen in known | unknown:
+        return _ALIKE
+    return _Aspect(_OTHER, f"{seen} instead of {' or '.join(sorted(map(str, known)))}")
 
 
 def _extent(image: ImageFacts, *, voxels: bool) -> np.ndarray:

@@ -30,12 +30,12 @@ def unreadable(study: Study) -> Iterator[Finding]:
 
 
 def _kind(problem: Problem) -> str:
-    """By what ``reading.read_scan`` and ``cases.find_cases`` say."""
+    """By what ``reading.read_scan`` says."""
     if "is empty: every voxel is" in problem.message:
         return "constant_image"
     if "every voxel is NaN" in problem.message:
         return "not_finite"
-    return "missing_channel" if "channel" in problem.message else "unreadable_image"
+    return "unreadable_image"
 
 
 def _unreadable(facts: CaseFacts, kind: str, problem: Problem, file: Path) -> Finding:
@@ -84,12 +84,23 @@ def odd_files(study: Study) -> Iterator[Finding]:
                           "Look at these scans in a viewer.")
 
 
+def channels(study: Study) -> Iterator[Finding]:
+    """One fault for each labelled case without all its channels; scans of the archive are left out with a warning."""
+    for part, cases in study.sets.items():
+        archive = part == "unlabeled"
+        for scan in cases.incomplete:
+            seen = f"Left out of the archive: {scan.reason}" if archive else scan.reason
+            yield Finding("missing_channel", Severity.WARNING if archive else Severity.FAULT, scan.images, seen,
+                          "Add the file, or take the whole case away.", (f"{part}/{scan.name}",))
+
+
 def left_out(study: Study) -> Iterator[Finding]:
-    """What the folders leave out, as they say it."""
+    """What the folders leave out, as they say it; scans without all their channels have a rule of their own."""
     for part, cases in study.sets.items():
         for text in cases.warnings:
-            kind = "missing_channel" if "channel" in text else "left_out_of_folder"
-            yield Finding(kind, Severity.WARNING, (cases.folder,), text, f"Complete or remove them ({_PARTS[part]}).")
+            if not (cases.incomplete and text.startswith("Left out")):
+                yield Finding("left_out_of_folder", Severity.WARNING, (cases.folder,), text,
+                              f"Nothing to do where that is meant; else complete them ({_PARTS[part]}).")
 
 
 def label_grids(study: Study) -> Iterator[Finding]:

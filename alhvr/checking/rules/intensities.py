@@ -23,7 +23,7 @@ _SHIFTED_HU = 400.0
 def scales(study: Study) -> Iterator[Finding]:
     """One finding for each channel: a fault for CT, which is learnt in absolute numbers; else a warning."""
     for channel in range(study.n_channels):
-        cases = [f for f in study.annotated if channel < len(f.images) and f.images[channel].print.intensity]
+        cases = [f for f in study.annotated if channel < len(f.images) and _span(_statistics(f, channel)) > 0]
         ct = study.normalized_by(channel) == "ct"
         odd = _odd(cases, channel, ct=ct)
         if odd:
@@ -34,7 +34,7 @@ def _odd(cases: list[CaseFacts], channel: int, *, ct: bool) -> list[CaseFacts]:
     """Those on another scale than the median of all, the worst first."""
     if len(cases) < 2:
         return []
-    spans = np.log([max(_span(_statistics(f, channel)), 1e-30) for f in cases])
+    spans = np.log([_span(_statistics(f, channel)) for f in cases])
     off = np.abs(spans - np.median(spans)) / np.log(_WILD_CT if ct else _WILD)
     if ct and channel == 0:
         off = np.maximum(off, _shift(cases))
@@ -51,7 +51,8 @@ def _shift(cases: list[CaseFacts]) -> np.ndarray:
 def _finding(study: Study, channel: int, odd: list[CaseFacts], of: int) -> Finding:
     ct = study.normalized_by(channel) == "ct"
     worst = _statistics(odd[0], channel)
-    rest = [_statistics(f, channel) for f in study.annotated if f not in odd and channel < len(f.images)]
+    strange = {case_key(f) for f in odd}
+    rest = [_statistics(f, channel) for f in study.annotated if case_key(f) not in strange and channel < len(f.images)]
     usual = f"; usual is {_range(_median(rest))}" if rest else ""
     where = f" in channel {channel + 1}" if study.n_channels > 1 else ""
     seen = (f"{len(odd)} of {count(of, 'labelled scan')} {'has' if len(odd) == 1 else 'have'} intensities on another "
@@ -63,12 +64,13 @@ def _finding(study: Study, channel: int, odd: list[CaseFacts], of: int) -> Findi
                    tuple(f.case.images[channel] for f in odd), seen, remedy, tuple(map(case_key, odd)))
 
 
-def _statistics(facts: CaseFacts, channel: int) -> Statistics:
+def _statistics(facts: CaseFacts, channel: int) -> Statistics | None:
     return facts.images[channel].print.intensity
 
 
-def _span(statistics: Statistics) -> float:
-    return statistics.upper - statistics.lower
+def _span(statistics: Statistics | None) -> float:
+    """Width of the range; 0 where nothing was measured."""
+    return 0.0 if statistics is None else statistics.upper - statistics.lower
 
 
 def _median(statistics: list[Statistics]) -> Statistics:

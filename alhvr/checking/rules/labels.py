@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from alhvr.checking.facts import CaseFacts, LabelFacts
 from alhvr.checking.findings import Finding, Severity
 from alhvr.checking.rules.study import Study, count, fault, named, some, warning
-from alhvr.data.labels import MAX_LABELS, MAX_VALUE
+from alhvr.data.labels import MAX_LABELS, MAX_VALUE, LabelSet
+from alhvr.errors import UserError
 
 _COVERS = 0.6
 """A value on more of a label than this may mean that nobody annotated there."""
@@ -35,11 +36,21 @@ def names(study: Study) -> Iterator[Finding]:
                       "Give another value with --not-annotated.")
 
 
+def usable_names(study: Study) -> Iterator[Finding]:
+    """Names that no set of labels can have: one for two values, or an empty one."""
+    if study.given_names and study.labels is None:
+        try:
+            LabelSet.from_names(study.names)
+        except UserError as error:
+            yield Finding("unusable_names", Severity.FAULT, tuple(s.folder for s in study.sets.values())[:1],
+                          error.message, error.hint or "Mend labels.json or dataset.json.")
+
+
 def unknown_values(study: Study) -> Iterator[Finding]:
     """One fault for each value that has no name while others have, or that no model can learn."""
     if not study.given_names and len(study.names) > MAX_LABELS:
         worst = sorted((f for f in study.facts if f.label), key=lambda f: -len(f.label.structures))
-        seen = (f"The labels hold {len(study.names)} different values, {worst[0].case.label.name} alone "
+        seen = (f"The labels hold {len(study.values)} different values, {worst[0].case.label.name} alone "
                 f"{len(worst[0].label.structures)}; a model learns {MAX_LABELS} structures at most.")
         yield fault("unknown_label_value", worst[:1], seen, "Check whether these are labels or scans.", labels=True)
         return
@@ -94,11 +105,10 @@ def empty(study: Study) -> Iterator[Finding]:
     """Labels that show nothing; a fault where they are all there is."""
     for part, cases in (("labeled", study.labeled), ("validation", study.validation)):
         unseen = [f for f in cases if f.label.n_not_annotated == f.label.n_voxels]
-        bare = [f for f in cases if not f.label.structures and f not in unseen]
+        bare = [f for f in cases if not f.label.structures and f.label.n_not_annotated < f.label.n_voxels]
         if cases and len(unseen) + len(bare) == len(cases):
-            why = "value 0 everywhere" if bare else f"value {study.not_annotated}, not annotated, everywhere"
-            yield fault("all_labels_empty", cases, f"All labels of {named(cases)} are empty ({why}).",
-                        "Give scans in which something is labelled.", labels=True)
+            seen = f"All labels of {named(cases)} are empty ({_why_empty(study, bare)})."
+            yield fault("all_labels_empty", cases, seen, _fill(study, cases), labels=True)
             continue
         whose = "" if part == "labeled" else " of validation cases"
         if bare:
@@ -109,6 +119,23 @@ def empty(study: Study) -> Iterator[Finding]:
             seen = f"Nothing is annotated in {count(len(unseen), 'case')}{whose}: {named(unseen)}."
             yield warning("nothing_annotated", unseen, seen, "Annotate something, or move the scans to the archive.",
                           labels=True)
+
+
+def _why_empty(study: Study, bare: list[CaseFacts]) -> str:
+    """``bare``: labels that are not all without annotation."""
+    if not bare:
+        return f"value {study.not_annotated}, not annotated, everywhere"
+    if any(f.label.n_not_annotated for f in bare):
+        return f"values 0 and {study.not_annotated} alone, which stands for what nobody annotated"
+    return "value 0 everywhere"
+
+
+def _fill(study: Study, cases: list[CaseFacts]) -> str:
+    """Masks of 0 and 255 are common, and a name makes 255 a structure."""
+    if any(f.label.n_not_annotated for f in cases):
+        example = f'{{"{study.not_annotated}": "liver"}}'
+        return f"If {study.not_annotated} marks a structure, name it in labels.json: {example}."
+    return "Give scans in which something is labelled."
 
 
 def declared(study: Study) -> Iterator[Finding]:

@@ -41,7 +41,7 @@ def orientations(study: Study) -> Iterator[Finding]:
     """Slices cut in several directions; axes that only run the other way round are a note."""
     real = [f for f in study.annotated if not _grid(f).nominal]
     codes = _groups((f, orientation_code(_grid(f))) for f in real)
-    planes = _groups((f, _plane(_grid(f))) for f in real)
+    planes = _groups((f, plane(_grid(f))) for f in real)
     if len(planes) > 1:
         yield warning("mixed_orientations", _smaller(planes), f"The labelled scans are cut in several directions: "
                       f"{_counts(planes)} ({_odd_ones(planes)}).",
@@ -82,7 +82,7 @@ def _modality(facts: CaseFacts, channel: int) -> str | None:
     return None if found == "other" else found
 
 
-def _plane(geometry: Geometry) -> str | None:
+def plane(geometry: Geometry) -> str | None:
     """How the slices lie; None for scans without thick slices, which can be cut in any way."""
     pixel, step = _spacing(geometry)
     if step < _PIXELS_APART * pixel:

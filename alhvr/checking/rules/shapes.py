@@ -10,7 +10,7 @@ from alhvr.checking.rules.study import Study, count, named, warning
 
 _HOLE_SHARE, _HOLE_VOXELS = 0.015, 4
 """A hole counts from this share of its structure, and from so many voxels, on; drawn outlines leave smaller ones."""
-_STRAY_SHARE, _STRAY_VOXELS = 0.003, 3
+_STRAY_SHARE, _STRAY_VOXELS = 0.008, 3
 """What lies apart counts from this share of its structure, and from so many voxels, on."""
 _TWO_PARTS = 0.3
 """Where more than this share lies outside the largest part, the structure has several parts by nature, as lungs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -36,6 +36,11 @@ class _Pair:
     apart_mm: np.ndarray
     """(3,) from the centre of the second to that of the first, LPS."""
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether the file knows how the scan lies in the body."""
+        return not self.case.images[0].geometry.nominal
+
     def side(self, axis: int) -> int:
         """1, -1, or 0 where they lie on no clear side of one another."""
         apart = self.apart_mm[axis]
@@ -48,19 +53,20 @@ def swapped_sides(study: Study) -> Iterator[Finding]:
     swapped: dict[int, tuple[CaseFacts, list[str]]] = {}
     for left, right in _named_pairs(study.names):
         pairs = [p for p in _pairs(study, left, right) if p.side(0)]
-        wrong = [p for p in pairs if p.side(0) < 0]
-        name = f"{study.names[left]} and {study.names[right]}"
-        if len(pairs) - len(wrong) >= _WITNESSES and len(wrong) <= (1 - _AGREEING) * len(pairs):
-            for pair in wrong:
-                swapped.setdefault(id(pair.case), (pair.case, []))[1].append(name)
-        elif wrong:
-            yield warning("swapped_sides", [p.case for p in wrong], f"{study.names[left]} lies on the patient's right "
-                          f"of {study.names[right]} in {len(wrong)} of {count(len(pairs), 'case')}: "
-                          f"{named(p.case for p in wrong)}.",
+        usual = _usual_side([p.side(0) for p in pairs], _WITNESSES)
+        wrong = [p.case for p in pairs if p.side(0) < 0 and p.is_placed]
+        for pair in pairs:
+            if pair.side(0) == -usual and not (pair.is_placed and usual < 0):
+                swapped.setdefault(id(pair.case), (pair.case, []))[1].append(
+                    f"{study.names[left]} and {study.names[right]}")
+        if wrong and usual <= 0:
+            yield warning("swapped_sides", wrong, f"{study.names[left]} lies on the patient's right of "
+                          f"{study.names[right]} in {len(wrong)} of {count(len(pairs), 'case')}: {named(wrong)}.",
                           "Check the names in labels.json or dataset.json, and the orientation of these scans.",
                           labels=True)
     for facts, names in swapped.values():
-        yield fault("swapped_sides", [facts], f"{facts.case.name} has {', '.join(names)} on the other side than the "
+        speak = warning if facts.images[0].geometry.nominal else fault
+        yield speak("swapped_sides", [facts], f"{facts.case.name} has {', '.join(names)} on the other side than the "
                     "other cases have.", "Check whether the label's names are swapped, or scan and label are flipped.",
                     labels=True)
 
@@ -96,20 +102,26 @@ def _named_pairs(names: dict[int, str]) -> list[tuple[int, int]]:
 
 
 def _pairs(study: Study, first: int, second: int) -> list[_Pair]:
-    """Both structures of every case whose place in the patient is known."""
-    cases = [f for f in study.annotated if not f.images[0].geometry.nominal
-             and {first, second} <= f.label.structures.keys()]
+    """Both structures of every case that shows them."""
+    cases = [f for f in study.annotated if {first, second} <= f.label.structures.keys()]
     return [_Pair(f, np.subtract(f.label.structures[first].centroid_lps_mm,
                                  f.label.structures[second].centroid_lps_mm)) for f in cases]
+
+
+def _usual_side(sides: Sequence[int], witnesses: int) -> int:
+    """1 or -1 where enough cases, and nearly all, agree; else 0."""
+    usual = int(np.sign(np.sum(sides)))
+    agreeing = int(np.sum(np.equal(sides, usual))) if usual else 0
+    return usual if agreeing >= max(witnesses, _AGREEING * len(sides)) else 0
 
 
 def _outliers(pairs: list[_Pair], axis: int) -> list[_Pair]:
     """Cases that contradict nearly all others, further from them than these are from each other."""
     sides = np.array([pair.side(axis) for pair in pairs])
-    usual = int(np.sign(sides.sum()))
-    agreeing = sides == usual
-    if usual == 0 or agreeing.sum() <= _WITNESSES or agreeing.sum() < _AGREEING * len(pairs):
+    usual = _usual_side(sides, _WITNESSES + 1)
+    if usual == 0:
         return []
+    agreeing = sides == usual
     apart = np.array([pair.apart_mm[axis] for pair in pairs])
     middle = float(np.median(apart[agreeing]))
     spread = max(float(np.percentile(np.abs(apart[agreeing] - middle), 75)), 0.1 * abs(middle))

@@ -101,13 +101,13 @@ class Study:
         return self.normalization or ("ct" if self.modality_of(channel) == "CT" else "zscore")
 
     def modality_of(self, channel: int) -> str:
-        """From the user, else the folders' files, else DICOM headers, else CT where most scans hold HU of air."""
-        named = [s.channels[channel].modality for s in self.sets.values() if channel < len(s.channels)]
-        named = [modality for modality in named if modality != "other"]
+        """From the user (of the first channel), else the files, else DICOM headers, else CT where there is air."""
+        said = [s.channels[channel].modality for s in self.sets.values() if channel < len(s.channels)]
+        said = [modality for modality in said if modality != "other"]
         if channel == 0:
-            named = [*(s.modality for s in self.sets.values() if s.modality), *named]
+            said = [self.modality, *(s.modality for s in self.sets.values()), *said]
         prints = [f.images[channel].print for f in self.labeled if channel < len(f.images)]
-        return self.modality or (named[0] if named else modality_of_prints(prints))
+        return next((modality for modality in said if modality), None) or modality_of_prints(prints)
 
 
 def modality_of_prints(prints: Sequence[Fingerprint]) -> str:

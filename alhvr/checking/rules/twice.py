@@ -14,7 +14,7 @@ _PATIENT_IN_NAME = re.compile(
     r"(?:^|[^a-z])((?:patient|pat|subject|subj|sub|pt)[-_ ]?\d+)(?=$|[^0-9a-z])", re.IGNORECASE)
 """Such as patient012 in patient012_frame01, or sub-07 in sub-07_T1w."""
 _PLACEHOLDER_CASES = 4
-"""A DICOM patient ID that all of so many cases or more share is a placeholder."""
+"""A DICOM patient ID that all cases with one share, so many or more, is a placeholder."""
 
 
 def scans(study: Study) -> Iterator[Finding]:
@@ -43,7 +43,7 @@ def _archive_too(study: Study) -> Iterator[Finding]:
         yield warning("scan_in_archive_too", known, f"Left out of the archive, because "
                       f"{count(len(known), 'scan is', 'scans are')} among the labelled ones too: {pairs}.",
                       "Nothing to do.")
-    again = [f for twins in _same((f for f in study.archive if f not in known), _content) for f in twins[1:]]
+    again = [f for twins in _same((f for f in study.archive if _content(f) not in taken), _content) for f in twins[1:]]
     if again:
         first = {_content(f): f for f in reversed(study.archive)}
         pairs = some(f"{f.case.image.name} is the same scan as {first[_content(f)].case.name}" for f in again)
@@ -78,7 +78,7 @@ def patient_of_each(cases: Sequence[CaseFacts]) -> dict[tuple[str, str], list[Ca
     """The cases of each patient, as far as cases.json, DICOM headers or else file names tell patients apart."""
     who: dict[tuple[str, str], list[CaseFacts]] = defaultdict(list)
     ids = Counter(f.images[0].patient for f in cases if f.images and f.images[0].patient)
-    placeholders = {p for p, n in ids.items() if n == len(cases) >= _PLACEHOLDER_CASES}
+    placeholders = {p for p, n in ids.items() if n == ids.total() >= _PLACEHOLDER_CASES}
     for facts in cases:
         key = _patient(facts, placeholders)
         if key is not None:

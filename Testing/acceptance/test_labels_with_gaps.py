@@ -1,4 +1,4 @@
-"""Labels with gaps: slices that nobody annotated, and a structure that is missing in most cases, through the command."""
+"""Labels with gaps, through the command: slices that nobody annotated, and a structure missing in most cases."""
 
 from __future__ import annotations
 

@@ -1,0 +1,99 @@
+"""The check in one call: find the cases of a study, examine every one, and hold the rules against what was seen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from alhvr.checking.examine import examine
+from alhvr.checking.findings import Finding, Severity
+from alhvr.checking.result import CheckResult
+from alhvr.checking.rules.all import find_faults, worst_first
+from alhvr.checking.rules.archive import rank_archive
+from alhvr.checking.rules.study import Study
+from alhvr.checking.watch import Watch
+from alhvr.config import DataConfig, PlanConfig
+from alhvr.data.cases import CaseSet, find_cases
+from alhvr.data.channel_names import Channel
+from alhvr.errors import UserError
+
+NO_VALUE = 65536
+"""Stands for the value of not annotated where a structure has that value: no label holds it."""
+_LABELED = {"labeled": True, "validation": True, "unlabeled": False}
+"""The parts, and whether their cases need a label; the first one tells the others how many channels there are."""
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the cases are."""
+
+    labeled: Path | None = None
+    """Cases to learn from."""
+    unlabeled: Path | None = None
+    """The archive."""
+    validation: Path | None = None
+    """Labelled cases to choose the best model on."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What of the settings changes what is a fault."""
+
+    not_annotated: int = DataConfig.not_annotated
+    """Label value of voxels that nobody annotated."""
+    plan: PlanConfig = PlanConfig()
+    """Modality and normalisation, where the user says so."""
+
+
+def check(folders: Folders, watch: Watch, wishes: Wishes | None = None) -> CheckResult:
+    """Everything that is wrong with the data; no file is so bad that it raises.
+
+    Raises UserError where no folder is given, Cancelled when the watch wants it.
+    """
+    wishes = wishes or Wishes()
+    sets, unusable = _find_sets(folders)
+    asked = wishes.not_annotated
+    not_annotated = effective_not_annotated(asked, sets.values())
+    contradicts = not_annotated == NO_VALUE and asked != DataConfig.not_annotated
+    cases = [(part, case) for part, found in sets.items() for case in found.cases]
+    facts = examine(cases, not_annotated=not_annotated, watch=watch) if cases else []
+    study = Study(tuple(facts), sets, asked if contradicts else not_annotated, wishes.plan.modality,
+                  wishes.plan.normalization)
+    return CheckResult(
+        facts=study.facts, findings=tuple(worst_first([*unusable, *find_faults(study)])), sets=sets,
+        labels=study.labels, not_annotated=asked, unlike=rank_archive(study),
+        n_cached=sum(entry.known for entry in facts))
+
+
+def with_findings(result: CheckResult, findings: Iterable[Finding]) -> CheckResult:
+    """``result`` with more findings, each at its place."""
+    return replace(result, findings=tuple(worst_first([*result.findings, *findings])))
+
+
+def effective_not_annotated(value: int, sets: Iterable[CaseSet]) -> int:
+    """``value``, or NO_VALUE where it is the name of a structure."""
+    return NO_VALUE if any(value in found.label_names for found in sets) else value
+
+
+def _find_sets(folders: Folders) -> tuple[dict[str, CaseSet], list[Finding]]:
+    """The cases of each part, by absolute path, and the folders that hold none to use."""
+    if not any((folders.labeled, folders.unlabeled, folders.validation)):
+        raise UserError("There is no folder to check.", "Give --labeled, --unlabeled or --validation.")
+    sets: dict[str, CaseSet] = {}
+    unusable = []
+    channels: tuple[Channel, ...] | int | None = None
+    for part, labeled in _LABELED.items():
+        folder = getattr(folders, part)
+        if folder is None:
+            continue
+        folder = Path(os.path.abspath(folder))
+        try:
+            sets[part] = find_cases(folder, labeled=labeled, channels=channels, strict=False)
+        except UserError as error:
+            kind = "missing_channel" if "channel" in error.message else "unusable_folder"
+            unusable.append(Finding(kind, Severity.FAULT, (folder,), error.message, error.hint))
+            continue
+        channels = channels or sets[part].channels or sets[part].n_channels
+    return sets, unusable
