@@ -16,7 +16,7 @@ set -euo pipefail
 # The dependencies are listed in pyproject.toml. PyTorch alone is named here as well and installed first: so pip may
 # take a small build of this release that the machine offers, and what follows does not fetch a newer one of gigabytes.
 readonly torch="torch==2.13.0"
-# The tests of the Slicer modules run on the core of Slicer's preview, named in pyproject.toml, and on that of its stable one.
+# The Slicer modules are tested on the core of Slicer's preview, named in pyproject.toml, and of its stable release.
 readonly stable_slicer="slicer-core==5.12.4.0"
 readonly root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 readonly venv="$root/.venv"

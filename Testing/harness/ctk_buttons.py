@@ -75,7 +75,7 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
 
 @stand_in
 class qMRMLCollapsibleButton(ctkCollapsibleButton):
-    vtk_signals = ("mrmlSceneChanged(vtkMRMLScene*)",)
+    _vtk_signals = ("mrmlSceneChanged(vtkMRMLScene*)",)
     mrmlSceneChanged = QtCore.Signal(object)
     _scene = None
 

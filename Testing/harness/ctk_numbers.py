@@ -17,6 +17,10 @@ class BoundedNumber(QtWidgets.QWidget):
     _number = 0.0
     _step = 1.0
 
+    @slot(float)
+    def setValue(self, value: float) -> None:
+        self._set_number(value)
+
     def _set_low(self, value: float) -> None:
         self._set_bounds(value, max(value, self._high))
 
@@ -92,10 +96,6 @@ class ctkDoubleSlider(BoundedNumber):
         self._bar.sliderPressed.connect(lambda: self.sliderPressed.emit())
         self._bar.sliderReleased.connect(lambda: self.sliderReleased.emit())
 
-    @slot(float)
-    def setValue(self, value: float) -> None:
-        self._set_number(value)
-
     @slot(int)
     def setOrientation(self, orientation: int) -> None:
         self.orientation = orientation
@@ -150,10 +150,6 @@ class ctkDoubleSpinBox(BoundedNumber):
         self._box.editingFinished.connect(lambda: self.editingFinished.emit())
         self._show_number()
         self._text = ""
-
-    @slot(float)
-    def setValue(self, value: float) -> None:
-        self._set_number(value)
 
     @slot(float)
     def setValueIfDifferent(self, value: float) -> None:

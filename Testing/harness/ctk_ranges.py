@@ -14,6 +14,22 @@ class BoundedRange(QtWidgets.QWidget):
     _first = 0.0
     _second = 99.0
 
+    @slot(float, float)
+    def setValues(self, first: float, second: float) -> None:
+        self._set_values(first, second)
+
+    @slot(float, float)
+    def setRange(self, low: float, high: float) -> None:
+        self._set_bounds(min(low, high), max(low, high))
+
+    @slot(float)
+    def setMinimumValue(self, value: float) -> None:
+        self._set_first(value)
+
+    @slot(float)
+    def setMaximumValue(self, value: float) -> None:
+        self._set_second(value)
+
     def _set_bounds(self, low: float, high: float) -> None:
         if (low, high) != (self._low, self._high):
             self._low, self._high = low, high
@@ -74,22 +90,6 @@ class ctkRangeWidget(BoundedRange):
     customSpinBoxesLimitsMin = computed("customSpinBoxesLimitsMin", float, lambda w: 1.7976931348623157e308)
     customSpinBoxesLimitsMax = computed("customSpinBoxesLimitsMax", float, lambda w: 0.0)
 
-    @slot(float, float)
-    def setValues(self, first: float, second: float) -> None:
-        self._set_values(first, second)
-
-    @slot(float, float)
-    def setRange(self, low: float, high: float) -> None:
-        self._set_bounds(min(low, high), max(low, high))
-
-    @slot(float)
-    def setMinimumValue(self, value: float) -> None:
-        self._set_first(value)
-
-    @slot(float)
-    def setMaximumValue(self, value: float) -> None:
-        self._set_second(value)
-
     @slot(int)
     def setDecimals(self, decimals: int) -> None:
         self.decimals = decimals
@@ -126,19 +126,3 @@ class ctkDoubleRangeSlider(BoundedRange):
     tickInterval = stored("tickInterval", float, 0.0)
     tickPosition = stored("tickPosition", int, 0)
     symmetricMoves = stored("symmetricMoves", bool, False)
-
-    @slot(float, float)
-    def setValues(self, first: float, second: float) -> None:
-        self._set_values(first, second)
-
-    @slot(float, float)
-    def setRange(self, low: float, high: float) -> None:
-        self._set_bounds(min(low, high), max(low, high))
-
-    @slot(float)
-    def setMinimumValue(self, value: float) -> None:
-        self._set_first(value)
-
-    @slot(float)
-    def setMaximumValue(self, value: float) -> None:
-        self._set_second(value)

@@ -45,10 +45,6 @@ class ctkSliderWidget(BoundedNumber):
         self._slider.sliderReleased.connect(self._drag_ended)
         self._show_number()
 
-    @slot(float)
-    def setValue(self, value: float) -> None:
-        self._set_number(value)
-
     @slot(int)
     def setDecimals(self, decimals: int) -> None:
         self.decimals = decimals

@@ -123,6 +123,8 @@ class Field:
             return list(self.initial) if isinstance(self.initial, list) else self.check(self.initial)
         if isinstance(self.kind, type) and issubclass(self.kind, enum.Enum):
             return next(iter(self.kind))
+        if getattr(self.kind, "_is_parameter_pack", False):
+            return self.kind()
         choice, bounds = self.note(Choice), self.note(WithinRange)
         if choice is not None:
             return choice.choices[0]

@@ -16,7 +16,7 @@ NEWS_OF_NONE = 5  # so often the real widget with noneEnabled tells that there i
 
 @stand_in
 class qMRMLNodeComboBox(QtWidgets.QWidget):
-    vtk_signals = (
+    _vtk_signals = (
         "currentNodeChanged(vtkMRMLNode*)",
         "nodeActivated(vtkMRMLNode*)",
         "nodeAdded(vtkMRMLNode*)",

@@ -40,7 +40,7 @@ class WithScene(TakesScene):
 
 @stand_in
 class qMRMLWidget(WithScene, QtWidgets.QWidget):
-    vtk_signals = ("mrmlSceneChanged(vtkMRMLScene*)",)
+    _vtk_signals = ("mrmlSceneChanged(vtkMRMLScene*)",)
     mrmlSceneChanged = QtCore.Signal(object)
 
     def _scene_changed(self) -> None:
@@ -53,7 +53,7 @@ class qMRMLWidget(WithScene, QtWidgets.QWidget):
 
 @stand_in
 class qSlicerWidget(TakesScene, QtWidgets.QWidget):
-    vtk_signals = ("mrmlSceneChanged(vtkMRMLScene*)",)
+    _vtk_signals = ("mrmlSceneChanged(vtkMRMLScene*)",)
     mrmlSceneChanged = QtCore.Signal(object)
 
     def _scene_changed(self) -> None:

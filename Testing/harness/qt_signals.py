@@ -163,7 +163,7 @@ def find_signal(sender: QtCore.QObject, signature: str) -> tuple[QtCore.SignalIn
     for cls in type(sender).__mro__:
         if (cls.__name__, normalised) in RENAMED:
             return getattr(sender, RENAMED[cls.__name__, normalised]), count
-        if normalised in vars(cls).get("vtk_signals", ()):
+        if normalised in vars(cls).get("_vtk_signals", ()):
             return overload(getattr(sender, name), object), count
     if sender.metaObject().indexOfSignal(normalised) < 0:
         return None, 0

@@ -27,7 +27,7 @@ class qSlicerApplication(QtWidgets.QApplication):
         version: (major, minor) of the Slicer that is played.
     """
 
-    vtk_signals = ("mrmlSceneChanged(vtkMRMLScene*)",)
+    _vtk_signals = ("mrmlSceneChanged(vtkMRMLScene*)",)
     startupCompleted = QtCore.Signal()
     mrmlSceneChanged = QtCore.Signal(object)
 

@@ -41,7 +41,7 @@ def names_here(cls: type) -> set[str]:
     """The public names that our files give a stand-in."""
     own = [base for base in cls.__mro__ if base.__module__.startswith("harness.")]
     names = {name for base in own for name in vars(base) if not name.startswith("_")}
-    return names - {"vtk_signals", "staticMetaObject"}
+    return names - {"staticMetaObject"}
 
 
 def overrides_of_qt(cls: type) -> set[str]:
