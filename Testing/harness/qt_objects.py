@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import inspect
 import types
+from collections.abc import Callable
 from typing import Any
 
 import shiboken6
@@ -69,15 +70,18 @@ def _why_not(cls: type, name: str, member: object) -> str:
     return f"{kind} '{name}' can not be overwritten on {cls.__name__} object"
 
 
-def _getattribute(instance: QtCore.QObject, name: str) -> Any:
-    if name == "connect":  # PySide looks these two up past the class
-        return types.MethodType(_connect, instance)
-    if name == "disconnect":
-        return types.MethodType(_disconnect, instance)
-    value = _getattribute_original(instance, name)
-    if isinstance(value, QtCore.Property):  # PySide hands over the bare property when the C++ object is gone
-        refuse_destroyed(instance, name)
-    return value
+def _look_up(original: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    def look_up(instance: QtCore.QObject, name: str) -> Any:
+        if name == "connect":  # PySide looks these two up past the class
+            return types.MethodType(_connect, instance)
+        if name == "disconnect":
+            return types.MethodType(_disconnect, instance)
+        value = original(instance, name)
+        if isinstance(value, QtCore.Property):  # PySide hands over the bare property when the C++ object is gone
+            refuse_destroyed(instance, name)
+        return value
+
+    return look_up
 
 
 def _connect(instance: QtCore.QObject, signature: object, *target: object) -> object:
@@ -124,8 +128,9 @@ def install_objects(classes: list[type]) -> None:
         if values:
             _enums[cls] = values
         register_cpp_class(cls)
+        if "__getattribute__" in vars(cls):  # QObject, and QProcess, QFile, QMenu on their own
+            cls.__getattribute__ = _look_up(vars(cls)["__getattribute__"])
     base = QtCore.QObject
-    base.__getattribute__ = _getattribute
     base.__getattr__ = get_missing
     base.__bool__ = lambda instance: shiboken6.isValid(instance)
     base.name = property(lambda instance: instance.property("objectName"), set_name)
