@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import sys
+import time
 import uuid
 from typing import Any
 
@@ -17,6 +18,7 @@ from harness.qt_signals import note_slot_error, slot_errors
 
 PROC = pathlib.Path("/proc")
 MARK = "HARNESS_PROCESS_MARK"
+PATIENCE_S = 2.0
 EVENT_NAMES = {"2": "DeleteEvent", "33": "ModifiedEvent"}
 
 
@@ -86,13 +88,21 @@ class Watch:
         found += [f"a prepared answer was not asked for: {answer!r}" for answer in dialogs.answers]
         found += [f"dialog left open: {text}" for text in left_open()]
         found += self._observers_left()
-        left = {pid: name for pid, name in child_processes().items() if pid not in self._processes}
-        found += [f"child process left: {name} ({pid})" for pid, name in left.items()]
+        found += [f"child process left: {name} ({pid})" for pid, name in self._processes_left().items()]
         sys.excepthook = self._hook
         slot_errors.clear()
         dialogs.reset()
         clear_scene()
         return found
+
+    def _processes_left(self) -> dict[int, str]:
+        """Those that are still there after a while: a process that was told to end needs a moment."""
+        patience_until = time.monotonic() + PATIENCE_S
+        while True:
+            left = {pid: name for pid, name in child_processes().items() if pid not in self._processes}
+            if not left or time.monotonic() > patience_until:
+                return left
+            time.sleep(0.05)
 
     def _observers_left(self) -> list[str]:
         if observer_counts() - self._observers:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,34 @@ import slicer
 from PySide6 import QtGui, QtWidgets
 
 BACKGROUND = 32
+
+
+@contextlib.contextmanager
+def look(*, dark: bool = False, scale: float = 1.0) -> Iterator[None]:
+    """Show panels as on another desktop: in dark colours, with letters larger by a factor."""
+    application = QtWidgets.QApplication.instance()
+    palette, font = QtGui.QPalette(application.palette()), QtGui.QFont(application.font())
+    larger = QtGui.QFont(font)
+    larger.setPointSizeF(font.pointSizeF() * scale)
+    application.setFont(larger)
+    if dark:
+        application.setPalette(dark_palette())
+    try:
+        yield
+    finally:
+        application.setFont(font)
+        application.setPalette(palette)
+
+
+def dark_palette() -> QtGui.QPalette:
+    """Light letters on dark grey."""
+    roles = QtGui.QPalette
+    palette = QtGui.QPalette(QtGui.QColor(53, 53, 53))
+    for role, grey in ((roles.Base, 35), (roles.AlternateBase, 53), (roles.Text, 235), (roles.WindowText, 235)):
+        palette.setColor(role, QtGui.QColor(grey, grey, grey))
+    palette.setColor(roles.ButtonText, QtGui.QColor(235, 235, 235))
+    palette.setColor(roles.Highlight, QtGui.QColor(42, 130, 218))
+    return palette
 
 
 def panel_image(widget: QtWidgets.QWidget) -> np.ndarray:
