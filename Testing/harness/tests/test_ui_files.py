@@ -94,3 +94,15 @@ def test_children_are_found_by_name(load: Any) -> None:
     widget = load("ctkSliderWidget")
     variables = slicer.util.childWidgetVariables(widget)
     assert variables.part.className() == "ctkSliderWidget" and variables.SpinBox.className() == "ctkDoubleSpinBox"
+
+
+def test_dragging_a_slider_without_tracking_tells_its_value_once(clean_slate: None) -> None:
+    import ctk
+    from harness.pictures import drag
+
+    slider, changing, changed = ctk.ctkSliderWidget(), [], []
+    slider.tracking = False
+    slider.connect("valueIsChanging(double)", changing.append)
+    slider.connect("valueChanged(double)", changed.append)
+    drag(slider, 10, 20, 30)
+    assert (changing, changed) == ([10.0, 20.0, 30.0], [30.0])

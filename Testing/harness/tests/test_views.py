@@ -91,3 +91,14 @@ def test_a_panel_stands_beside_the_four_views(volume: Any, load_panel: Any, tmp_
     write_png(picture, tmp_path / "together.png")
     assert picture.shape[0] >= 800 and picture[:, : panel.representation.width].std() > 5
     assert (tmp_path / "together.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_panel_can_be_seen_dark_and_enlarged(load_panel: Any) -> None:
+    from harness.pictures import look, panel_image
+
+    representation = load_panel(pathlib.Path(__file__).parent / "modules" / "LifeCyc.py").representation
+    light, width = panel_image(representation), representation.sizeHint.width()
+    with look(dark=True, scale=1.5):
+        assert panel_image(representation).mean() < light.mean() - 50
+        assert representation.sizeHint.width() > width
+    assert abs(panel_image(representation).mean() - light.mean()) < 5
