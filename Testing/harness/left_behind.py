@@ -19,13 +19,13 @@ from harness.qt_signals import note_slot_error, slot_errors
 PROC = pathlib.Path("/proc")
 MARK = "HARNESS_PROCESS_MARK"
 PATIENCE_S = 2.0
-EVENT_NAMES = {"2": "DeleteEvent", "33": "ModifiedEvent"}
 
 
-def observer_counts() -> collections.Counter:
-    """How many observers the scene has by event; those of other nodes go with the nodes."""
-    events = re.findall(r"vtkObserver .*?\n\s*Event: (\d+)", str(slicer.mrmlScene))
-    return collections.Counter(EVENT_NAMES.get(event, event) for event in events)
+def observer_counts(subject: Any = None) -> collections.Counter:
+    """How many observers an object, or else the scene, has by event."""
+    text = str(slicer.mrmlScene if subject is None else subject)
+    events = re.findall(r"vtkObserver .*?\n\s*Event: (\d+)\s*\n\s*EventName: (\w+)", text)
+    return collections.Counter(number if name == "NoEvent" else name for number, name in events)
 
 
 def child_processes() -> dict[int, str]:
@@ -108,7 +108,14 @@ class Watch:
         if observer_counts() - self._observers:
             gc.collect()  # widgets in reference cycles end their observers only now
         more = observer_counts() - self._observers
-        return [f"{count} observer(s) of {event} left on the scene" for event, count in more.items()]
+        found = [f"{count} observer(s) of {event} left on the scene" for event, count in more.items()]
+        nodes = slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode")
+        fresh = observer_counts(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
+        for node in nodes:
+            count = (observer_counts(node) - fresh)["ModifiedEvent"]
+            if count > 0:
+                found.append(f"{count} observer(s) left on the parameter node {node.GetName()}")
+        return found
 
 
 def describe(subject: Any) -> str:

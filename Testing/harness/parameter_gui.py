@@ -168,7 +168,7 @@ class GuiConnections:
         widget.connect(connector.signal, to_node)
         observer = wrapper.parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, to_widget)
         return [
-            lambda: widget.disconnect(connector.signal, to_node),
+            lambda: bool(widget) and widget.disconnect(connector.signal, to_node),
             lambda: wrapper.parameterNode.RemoveObserver(observer),
         ]
 

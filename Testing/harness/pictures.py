@@ -14,20 +14,21 @@ BACKGROUND = 32
 
 
 @contextlib.contextmanager
-def look(*, dark: bool = False, scale: float = 1.0) -> Iterator[None]:
-    """Show panels as on another desktop: in dark colours, with letters larger by a factor."""
-    application = QtWidgets.QApplication.instance()
-    palette, font = QtGui.QPalette(application.palette()), QtGui.QFont(application.font())
+def look(widget: QtWidgets.QWidget, *, dark: bool = False, scale: float = 1.0) -> Iterator[None]:
+    """Show a panel as on another desktop: in dark colours, with letters larger by a factor."""
+    palette, font = QtGui.QPalette(widget.palette), QtGui.QFont(widget.font)
     larger = QtGui.QFont(font)
     larger.setPointSizeF(font.pointSizeF() * scale)
-    application.setFont(larger)
+    widget.setFont(larger)
     if dark:
-        application.setPalette(dark_palette())
+        widget.setPalette(dark_palette())
+    slicer.app.processEvents()
     try:
         yield
     finally:
-        application.setFont(font)
-        application.setPalette(palette)
+        widget.setFont(font)
+        widget.setPalette(palette)
+        slicer.app.processEvents()
 
 
 def dark_palette() -> QtGui.QPalette:

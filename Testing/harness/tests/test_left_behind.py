@@ -83,6 +83,23 @@ def test_an_observer_of_the_scene_is_told(complaints: Callable) -> None:
     assert found == [f"1 observer(s) of {slicer.vtkMRMLScene.EndCloseEvent} left on the scene"]
 
 
+def test_a_panel_still_connected_to_its_parameter_node_is_told(complaints: Callable) -> None:
+    import qt
+    import slicer
+    from slicer.parameterNodeWrapper import parameterNodeWrapper
+
+    kept = []
+
+    def act() -> None:
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "mine")
+        wrapper = parameterNodeWrapper(type("Parameters", (), {"__annotations__": {"flag": bool}}))(node)
+        box = qt.QCheckBox()
+        wrapper.connectParametersToGui({"flag": box})
+        kept.extend([wrapper, box])
+
+    assert complaints(act) == ["1 observer(s) left on the parameter node mine"]
+
+
 def test_a_child_process_is_told(complaints: Callable) -> None:
     children = []
     found = complaints(lambda: children.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])))

@@ -96,4 +96,5 @@ def test_an_observer_that_cleanup_forgets_is_found(load_panel: Any, monkeypatch:
     unload_module("LifeCyc")
     left = observer_counts() - before
     forgotten.removeObservers()
+    forgotten._p.disconnectGui(forgotten._tag)
     assert sum(left.values()) == 2

@@ -77,12 +77,13 @@ def test_a_combo_box_offers_the_values_of_an_enum(wrap: Any) -> None:
     import qt
 
     node, combo = wrap(speed=Speed), qt.QComboBox()
-    node.connectParametersToGui({"speed": combo})
+    tag = node.connectParametersToGui({"speed": combo})
     assert [combo.itemText(index) for index in range(combo.count)] == ["SLOW", "FAST"]
     combo.setCurrentIndex(1)
     assert node.speed is Speed.FAST
     node.speed = Speed.SLOW
     assert combo.currentIndex == 0
+    node.disconnectGui(tag)
 
 
 def test_disconnected_widgets_and_node_go_their_own_ways(wrap: Any) -> None:

@@ -98,7 +98,7 @@ def test_a_panel_can_be_seen_dark_and_enlarged(load_panel: Any) -> None:
 
     representation = load_panel(pathlib.Path(__file__).parent / "modules" / "LifeCyc.py").representation
     light, width = panel_image(representation), representation.sizeHint.width()
-    with look(dark=True, scale=1.5):
+    with look(representation, dark=True, scale=1.5):
         assert panel_image(representation).mean() < light.mean() - 50
         assert representation.sizeHint.width() > width
     assert abs(panel_image(representation).mean() - light.mean()) < 5

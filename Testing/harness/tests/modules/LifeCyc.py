@@ -42,6 +42,7 @@ class LifeCycWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         LOG.append(f"widget.__init__ parent={parent.className()}")
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
+        self._p, self._tag = None, None
 
     def setup(self) -> None:
         super().setup()
@@ -66,6 +67,8 @@ class LifeCycWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self) -> None:
         LOG.append("widget.cleanup")
         self.removeObservers()
+        if self._tag is not None:
+            self._p.disconnectGui(self._tag)
 
 
 class LifeCycLogic(ScriptedLoadableModuleLogic):
