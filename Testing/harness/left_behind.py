@@ -10,7 +10,6 @@ import re
 import sys
 import time
 import uuid
-from typing import Any
 
 import slicer
 from harness.dialogs import dialogs, left_open
@@ -21,10 +20,9 @@ MARK = "HARNESS_PROCESS_MARK"
 PATIENCE_S = 2.0
 
 
-def observer_counts(subject: Any = None) -> collections.Counter:
-    """How many observers an object, or else the scene, has by event."""
-    text = str(slicer.mrmlScene if subject is None else subject)
-    events = re.findall(r"vtkObserver .*?\n\s*Event: (\d+)\s*\n\s*EventName: (\w+)", text)
+def observer_counts() -> collections.Counter:
+    """How many observers the scene has by event."""
+    events = re.findall(r"vtkObserver .*?\n\s*Event: (\d+)\s*\n\s*EventName: (\w+)", str(slicer.mrmlScene))
     return collections.Counter(number if name == "NoEvent" else name for number, name in events)
 
 
@@ -109,15 +107,9 @@ class Watch:
             gc.collect()  # widgets in reference cycles end their observers only now
         more = observer_counts() - self._observers
         found = [f"{count} observer(s) of {event} left on the scene" for event, count in more.items()]
-        nodes = slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode")
-        fresh = observer_counts(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
-        for node in nodes:
-            count = (observer_counts(node) - fresh)["ModifiedEvent"]
-            if count > 0:
-                found.append(f"{count} observer(s) left on the parameter node {node.GetName()}")
+        nodes = slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode")  # these do not print their observers
+        fresh = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
+        if not fresh.HasObserver("ModifiedEvent"):
+            held = [node.GetName() for node in nodes if node.HasObserver("ModifiedEvent")]
+            found += [f"an observer left on the parameter node {name}" for name in held]
         return found
-
-
-def describe(subject: Any) -> str:
-    """The observers of one object in words, for finding a leak."""
-    return "\n".join(re.findall(r"vtkObserver .*?Tag: \d+", str(subject), flags=re.DOTALL))

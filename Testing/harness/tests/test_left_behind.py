@@ -97,7 +97,7 @@ def test_a_panel_still_connected_to_its_parameter_node_is_told(complaints: Calla
         wrapper.connectParametersToGui({"flag": box})
         kept.extend([wrapper, box])
 
-    assert complaints(act) == ["1 observer(s) left on the parameter node mine"]
+    assert complaints(act) == ["an observer left on the parameter node mine"]
 
 
 def test_a_child_process_is_told(complaints: Callable) -> None:
