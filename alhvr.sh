@@ -16,6 +16,8 @@ set -euo pipefail
 # The dependencies are listed in pyproject.toml. PyTorch alone is named here as well and installed first: so pip may
 # take a small build of this release that the machine offers, and what follows does not fetch a newer one of gigabytes.
 readonly torch="torch==2.13.0"
+# The Slicer modules are tested on the core of Slicer's preview, named in pyproject.toml, and of its stable release.
+readonly stable_slicer="slicer-core==5.12.4.0"
 readonly root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 readonly venv="$root/.venv"
 readonly python="$venv/bin/python"
@@ -99,6 +101,17 @@ set_up() {
     exec 9<&-
 }
 
+# set_up_stable_slicer: the core of the stable release, beside .venv, for a second run of the modules' tests.
+set_up_stable_slicer() {
+    local folder="$root/.slicer-stable"
+    if [ "$(cat "$folder/.set-up" 2> /dev/null)" != "$stable_slicer" ]; then
+        say "Installing $stable_slicer for the tests ..."
+        rm -rf "$folder"
+        "$python" -m pip install --disable-pip-version-check --quiet --target "$folder" "$stable_slicer" >&2
+        echo "$stable_slicer" > "$folder/.set-up"
+    fi
+}
+
 # run_tests [OPTIONS]: style first, so that pytest's summary is the last thing on the screen.
 run_tests() {
     local status=0 jobs
@@ -109,6 +122,10 @@ run_tests() {
     say "Running the tests with pytest, $((jobs < 4 ? jobs : 4)) at a time ..."
     # One thread each: several tests at a time are faster than several threads in one.
     OMP_NUM_THREADS=1 "$python" -m pytest --numprocesses "$((jobs < 4 ? jobs : 4))" "$@" || status=$?
+    if [ $# -eq 0 ]; then
+        say "Running the tests of the Slicer modules once more, on $stable_slicer ..."
+        set_up_stable_slicer && PYTHONPATH="$root/.slicer-stable" "$python" -m pytest Testing/harness || status=1
+    fi
     return "$status"
 }
 
