@@ -32,6 +32,7 @@ class qSlicerApplication(QtWidgets.QApplication):
     mrmlSceneChanged = QtCore.Signal(object)
 
     slicerHome = computed("slicerHome", str, lambda app: app._folder)
+    slicerUserSettingsFilePath = computed("slicerUserSettingsFilePath", str, lambda app: app._folder + "/Slicer.ini")
     temporaryPath = computed("temporaryPath", str, lambda app: app._temporary, lambda app, to: app._set_temporary(to))
     extensionsInstallPath = computed("extensionsInstallPath", str, lambda app: app._folder)
     majorVersion = computed("majorVersion", int, lambda app: app._version[0])

@@ -1,0 +1,110 @@
+"""ALHVR Segmentation: segment a scan with a trained model, and see where the model is unsure."""
+
+import sys
+
+import slicer
+from ALHVRSegmentationLib.panel import Panel
+from ALHVRSegmentationLib.parameters import ALHVRSegmentationParameterNode
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+
+class ALHVRSegmentation(ScriptedLoadableModule):
+    """What Slicer is told of the module."""
+
+    def __init__(self, parent):
+        super().__init__(parent)
+        self.parent.title = _("ALHVR Segmentation")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        self.parent.dependencies = []
+        self.parent.contributors = ["ALHVR maintainers"]
+        self.parent.helpText = _(
+            "Segments a scan with a trained ALHVR model and shows the regions where the model is unsure. "
+            "Research software, not a medical device: check every result by eye."
+        )
+        self.parent.acknowledgementText = _(
+            "The method: Lei et al., Adaptive Learning of High-Value Regions for Semi-Supervised Medical Image "
+            "Segmentation, ICCV 2025."
+        )
+        slicer.app.connect("startupCompleted()", self.onStartupCompleted)
+
+    def onStartupCompleted(self, *_arguments):
+        """Offer the generated scan and model in Slicer's Sample Data."""
+        from ALHVRSegmentationLib.sample.registration import register_sample_data
+
+        register_sample_data()
+
+
+class ALHVRSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel's life in Slicer: scene and parameter node come and go, the sections stay."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self.panel = None
+
+    def setup(self):
+        """Build the sections; what they need besides Slicer is looked for when they need it."""
+        super().setup()
+        self.logic = ALHVRSegmentationLogic()
+        self.panel = Panel(self, self.logic)
+        self.panel.build()
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        self.panel.follow(self.logic.getParameterNode())
+
+    def enter(self):
+        """The panel is shown."""
+        self.panel.follow(self.logic.getParameterNode())
+
+    def exit(self):
+        """Another panel is shown: what the user does there is not ours to react to; a running job goes on."""
+        self.panel.follow(None)
+
+    def onSceneStartClose(self, *_arguments):
+        """Hold nothing of a scene that goes."""
+        self.panel.dropScene()
+
+    def onSceneEndClose(self, *_arguments):
+        """Begin anew where the panel is on the screen."""
+        if self.parent.isEntered:
+            self.panel.follow(self.logic.getParameterNode())
+
+    def cleanup(self):
+        """End what runs, forget all nodes."""
+        self.removeObservers()
+        if self.panel is not None:
+            self.panel.cleanUp()
+
+    def onReload(self):
+        """Load the files of the library again too, not only this one."""
+        for name in [name for name in sys.modules if name.partition(".")[0] == "ALHVRSegmentationLib"]:
+            del sys.modules[name]
+        super().onReload()
+
+
+class ALHVRSegmentationLogic(ScriptedLoadableModuleLogic):
+    """The parameter node; the work is done by the parts of ALHVRSegmentationLib."""
+
+    def getParameterNode(self):
+        """The typed parameter node of the scene."""
+        return ALHVRSegmentationParameterNode(super().getParameterNode())
+
+
+class ALHVRSegmentationTest(ScriptedLoadableModuleTest):
+    """Reload and Test: what can be tried in any Slicer within seconds."""
+
+    def runTest(self, **_options):
+        """Run every test of ALHVRSegmentationLib.selftest."""
+        from ALHVRSegmentationLib.selftest import run_self_test
+
+        run_self_test(self)

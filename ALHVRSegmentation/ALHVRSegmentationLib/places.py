@@ -1,0 +1,56 @@
+"""Places: where our files are, and where the user's models and packages are kept."""
+
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import slicer
+
+MODULE_FOLDER = pathlib.Path(__file__).resolve().parent.parent
+
+
+def user_folder():
+    """Folder of the user's Slicer settings that is ours; it outlives updates of Slicer and of the extension."""
+    return pathlib.Path(slicer.app.slicerUserSettingsFilePath).parent / "ALHVR"
+
+
+def models_folder():
+    """Installed models, a folder each."""
+    return user_folder() / "models"
+
+
+def packages_folder():
+    """Python packages of the engine's own, for this Python only; Slicer's own are never changed."""
+    return user_folder() / "packages-{}{}".format(*sys.version_info[:2])
+
+
+def samples_folder():
+    """Generated sample scans."""
+    return user_folder() / "samples"
+
+
+def engine_root():
+    """The folder that holds the package alhvr: beside the installed modules, or the source tree's root."""
+    folders = (MODULE_FOLDER, MODULE_FOLDER.parent)
+    return next((folder for folder in folders if (folder / "alhvr" / "cli.py").is_file()), MODULE_FOLDER)
+
+
+def child_script():
+    """What the child process runs."""
+    return MODULE_FOLDER / "Resources" / "Scripts" / "ALHVRChild.py"
+
+
+def work_folder(purpose):
+    """A new folder for the files of one job; may hold patient data, so whoever made it removes it.
+
+    Raises OSError where Slicer's temporary folder cannot be written.
+    """
+    parent = pathlib.Path(slicer.app.temporaryPath)
+    parent.mkdir(parents=True, exist_ok=True)
+    return pathlib.Path(tempfile.mkdtemp(prefix=f"ALHVR-{purpose}-", dir=parent))
+
+
+def remove_folder(folder):
+    """Remove the folder of a job, or what can be removed of it."""
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""The high-value regions over the scan."""

@@ -1,0 +1,1 @@
+"""A generated scan and a small model to begin with."""

@@ -1,0 +1,1 @@
+"""Segmenting: the job, its progress and what becomes of the result."""

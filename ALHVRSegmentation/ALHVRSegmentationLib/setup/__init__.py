@@ -1,0 +1,1 @@
+"""What the engine needs besides Slicer, and how it gets there."""
