@@ -3,6 +3,7 @@
 import qt
 import slicer
 import vtk
+
 from ALHVRSegmentationLib.export.section import ExportSection
 from ALHVRSegmentationLib.models.section import ModelsSection
 from ALHVRSegmentationLib.regions.section import RegionsSection

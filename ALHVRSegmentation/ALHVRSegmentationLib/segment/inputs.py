@@ -1,0 +1,33 @@
+"""Inputs: the scan, or every frame of it, as files for the engine."""
+
+import slicer
+from ALHVRSegmentationLib.scene import sequences
+from ALHVRSegmentationLib.scene.errors import SceneError
+from ALHVRSegmentationLib.scene.volume_out import write_volume
+from ALHVRSegmentationLib.segment.order import SCAN, channel_file, frame_name
+from slicer.i18n import tr as _
+
+
+def write_inputs(order, folder):
+    """Write what an Order asks for into a new folder; returns the names of the scans there, one a frame.
+
+    Raises SceneError where a volume is gone or cannot be segmented, and OSError where the disk refuses.
+    """
+    folder.mkdir(parents=True)
+    volumes = [slicer.mrmlScene.GetNodeByID(node_id) for node_id in order.volume_ids]
+    if None in volumes:
+        raise SceneError(_("the scan is not in the scene any more."))
+    if not order.all_frames:
+        _write_channels(volumes, folder, SCAN)
+        return (SCAN,)
+    names = []
+    for number, frame in enumerate(zip(*(sequences.frames(volume) for volume in volumes))):
+        names.append(frame_name(number))
+        _write_channels(frame, folder, names[-1])
+    return tuple(names)
+
+
+def _write_channels(volumes, folder, name):
+    """One scan with all its channels."""
+    for channel, volume in enumerate(volumes):
+        write_volume(volume, folder / channel_file(name, channel, len(volumes)))

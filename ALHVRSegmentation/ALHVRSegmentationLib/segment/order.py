@@ -1,0 +1,54 @@
+"""Order: what is to be segmented, with what and into what; and the arguments that tell the engine."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ALHVRSegmentationLib.parameters import Fusion, RunOn
+
+SCAN = "scan"
+"""Name of the scan in the job's folder: no name of the patient's leaves the scene."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A job to be done. Nodes by ID: any of them may be gone when the result comes."""
+
+    volume_ids: tuple
+    """The scan, then its other channels."""
+    segmentation_id: str
+    """Where the result goes; "" for a new one."""
+    model_folder: Path
+    model_title: str
+    all_frames: bool
+    with_regions: bool
+    run_on: RunOn
+    fusion: Fusion
+    temperature: float
+
+    def arguments(self, inputs, results):
+        """The command line of the engine, for scans in the folder `inputs` and results in the folder `results`."""
+        found = ["segment", str(inputs), "--model", str(self.model_folder), "--out", str(results)]
+        found += ["--format", "nrrd", "--progress", "json", "--device", _device(self.run_on)]
+        if self.fusion is not Fusion.AS_TRAINED:
+            found += ["--fusion", self.fusion.value]
+        if self.with_regions:
+            found += ["--regions", "--temperature", f"{self.temperature:g}"]
+        return found
+
+
+def frame_name(number):
+    """Name of a frame of a sequence in the job's folder, in the order of the numbers."""
+    return f"{SCAN}-{number:05d}"
+
+
+def channel_file(name, channel, n_channels):
+    """File name of a channel of a scan; several channels are numbered as the engine expects them."""
+    return f"{name}.nrrd" if n_channels == 1 else f"{name}_{channel:04d}.nrrd"
+
+
+def _device(run_on):
+    """What the engine calls the place to run."""
+    if run_on is RunOn.GPU:
+        return "mps" if sys.platform == "darwin" else "cuda"
+    return run_on.value

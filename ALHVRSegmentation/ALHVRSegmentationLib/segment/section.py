@@ -1,0 +1,195 @@
+"""SegmentSection: choose scan, model and output, press Segment, see how far it is, cancel."""
+
+import time
+
+import slicer
+from ALHVRSegmentationLib.models.section import ModelsSection
+from ALHVRSegmentationLib.regions.section import RegionsSection
+from ALHVRSegmentationLib.scene import sequences
+from ALHVRSegmentationLib.scene.errors import SceneError
+from ALHVRSegmentationLib.section import Section
+from ALHVRSegmentationLib.segment.job import SegmentJob
+from ALHVRSegmentationLib.segment.model_box import ModelBox
+from ALHVRSegmentationLib.segment.order import Order
+from ALHVRSegmentationLib.setup.section import SetupSection
+from slicer.i18n import tr as _
+
+DOUBLE_CLICK_S = 0.6
+"""A second press within this time is the second half of a double click, not a wish to cancel."""
+
+
+class SegmentSection(Section):
+    """The part of the panel in which a scan is segmented."""
+
+    UI = "ALHVRSegment.ui"
+    TITLE = _("Segment")
+
+    def __init__(self, panel):
+        super().__init__(panel)
+        self._job = None
+        self._startedAt = 0.0
+        self._models = ModelBox(self.ui.modelBox, panel)
+        self._channels = [
+            (self.ui.channel2Label, self.ui.channel2Selector),
+            (self.ui.channel3Label, self.ui.channel3Selector),
+            (self.ui.channel4Label, self.ui.channel4Selector),
+        ]
+
+    def setUp(self):
+        """Connect the widgets."""
+        self.ui.segmentButton.connect("clicked()", self.onSegmentButton)
+        self._models.setUp()
+        slicer.app.connect("aboutToQuit()", self.onAboutToQuit)
+        self._show(running=False)
+
+    @property
+    def isRunning(self):
+        """Whether a scan is being segmented."""
+        return self._job is not None
+
+    def follow(self, parameters):
+        """Show the models anew: some may have come or gone."""
+        self._models.fill()
+
+    def refresh(self):
+        """Let the widgets follow the choices."""
+        parameters = self.panel.parameters
+        if parameters is None:
+            return
+        self._models.select(parameters.model)
+        names = self._models.channelNames()
+        self.ui.inputLabel.text = _("{name}:").format(name=names[0]) if len(names) > 1 else _("Scan:")
+        for number, (label, selector) in enumerate(self._channels, start=1):
+            label.setVisible(number < len(names))
+            selector.setVisible(number < len(names))
+            label.text = _("{name}:").format(name=names[number]) if number < len(names) else ""
+        volume = parameters.inputVolume
+        self.ui.allFramesBox.setVisible(volume is not None and sequences.is_proxy(volume))
+        self.ui.temperatureBox.setEnabled(parameters.withRegions)
+        self.ui.show3DButton.setSegmentationNode(parameters.segmentation)
+        self._refreshButton(parameters)
+
+    def dropScene(self):
+        """The scene goes, and the scan with it."""
+        if self.isRunning:
+            self._end()
+            self.panel.say(_("The scene was closed, so segmenting was ended."), "warning")
+        self.ui.show3DButton.setSegmentationNode(None)
+
+    def cleanUp(self):
+        """Leave no child process."""
+        slicer.app.disconnect("aboutToQuit()", self.onAboutToQuit)
+        self._end()
+
+    def onAboutToQuit(self):
+        """Slicer ends."""
+        self._end()
+
+    def onSegmentButton(self):
+        """Start, or cancel what runs."""
+        if not self.isRunning:
+            self._start()
+        elif time.monotonic() - self._startedAt < DOUBLE_CLICK_S:
+            self.panel.say(_("The scan is being segmented already."))
+        else:
+            self.ui.segmentButton.setEnabled(False)
+            self._job.cancel()
+
+    def _start(self):
+        """Begin a job with the choices as they are."""
+        reason = self._whyNot(self.panel.parameters)
+        if reason:
+            self.panel.say(reason, "warning")
+            return
+        self.panel.say("")
+        self.ui.logText.clear()
+        job = SegmentJob(
+            self._order(self.panel.parameters), onProgress=self.onProgress, onLog=self.onLog, onDone=self.onDone
+        )
+        try:
+            job.start()
+        except (SceneError, OSError) as error:
+            self.ui.statusLabel.text = ""
+            self.panel.say(_("The scan could not be handed over: {why}").format(why=error), "error")
+            return
+        self._job, self._startedAt = job, time.monotonic()
+        self._show(running=True)
+
+    def _order(self, parameters):
+        model = self._models.chosen()
+        volumes = [parameters.inputVolume, parameters.channel2, parameters.channel3, parameters.channel4]
+        return Order(
+            volume_ids=tuple(volume.GetID() for volume in volumes[: len(self._models.channelNames())]),
+            segmentation_id=parameters.segmentation.GetID() if parameters.segmentation is not None else "",
+            model_folder=model.folder,
+            model_title=model.title,
+            all_frames=parameters.allFrames and sequences.is_proxy(parameters.inputVolume),
+            with_regions=parameters.withRegions,
+            run_on=parameters.runOn,
+            fusion=parameters.fusion,
+            temperature=parameters.temperature,
+        )
+
+    def onProgress(self, text, fraction):
+        """The job is at some stage; fraction None: nobody knows how far."""
+        self.ui.statusLabel.text = text
+        self.ui.progressBar.maximum = 0 if fraction is None else 1000
+        self.ui.progressBar.value = 0 if fraction is None else int(1000 * fraction)
+
+    def onLog(self, line):
+        """A line of the engine's."""
+        self.ui.logText.appendPlainText(line)
+
+    def onDone(self, outcome):
+        """The job has ended with a result, without one, or because it was cancelled."""
+        self._job = None
+        self._show(running=False)
+        kinds = {"failed": "error", "odd": "warning"}
+        self.panel.say(outcome.sentence, kinds.get(outcome.kind, "note"))
+        if outcome.segmentation_id:
+            parameters = self.panel.logic.getParameterNode()
+            parameters.segmentation = slicer.mrmlScene.GetNodeByID(outcome.segmentation_id)
+            if outcome.regions_id:
+                parameters.regions = slicer.mrmlScene.GetNodeByID(outcome.regions_id)
+                self.panel.section(RegionsSection).frame.collapsed = False
+        self.panel.refresh()
+
+    def _end(self):
+        """End a job at once, without a word."""
+        if self._job is not None:
+            self._job.discard()
+            self._job = None
+            self._show(running=False)
+
+    def _show(self, running):
+        """Segment or Cancel, and what belongs to it."""
+        self.ui.segmentButton.text = _("Cancel") if running else _("Segment")
+        self.ui.progressBar.setVisible(running)
+        self.ui.statusLabel.text = self.ui.statusLabel.text if running else ""
+        self.ui.segmentButton.setEnabled(True)
+
+    def _refreshButton(self, parameters):
+        """A press is possible when nothing is missing; otherwise the line above it says what is."""
+        if self.isRunning:
+            return
+        reason = self._whyNot(parameters)
+        self.ui.segmentButton.setEnabled(not reason)
+        self.ui.statusLabel.text = reason
+
+    def _whyNot(self, parameters):
+        """What is missing before the button can be pressed, "" when nothing is."""
+        if not self.panel.section(SetupSection).ready():
+            return self.panel.section(SetupSection).missingText()
+        if parameters is None or parameters.inputVolume is None:
+            return _("Select the scan to segment.")
+        model = self._models.chosen()
+        if model is None:
+            return _("Select a model; the section {name} adds some.").format(name=ModelsSection.TITLE)
+        if model.problem:
+            return model.problem
+        names = self._models.channelNames()
+        volumes = [parameters.inputVolume, parameters.channel2, parameters.channel3, parameters.channel4]
+        if len(names) > len(volumes):
+            return _("This model needs {n} channels; the panel takes {most}.").format(n=len(names), most=len(volumes))
+        missing = [name for name, volume in zip(names, volumes) if volume is None]
+        return _("Select the channel {name}, which this model needs.").format(name=missing[0]) if missing else ""
