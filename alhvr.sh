@@ -17,7 +17,7 @@ set -euo pipefail
 # take a small build of this release that the machine offers, and what follows does not fetch a newer one of gigabytes.
 readonly torch="torch==2.13.0"
 # The Slicer modules are tested on the core of Slicer's preview, named in pyproject.toml, and of its stable release.
-readonly stable_slicer="slicer-core==5.12.4.0"
+readonly stable_slicer="slicer-core==5.12.4.0 vtk==9.6.0"
 readonly root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 readonly venv="$root/.venv"
 readonly python="$venv/bin/python"
@@ -101,13 +101,23 @@ set_up() {
     exec 9<&-
 }
 
+# set_up_drawing: what draws the modules' views and panels without a screen, of Debian's.
+set_up_drawing() {
+    local libraries="libEGL.so.1 libGL.so.1 libxkbcommon.so.0 libdbus-1.so.3 libfontconfig.so.1 libX11.so.6 libglib-2.0.so.0"
+    if ! "$python" -c "import ctypes, sys; [ctypes.CDLL(name) for name in sys.argv[1:]]" $libraries 2> /dev/null \
+            || ! ls /usr/lib/*/dri/swrast_dri.so > /dev/null 2>&1 || ! ls /usr/share/fonts/*/*/*.ttf > /dev/null 2>&1; then
+        install_system_packages libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libxkbcommon0 libdbus-1-3 libfontconfig1 \
+            libx11-6 libglib2.0-0 fonts-dejavu-core
+    fi
+}
+
 # set_up_stable_slicer: the core of the stable release, beside .venv, for a second run of the modules' tests.
 set_up_stable_slicer() {
     local folder="$root/.slicer-stable"
     if [ "$(cat "$folder/.set-up" 2> /dev/null)" != "$stable_slicer" ]; then
         say "Installing $stable_slicer for the tests ..."
         rm -rf "$folder"
-        "$python" -m pip install --disable-pip-version-check --quiet --target "$folder" "$stable_slicer" >&2
+        "$python" -m pip install --disable-pip-version-check --quiet --no-deps --target "$folder" $stable_slicer >&2
         echo "$stable_slicer" > "$folder/.set-up"
     fi
 }
@@ -124,7 +134,8 @@ run_tests() {
     OMP_NUM_THREADS=1 "$python" -m pytest --numprocesses "$((jobs < 4 ? jobs : 4))" "$@" || status=$?
     if [ $# -eq 0 ]; then
         say "Running the tests of the Slicer modules once more, on $stable_slicer ..."
-        set_up_stable_slicer && PYTHONPATH="$root/.slicer-stable" "$python" -m pytest Testing/harness || status=1
+        set_up_stable_slicer && OMP_NUM_THREADS=1 PYTHONPATH="$root/.slicer-stable" "$python" -m pytest \
+            --numprocesses "$((jobs < 4 ? jobs : 4))" Testing/harness Testing/modules || status=1
     fi
     return "$status"
 }
@@ -150,6 +161,7 @@ case "${1:-help}" in
         ;;
     test)
         set_up test
+        set_up_drawing
         run_tests "${@:2}"
         ;;
     demo)
