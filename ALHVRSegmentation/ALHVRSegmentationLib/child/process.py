@@ -1,0 +1,227 @@
+"""ChildProcess: runs the engine beside Slicer, tells its events on the main thread, and ends it within two seconds.
+
+PythonSlicer is a launcher: ending it leaves the Python it started. So that Python says its process ID first, looks for
+the file "cancel" and for its owner, and is ended by its ID when it does not listen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from subprocess import Popen, TimeoutExpired
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from ALHVRSegmentationLib import places
+from ALHVRSegmentationLib.child import ending
+from ALHVRSegmentationLib.child.ending import Ending
+from ALHVRSegmentationLib.child.events import Event, Progress, progress_of, split_line
+from ALHVRSegmentationLib.child.output import Output
+from ALHVRSegmentationLib.child.processes import is_alive, kill_group
+
+TICK_MS = 50
+TICK_WORK_S = 0.05
+"""How long one tick may tell events before the panel gets its turn."""
+CANCEL_S = 1.7
+"""When a child that was asked to stop is ended; it ends itself a little earlier, unless it hangs."""
+FAREWELL_S = 1.0
+"""How long its output may stay open after a child has ended."""
+
+
+class ChildProcess:
+    """One command of alhvr in a process of its own.
+
+    Args:
+        arguments: of ``alhvr``; or "--pip" or "--import" and theirs, see ALHVRChild.py.
+        onEvent: called with each Event.
+        onLog: called with each line of other output.
+        onEnd: called with the Ending, once, after the last event; never after discard().
+        workFolder: a folder of the job's own. The child ends when it is removed.
+        environment: variables for the child, over those that Slicer was started with.
+    """
+
+    def __init__(self, arguments: Sequence[str], *, onEvent: Callable[[Event], None], onLog: Callable[[str], None],
+                 onEnd: Callable[[Ending], None], workFolder: Path, environment: dict[str, str] | None = None) -> None:
+        self._arguments = [str(argument) for argument in arguments]
+        self._onEvent, self._onLog, self._onEnd = onEvent, onLog, onEnd
+        self._cancelFile = Path(workFolder) / "cancel"
+        self._environment = {**_environment(Path(workFolder)), **(environment or {})}
+        self._state = "new"
+        self._timer: qt.QTimer | None = None
+        self._telling = False
+        self._launcher: Popen | None = None
+        self._output: Output | None = None
+        self._refusal: Ending | None = None
+        self._cancelledAt: float | None = None
+        self._endedAt: float | None = None
+        self._exitCode: int | None = None
+        self._complaint: tuple[str, str] | None = None
+        self._lastWords = ""
+        self.progress: Progress | None = None
+
+    @property
+    def isRunning(self) -> bool:
+        """From start() until onEnd is called, or discard()."""
+        return self._state == "running"
+
+    @property
+    def pid(self) -> int | None:
+        """Process ID of the Python that does the work (not of the launcher); None before it has said so."""
+        return None if self._output is None else self._output.pid
+
+    def start(self) -> None:
+        """Start it; whatever happens is told by the callbacks later, also that it cannot be started."""
+        if self._state != "new":
+            raise RuntimeError("A ChildProcess is started once.")
+        self._state = "running"
+        problem = self._launch()
+        self._refusal = ending.not_started(problem) if problem else None
+        self._timer = qt.QTimer()
+        self._timer.setInterval(TICK_MS)
+        self._timer.connect("timeout()", self._onTick)
+        self._timer.start()
+        slicer.app.connect("aboutToQuit()", self._onAboutToQuit)
+
+    def cancel(self) -> None:
+        """Ask it to stop; it is gone within two seconds, and onEnd gets "cancelled" whatever it did."""
+        if not self.isRunning or self._cancelledAt is not None:
+            return
+        self._cancelledAt = time.monotonic()
+        try:
+            self._cancelFile.touch()
+        except OSError:  # nothing can be written there: it will not hear of it
+            self._kill()
+
+    def discard(self) -> None:
+        """End it at once and tell nobody."""
+        if not self.isRunning:
+            self._state = "over"
+            return
+        with contextlib.suppress(OSError):  # for a Python that has not even begun
+            self._cancelFile.touch()
+        self._kill()
+        if self._launcher is not None:
+            with contextlib.suppress(TimeoutExpired):
+                self._launcher.wait(FAREWELL_S)
+        self._leave()
+
+    def _launch(self) -> str:
+        """What is in the way; "" when it runs."""
+        command, script = shutil.which("PythonSlicer"), places.child_script()
+        if command is None:
+            return _("PythonSlicer, which comes with Slicer, was not found.")
+        if not script.is_file():
+            return _("A file of the extension is missing: {file}.").format(file=script)
+        try:
+            self._cancelFile.unlink(missing_ok=True)
+            self._launcher = slicer.util.launchConsoleProcess(
+                [command, str(script), *self._arguments], updateEnvironment=self._environment)
+        except OSError as error:
+            return _("PythonSlicer could not be started: {reason}.").format(reason=error.strerror or error)
+        self._output = Output(self._launcher)
+        return ""
+
+    def _onAboutToQuit(self, *_arguments: object) -> None:
+        self.discard()
+
+    def _onTick(self, *_arguments: object) -> None:
+        """Tell what came; a callback that lets Qt work does not bring the next events before it is done."""
+        if self._telling or not self.isRunning:
+            return
+        self._telling = True
+        try:
+            if self._refusal is not None:
+                self._end(self._refusal)
+            else:
+                self._hurry()
+                self._tell()
+        finally:
+            self._telling = False
+
+    def _tell(self) -> None:
+        until = time.monotonic() + TICK_WORK_S
+        while self.isRunning and time.monotonic() < until:
+            said = self._output.next()
+            if said is None:
+                return
+            if isinstance(said, str):
+                self._hear(said)
+            else:
+                self._end(self._ending(said))
+
+    def _hear(self, line: str) -> None:
+        event, text = split_line(line)
+        if text:
+            self._lastWords = text
+            self._onLog(text)
+        if event is None or not self.isRunning or event.kind == "child":
+            return
+        if event.kind == "ended":
+            self._exitCode = event.fields.get("code")
+            return
+        self.progress = progress_of(event) or self.progress
+        if event.kind == "error":
+            self._complaint = (event.text("message"), event.text("hint"))
+        self._onEvent(event)
+
+    def _ending(self, launcher_code: int) -> Ending:
+        """The exit code of the launcher tells nothing that can be relied on: the child says its own as it ends."""
+        if self._exitCode == 0:
+            return ending.finished()
+        if self._exitCode is None and self._complaint is None:
+            return ending.died(launcher_code)
+        return ending.failed(self._exitCode, self._complaint, self._lastWords)
+
+    def _hurry(self) -> None:
+        """End a child that does not stop, and wait no longer for the output of one that is gone."""
+        now = time.monotonic()
+        if self._cancelledAt is not None and now > self._cancelledAt + CANCEL_S:
+            self._kill()
+        code = self._launcher.poll()
+        if code is None or (self.pid is not None and is_alive(self.pid)):
+            return
+        self._endedAt = self._endedAt or now
+        if now > self._endedAt + FAREWELL_S:
+            self._tell()
+            self._kill()
+            if self.isRunning:
+                self._end(self._ending(code))
+
+    def _end(self, result: Ending) -> None:
+        """Tell how it ended, as the last thing."""
+        self._leave()
+        self._onEnd(result if self._cancelledAt is None else ending.cancelled(self._exitCode))
+
+    def _kill(self) -> None:
+        if self.pid is not None:
+            kill_group(self.pid)
+        if self._launcher is not None and self._launcher.poll() is None:
+            with contextlib.suppress(OSError):
+                self._launcher.kill()
+
+    def _leave(self) -> None:
+        """Nothing is told any more."""
+        self._state = "over"
+        slicer.app.disconnect("aboutToQuit()", self._onAboutToQuit)
+        self._timer.stop()
+        self._timer = None
+
+
+def _environment(work_folder: Path) -> dict[str, str]:
+    """What the child is told; nothing of the user's other Pythons reaches it."""
+    return {
+        "ALHVR_OWNER_PID": str(os.getpid()),
+        "ALHVR_WORK": str(work_folder),
+        "ALHVR_ENGINE": str(places.engine_root()),
+        "ALHVR_PACKAGES": str(places.packages_folder()),
+        "PYTHONPATH": "",
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONUTF8": "1",
+    }

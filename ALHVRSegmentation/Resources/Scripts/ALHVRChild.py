@@ -1,0 +1,184 @@
+"""What the child process runs: a command of alhvr, pip, or an import on trial; it ends when told to, or left alone.
+
+    PythonSlicer ALHVRChild.py segment ...      a command of alhvr
+    PythonSlicer ALHVRChild.py --pip ...        pip, of the Python that runs this
+    PythonSlicer ALHVRChild.py --import NAME    only tries whether the package can be loaded
+
+The owner says through the environment who it is (ALHVR_OWNER_PID), where the engine is (ALHVR_ENGINE), where its extra
+packages are (ALHVR_PACKAGES) and in which folder a file called "cancel" asks to stop (ALHVR_WORK).
+"""
+
+import contextlib
+import faulthandler
+import importlib
+import json
+import os
+import runpy
+import signal
+import sys
+import threading
+import time
+import traceback
+
+POLL_S = 0.1
+PATIENCE_S = 1.5
+"""How long the command may take to stop by itself."""
+CANCELLED = 130
+
+
+def say(event, **fields):
+    """Write one event; whoever does not listen any more is not told."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
+        sys.stdout.flush()
+
+
+def main(arguments):
+    """Run ``arguments`` and return the exit code."""
+    faulthandler.enable()
+    if hasattr(os, "setpgid"):
+        with contextlib.suppress(OSError):
+            os.setpgid(0, 0)  # so that the command's own workers end with it
+    say("child", pid=os.getpid())
+    threading.Thread(target=watch, daemon=True).start()
+    use_our_folders()
+    code = run(arguments)
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+    say("ended", code=code)
+    return code
+
+
+def use_our_folders():
+    """The engine comes first in place of this script's folder; our packages last, so that Slicer's own win."""
+    sys.path[:1] = [os.environ["ALHVR_ENGINE"]] if os.environ.get("ALHVR_ENGINE") else []
+    if os.environ.get("ALHVR_PACKAGES"):
+        sys.path.append(os.environ["ALHVR_PACKAGES"])
+
+
+def run(arguments):
+    """Do what is asked; whatever goes wrong becomes one event and an exit code."""
+    try:
+        return command(arguments)
+    except KeyboardInterrupt:
+        return CANCELLED
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except ImportError as error:
+        traceback.print_exc()
+        return refuse_import(error, arguments)
+    except BaseException as error:  # noqa: BLE001  one place that turns anything into a sentence
+        traceback.print_exc()
+        say("error", message=f"The program made a mistake ({type(error).__name__}: {one_line(error)}).",
+            hint="The log has the details.")
+        return 1
+
+
+def command(arguments):
+    """Run pip, an import, or alhvr, and return its exit code."""
+    if arguments[:1] == ["--import"]:
+        importlib.import_module(arguments[1])
+        return 0
+    if arguments[:1] == ["--pip"]:
+        sys.argv = ["pip", *arguments[1:]]
+        runpy.run_module("pip", run_name="__main__", alter_sys=True)
+        return 0
+    sys.argv = ["alhvr", *arguments]
+    from alhvr.cli import main as alhvr
+
+    return alhvr(arguments) or 0
+
+
+def refuse_import(error, arguments):
+    """Name the package that is missing or cannot be loaded."""
+    name = (error.name or "").partition(".")[0] or (arguments[1] if arguments[:1] == ["--import"] else "")
+    hint = "Install the extension ALHVR again." if name == "alhvr" else "The top of the panel offers what is missing."
+    if isinstance(error, ModuleNotFoundError) and name == error.name:
+        say("error", message=f"The Python package {name} is missing.", hint=hint, package=name)
+    else:
+        say("error", message=f"The Python package {name} cannot be loaded: {one_line(error)}", hint=hint, package=name)
+    return 2
+
+
+def one_line(error):
+    """The text of an error without line breaks."""
+    return " ".join(str(error).split())
+
+
+def watch():
+    """Stop when the cancel file appears; end at once when the work folder or the owner is gone."""
+    work, owner = os.environ.get("ALHVR_WORK"), Owner(os.environ.get("ALHVR_OWNER_PID"))
+    while owner.is_there() and not is_gone(work):
+        if work and os.path.exists(os.path.join(work, "cancel")):
+            ask_to_stop()
+            time.sleep(PATIENCE_S)
+            break
+        time.sleep(POLL_S)
+    end_all()
+
+
+def is_gone(folder):
+    """Whether the folder was removed; one that cannot be asked about counts as there."""
+    try:
+        if folder:
+            os.stat(folder)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def ask_to_stop():
+    """What Ctrl-C in a terminal does, also where the main thread waits."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    else:
+        signal.raise_signal(signal.SIGINT)
+
+
+def end_all():
+    """End this process and the workers that it has, without a word."""
+    if hasattr(os, "killpg") and os.getpgid(0) == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    with contextlib.suppress(Exception):
+        for worker in sys.modules["multiprocessing"].active_children():
+            worker.kill()
+    os._exit(CANCELLED)
+
+
+class Owner:
+    """The process that started this one; without a process ID it is always there."""
+
+    SYNCHRONIZE, STILL_THERE = 0x00100000, 0x102
+
+    def __init__(self, pid):
+        self._pid = int(pid) if pid else 0
+        self._handle = None
+        if os.name == "nt" and self._pid:
+            import ctypes
+
+            self._windows = ctypes.WinDLL("kernel32", use_last_error=True)
+            self._windows.OpenProcess.restype = ctypes.c_void_p
+            self._windows.WaitForSingleObject.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+            self._handle = self._windows.OpenProcess(self.SYNCHRONIZE, False, self._pid)
+
+    def is_there(self):
+        """Whether it lives; one that has ended and waits to be buried does not."""
+        if not self._pid:
+            return True
+        if os.name == "nt":  # where os.kill would end it
+            return bool(self._handle) and self._windows.WaitForSingleObject(self._handle, 0) == self.STILL_THERE
+        try:
+            os.kill(self._pid, 0)
+        except OSError:
+            return False
+        try:
+            with open(f"/proc/{self._pid}/stat", encoding="utf-8", errors="replace") as file:
+                return file.read().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return True
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
