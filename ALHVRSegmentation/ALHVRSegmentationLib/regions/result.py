@@ -1,0 +1,94 @@
+"""Result: a label map node of regions with all that belongs to it, found again by ID whenever it is needed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import slicer
+
+from ALHVRSegmentationLib.regions.values import RegionCounts, RegionTable, parse_table, step_of
+
+TABLE = "ALHVR.RegionTable"
+BETA = "ALHVR.Beta"
+"""Attribute: the beta that the voxels of the label map are at; without it, that of the table."""
+CONFIDENCE_A, CONFIDENCE_B, TEACHER = "ALHVR.ConfidenceA", "ALHVR.ConfidenceB", "ALHVR.Teacher"
+SCAN, SEGMENTATION = "ALHVR.Scan", "ALHVR.Segmentation"
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Views [K, J, I] of the voxels in the scene; kept for one piece of work, never longer."""
+
+    regions: np.ndarray
+    con_a: np.ndarray
+    con_b: np.ndarray
+
+
+class RegionResult:
+    """The regions of one scan. Holds the node's ID and its table; ValueError with a sentence where it has none."""
+
+    def __init__(self, node):
+        self.node_id = node.GetID()
+        self.table: RegionTable = parse_table(node.GetAttribute(TABLE) or "")
+        self._counts = None
+
+    def node(self):
+        """The label map node, or None when it has left the scene."""
+        return slicer.mrmlScene.GetNodeByID(self.node_id)
+
+    def other(self, role):
+        """The node in a role (ALHVR.Scan, ...), or None."""
+        node = self.node()
+        return node.GetNodeReference(role) if node is not None else None
+
+    def arrays(self):
+        """Arrays of the scene, or None when a part of them is gone or does not fit."""
+        nodes = [self.node(), self.other(CONFIDENCE_A), self.other(CONFIDENCE_B)]
+        if any(node is None or node.GetImageData() is None for node in nodes):
+            return None
+        regions, con_a, con_b = (slicer.util.arrayFromVolume(node) for node in nodes)
+        fits = regions.shape == con_a.shape == con_b.shape and con_a.dtype == con_b.dtype == np.uint16
+        return Arrays(regions, con_a, con_b) if fits else None
+
+    def teacher(self):
+        """The teacher's uint16 certainty [K, J, I] like the regions, or None."""
+        nodes = [self.node(), self.other(TEACHER)]
+        if any(node is None or node.GetImageData() is None for node in nodes):
+            return None
+        regions, teacher = (slicer.util.arrayFromVolume(node) for node in nodes)
+        return teacher if teacher.shape == regions.shape and teacher.dtype == np.uint16 else None
+
+    def beta(self):
+        """The beta that the voxels of the label map are at."""
+        node = self.node()
+        try:
+            return min(max(float(node.GetAttribute(BETA)), 0.0), 1.0)
+        except (AttributeError, TypeError, ValueError):
+            return self.table.beta
+
+    def level(self, beta):
+        """The threshold for a beta: the smallest uint16 confidence that counts as confident."""
+        return self.table.level[step_of(beta)]
+
+    def voxel_ml(self):
+        """Volume of a voxel in ml; the parent transform's scale is not in it."""
+        node = self.node()
+        return float(np.prod(node.GetSpacing())) / 1000 if node is not None else 0.0
+
+    def volumes_ml(self, beta):
+        """ml of regions 1, 2 and 3 at a beta, or None when the voxels are gone."""
+        if self.table.voxels is not None:
+            voxels = self.table.voxels[step_of(beta)]
+        else:
+            counts = self._counted()
+            if counts is None:
+                return None
+            voxels = counts.at(self.level(beta))
+        voxel_ml = self.voxel_ml()
+        return tuple(count * voxel_ml for count in voxels)
+
+    def _counted(self):
+        """RegionCounts, made once."""
+        arrays = self.arrays() if self._counts is None else None
+        if arrays is not None:
+            self._counts = RegionCounts(arrays.con_a, arrays.con_b)
+        return self._counts
