@@ -1,0 +1,288 @@
+"""ModelsSection: the list of installed models with a card, adding and removing them, and the sample to begin with."""
+
+import time
+
+import qt
+from slicer.i18n import tr as _
+
+from ALHVRSegmentationLib.models import store
+from ALHVRSegmentationLib.models.card import card, shown
+from ALHVRSegmentationLib.models.drop import DropFilter
+from ALHVRSegmentationLib.models.importing import ModelImport
+from ALHVRSegmentationLib.sample.making import SampleMaker
+from ALHVRSegmentationLib.section import Section
+
+DOUBLE_CLICK_S = 0.6
+"""A second press within this time is the second half of a double click and confirms nothing."""
+CONFIRM_MS = 6000
+"""How long the button waits for the second press."""
+KINDS = {"failed": "error", "cancelled": "warning"}
+
+
+class ModelsSection(Section):
+    """The part of the panel that looks after the models."""
+
+    UI = "ALHVRModels.ui"
+    TITLE = _("Models")
+
+    def __init__(self, panel):
+        super().__init__(panel)
+        self._models = []
+        self._selected = None
+        """The parameter "model" as the list showed it last."""
+        self._filling = False
+        self._waiting = []
+        self._work = None
+        """What runs: a ModelImport or a SampleMaker."""
+        self._askedAt = None
+        self._drop = DropFilter(self.onPaths)
+        self._asked = qt.QTimer()
+        self._asked.setSingleShot(True)
+        self._asked.setInterval(CONFIRM_MS)
+
+    def setUp(self):
+        """Connect the widgets."""
+        self.ui.addFolderButton.connect("clicked()", self.onAddFolder)
+        self.ui.addZipButton.connect("clicked()", self.onAddZip)
+        self.ui.revealButton.connect("clicked()", self.onReveal)
+        self.ui.removeButton.connect("clicked()", self.onRemove)
+        self.ui.sampleButton.connect("clicked()", self.onSample)
+        self.ui.cancelButton.connect("clicked()", self.onCancel)
+        self.ui.modelList.connect("currentRowChanged(int)", self.onRow)
+        self._asked.connect("timeout()", self._unask)
+        self.widget.acceptDrops = True
+        self.widget.installEventFilter(self._drop)
+        self.ui.busyFrame.hide()
+        self.fill()
+
+    def follow(self, parameters):
+        """Look anew at what is installed."""
+        self._selected = None
+        if parameters is not None:
+            self.fill()
+
+    def refresh(self):
+        """Select the model that the parameter node names, unless the user looks at another since."""
+        parameters = self.panel.parameters
+        if parameters is None or parameters.model == self._selected:
+            return
+        self._selected = parameters.model
+        self._select(parameters.model)
+
+    def dropScene(self):
+        """The scene goes: the sample would be loaded into it."""
+        if isinstance(self._work, SampleMaker):
+            self._discard()
+            self.panel.say(_("The scene was closed, so making the sample was ended."), "warning")
+
+    def cleanUp(self):
+        """Leave no thread, no child and no half model."""
+        self.widget.removeEventFilter(self._drop)
+        self._discard()
+        self._asked.stop()
+
+    def fill(self):
+        """List what is installed now; the row stays where it can."""
+        name = self._name()
+        self._models = store.installed()
+        self._filling = True
+        self.ui.modelList.clear()
+        style = self.widget.style()
+        for model in self._models:
+            item = qt.QListWidgetItem(model.title)
+            if model.problem:
+                item.setText(_("{title} (cannot be used)").format(title=model.title))
+                item.setIcon(style.standardIcon(qt.QStyle.SP_MessageBoxWarning))
+            item.setToolTip(f"<p>{shown(model.folder)}</p>")
+            self.ui.modelList.addItem(item)
+        self._filling = False
+        self._select(name)
+
+    def onRow(self, _row):
+        """The user looks at a model; one that can be used is taken."""
+        self._unask()
+        if self._filling:
+            return
+        model, parameters = self._model(), self.panel.parameters
+        if model is not None and not model.problem and parameters is not None:
+            self._selected = model.name
+            parameters.model = model.name
+        self._showCard()
+
+    def onAddFolder(self):
+        """Ask for a folder."""
+        path = qt.QFileDialog.getExistingDirectory(self.widget, _("Folder of a model"), "")
+        if path:
+            self.onPaths([path])
+
+    def onAddZip(self):
+        """Ask for a zip file."""
+        kinds = _("Zipped models") + " (*.zip)"
+        path = qt.QFileDialog.getOpenFileName(self.widget, _("Zip file of a model"), "", kinds)
+        if path:
+            self.onPaths([path])
+
+    def onPaths(self, paths):
+        """Add models, one after the other."""
+        self._waiting += [path for path in paths if path not in self._waiting]
+        self._next()
+
+    def onReveal(self):
+        """Show the folder of the model, or of all, in the file manager."""
+        model = self._model()
+        folder = store.folder() if model is None else model.folder
+        if not qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(folder))):
+            self.panel.say(_("The file manager did not open; the folder is {folder}").format(folder=folder), "warning")
+
+    def onRemove(self):
+        """The first press asks, the second removes."""
+        model = self._model()
+        if model is None:
+            return
+        if self._isInUse(model):
+            self.panel.say(_("The model {name} is being used: cancel first.").format(name=model.title), "warning")
+        elif self._askedAt is None:
+            self._askedAt = time.monotonic()
+            self.ui.removeButton.text = _("Press again to remove")
+            self._asked.start()
+        elif time.monotonic() - self._askedAt > DOUBLE_CLICK_S:
+            self._unask()
+            self._remove(model)
+
+    def onSample(self):
+        """Make the sample, or load the one that was made before."""
+        if self._work is None:
+            self._begin(SampleMaker(onDone=self._onSampleDone, onProgress=self._onProgress))
+
+    def onCancel(self):
+        """Stop what runs and what waits."""
+        self._waiting.clear()
+        if self._work is not None:
+            self.ui.cancelButton.enabled = False
+            self._work.cancel()
+
+    def _remove(self, model):
+        try:
+            store.remove(model.name)
+        except store.ModelError as error:
+            self.panel.say(str(error), "error")
+        else:
+            self.panel.say(_("The model {name} was removed.").format(name=model.title))
+            parameters = self.panel.parameters
+            if parameters is not None and parameters.model == model.name:
+                parameters.model = ""
+        self._tell()
+
+    def _isInUse(self, model):
+        """Whether a scan is being segmented with it at this moment."""
+        from ALHVRSegmentationLib.segment.section import SegmentSection  # which imports this file
+
+        parameters = self.panel.parameters or self.panel.logic.getParameterNode()
+        return self.panel.section(SegmentSection).isRunning and parameters.model == model.name
+
+    def _unask(self):
+        self._askedAt = None
+        self._asked.stop()
+        self.ui.removeButton.text = _("Remove")
+
+    def _next(self):
+        """Begin the next import."""
+        if self._work is None and self._waiting:
+            self._begin(ModelImport(self._waiting.pop(0), onDone=self._onAdded, onProgress=self._onProgress))
+
+    def _begin(self, work):
+        self._work = work
+        self._showBusy()
+        self.panel.say("")
+        work.start()
+
+    def _onProgress(self, text, fraction):
+        self.ui.busyLabel.text = text
+        self.ui.busyBar.maximum = 0 if fraction is None else 1000
+        self.ui.busyBar.value = 0 if fraction is None else int(1000 * fraction)
+
+    def _onAdded(self, result):
+        self._work = None
+        self.panel.say(result.sentence, KINDS.get(result.kind, "note"))
+        self._take(result.name)
+        if result.kind == "failed":
+            self._waiting.clear()  # the sentence has to stay
+        self._next()
+
+    def _onSampleDone(self, outcome):
+        self._work = None
+        if outcome.volume_id:
+            import slicer
+
+            self.panel.logic.getParameterNode().inputVolume = slicer.mrmlScene.GetNodeByID(outcome.volume_id)
+        self._take(outcome.model)
+        self.panel.say(outcome.sentence, KINDS.get(outcome.kind, "note"))
+        self._next()
+
+    def _take(self, name):
+        """Select a model that has come."""
+        self._showBusy()
+        if name:
+            self._selected = name
+            self.panel.logic.getParameterNode().model = name
+        self._tell()
+        if name:
+            self._select(name)
+
+    def _tell(self):
+        """The models have changed: every part of the panel lists them anew."""
+        from ALHVRSegmentationLib.segment.section import SegmentSection  # which imports this file
+
+        self.fill()
+        self.panel.section(SegmentSection).follow(self.panel.parameters)
+        self.panel.refresh()
+
+    def _discard(self):
+        self._waiting.clear()
+        if self._work is not None:
+            self._work.discard()
+            self._work = None
+            self._showBusy()
+
+    def _name(self):
+        model = self._model()
+        return "" if model is None else model.name
+
+    def _model(self):
+        """The model in the current row, or None."""
+        row = self.ui.modelList.currentRow
+        return self._models[row] if 0 <= row < len(self._models) else None
+
+    def _select(self, name):
+        """Make a model's row the current one, without choosing it."""
+        self._filling = True
+        names = [model.name for model in self._models]
+        self.ui.modelList.setCurrentRow(names.index(name) if name in names else -1)
+        self._filling = False
+        self._showCard()
+
+    def _showCard(self):
+        model = self._model()
+        self.ui.cardLabel.text = shown(self._withoutModel()) if model is None else card(model)
+        self.ui.removeButton.enabled = model is not None
+
+    def _withoutModel(self):
+        """What is said in place of a card."""
+        wanted = self.panel.parameters.model if self.panel.parameters is not None else ""
+        if store.problem():
+            return store.problem()
+        if wanted:
+            return _("The scene asks for the model {name}, which is not installed here.").format(name=wanted)
+        if not self._models:
+            return _("No model is installed yet. Add one, or make the sample to try everything out.")
+        return _("Select a model to see what it is.")
+
+    def _showBusy(self):
+        """The bar while something runs; no two things at once."""
+        busy = self._work is not None
+        self.ui.busyFrame.setVisible(busy)
+        self.ui.busyLabel.text = ""
+        self.ui.busyBar.maximum = 0
+        self.ui.cancelButton.enabled = True
+        for button in (self.ui.addFolderButton, self.ui.addZipButton, self.ui.sampleButton):
+            button.enabled = not busy

@@ -1,0 +1,157 @@
+"""Sources: where a new model comes from, a folder or a zip file, each file by its name in the model."""
+
+import stat
+import zipfile
+import zlib
+from pathlib import Path
+
+from slicer.i18n import tr as _
+
+from ALHVRSegmentationLib.models.manifest import MANIFEST
+from ALHVRSegmentationLib.models.safe_files import (
+    MAX_JSON_BYTES,
+    ModelError,
+    is_safe_name,
+    one_line,
+    open_inside,
+    reading,
+    reason,
+)
+
+MAX_ENTRIES = 10000
+BOMB_BYTES, BOMB_RATIO = 1 << 20, 200
+"""A file larger than this that was packed smaller than this is no network: weights hardly shrink."""
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
+"""What reading a zip file raises that is damaged, encrypted, or packed in an unusual way."""
+
+
+def open_source(path):
+    """The source at a path; raises ModelError where there is none. Close it after use."""
+    path = Path(path)
+    if path.is_dir():
+        return FolderSource(path)
+    if not path.exists():
+        raise ModelError(_("There is nothing at {path}.").format(path=path))
+    if not path.is_file() or path.suffix.lower() != ".zip":
+        raise ModelError(_("{name} is neither a folder nor a zip file.").format(name=one_line(path.name)))
+    return ZipSource(path)
+
+
+class FolderSource:
+    """A model in a folder."""
+
+    def __init__(self, path):
+        self.path = _root_of(path)
+
+    def close(self):
+        """Nothing is held open."""
+
+    def open(self, name, size):
+        """A stream of one file; ModelError for links out of the folder and for what is no file."""
+        return open_inside(self.path, name)
+
+
+def _root_of(path):
+    """The folder itself, or the one inside it that is the only model there: people drop RUN in place of RUN/model."""
+    if (path / MANIFEST).exists():
+        return path
+    try:
+        inner = [child for child in path.iterdir() if child.is_dir() and (child / MANIFEST).exists()]
+    except OSError as error:
+        raise ModelError(_("The folder cannot be read: {why}.").format(why=reason(error))) from error
+    if len(inner) > 1:
+        raise ModelError(_("The folder holds {n} models: add them one by one.").format(n=len(inner)))
+    if not inner:
+        raise ModelError(_("{name} is no ALHVR model.").format(name=one_line(path.name)))
+    return inner[0]
+
+
+class ZipSource:
+    """A model in a zip file, at its top or in a folder of it; entries that the model does not list stay packed."""
+
+    def __init__(self, path):
+        self.path = path
+        try:
+            self._archive = zipfile.ZipFile(path)
+        except DAMAGE as error:
+            raise _damaged(path, error) from error
+        try:
+            self._entries = self._listed()
+        except ModelError:
+            self._archive.close()
+            raise
+
+    def close(self):
+        """Let go of the file."""
+        self._archive.close()
+
+    def open(self, name, size):
+        """A stream of one entry; ModelError where it is a link, packed suspiciously, or cannot be unpacked."""
+        entry = self._entries.get(name)
+        if entry is None:
+            raise ModelError(_("{file} is missing.").format(file=one_line(name)))
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            raise ModelError(_("{file} is a link, which no model has.").format(file=one_line(name)))
+        if entry.file_size > (MAX_JSON_BYTES if size is None else size):
+            raise ModelError(_("{file} is larger than the model says.").format(file=one_line(name)))
+        if entry.file_size > BOMB_BYTES and entry.file_size > BOMB_RATIO * entry.compress_size:
+            raise ModelError(_("{file} would unpack to far more than it should.").format(file=one_line(name)))
+        try:
+            return _Unpacking(self._archive.open(entry), self.path)
+        except DAMAGE as error:
+            raise _damaged(self.path, error) from error
+
+    def _listed(self):
+        """The entries by their names in the model; refuses archives that try to reach other places."""
+        entries = [entry for entry in self._archive.infolist() if not entry.filename.startswith("__MACOSX/")]
+        if len(entries) > MAX_ENTRIES:
+            raise ModelError(_("{name} holds more files than any model.").format(name=one_line(self.path.name)))
+        files = [entry for entry in entries if not entry.is_dir()]
+        for entry in files:
+            if not is_safe_name(entry.filename):
+                text = _("{name} holds a file with the unsafe name \"{file}\", so that nothing was unpacked.")
+                raise ModelError(text.format(name=one_line(self.path.name), file=one_line(entry.filename)))
+        if len({entry.filename.casefold() for entry in files}) < len(files):
+            raise ModelError(_("{name} holds a file twice.").format(name=one_line(self.path.name)))
+        return self._below_root({entry.filename: entry for entry in files})
+
+    def _below_root(self, files):
+        roots = [name[: -len(MANIFEST)] for name in files if name == MANIFEST or name.endswith("/" + MANIFEST)]
+        if not roots:
+            raise ModelError(_("{name} holds no ALHVR model.").format(name=one_line(self.path.name)))
+        if len(roots) > 1:
+            text = _("{name} holds {n} models: pack and add them one by one.")
+            raise ModelError(text.format(name=one_line(self.path.name), n=len(roots)))
+        root = roots[0]
+        return {name[len(root) :]: entry for name, entry in files.items() if name.startswith(root)}
+
+
+class _Unpacking:
+    """A stream whose errors are ours."""
+
+    def __init__(self, stream, path):
+        self._stream, self._path = stream, path
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        self._stream.close()
+
+    def read(self, n_bytes):
+        try:
+            return self._stream.read(n_bytes)
+        except DAMAGE as error:
+            raise _damaged(self._path, error) from error
+
+
+def _damaged(path, error):
+    if isinstance(error, RuntimeError) and "password" in str(error):
+        return ModelError(_("{name} is locked with a password.").format(name=one_line(path.name)))
+    return ModelError(_("{name} cannot be unpacked: it is damaged or cut short.").format(name=one_line(path.name)))
+
+
+def read_manifest_data(source):
+    """The bytes of a source's manifest.json, not more than read_json takes."""
+    with source.open(MANIFEST, None) as stream, reading(MANIFEST):
+        return stream.read(MAX_JSON_BYTES + 1)

@@ -1,0 +1,155 @@
+"""Making: generates the sample scan and model in a child process, then loads the one and installs the other."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
+
+from ALHVRSegmentationLib import places
+from ALHVRSegmentationLib.child.process import ChildProcess
+from ALHVRSegmentationLib.models.importing import ModelImport
+from ALHVRSegmentationLib.models.safe_files import reason
+from ALHVRSegmentationLib.sample import kept
+
+MODEL_NAME = "ALHVR sample"
+ATTRIBUTE = "ALHVR.Sample"
+"""A loaded sample scan carries its file name, so that it is found again however the scene was saved."""
+
+
+@dataclass(frozen=True)
+class SampleOutcome:
+    """What became of a click."""
+
+    kind: str
+    """made, failed or cancelled."""
+    sentence: str
+    """One sentence for the panel."""
+    volume_id: str = ""
+    model: str = ""
+    """Name of the installed model."""
+
+
+class SampleMaker:
+    """One click on the button. What was made before, is installed or loaded already is taken as it is."""
+
+    def __init__(self, *, onDone, onProgress):
+        self._onDone, self._onProgress = onDone, onProgress
+        self._child = None
+        self._import = None
+        self._making = None
+        self._workFolder = None
+        self._scans, self._models = [], []
+        self._sample = None
+
+    def start(self):
+        """Begin; onDone is called once with a SampleOutcome."""
+        self._sample = kept.kept_sample()
+        if self._sample is not None:
+            self._install()
+            return
+        self._onProgress(_("Making the sample"), None)
+        try:
+            self._making, self._workFolder = kept.new_folder(), places.work_folder("sample")
+        except OSError as error:
+            self._fail(_unwritable(error))
+            return
+        arguments = ["sample", "--out", str(self._making), "--progress", "json"]
+        self._child = ChildProcess(arguments, onEvent=self._onEvent, onLog=lambda line: None, onEnd=self._onMade,
+                                   workFolder=self._workFolder)
+        self._child.start()
+
+    def cancel(self):
+        """Stop as soon as possible; onDone is still called."""
+        for work in (self._child, self._import):
+            if work is not None:
+                work.cancel()
+
+    def discard(self):
+        """Stop at once, leave nothing half made and tell nobody."""
+        for work in (self._child, self._import):
+            if work is not None:
+                work.discard()
+        self._tidy()
+
+    def _onEvent(self, event):
+        progress = self._child.progress
+        if event.kind == "artifact" and event.text("kind") == "scan":
+            self._scans.append(Path(event.text("path")))
+        elif event.kind == "artifact" and event.text("kind") == "model":
+            self._models.append(Path(event.text("path")))
+        elif event.kind == "progress" and progress is not None and progress.total:
+            text = _("Making the sample: {stage}").format(stage=progress.stage)
+            self._onProgress(text, progress.done / progress.total)
+
+    def _onMade(self, ending):
+        if ending.kind == "cancelled":
+            self._end(SampleOutcome("cancelled", _("Making the sample was cancelled.")))
+        elif ending.kind != "finished":
+            self._fail(ending.message)
+        elif not self._scans or not self._models:
+            self._fail(_("The engine told of no scan or no model."))
+        else:
+            self._keep()
+
+    def _keep(self):
+        try:
+            self._sample = kept.keep(self._making, self._scans, self._models[0])
+        except (OSError, ValueError) as error:
+            self._fail(_unwritable(error))
+            return
+        if self._sample is None:
+            self._fail(_("The files of the sample are not complete."))
+        else:
+            self._install()
+
+    def _install(self):
+        self._child = None
+        self._import = ModelImport(
+            self._sample.model, onDone=self._onInstalled, onProgress=self._onProgress, name=MODEL_NAME
+        )
+        self._import.start()
+
+    def _onInstalled(self, result):
+        if not result.name:
+            self._end(SampleOutcome(result.kind, result.sentence))
+            return
+        try:
+            volume = loaded(self._sample.scans[0]) or load(self._sample.scans[0])
+        except RuntimeError:
+            self._fail(_("The scan {path} could not be loaded.").format(path=self._sample.scans[0]), result.name)
+            return
+        text = _("The sample scan {scan} is loaded and the model {model} selected: press Segment.")
+        sentence = text.format(scan=volume.GetName(), model=result.name)
+        self._end(SampleOutcome("made", sentence, volume.GetID(), result.name))
+
+    def _fail(self, why, model=""):
+        self._end(SampleOutcome("failed", _("The sample was not made: {why}").format(why=why), model=model))
+
+    def _end(self, outcome):
+        self._tidy()
+        self._onDone(outcome)
+
+    def _tidy(self):
+        if self._making is not None:
+            shutil.rmtree(self._making, ignore_errors=True)
+        if self._workFolder is not None:
+            places.remove_folder(self._workFolder)
+
+
+def _unwritable(error):
+    return _("{folder} cannot be written: {why}.").format(folder=places.samples_folder(), why=reason(error))
+
+
+def loaded(path):
+    """The volume of the scene that was loaded from a sample scan, or None."""
+    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    return next((volume for volume in volumes if volume.GetAttribute(ATTRIBUTE) == path.name), None)
+
+
+def load(path):
+    """Load a sample scan; raises RuntimeError."""
+    volume = slicer.util.loadVolume(str(path))
+    volume.SetAttribute(ATTRIBUTE, path.name)
+    return volume
