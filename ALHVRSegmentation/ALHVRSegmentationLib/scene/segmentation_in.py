@@ -1,0 +1,193 @@
+"""Segmentation in: a result of the engine becomes segments, voxel by voxel, and the user's own segments stay."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from ALHVRSegmentationLib.scene.errors import SceneError
+from ALHVRSegmentationLib.scene.label_image import BINARY_LABELMAP, empty_image, label_image, same_grid
+from ALHVRSegmentationLib.scene.own_segments import own_segment, replaceable, unique_name
+from ALHVRSegmentationLib.scene.places_in_tree import place_beside
+from ALHVRSegmentationLib.scene.undoing import Before
+from ALHVRSegmentationLib.scene.volume_out import own_ijk_to_ras
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What became of a result."""
+
+    segmentation_id: str
+    """ID of the segmentation node."""
+    segment_ids: tuple
+    """One for each label, in their order."""
+    not_found: tuple
+    """Names of the labels without a voxel: their segments are there, and empty."""
+    note: str
+    """A sentence for the user, or ""."""
+
+
+def put_segments(array, labels, volumeNode, segmentationNode, algorithm_name, place=None):
+    """Show label values as segments on the very voxels of the volume; all of it, or nothing where it fails.
+
+    Segments of the same names that an earlier run made, and nobody changed since, are replaced; all others stay.
+    A segmentation that keeps none takes the volume's transform and grid; one that keeps some stays where it is.
+
+    Args:
+        array: whole numbers [K, J, I], label values on the grid of the volume; 0 is background.
+        labels: ModelLabel of each value; structures without a voxel become empty segments.
+        volumeNode: what was segmented; the result is placed by voxel index, wherever the volume has moved meanwhile.
+        segmentationNode: where the segments go; None makes a new node.
+        algorithm_name: what DICOM is to name as their maker.
+        place: the node that stands for the volume in the scene, where it is not itself: the proxy of a frame.
+
+    Raises SceneError, in one sentence, where the result does not fit.
+    """
+    place = place or volumeNode
+    values = _fitting(array, labels, volumeNode)
+    if segmentationNode is not None:
+        complaint = problem_with(segmentationNode)
+        if complaint:
+            raise SceneError(complaint)
+    slicer.mrmlScene.SaveStateForUndo()
+    before = Before(segmentationNode)
+    try:
+        with slicer.util.RenderBlocker():
+            putting = _Putting(values, labels, volumeNode, place, algorithm_name)
+            return putting.into(segmentationNode or before.new(place))
+    except BaseException:
+        before.restore()
+        raise
+
+
+def problem_with(segmentationNode):
+    """Why a result cannot go into this segmentation, in one sentence; "" where it can."""
+    segmentation = segmentationNode.GetSegmentation()
+    surfaces = segmentation.GetNumberOfSegments() and segmentation.GetSourceRepresentationName() != BINARY_LABELMAP
+    if surfaces:
+        text = _("The segmentation {name} is made of surfaces, not of voxels: choose another one, or a new one.")
+        return text.format(name=segmentationNode.GetName())
+    return ""
+
+
+def _fitting(array, labels, volumeNode):
+    """The values in 8 or 16 bits; SceneError where they are not of this volume or of these labels."""
+    image = volumeNode.GetImageData()
+    size = (0, 0, 0) if image is None else image.GetDimensions()
+    if array.shape != size[::-1]:
+        text = _("The result has {result} voxels and the volume {name} now has {volume}: segment it again.")
+        counts = {"result": " x ".join(map(str, array.shape[::-1])), "volume": " x ".join(map(str, size))}
+        raise SceneError(text.format(name=volumeNode.GetName(), **counts))
+    known = np.zeros(65536, bool)
+    known[[0, *(label.value for label in labels)]] = True
+    low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
+    if array.dtype.kind not in "iu" or low < 0 or high > 65535 or not known[array].all():
+        raise SceneError(_("The result holds values that the model has no name for: import the model again."))
+    return array.astype(np.uint8 if high <= 255 else np.uint16, copy=False)
+
+
+class _Putting:
+    """One result on its way into a segmentation."""
+
+    def __init__(self, values, labels, volumeNode, place, algorithm_name):
+        self.values, self.labels, self.place, self.algorithm_name = values, labels, place, algorithm_name
+        self.own_matrix = own_ijk_to_ras(volumeNode)
+        self.note = ""
+
+    def into(self, node):
+        """Put the segments into the node."""
+        segmentation = node.GetSegmentation()
+        old = {label.value: replaceable(segmentation, label) for label in self.labels}
+        others = segmentation.GetNumberOfSegments() - sum(found is not None for found in old.values())
+        with slicer.util.NodeModify(node):
+            image = self._image_beside_others(node) if others else self._image_alone(node)
+            ids = tuple(self._put(segmentation, label, old[label.value], image) for label in self.labels)
+        self._show(node, ids)
+        place_beside(node, self.place)
+        found = np.zeros(65536, bool)
+        found[self.values] = True
+        missing = tuple(label.name for label in self.labels if not found[label.value])
+        return Placed(node.GetID(), ids, missing, self.note)
+
+    def _image_alone(self, node):
+        """The result where the segmentation holds nothing else: it takes the volume's transform and grid."""
+        segmentation = node.GetSegmentation()
+        if segmentation.GetSourceRepresentationName() != BINARY_LABELMAP:
+            segmentation.SetSourceRepresentationName(BINARY_LABELMAP)
+        node.SetAndObserveTransformNodeID(self.place.GetTransformNodeID())
+        self._refer(node, self.own_matrix)
+        return label_image(self.values, self.own_matrix)
+
+    def _image_beside_others(self, node):
+        """The result where others stay: the segmentation keeps its transform, and its grid where it has one."""
+        above, under = self.place.GetParentTransformNode(), node.GetParentTransformNode()
+        transform = vtk.vtkGeneralTransform()
+        slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(above, under, transform)
+        if not slicer.vtkMRMLTransformNode.IsGeneralTransformLinear(transform):
+            image = label_image(self.values, self.own_matrix)
+            if not image.IsEmpty():
+                slicer.vtkOrientedImageDataResample.TransformOrientedImage(image, transform)
+            self.note = _("The segmentation is under another transform than the scan, which bends space: the result "
+                          "was resampled and is less exact than in a new segmentation.")  # fmt: skip
+            return image
+        between = vtk.vtkMatrix4x4()
+        slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(above, under, between)
+        matrix = slicer.util.arrayFromVTKMatrix(between) @ self.own_matrix
+        if not has_reference_grid(node):
+            self._refer(node, matrix)
+        elif not same_grid(reference_grid(node), empty_image(self.values.shape, matrix)):
+            self.note = _("The segmentation has another grid than the scan: saving it to a file resamples the result.")
+        return label_image(self.values, matrix)
+
+    def _refer(self, node, matrix):
+        """Name the volume's grid, in the segmentation's space, as the one to draw on, save and export."""
+        convert = slicer.vtkSegmentationConverter
+        text = convert.SerializeImageGeometry(empty_image(self.values.shape, matrix))
+        node.GetSegmentation().SetConversionParameter(convert.GetReferenceImageGeometryParameterName(), text)
+        node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), self.place.GetID())
+
+    def _put(self, segmentation, label, old, image):
+        """Add one segment, in the place of the old one; return its ID."""
+        following = ""
+        if old is not None:
+            index = segmentation.GetSegmentIndex(old) + 1
+            following = segmentation.GetNthSegmentID(index) if index < segmentation.GetNumberOfSegments() else ""
+            segmentation.RemoveSegment(old)
+        wanted = old or f"ALHVR_{label.value}"
+        chosen = wanted if segmentation.GetSegment(wanted) is None else segmentation.GenerateUniqueSegmentID(wanted)
+        segment = own_segment(label, unique_name(segmentation, label.name), image, self.algorithm_name)
+        if not segmentation.AddSegment(segment, chosen, following):
+            text = _("Slicer did not take the segment {name} into the segmentation.")
+            raise SceneError(text.format(name=segment.GetName()))
+        return chosen
+
+    def _show(self, node, ids):
+        """Have the segments drawn in the slice views."""
+        node.CreateDefaultDisplayNodes()
+        display = node.GetDisplayNode()
+        if display is None:
+            return
+        with slicer.util.NodeModify(display):
+            display.SetVisibility(True)
+            for segment_id in ids:
+                display.SetSegmentVisibility(segment_id, True)
+
+
+def has_reference_grid(node):
+    """Whether a segmentation says on which grid it is drawn, saved and exported."""
+    name = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+    return f"{name}|" in node.GetSegmentation().SerializeAllConversionParameters() and bool(_grid_text(node))
+
+
+def reference_grid(node):
+    """The grid on which a segmentation is drawn, saved and exported, as an oriented image without values."""
+    image = slicer.vtkOrientedImageData()
+    slicer.vtkSegmentationConverter.DeserializeImageGeometry(_grid_text(node), image, False)
+    return image
+
+
+def _grid_text(node):
+    name = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+    return node.GetSegmentation().GetConversionParameter(name)
