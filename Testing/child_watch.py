@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pathlib
+import subprocess
+import sys
 import textwrap
 import time
 from collections.abc import Callable
@@ -96,9 +98,9 @@ def write_engine(folder: pathlib.Path, body: str) -> pathlib.Path:
     package = folder / "engine" / "alhvr"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
-    head = "import json, os, sys, time\n\n\ndef say(kind, **fields):\n    print(json.dumps({'event': kind, **fields}))\n"
+    say = "def say(kind, **fields):\n    print(json.dumps({'event': kind, **fields}))\n"
     code = textwrap.indent(textwrap.dedent(body).strip(), "    ")
-    (package / "cli.py").write_text(f"{head}\n\ndef main(arguments):\n{code}\n", encoding="utf-8")
+    (package / "cli.py").write_text(f"import json, os, sys, time\n\n\n{say}\n\ndef main(arguments):\n{code}\n", encoding="utf-8")
     return package.parent
 
 
@@ -109,3 +111,30 @@ def write_launcher(folder: pathlib.Path, script: str) -> str:
     launcher.write_text(f"#!/bin/sh\n{script}\n")
     launcher.chmod(0o755)
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+OWNER = """
+import sys, pathlib, time
+sys.path[:0] = {paths!r}
+folder = pathlib.Path({folder!r})
+from harness.boot import boot
+boot(folder / "slicer")
+import slicer
+from ALHVRSegmentationLib import places
+places.user_folder = lambda: folder / "user"
+places.engine_root = lambda: pathlib.Path({engine!r})
+from child_watch import Told, let_qt_work
+told = Told(["segment"], folder / "work").start()
+let_qt_work(lambda: told.events)
+print(told.child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def start_an_owner(folder: pathlib.Path, engine: pathlib.Path) -> tuple[subprocess.Popen, int]:
+    """Another Slicer with a child of its own, for a test to kill; the process ID of that child."""
+    testing = pathlib.Path(__file__).parent
+    code = OWNER.format(paths=[str(testing), str(testing.parent / "ALHVRSegmentation")], folder=str(folder),
+                        engine=str(engine))
+    owner = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    return owner, int(owner.stdout.readline())

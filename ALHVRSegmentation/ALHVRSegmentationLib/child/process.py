@@ -106,9 +106,7 @@ class ChildProcess:
         with contextlib.suppress(OSError):  # for a Python that has not even begun
             self._cancelFile.touch()
         self._kill()
-        if self._launcher is not None:
-            with contextlib.suppress(TimeoutExpired):
-                self._launcher.wait(FAREWELL_S)
+        self._awaitDeath()
         self._leave()
 
     def _launch(self) -> str:
@@ -204,6 +202,16 @@ class ChildProcess:
         if self._launcher is not None and self._launcher.poll() is None:
             with contextlib.suppress(OSError):
                 self._launcher.kill()
+
+    def _awaitDeath(self) -> None:
+        """So that its files can be removed now: a process that was killed takes a moment to end."""
+        if self._launcher is None:
+            return
+        with contextlib.suppress(TimeoutExpired):
+            self._launcher.wait(FAREWELL_S)
+        until = time.monotonic() + FAREWELL_S
+        while self.pid is not None and is_alive(self.pid) and time.monotonic() < until:
+            time.sleep(0.01)
 
     def _leave(self) -> None:
         """Nothing is told any more."""

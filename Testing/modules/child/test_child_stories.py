@@ -23,7 +23,8 @@ IGNORES = """
 
 
 def test_events_come_in_order_and_the_ending_last(engine: Callable[..., Told]) -> None:
-    told = engine("for n in range(2000):\n    say('progress', stage='s', done=n + 1, total=2000, seconds_left=1.5)").start()
+    told = engine("for n in range(2000):\n"
+                  "    say('progress', stage='s', done=n + 1, total=2000, seconds_left=1.5)").start()
     assert told.end().kind == "finished"
     assert [event.fields["done"] for event in told.events] == list(range(1, 2001))
     assert (told.child.progress.done, told.child.progress.seconds_left) == (2000, 1.5)
