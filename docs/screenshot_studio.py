@@ -1,0 +1,161 @@
+"""For take_screenshots.py: the module in a scene of its own, and pictures of its panel beside the views."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULE_FILE = ROOT / "ALHVRSegmentation" / "ALHVRSegmentation.py"
+PANEL_WIDTH, LEAST_HEIGHT = 470, 760
+"""Pixels at 100 %."""
+GAP = 6
+THUMBNAIL_SIZE = (260, 280)
+"""Width and height, as the other pictures of Slicer's Sample Data."""
+PATIENCE_S = 900.0
+SECTIONS = ("Setup", "Segment", "Regions", "Models", "Export")
+CAMERA = ((0.25, 1.0, 0.2), (0.0, 0.0, 1.0))
+"""Where the 3-D view looks from (RAS, from the middle), and what is up there."""
+
+
+class Studio:
+    """The module loaded in a scene of its own, with folders of its own.
+
+    Args:
+        folder: where the user's models, settings and temporary files go.
+        out: where the pictures go.
+    """
+
+    def __init__(self, folder: Path, out: Path) -> None:
+        self.out = out
+        out.mkdir(parents=True, exist_ok=True)
+        put_python_slicer_on_path(folder)
+        sys.path[:0] = [str(ROOT / "Testing"), str(MODULE_FILE.parent)]
+        from harness.boot import boot
+
+        self.app = boot(folder)
+        from ALHVRSegmentationLib import places
+        from harness.module_widgets import load_module
+
+        places.user_folder = lambda: folder / "ALHVR"
+        with without("onnxruntime"):
+            self.widget = load_module(MODULE_FILE).widgetRepresentation()
+            self.widget.show()
+            self.widget.enter()
+        self.panel = self.widget.self().panel
+
+    @property
+    def parameters(self) -> Any:
+        """The module's parameter node."""
+        return self.panel.parameters
+
+    def section(self, name: str) -> Any:
+        """A section by the first word of its class."""
+        module = __import__(f"ALHVRSegmentationLib.{name.lower()}.section", fromlist=["section"])
+        return self.panel.section(getattr(module, f"{name}Section"))
+
+    def unfold(self, *names: str) -> None:
+        """Open some sections and close the others."""
+        for name in SECTIONS:
+            if hasattr(self.section(name).frame, "collapsed"):
+                self.section(name).frame.collapsed = name not in names
+
+    def wait(self, condition: Callable[[], object], what: str) -> None:
+        """Let Qt work until a condition holds; RuntimeError with what the panel says when it never does."""
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            if time.monotonic() > end:
+                raise RuntimeError(f"{what} does not happen; the panel says: {self.panel.message}")
+            self.app.processEvents()
+            time.sleep(0.02)
+
+    def take(self, name: str, *, dark: bool = False, scale: float = 1.0) -> None:
+        """Write a picture of the panel beside the views."""
+        from harness import pictures
+        from harness.views import write_png
+
+        with pictures.look(self.widget, dark=dark, scale=scale):
+            width = round(PANEL_WIDTH * scale)
+            for _settled in range(3):
+                self.widget.resize(width, max(LEAST_HEIGHT, self.widget.sizeHint.height()))
+                self.app.processEvents()
+            panel = pictures.panel_image(self.widget)
+        views = self.views(panel.shape[0])
+        gap = np.full((panel.shape[0], GAP, 3), pictures.BACKGROUND, np.uint8)
+        write_png(pictures.beside(panel, gap, views), self.out / f"slicer-{name}.png")
+
+    def views(self, height: int) -> np.ndarray:
+        """The four views, together as high as the panel."""
+        from harness import pictures
+
+        side = (height - GAP) // 2
+        for view in self.app.layoutManager()._views().values():
+            offset = view.logic.GetSliceOffset() if hasattr(view.logic, "GetSliceOffset") else None
+            view.window.SetSize(side, side)
+            if offset is not None:
+                view.fit()
+                view.logic.SetSliceOffset(offset)
+        line = np.full((GAP, 2 * side + GAP, 3), pictures.BACKGROUND, np.uint8)
+        column = np.full((side, GAP, 3), pictures.BACKGROUND, np.uint8)
+        image = pictures.view_image
+        above = pictures.beside(image("Red"), column, image("3D"))
+        below = pictures.beside(image("Green"), column, image("Yellow"))
+        return np.vstack([above, line, below])
+
+    def look_at_all(self) -> None:
+        """Show the whole scan in the slices, and the organs in 3-D."""
+        layout = self.app.layoutManager()
+        layout.resetSliceViews()
+        layout.resetThreeDViews()
+        camera = layout._views()["3D"].renderer.GetActiveCamera()
+        middle, distance = np.array(camera.GetFocalPoint()), camera.GetDistance()
+        direction = np.array(CAMERA[0]) / np.linalg.norm(CAMERA[0])
+        camera.SetPosition(*(middle + distance * direction))
+        camera.SetViewUp(*CAMERA[1])
+        layout._views()["3D"].renderer.ResetCameraClippingRange()
+
+
+def write_thumbnail(path: Path) -> None:
+    """The axial view as Sample Data shows it."""
+    from harness.pictures import view_image
+    from harness.views import write_png
+
+    image = view_image("Red")
+    width, height = THUMBNAIL_SIZE
+    rows = np.linspace(0, image.shape[0] - 1, height).round().astype(int)
+    side = round(image.shape[0] * width / height)
+    start = (image.shape[1] - side) // 2
+    columns = np.linspace(start, start + side - 1, width).round().astype(int)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_png(image[rows][:, columns], path)
+
+
+def put_python_slicer_on_path(folder: Path) -> None:
+    """What Slicer calls PythonSlicer: here the Python that runs this."""
+    launcher = folder / "bin" / "PythonSlicer"
+    launcher.parent.mkdir(parents=True)
+    launcher.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit $?\n')
+    launcher.chmod(launcher.stat().st_mode | stat.S_IXUSR)
+    os.environ["PATH"] = f"{launcher.parent}{os.pathsep}{os.environ['PATH']}"
+
+
+@contextlib.contextmanager
+def without(package: str) -> Iterator[None]:
+    """As if a package were not installed."""
+    find = importlib.util.find_spec
+
+    def look(name: str, *more: Any) -> Any:
+        return None if name.partition(".")[0] == package else find(name, *more)
+
+    with mock.patch.object(importlib.util, "find_spec", look):
+        yield
