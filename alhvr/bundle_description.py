@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from alhvr.data.labels import LabelSet
-from alhvr.data.plan import Plan
+from alhvr.data.plan import STANDARD_WIDTH, WIDTHS, Plan
 from alhvr.errors import UserError
 from alhvr.settings import from_dict
 
@@ -27,6 +27,13 @@ class NetworkSpec:
     """The last dropout of the V-Net also acted on the clean output while training; no part of segmenting."""
     in_channels: int = 1
     """Channels M of the scans."""
+    width: int = STANDARD_WIDTH
+    """Channels at full resolution; each level below has twice as many as the one above. Older models have 16."""
+
+    def __post_init__(self) -> None:
+        """Checks the width; raises UserError."""
+        low, high = WIDTHS
+        _require(low <= self.width <= high, "width", self.width, f"{low} to {high}")
 
 
 @dataclass(frozen=True)
@@ -45,11 +52,14 @@ class InferenceSettings:
     """Seed of the perturbation behind the confidence maps, so that they can be repeated."""
     window_overlap: float = 0.5
     """Overlap of neighbouring windows, 0 to below 1."""
+    temperature: float = 0.1
+    """Sharpening temperature T of the competing teacher (Eq. 22), for its map beside the regions."""
 
     def __post_init__(self) -> None:
         """Checks the ranges; raises UserError."""
         _require(self.fusion in ("mean", "competition"), "fusion", self.fusion, "mean, competition")
         _require(0 < self.beta <= 1, "beta", self.beta, "a number above 0 and at most 1")
+        _require(0 < self.temperature <= 1, "temperature", self.temperature, "a number above 0 and at most 1")
         _require(0 <= self.window_overlap < 1, "window_overlap", self.window_overlap, "0 to below 1")
 
 
@@ -92,11 +102,19 @@ class ModelDescription:
                 plan=Plan.from_dict(values["plan"]),
                 labels=LabelSet.from_dict(values["labels"]),
                 network=from_dict(NetworkSpec, values["network"], "network"),
-                inference=from_dict(InferenceSettings, values["inference"], "inference"),
+                inference=from_dict(InferenceSettings, values["inference"], "inference", base=_trained(values)),
                 training=values["training"],
             )
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"The description of the model cannot be read: {error!r}.") from error
+
+
+def _trained(values: dict[str, Any]) -> InferenceSettings:
+    """Settings of a model that says nothing of them: the temperature is the one that older models were trained with."""
+    found: Any = values["training"]
+    for name in ("settings", "method", "temperature"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return InferenceSettings() if found is None else InferenceSettings(temperature=found)
 
 
 def _require(good: bool, name: str, seen: Any, accepted: str) -> None:

@@ -68,6 +68,7 @@ def inference_config(description: ModelDescription) -> dict[str, Any]:
             "n_classes": spec.n_classes,
             "in_channels": spec.in_channels,
             "feature_stride": spec.feature_stride,
+            "width": spec.width,
             "fusion": description.inference.fusion,
         },
         "network": "$@network_def.to(@device)",

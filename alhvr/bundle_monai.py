@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from alhvr.errors import UserError
 from alhvr.export.volumes import write_segmentation
 from alhvr.inference.predictor import Predictor
 from alhvr.inference.torch_backend import TorchBackend
+from alhvr.networks.build import NetworkOptions
 from alhvr.networks.dual import DualNetwork
 
 
@@ -29,12 +30,11 @@ class FusedNetwork(DualNetwork):
         kind: Literal["unet", "vnet"],
         dimensions: Literal[2, 3],
         n_classes: int,
-        feature_stride: int = 8,
         fusion: Literal["mean", "competition"] = "mean",
-        in_channels: int = 1,
+        **options: Unpack[NetworkOptions],
     ) -> None:
-        """``n_classes`` counts the background; ``fusion`` as in InferenceSettings; ``in_channels`` M."""
-        super().__init__(kind, dimensions, n_classes, in_channels=in_channels, feature_stride=feature_stride)
+        """``n_classes`` counts the background; ``fusion`` as in InferenceSettings."""
+        super().__init__(kind, dimensions, n_classes, **options)
         self._fusion = fusion
 
     def forward(self, image: Tensor) -> Tensor:

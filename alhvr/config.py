@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from alhvr.settings import check_choices, from_dict, require, to_dict
+from alhvr.settings import WIDTHS, check_choices, from_dict, require, to_dict
 
 __all__ = ["OFFICIAL_AUGMENT", "OFFICIAL_METHOD", "AugmentConfig", "DataConfig", "MethodConfig", "PlanConfig",
            "RunConfig", "SegmentingConfig", "TrainingConfig", "as_released", "from_dict", "to_dict"]
@@ -163,10 +163,14 @@ class PlanConfig:
     """CT is read in HU and clipped to stored percentiles; everything else is normalised scan by scan."""
     normalization: Literal["ct", "zscore", "percentile"] | None = None
     """How intensities are brought to one scale; None follows the modality."""
+    width: int | None = None
+    """Channels of the networks at full resolution, 2 to 64; None takes the paper's 16. Fewer: smaller and faster."""
 
     def __post_init__(self) -> None:
         """Checks the ranges; raises UserError."""
         check_choices(self)
+        low, high = WIDTHS
+        require(self.width is None or low <= self.width <= high, "width", self.width, f"{low} to {high}")
         if self.patch_size is not None:
             good = len(self.patch_size) in (2, 3) and all(n >= 16 and n % 16 == 0 for n in self.patch_size)
             require(good, "patch_size", self.patch_size, "2 or 3 multiples of 16, such as 128,128 or 96,96,96")

@@ -11,6 +11,11 @@ from typing import Any, Literal
 
 from alhvr.errors import UserError
 
+STANDARD_WIDTH = 16
+"""Channels of a network at full resolution, as in the paper."""
+WIDTHS = (2, 64)
+"""Fewest and most of them."""
+
 
 def to_dict(config: Any) -> dict[str, Any]:
     """A settings dataclass as plain values that JSON can hold."""

@@ -220,6 +220,22 @@ def test_the_card_and_the_metadata_tell_the_channels_of_a_model(tmp_path: Path) 
     assert metadata["image_classes"].startswith("2 channels (T1, low dose), ")
 
 
+def test_a_model_from_before_there_were_widths_is_16_wide_and_sharpens_as_it_was_trained(model_folder: Path) -> None:
+    values = json.loads((model_folder / "alhvr.json").read_text())
+    del values["network"]["width"], values["plan"]["width"], values["inference"]["temperature"]
+    about = ModelDescription.from_dict(values)
+    assert (about.network.width, about.plan.width, about.inference.temperature) == (16, 16, 0.1)
+    values["training"]["settings"] = {"method": {"temperature": 0.4}}
+    assert ModelDescription.from_dict(values).inference.temperature == 0.4
+
+
+def test_a_model_of_a_width_that_there_is_not_is_refused(model_folder: Path) -> None:
+    values = json.loads((model_folder / "alhvr.json").read_text())
+    values["network"]["width"] = 10**6
+    with pytest.raises(UserError, match=r"width is 1000000\. Accepted: 2 to 64"):
+        ModelDescription.from_dict(values)
+
+
 def test_a_model_from_before_there_were_channels_has_one(model_folder: Path) -> None:
     values = json.loads((model_folder / "alhvr.json").read_text())
     del values["network"]["in_channels"], values["plan"]["channels"]

@@ -153,10 +153,10 @@ def test_the_fused_network_says_what_the_engine_fuses(model_folder, rule):
         assert np.allclose(network(images).numpy(), expected, atol=1e-6)
 
 
-def test_monai_runs_a_model_of_two_channels(tmp_path):
+def test_monai_runs_a_narrow_model_of_two_channels(tmp_path):
     channels = tuple(ChannelPlan(name, PLAN.modality, PLAN.normalization) for name in ("plain", "contrast"))
-    spec = NetworkSpec("unet", 2, 3, in_channels=2)
-    about = replace(DESCRIPTION, plan=replace(PLAN, channels=channels), network=spec)
+    spec = NetworkSpec("unet", 2, 3, in_channels=2, width=4)
+    about = replace(DESCRIPTION, plan=replace(PLAN, channels=channels, width=4), network=spec)
     torch.manual_seed(0)
     networks = DualNetwork.build(about.network)
     write_model(tmp_path / "model", about, {"a": networks.a.state_dict(), "b": networks.b.state_dict()})

@@ -12,7 +12,7 @@ from alhvr.data.fingerprint import Fingerprint, fingerprint
 from alhvr.data.intensity import Normalization
 from alhvr.data.planning_channels import decide_channels
 from alhvr.errors import UserError
-from alhvr.settings import from_dict, to_dict
+from alhvr.settings import STANDARD_WIDTH, WIDTHS, from_dict, to_dict
 
 if TYPE_CHECKING:
     from alhvr.config import PlanConfig
@@ -72,6 +72,8 @@ class Plan:
     """Why, for people."""
     channels: tuple[ChannelPlan, ...] = ()
     """All channels in order; empty for one channel that nobody named, as in older models."""
+    width: int = STANDARD_WIDTH
+    """Channels of the networks at full resolution; older models have 16."""
 
     def __post_init__(self) -> None:
         """Checks that the values fit each other; raises UserError."""
@@ -80,6 +82,8 @@ class Plan:
                  "unet, or vnet in 3-D")
         good = len(self.patch_size) == self.dimensions and all(n >= 16 and n % 16 == 0 for n in self.patch_size)
         _require(good, "patch_size", self.patch_size, f"{self.dimensions} multiples of 16")
+        low, high = WIDTHS
+        _require(low <= self.width <= high, "width", self.width, f"{low} to {high}")
         _require(0 < self.labeled_batch_size <= self.batch_size, "labeled_batch_size", self.labeled_batch_size,
                  f"1 to the batch size of {self.batch_size}")
         _require(self.in_plane_matrix is None or (self.dimensions == 2 and self.target_spacing_mm is None),
@@ -153,13 +157,15 @@ def make_plan(labeled: Sequence[Fingerprint], unlabeled: Sequence[Fingerprint], 
         normalization=found[0].normalization.value,
         reasons=Reasons(dimensions.reason, grid.reason, batch.reason, _joined(c.normalization.reason for c in found)),
         channels=tuple(ChannelPlan(c.name, c.modality, c.normalization.value) for c in found if c.name),
+        width=config.width or STANDARD_WIDTH,
     )
 
 
 def _tell_dimensions(plan: Plan) -> str:
     name = {"unet": "U-Net", "vnet": "V-Net"}[plan.network]
     unit = "slice by slice" if plan.dimensions == 2 else "as volumes"
-    return f"Scans are segmented {unit} with a {plan.dimensions}-D {name}{_because(plan.reasons.dimensions)}."
+    size = "" if plan.width == STANDARD_WIDTH else f" of {plan.width} instead of {STANDARD_WIDTH} channels"
+    return f"Scans are segmented {unit} with a {plan.dimensions}-D {name}{size}{_because(plan.reasons.dimensions)}."
 
 
 def _tell_grid(plan: Plan) -> str:

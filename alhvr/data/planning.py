@@ -11,6 +11,7 @@ import numpy as np
 from alhvr.data.axes import arrangement
 from alhvr.data.fingerprint import MIN_SLICES, THICK_SLICES, WIDE_STACK, Fingerprint
 from alhvr.errors import UserError
+from alhvr.settings import STANDARD_WIDTH
 
 if TYPE_CHECKING:
     from alhvr.config import PlanConfig
@@ -23,7 +24,10 @@ _MAX_PATCH_3D_VOXELS = 128**3
 _MAX_VOXELS = 2e9
 _BATCHES = {2: (16, 8, 4, 2), 3: (4, 2)}
 _BYTES_PER_VOXEL = 5000
-"""Training memory of both networks per voxel of the batch in fp32, measured on 8 patches of 256 x 256."""
+"""Training memory of both networks of standard width per voxel of the batch in fp32, measured on 8 patches of 256 x
+256."""
+_WIDTHLESS_SHARE = 0.25
+"""Of this memory, what losses and probabilities take, whatever the width; measured with 4, 8 and 16 channels."""
 _BASE_GB = 0.6
 """Memory of the libraries and of both networks themselves."""
 
@@ -115,7 +119,7 @@ def prepared_sizes(axes: Axes, grid: Grid, dimensions: int, config: PlanConfig) 
 
 def decide_batch(prepared: np.ndarray, dimensions: int, config: PlanConfig, memory_gb: float) -> Decision:
     """(patch size, batch size) that fit the memory: the batch shrinks first, then the patch's longest sides."""
-    room = max(0.0, memory_gb - _BASE_GB) * 1e9 / _BYTES_PER_VOXEL
+    room = max(0.0, memory_gb - _BASE_GB) * 1e9 / _bytes_per_voxel(config.width or STANDARD_WIDTH)
     patch = tuple(config.patch_size or _largest_patch(prepared[3 - dimensions :]))
     batches = (config.batch_size,) if config.batch_size else _BATCHES[dimensions]
     batch = next((n for n in batches if n * math.prod(patch) <= room), batches[-1])
@@ -129,6 +133,11 @@ def decide_batch(prepared: np.ndarray, dimensions: int, config: PlanConfig, memo
     else:
         reason = f"prepared scans typically measure {_times(prepared[3 - dimensions:])}"
     return Decision((patch, batch), reason)
+
+
+def _bytes_per_voxel(width: int) -> float:
+    """Training memory of both networks per voxel of the batch."""
+    return _BYTES_PER_VOXEL * (_WIDTHLESS_SHARE + (1 - _WIDTHLESS_SHARE) * width / STANDARD_WIDTH)
 
 
 def _why_dimensions(scans: Sequence[Fingerprint]) -> str:

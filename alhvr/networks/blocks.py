@@ -20,6 +20,9 @@ UPSAMPLING = {2: "bilinear", 3: "trilinear"}
 MEMORY_FORMAT = {2: torch.channels_last, 3: torch.channels_last_3d}
 FEATURE_STRIDES = (8, 4, 1)
 DEEPEST_STRIDE = 16
+STANDARD_WIDTH = 16
+"""Channels at full resolution, as in the paper; each level below has twice as many as the one above."""
+_N_LEVELS = 5
 
 
 class Conv3d(nn.Conv3d):
@@ -56,8 +59,11 @@ class SegmentationNetwork(nn.Module, ABC):
     dimensions: int
     level_channels: tuple[int, ...]
 
-    def __init__(self, dimensions: int, feature_stride: int, in_channels: int) -> None:
-        """``dimensions`` 2 or 3, ``feature_stride`` 8, 4 or 1, ``in_channels`` 1 or more; else ValueError."""
+    def __init__(self, dimensions: int, feature_stride: int, in_channels: int, width: int) -> None:
+        """``dimensions`` 2 or 3, ``feature_stride`` 8, 4 or 1, the others 1 or more; else ValueError.
+
+        ``width``: channels at full resolution.
+        """
         super().__init__()
         if dimensions not in CONVOLUTION:
             raise ValueError(f"Network has {dimensions} dimensions; accepted: 2, 3.")
@@ -65,6 +71,9 @@ class SegmentationNetwork(nn.Module, ABC):
             raise ValueError(f"Feature stride is {feature_stride}; accepted: {FEATURE_STRIDES}.")
         if in_channels < 1:
             raise ValueError(f"Network has {in_channels} input channels; accepted: 1 or more.")
+        if width < 1:
+            raise ValueError(f"Network has a width of {width}; accepted: 1 or more.")
+        self.level_channels = tuple(width << level for level in range(_N_LEVELS))
         self.dimensions = dimensions
         self.feature_stride = feature_stride
         self.in_channels = in_channels

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from alhvr.networks.blocks import SegmentationNetwork, frozen_running_statistics, tail_of_batch
-from alhvr.networks.build import NetworkKind, build_network
+from alhvr.networks.build import NetworkKind, NetworkOptions, build_network
 from alhvr.networks.perturbation import DualPerturbation, Perturbation, apply_perturbation
 
 
@@ -59,24 +59,16 @@ class NetworkShape(Protocol):
     feature_stride: int
     clean_dropout: bool
     in_channels: int
+    width: int
 
 
 class DualNetwork(nn.Module):
     """Networks ``a`` and ``b``: one architecture, initialised one after the other so that they differ."""
 
-    def __init__(
-        self,
-        kind: NetworkKind,
-        dimensions: Literal[2, 3],
-        n_classes: int,
-        *,
-        in_channels: int = 1,
-        feature_stride: int = 8,
-        clean_dropout: bool = True,
-    ) -> None:
+    def __init__(self, kind: NetworkKind, dimensions: Literal[2, 3], n_classes: int,
+                 **options: Unpack[NetworkOptions]) -> None:
         """The arguments of ``build_network``; raises ValueError as it does."""
         super().__init__()
-        options = {"in_channels": in_channels, "feature_stride": feature_stride, "clean_dropout": clean_dropout}
         self.a = build_network(kind, dimensions, n_classes, **options)
         self.b = build_network(kind, dimensions, n_classes, **options)
 
@@ -84,7 +76,7 @@ class DualNetwork(nn.Module):
     def build(cls, spec: NetworkShape) -> DualNetwork:
         """The pair that ``spec`` describes, freshly initialised."""
         return cls(spec.kind, spec.dimensions, spec.n_classes, in_channels=spec.in_channels,
-                   feature_stride=spec.feature_stride, clean_dropout=spec.clean_dropout)
+                   feature_stride=spec.feature_stride, clean_dropout=spec.clean_dropout, width=spec.width)
 
     @property
     def memory_format(self) -> torch.memory_format:

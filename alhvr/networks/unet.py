@@ -7,9 +7,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from alhvr.networks.blocks import CONVOLUTION, MAX_POOL, ConvBlock, Decoded, SegmentationNetwork, doubled
+from alhvr.networks.blocks import (
+    CONVOLUTION,
+    MAX_POOL,
+    STANDARD_WIDTH,
+    ConvBlock,
+    Decoded,
+    SegmentationNetwork,
+    doubled,
+)
 
-WIDTHS = (16, 32, 64, 128, 256)
 ENCODER_DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)
 REDUCTION_OF_STRIDE = {8: 1, 4: 2}
 """Stage of the decoder whose 1x1 convolution gives the features, by their stride; 1 takes the last stage's output."""
@@ -29,25 +36,25 @@ class UpStage(nn.Module):
 
 
 class UNet(SegmentationNetwork):
-    """Widths 16 to 256; dropout in the encoder only, so that both decodes of one encoding share it.
+    """W to 16 W channels; dropout in the encoder only, so that both decodes of one encoding share it.
 
-    Features: stride 8 [B, 64, *S/8] and 4 [B, 32, *S/4] are outputs of a stage's 1x1 convolution, before doubling;
-    stride 1 [B, 16, *S] is the input of the head.
+    Features: stride 8 [B, 4 W, *S/8] and 4 [B, 2 W, *S/4] are outputs of a stage's 1x1 convolution, before doubling;
+    stride 1 [B, W, *S] is the input of the head.
     """
 
-    level_channels = WIDTHS
-
-    def __init__(self, dimensions: int, n_classes: int, *, in_channels: int = 1, feature_stride: int = 8) -> None:
-        """``n_classes`` C counts the background; raises ValueError for other dimensions than 2, 3 or strides."""
-        super().__init__(dimensions, feature_stride, in_channels)
-        ins = (in_channels, *WIDTHS[:-1])
+    def __init__(self, dimensions: int, n_classes: int, *, in_channels: int = 1, feature_stride: int = 8,
+                 width: int = STANDARD_WIDTH) -> None:
+        """``n_classes`` C counts the background, ``width`` W; raises ValueError for what there is not."""
+        super().__init__(dimensions, feature_stride, in_channels, width)
+        channels = self.level_channels
+        ins = (in_channels, *channels[:-1])
         self.encoder = nn.ModuleList(
-            ConvBlock(dimensions, i, o, dropout=p) for i, o, p in zip(ins, WIDTHS, ENCODER_DROPOUT, strict=True)
+            ConvBlock(dimensions, i, o, dropout=p) for i, o, p in zip(ins, channels, ENCODER_DROPOUT, strict=True)
         )
         self.decoder = nn.ModuleList(
-            UpStage(dimensions, deep, skip) for deep, skip in zip(WIDTHS[:0:-1], WIDTHS[-2::-1], strict=True)
+            UpStage(dimensions, deep, skip) for deep, skip in zip(channels[:0:-1], channels[-2::-1], strict=True)
         )
-        self.head = CONVOLUTION[dimensions](WIDTHS[0], n_classes, 3, padding=1)
+        self.head = CONVOLUTION[dimensions](width, n_classes, 3, padding=1)
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """x [B, in_channels, *S], S multiples of 16 (ValueError otherwise) -> x0 .. x4, full resolution first."""

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alhvr.networks.blocks import BATCH_NORM, CONVOLUTION, ConvNorm, Decoded, SegmentationNetwork, activate
+from alhvr.networks.blocks import (
+    BATCH_NORM,
+    CONVOLUTION,
+    STANDARD_WIDTH,
+    ConvNorm,
+    Decoded,
+    SegmentationNetwork,
+    activate,
+)
 
-WIDTHS = (16, 32, 64, 128, 256)
 ENCODER_CONVS = (1, 2, 3, 3, 3)
 DECODER_CONVS = (3, 3, 2, 1)
 DROPOUT = 0.5
@@ -32,28 +40,26 @@ class Resample(nn.Module):
 
 
 class VNet(SegmentationNetwork):
-    """16 filters at full resolution; skips are added; whole channels are dropped at the bottom and before the head.
+    """W filters at full resolution; skips are added; whole channels are dropped at the bottom and before the head.
 
-    Features: stride 8 [B, 128, *S/8], 4 [B, 64, *S/4] and 1 [B, 16, *S] are the outputs of decoder stages 0, 1 and 3,
+    Features: stride 8 [B, 8 W, *S/8], 4 [B, 4 W, *S/4] and 1 [B, W, *S] are the outputs of decoder stages 0, 1 and 3,
     before the dropout. The dropout before the head is drawn anew in each pass; ``clean_dropout=False`` leaves it out
     of the clean one (row 17).
     """
 
-    level_channels = WIDTHS
-
-    def __init__(
-        self, n_classes: int, *, in_channels: int = 1, feature_stride: int = 8, clean_dropout: bool = True
-    ) -> None:
-        """``n_classes`` C counts the background; raises ValueError for an unknown feature stride."""
-        super().__init__(3, feature_stride, in_channels)
+    def __init__(self, n_classes: int, *, in_channels: int = 1, feature_stride: int = 8, clean_dropout: bool = True,
+                 width: int = STANDARD_WIDTH) -> None:
+        """``n_classes`` C counts the background, ``width`` W; raises ValueError for what there is not."""
+        super().__init__(3, feature_stride, in_channels, width)
         self.clean_dropout = clean_dropout
+        channels = self.level_channels
         self.encoder = nn.ModuleList(
-            _convs(i, o, n) for i, o, n in zip((in_channels, *WIDTHS[1:]), WIDTHS, ENCODER_CONVS, strict=True)
+            _convs(i, o, n) for i, o, n in zip((in_channels, *channels[1:]), channels, ENCODER_CONVS, strict=True)
         )
-        self.down = nn.ModuleList(Resample(i, o, up=False) for i, o in zip(WIDTHS, WIDTHS[1:], strict=False))
-        self.up = nn.ModuleList(Resample(i, o, up=True) for i, o in zip(WIDTHS[:0:-1], WIDTHS[-2::-1], strict=True))
-        self.decoder = nn.ModuleList(_convs(w, w, n) for w, n in zip(WIDTHS[-2::-1], DECODER_CONVS, strict=True))
-        self.head = CONVOLUTION[3](WIDTHS[0], n_classes, 1)
+        self.down = nn.ModuleList(Resample(i, o, up=False) for i, o in pairwise(channels))
+        self.up = nn.ModuleList(Resample(i, o, up=True) for i, o in pairwise(reversed(channels)))
+        self.decoder = nn.ModuleList(_convs(w, w, n) for w, n in zip(channels[-2::-1], DECODER_CONVS, strict=True))
+        self.head = CONVOLUTION[3](width, n_classes, 1)
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """x [B, in_channels, K, J, I], sizes multiples of 16 (ValueError otherwise) -> x1 .. x5, fine to coarse."""

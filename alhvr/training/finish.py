@@ -98,7 +98,7 @@ def _choose(setup: RunSetup, found: dict[str, ValidationScore]) -> InferenceSett
     if wish.largest_component == "auto" and found:
         largest = means[fusion + CLEANED] > means[fusion] + WORTH_CLEANING
     return InferenceSettings(fusion=fusion, mirror=wish.mirror, largest_component=largest, beta=method.beta,
-                             perturbation_seed=setup.config.training.seed)
+                             perturbation_seed=setup.config.training.seed, temperature=method.temperature)
 
 
 def _record(setup: RunSetup, state: LoopState, scores: dict[str, float], ways: dict[str, float]) -> dict[str, Any]:

@@ -44,7 +44,8 @@ class RunSetup:
         """The structure of both networks."""
         return NetworkSpec(kind=self.plan.network, dimensions=self.plan.dimensions, n_classes=self.labels.n_classes,
                            feature_stride=self.config.method.feature_stride,
-                           clean_dropout=self.config.method.clean_dropout, in_channels=self.plan.n_channels)
+                           clean_dropout=self.config.method.clean_dropout, in_channels=self.plan.n_channels,
+                           width=self.plan.width)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for run.json."""

@@ -32,7 +32,7 @@ class Start:
         """
         plan = self.model.description.plan
         self._require_channels(channels)
-        fixed = {"dimensions": plan.dimensions, "network": plan.network, "modality": plan.modality,
+        fixed = {"dimensions": plan.dimensions, "network": plan.network, "width": plan.width, "modality": plan.modality,
                  "normalization": plan.normalization.kind, "target_spacing_mm": plan.target_spacing_mm}
         for name, kept in fixed.items():
             wanted = getattr(config, name)

@@ -81,6 +81,14 @@ def test_more_memory_means_larger_batches_of_slices() -> None:
     assert [_plan(BRAIN, gb).batch_size for gb in (2.0, 4.0, 16.0)] == [4, 8, 16]
 
 
+def test_narrow_networks_leave_room_for_larger_batches_and_are_told() -> None:
+    scans = [_seen((300, 280, 200), (0.8, 0.8, 1.0))] * 2
+    wide, narrow = _plan(scans, 4.0), _plan(scans, 4.0, width=4)
+    assert (wide.width, narrow.width) == (16, 4)
+    assert math.prod(narrow.patch_size) * narrow.batch_size > 1.5 * math.prod(wide.patch_size) * wide.batch_size
+    assert "V-Net of 4 instead of 16 channels" in narrow.describe()[0] and "channels" not in wide.describe()[0]
+
+
 def test_ct_is_clipped_to_the_range_inside_the_labels() -> None:
     liver = Statistics(-50, 100, 220, 101, 30)
     rule = _plan([_seen((200, 200, 90), (1.0, 1.0, 1.5), "CT", liver), _seen((9, 9, 9), (1.0, 1.0, 1.5), "CT")])
@@ -100,7 +108,7 @@ def test_ct_mixed_with_mr_is_normalised_scan_by_scan() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [
     ("dimensions", 2), ("network", "unet"), ("target_spacing_mm", (2.0, 1.0, 1.0)), ("patch_size", (16, 32, 48)),
-    ("batch_size", 6), ("modality", "CT"),
+    ("batch_size", 6), ("modality", "CT"), ("width", 8),
 ])
 def test_every_decision_is_the_users_to_change(name: str, value: object) -> None:
     assert getattr(_plan(HIPPOCAMPUS, **{name: value}), name) == value

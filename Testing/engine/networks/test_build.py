@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from alhvr import settings
+from alhvr.networks.blocks import STANDARD_WIDTH
 from alhvr.networks.build import build_network
 
 NETWORKS = pytest.mark.parametrize(("kind", "dimensions"), [("unet", 2), ("unet", 3), ("vnet", 3)])
@@ -52,6 +54,27 @@ def test_more_input_channels_can_be_asked_for():
         build_network("unet", 2, 2, in_channels=2)(torch.zeros(1, 1, 16, 16))
     with pytest.raises(ValueError, match="0 input channels"):
         build_network("unet", 2, 2, in_channels=0)
+
+
+@NETWORKS
+@pytest.mark.parametrize("stride", [8, 4, 1])
+def test_every_level_is_as_wide_as_was_asked_for(kind, dimensions, stride):
+    network = build_network(kind, dimensions, 3, width=4, feature_stride=stride).eval()
+    levels = network.encode(torch.zeros(1, 1, *[16] * dimensions))
+    assert tuple(level.shape[1] for level in levels) == network.level_channels == (4, 8, 16, 32, 64)
+    assert network.decode(levels).logits.shape == (1, 3, *[16] * dimensions)
+
+
+@NETWORKS
+def test_the_width_is_the_papers_unless_asked_for(kind, dimensions):
+    state = [build_network(kind, dimensions, 2, **options).state_dict() for options in ({}, {"width": STANDARD_WIDTH})]
+    assert STANDARD_WIDTH == settings.STANDARD_WIDTH == 16
+    assert {name: value.shape for name, value in state[0].items()} == {n: v.shape for n, v in state[1].items()}
+
+
+def test_a_width_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="width of 0"):
+        build_network("unet", 2, 2, width=0)
 
 
 @pytest.mark.parametrize(("kind", "dimensions"), [("vnet", 2), ("resnet", 3), ("unet", 4)])

@@ -13,7 +13,8 @@ from alhvr.networks.onnx_export import LEVELS, OPSET, export_networks
 
 KINDS = {"unet 2": DualNetwork("unet", 2, 4).eval(), "vnet 3": DualNetwork("vnet", 3, 2).eval(),
          "unet 2 of 3 channels": DualNetwork("unet", 2, 4, in_channels=3).eval(),
-         "vnet 3 of 2 channels": DualNetwork("vnet", 3, 2, in_channels=2).eval()}
+         "vnet 3 of 2 channels": DualNetwork("vnet", 3, 2, in_channels=2).eval(),
+         "unet 2 of width 4": DualNetwork("unet", 2, 3, width=4).eval()}
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,7 @@ def test_names_may_differ_in_case(model) -> None:
 
 @pytest.mark.parametrize(("option", "message"), [
     ({"dimensions": 3}, "dimensions 3 differs from the model's 2"),
+    ({"width": 8}, "width 8 differs from the model's 16"),
     ({"modality": "CT"}, "modality CT differs from the model's MR"),
     ({"normalization": "ct"}, "normalization ct differs from the model's percentile"),
     ({"target_spacing_mm": (1.0, 1.0, 1.0)}, r"target_spacing_mm \(1\.0, 1\.0, 1\.0\) differs from the model's None"),
@@ -103,6 +105,17 @@ def test_a_3_d_model_of_other_classes_loads_too(tmp_path: Path) -> None:
     state = fresh.state_dict()
     kept = [name for name in state if ".head." not in name]
     assert kept and all(torch.equal(state[name], networks.state_dict()[name]) for name in kept)
+
+
+def test_a_narrow_model_is_fine_tuned_as_narrow_as_it_is(tmp_path: Path) -> None:
+    spec, plan = NetworkSpec("unet", 2, 3, width=4), replace(tiny_plan(2, (16, 16)), width=4)
+    old, new = DualNetwork.build(spec), DualNetwork.build(spec)
+    write_model(tmp_path / "n", ModelDescription("N", plan, LABELS, spec),
+                {"a": old.a.state_dict(), "b": old.b.state_dict()})
+    start = load_start(tmp_path / "n")
+    start.load_into(new, LABELS)
+    assert all(torch.equal(value, new.state_dict()[name]) for name, value in old.state_dict().items())
+    assert start.plan_for(PlanConfig()).width == start.plan_for(PlanConfig(width=4)).width == 4
 
 
 def test_weights_that_do_not_fit_the_description_are_refused(model) -> None:
