@@ -29,7 +29,7 @@ class WholeResult:
     classes: dict[str, np.ndarray]
     """By rule: uint8 [K, J, I]."""
     confidences: list[np.ndarray]
-    """float32 [K, J, I] of networks a and b; empty without regions."""
+    """float32 [K, J, I] of networks a and b, and of the teacher they make together; empty without regions."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ class WholeVolume:
             stack = np.stack([image[(slice(None), *part.place)] for part in group])
             views = run(stack[:, :, 0] if self.plan.dimensions == 2 else stack)
             found = {rule: fuse(views.prob_a, views.prob_b, rule) for rule in rules}
-            found |= {f"confidence {number}": value[:, None] for number, value in enumerate(views.confidences)}
+            teacher = [np.maximum(views.prob_a, views.prob_b).max(axis=1)] if regions else []
+            found |= {f"confidence {number}": value[:, None]
+                      for number, value in enumerate([*views.confidences, *teacher])}
             for name, values in found.items():
                 total = totals.setdefault(name, np.zeros((values.shape[1], *image.shape[1:]), np.float32))
                 for part, value in zip(group, values, strict=True):
@@ -66,7 +68,7 @@ class WholeVolume:
         whole = {name: np.stack([restore_whole(channel[inside], transform) for channel in total])
                  for name, total in totals.items()}
         classes = {rule: whole[rule].argmax(axis=0).astype(np.uint8) for rule in rules}
-        return WholeResult(classes, [whole[f"confidence {number}"][0] for number in range(2) if regions])
+        return WholeResult(classes, [whole[f"confidence {number}"][0] for number in range(3) if regions])
 
 
 def prepare_whole(scan: Scan, plan: Plan, channel: int = 0) -> np.ndarray:

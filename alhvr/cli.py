@@ -15,6 +15,7 @@ from alhvr.check_options import add_check_arguments, run_check
 from alhvr.errors import Cancelled, UserError
 from alhvr.extras import require_train
 from alhvr.progress import BarReporter, JsonReporter, Reporter
+from alhvr.segment_options import add_segment_arguments, run_segment
 
 EXIT_OK, EXIT_USER, EXIT_CANCELLED = 0, 2, 130
 NOT_A_DEVICE = "Not a medical device: for research only, every result must be checked by a qualified person."
@@ -135,21 +136,9 @@ def _add_train(commands: Any) -> None:
 
 
 def _add_segment(commands: Any) -> None:
-    parser = _command(commands, "segment", _segment, "Segment scans with a finished model.")
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT",
-                        help="scan, DICOM series folder, or a folder of these; a bad one does not stop the others")
-    parser.add_argument("--model", type=Path, required=True, metavar="MODEL", help="model folder")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR",
-                        help="folder for the results; alhvr-segment.json in it tells what is done, so that the same "
-                             "command skips it the next time and leaves results alone that somebody changed")
-    parser.add_argument("--regions", action="store_true", help="also write the high-value regions")
-    parser.add_argument("--dicom-seg", action="store_true",
-                        help="also write a DICOM Segmentation; inputs must be DICOM series")
-    parser.add_argument("--format", choices=["seg.nrrd", "nii.gz", "nrrd", "mha"], default="seg.nrrd",
-                        help="file format of the segmentation")
+    parser = _command(commands, "segment", run_segment, "Segment scans with a finished model.")
+    add_segment_arguments(parser)
     _add_device(parser)
-    parser.add_argument("--backend", choices=["auto", "onnxruntime", "openvino", "torch"], default="auto",
-                        help="what runs the networks")
     _add_progress(parser)
 
 
@@ -197,20 +186,6 @@ def _train(options: argparse.Namespace, reporter: Reporter) -> None:
                            resume=options.resume, force=options.force)
     result = train(request, reporter)
     reporter.finished(model=str(result.model), dice=result.scores, best_iteration=result.best_iteration)
-
-
-def _segment(options: argparse.Namespace, reporter: Reporter) -> None:
-    from alhvr.inference.run import SegmentRequest, SomeFailed, segment
-
-    request = SegmentRequest(model=options.model, inputs=tuple(options.inputs), out=options.out,
-                             regions=options.regions, dicom_seg=options.dicom_seg, file_format=options.format,
-                             device=options.device or "auto", backend=options.backend)
-    try:
-        result = segment(request, reporter)
-    except SomeFailed as failures:
-        failures.result.tell(reporter)
-        raise
-    result.tell(reporter)
 
 
 def _evaluate(options: argparse.Namespace, reporter: Reporter) -> None:

@@ -59,7 +59,8 @@ def test_a_dicom_crop_is_segmented_in_its_own_place(hippocampus: tuple[Path, Fin
     done = alhvr("segment", "--model", model, series, "--out", tmp_path, "--regions", "--progress", "json")
     assert done.code == 0, done
     results = sorted(path.name for path in tmp_path.glob("*.nrrd"))
-    assert results == [f"11_HCropVolume.{kind}.nrrd" for kind in ("confidence-a", "confidence-b", "regions", "seg")]
+    assert results == [f"11_HCropVolume.{kind}.nrrd" for kind in ("confidence-a", "confidence-b", "regions", "seg",
+                                                                   "teacher")]
     for name in results:
         assert probe(tmp_path / name).geometry.difference(probe(series).geometry, tolerance_mm=0.01) == ""
 

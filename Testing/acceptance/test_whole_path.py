@@ -79,7 +79,7 @@ def test_results_lie_exactly_where_the_scan_lies(model, new_scans, tmp_path: Pat
     done = alhvr("segment", "--model", model, scan, "--out", tmp_path, "--format", ending, "--regions")
     assert done.code == 0
     results = sorted(path for path in tmp_path.iterdir() if path.name.endswith((".nrrd", ".nii.gz")))
-    assert len(results) == 4
+    assert len(results) == 5
     for result in results:
         assert probe(result).geometry.difference(probe(scan).geometry, tolerance_mm=1e-3) == ""
 
@@ -93,6 +93,8 @@ def test_regions_tell_gamma_for_every_beta(model: Path, new_scans: Path, tmp_pat
     region, threshold = read_label(tmp_path / "肝臓.regions.nrrd").array, table["threshold_by_beta"]["0.80"]
     reliable = [confidence[n] >= threshold for n in "ab"]
     assert np.array_equal(region, np.select([reliable[0] & reliable[1], reliable[0] ^ reliable[1]], [1, 2], 3))
+    assert table["voxels_by_beta"]["0.80"] == np.bincount(region.ravel(), minlength=4)[1:].tolist()
+    assert {sum(voxels) for voxels in table["voxels_by_beta"].values()} == {region.size}
 
 
 def test_describe_tells_a_person_what_the_model_is(model: Path) -> None:

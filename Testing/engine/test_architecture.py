@@ -20,7 +20,7 @@ ENGINE = ROOT / "alhvr"
 GROUND = {"errors", "progress", "settings", "config", "stopping", "folders", "json_file",
           "streams", "torch_file", "extras"}
 STORY = {"demo", "demo_report", "overlays"}
-COMMAND_LINE = {"cli", "check_options", "train_options"}
+COMMAND_LINE = {"cli", "check_options", "segment_options", "train_options"}
 ROOMS = {
     "ground": set(),
     "data": {"ground"},

@@ -25,15 +25,16 @@ Encoder = Callable[[BinaryIO, np.ndarray, Geometry], None]
 
 
 def write_nrrd(file: BinaryIO, array: np.ndarray, geometry: Geometry, *, keys: Mapping[str, str] | None = None,
-               level: int = 6) -> None:
+               level: int = 6, values: np.ndarray | None = None) -> None:
     """Writes uint8 or uint16 ``array`` [K, J, I] as gzip-compressed NRRD in LPS, with further ``keys``.
 
-    ``level`` is gzip's, 1 (fast) to 9. The grid may be sheared: NRRD holds whole axis vectors, here as float64.
+    ``level`` is gzip's, 1 (fast) to 9; ``values``: what to write for each value of the array. The grid may be sheared:
+    NRRD holds whole axis vectors, here as float64.
     """
     columns = geometry.affine_lps[:3, :3].T
     lines = [
         "NRRD0004",
-        f"type: {NRRD_TYPES[array.dtype.name]}",
+        f"type: {NRRD_TYPES[(array if values is None else values).dtype.name]}",
         "dimension: 3",
         "space: left-posterior-superior",
         f"sizes: {' '.join(map(str, geometry.size_ijk))}",
@@ -45,7 +46,7 @@ def write_nrrd(file: BinaryIO, array: np.ndarray, geometry: Geometry, *, keys: M
         *(f"{key}:={_one_line(value)}" for key, value in (keys or {}).items()),
     ]
     file.write(("\n".join(lines) + "\n\n").encode("utf-8"))
-    _write_gzip(file, _little_endian(array), level)
+    _write_gzip(file, _little_endian(array if values is None else (values[plane] for plane in array)), level)
 
 
 def write_nifti(file: BinaryIO, array: np.ndarray, geometry: Geometry) -> None:
@@ -106,10 +107,10 @@ def _write_gzip(file: BinaryIO, parts: Iterable[bytes | memoryview], level: int)
             stream.write(part)
 
 
-def _little_endian(array: np.ndarray) -> Iterator[memoryview]:
-    """The bytes of ``array`` [K, J, I] in C order, least significant first, plane by plane."""
-    for plane in array:
-        yield np.ascontiguousarray(plane, dtype=array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data
+def _little_endian(planes: Iterable[np.ndarray]) -> Iterator[memoryview]:
+    """The bytes of ``planes`` [J, I] in C order, least significant first, plane by plane."""
+    for plane in planes:
+        yield np.ascontiguousarray(plane, dtype=plane.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data
 
 
 def _vector(values: np.ndarray | tuple[float, ...]) -> str:

@@ -30,6 +30,9 @@ SEGMENTATION_ENDING = ".seg.nrrd"
 ENDINGS = (SEGMENTATION_ENDING, *ENCODERS)
 FAST = 1
 """Compression level of confidence maps: their last digits are noise, which no level makes smaller."""
+TEACHER = "teacher"
+_AS_UINT16 = np.linspace(0, 65535, 256, dtype=np.uint16)
+"""From uint8, 255 = 1, to uint16, 65535 = 1."""
 REGION_NAMES = {"1": "reliable stable", "2": "reliable unstable", "3": "unreliable stable"}
 
 
@@ -47,16 +50,18 @@ def write_segmentation(path: Path, segmentation: Segmentation) -> Path:
 
 
 def write_region_maps(folder: Path, name: str, maps: RegionMaps) -> tuple[Path, ...]:
-    """Writes NAME.confidence-a.nrrd, NAME.confidence-b.nrrd (uint16, 65535 = 1), NAME.regions.nrrd and .regions.json.
+    """Writes NAME.confidence-a.nrrd, .confidence-b.nrrd, .teacher.nrrd, .regions.nrrd and .regions.json.
 
-    The JSON tells gamma and the smallest confident uint16 value for beta 0.00 to 1.00, so that the regions of another
-    beta follow from comparing the two confidence maps with one number. Raises UserError as ``write_segmentation``.
+    The JSON tells gamma, the smallest confident uint16 value and the voxels of each region for beta 0.00 to 1.00, so
+    that the regions of another beta follow from comparing the two confidence maps (uint16, 65535 = 1, as the teacher's)
+    with one number. Raises UserError as ``write_segmentation``.
     """
-    arrays = {"confidence-a": maps.confidence_a, "confidence-b": maps.confidence_b, "regions": maps.region}
+    arrays = {"confidence-a": maps.confidence_a, "confidence-b": maps.confidence_b, TEACHER: maps.teacher,
+              "regions": maps.region}
     paths = {kind: folder / f"{name}.{kind}.nrrd" for kind in arrays}
     for kind, array in arrays.items():
         with new_file(paths[kind]) as file:
-            write_nrrd(file, array, maps.geometry, level=FAST)
+            write_nrrd(file, array, maps.geometry, level=FAST, values=_AS_UINT16 if kind == TEACHER else None)
     table = folder / f"{name}.regions.json"
     record = {"files": {kind: path.name for kind, path in paths.items()}, **_region_table(maps)}
     with new_file(table) as file:
@@ -99,8 +104,12 @@ def _region_table(maps: RegionMaps) -> dict[str, object]:
     return {
         "beta": maps.beta,
         "gamma": maps.gamma,
+        "fusion": maps.fusion,
+        "temperature": maps.temperature,
+        "voxel_volume_ml": maps.geometry.voxel_volume_ml,
         "confidence_scale": int(np.iinfo(maps.confidence_a.dtype).max),
         "region_names": REGION_NAMES,
         "gamma_by_beta": {f"{beta:.2f}": gamma for beta, gamma in maps.gamma_table.items()},
         "threshold_by_beta": {f"{beta:.2f}": level for beta, level in maps.threshold_table.items()},
+        "voxels_by_beta": {f"{beta:.2f}": voxels for beta, voxels in maps.voxels_table.items()},
     }

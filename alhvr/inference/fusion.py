@@ -25,6 +25,26 @@ def confidence(logits: np.ndarray) -> np.ndarray:
     return 1 / logits.sum(axis=1)
 
 
+def competing_confidence(prob_a: np.ndarray, prob_b: np.ndarray) -> np.ndarray:
+    """Largest probability of the competing teacher (Eq. 21), float32 [N, *S], from those of both networks.
+
+    The teacher is at each pixel the network with the higher maximum, so this is the higher one.
+    """
+    return np.maximum(prob_a.max(axis=1), prob_b.max(axis=1))
+
+
+def sharpen(probability: np.ndarray, temperature: float) -> np.ndarray:
+    """Probabilities 0..1 of any shape moved towards 0 and 1, each against the rest (Eq. 22).
+
+    That is p^(1/T) / (p^(1/T) + (1-p)^(1/T)). It keeps their order, so the largest of the sharpened ones is the
+    sharpened largest one. temperature: above 0 and at most 1, which changes nothing.
+    """
+    rest = 1 - probability
+    largest = np.maximum(probability, rest)
+    share, others = (probability / largest) ** (1 / temperature), (rest / largest) ** (1 / temperature)
+    return share / (share + others)
+
+
 def fuse(prob_a: np.ndarray, prob_b: np.ndarray, rule: str) -> np.ndarray:
     """One probability vector per pixel, float32 [N, C, *S], from those of networks a and b.
 

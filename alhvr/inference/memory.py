@@ -10,14 +10,18 @@ from alhvr.errors import UserError
 from alhvr.inference.free_memory import available_bytes
 from alhvr.inference.postprocess import SLAB_VOXELS
 from alhvr.inference.windows import pad, starts
+from alhvr.settings import STANDARD_WIDTH
 
 _NETWORK_BYTES = {
     "torch": {2: (600, 850), 3: (450, 700)},
     "onnxruntime": {2: (700, 950), 3: (500, 700)},
     "openvino": {2: (800, 1350), 3: (800, 1200)},
 }
-"""What both networks take for each pixel of a batch by backend, in 2-D and 3-D, without and with regions: the most that
-was measured with windows of 256 x 256 to 1024 x 1024 and 64 x 64 x 64 to 128 x 128 x 96, and a little more."""
+"""What both networks of standard width take for each pixel of a batch by backend, in 2-D and 3-D, without and with
+regions: the most that was measured with windows of 256 x 256 to 1024 x 1024 and 64 x 64 x 64 to 128 x 128 x 96, and a
+little more."""
+_WIDTHLESS_SHARE = 0.25
+"""Of these bytes, what does not shrink with narrower networks: images, logits and probabilities."""
 _FREED_AT_ONCE = {"torch"}
 """Backends that give this memory back after each batch; the others keep most of it for the next one."""
 _LIBRARY_BYTES = 120 * 2**20
@@ -48,6 +52,8 @@ class Work:
     label_bytes: int
     """Of the segmentation."""
     regions: bool
+    width: int
+    """Channels of the networks at full resolution."""
     backend: str
     """Name of it."""
     pixels_before: int
@@ -63,7 +69,7 @@ class MemoryForecast:
     scan: int
     """The voxels as read."""
     results: int
-    """Segmentation, confidences and regions."""
+    """Segmentation, confidences of both networks and the teacher."""
     networks: int
     """Both networks at work on a batch, beside what they hold from earlier ones."""
     stream: int
@@ -83,7 +89,7 @@ def forecast(work: Work) -> MemoryForecast:
     after_the_stream = max(voxels if work.regions else 0, _COMPONENT_BYTES * min(SLAB_VOXELS, voxels))
     return MemoryForecast(
         scan=voxels * work.voxel_bytes,
-        results=voxels * (work.label_bytes + (4 if work.regions else 0)),
+        results=voxels * (work.label_bytes + (5 if work.regions else 0)),
         networks=_network_bytes(work),
         stream=max(4 * _streamed_numbers(work), after_the_stream),
         reading=max(2 * voxels * work.voxel_bytes, work.reading_bytes),
@@ -110,12 +116,14 @@ def _network_bytes(work: Work) -> int:
     libraries = 0 if work.pixels_before else _LIBRARY_BYTES
     known = _NETWORK_BYTES.get(work.backend, _NETWORK_BYTES["openvino"])
     per_pixel = known[2 if work.window[0] == 1 else 3][int(work.regions)]
-    return libraries + per_pixel * max(0, _batch(work) * prod(work.window) - held)
+    relative = work.width / STANDARD_WIDTH
+    per_pixel *= max(relative, _WIDTHLESS_SHARE + (1 - _WIDTHLESS_SHARE) * relative)
+    return libraries + round(per_pixel) * max(0, _batch(work) * prod(work.window) - held)
 
 
 def _streamed_numbers(work: Work) -> int:
     """float32 numbers under way between the scan and the results: planes prepared, windows, planes blended."""
-    maps = work.n_classes + (2 if work.regions else 0)
+    maps = work.n_classes + (3 if work.regions else 0)
     grid = pad(work.prepared_shape, work.window).shape
     plane = prod(grid[1:])
     rows = 0 if _batch(work) == 1 else ceil(_batch(work) / prod(_windows_by_axis(work)[1:]))
@@ -126,7 +134,7 @@ def _streamed_numbers(work: Work) -> int:
         prepared += kept if 4 * kept <= KEPT_BYTES else 0
     alone = all(size == side or side == 1 for size, side in zip(grid, work.window, strict=True))
     blended = 0 if alone else plane * maps * (work.window[0] + 1)
-    windows = _batch(work) * prod(work.window) * (4 * work.n_classes + 3 + work.n_channels)
+    windows = _batch(work) * prod(work.window) * (4 * work.n_classes + (4 if work.regions else 3) + work.n_channels)
     in_work = _FEW_PLANES * max(maps, work.n_channels) * max(plane, prod(work.shape[1:]))
     return prepared + windows + blended + in_work
 

@@ -9,6 +9,7 @@ from math import prod
 import numpy as np
 
 from alhvr.bundle import InferenceSettings
+from alhvr.data.axes import AxisTransform
 from alhvr.data.geometry import Geometry
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Plan
@@ -17,11 +18,11 @@ from alhvr.data.scan import Scan, Segmentation
 from alhvr.errors import Cancelled, OutOfMemory
 from alhvr.inference.backends import NETWORKS, Backend
 from alhvr.inference.exhaustion import memory_as_user_error
-from alhvr.inference.fusion import RULES, fuse
+from alhvr.inference.fusion import RULES, competing_confidence, fuse
 from alhvr.inference.memory import MemoryForecast, Work, forecast, in_gb, require
 from alhvr.inference.passes import DualPass, DualViews
 from alhvr.inference.postprocess import clear_small_components
-from alhvr.inference.regions import RegionMaps, make_region_maps
+from alhvr.inference.regions import RegionMaps, certainty_levels, make_region_maps
 from alhvr.inference.restoring import ClassMap, ConfidenceMap
 from alhvr.inference.streaming import Blender, WindowSource
 from alhvr.inference.windows import MULTIPLE, Window, pad, tile
@@ -30,6 +31,7 @@ from alhvr.progress import Countdown, Reporter, SilentReporter
 WHOLE_SLICE_PIXELS = 1024 * 1024
 """Slices up to this many pixels go through the networks whole; larger ones in windows of 1024 at most per side."""
 LARGEST_SIDE = 1024
+TEACHER = "teacher"
 BATCH_PIXELS = 8 * 256 * 256
 """Pixels of the windows that go through the networks at once; a larger window goes alone."""
 
@@ -65,7 +67,7 @@ class _Maps:
     classes: dict[str, ClassMap]
     """By fusion rule."""
     confidences: dict[str, ConfidenceMap]
-    """By network; empty without regions."""
+    """By network, and that of the teacher they make together; empty without regions."""
 
     def add(self, planes: Sequence[np.ndarray]) -> None:
         """Takes the next plane of the prepared grid, float32 [C, J, I] of each map."""
@@ -96,7 +98,7 @@ class Predictor:
             n_classes=self._labels.n_classes, n_channels=self._plan.n_channels, voxel_bytes=voxel_bytes,
             reading_bytes=reading_bytes,
             label_bytes=self._labels.to_values(np.zeros(0, np.uint8)).itemsize, regions=regions,
-            backend=self._backend.name, pixels_before=self._pixels_before))
+            width=self._plan.width, backend=self._backend.name, pixels_before=self._pixels_before))
 
     def require_memory(self, geometry: Geometry, *, regions: bool = False, voxel_bytes: int = 4,
                        reading_bytes: int = 0) -> int:
@@ -120,7 +122,7 @@ class Predictor:
         planes = PreparedPlanes(scan, self._plan)
         values = self._labels.to_values(np.arange(self._labels.n_classes))
         maps = _Maps({self._settings.fusion: ClassMap(planes.transform, values)},
-                     {network: ConfidenceMap(planes.transform) for network in NETWORKS if regions})
+                     self._confidence_maps(planes.transform) if regions else {})
         with memory_as_user_error("cpu"):
             self._run(planes, maps, watch)
         array = maps.classes[self._settings.fusion].array
@@ -129,8 +131,8 @@ class Predictor:
         watch.check()
         found = None
         if regions:
-            con_a, con_b = (maps.confidences[network].array for network in NETWORKS)
-            found = make_region_maps(con_a, con_b, self._settings.beta, scan.geometry)
+            confidences = (maps.confidences[name].array for name in (*NETWORKS, TEACHER))
+            found = make_region_maps(*confidences, self._settings, scan.geometry)
         return Prediction(Segmentation(scan.name, array, scan.geometry, self._labels), found)
 
     def segment_all(self, scan: Scan, *, rules: Sequence[str] = RULES, reporter: Reporter | None = None,
@@ -146,6 +148,11 @@ class Predictor:
         with memory_as_user_error("cpu"):
             self._run(planes, maps, watch)
         return {rule: found.array for rule, found in maps.classes.items()}
+
+    def _confidence_maps(self, transform: AxisTransform) -> dict[str, ConfidenceMap]:
+        """Empty maps of what regions need, in the order in which ``_blend`` gives them."""
+        networks = {network: ConfidenceMap(transform) for network in NETWORKS}
+        return {**networks, TEACHER: ConfidenceMap(transform, certainty_levels(self._settings.temperature))}
 
     def _run(self, planes: PreparedPlanes, maps: _Maps, watch: _Watch) -> None:
         """Runs the networks on every window of the prepared scan and gathers what they say in ``maps``."""
@@ -198,6 +205,8 @@ class Predictor:
 def _blend(blender: Blender, group: Sequence[Window], views: DualViews, rules: Sequence[str]) -> None:
     """Adds what the networks say of the windows in ``group``: probabilities by each rule, then confidences."""
     found = [fuse(views.prob_a, views.prob_b, rule) for rule in rules]
-    found += [confidence[:, None] for confidence in views.confidences]
+    if views.confidences:
+        found += [confidence[:, None] for confidence in views.confidences]
+        found.append(competing_confidence(views.prob_a, views.prob_b)[:, None])
     for window, *maps in zip(group, *found, strict=True):
         blender.add(window, [values.reshape(len(values), *window.shape) for values in maps])

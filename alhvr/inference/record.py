@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alhvr.export.volumes import new_file
+from alhvr.export.volumes import TEACHER, new_file
 
 FILE_NAME = "alhvr-segment.json"
 FORMAT, VERSION = "alhvr-segment", 1
@@ -67,6 +67,14 @@ class Entry:
     """Millilitres of each structure."""
     nominal: bool = False
     """True when the scan's voxels of 1 mm may not be true."""
+    fusion: str | None = None
+    temperature: float | None = None
+    """Wishes that differed from the model's own settings; None where there was none."""
+
+    @property
+    def has_regions(self) -> bool:
+        """True when all maps of the regions were written; before there was one of the teacher, some were."""
+        return self.regions and any(name.endswith(f".{TEACHER}.nrrd") for name in self.files)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Entry:
@@ -75,6 +83,8 @@ class Entry:
                  "files": {str(name): Mark(**mark) for name, mark in values["files"].items()},
                  "before": {str(name): str(sha256) for name, sha256 in values["before"].items()},
                  "volumes_ml": {str(name): float(ml) for name, ml in values["volumes_ml"].items()},
+                 "fusion": None if values.get("fusion") is None else str(values["fusion"]),
+                 "temperature": None if values.get("temperature") is None else float(values["temperature"]),
                  **{name: bool(values[name]) for name in ("regions", "dicom_seg", "nominal")}}
         return cls(**{**values, **parts})
 

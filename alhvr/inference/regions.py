@@ -1,4 +1,4 @@
-"""Regions: confidence maps of the perturbed networks, the threshold gamma for any beta, and the high-value regions."""
+"""Regions: confidence maps of the perturbed networks, gamma and the size of each region for any beta, the regions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from alhvr.bundle import InferenceSettings
 from alhvr.data.geometry import Geometry
+from alhvr.inference.fusion import sharpen
 
 LEVELS = 65535
 """The uint16 value of confidence 1. Thresholds and regions follow from these maps alone, so that a viewer that
@@ -18,6 +20,9 @@ RELIABLE_STABLE, RELIABLE_UNSTABLE, UNRELIABLE_STABLE = 1, 2, 3
 
 BETAS = tuple(round(0.01 * step, 2) for step in range(101))
 """The beta values of a gamma table."""
+
+TEACHER_LEVELS = 255
+"""The uint8 value of a teacher's certainty 1."""
 
 _CHUNK = 1 << 20
 """Pixels looked at at once; bounds the memory beside the maps themselves."""
@@ -39,6 +44,15 @@ class RegionMaps:
     """Threshold of Eq. 11 over the whole scan, 1/C to 1."""
     gamma_table: dict[float, float]
     """beta 0.00, 0.01, ... 1.00 to gamma."""
+    voxels_table: dict[float, tuple[int, int, int]]
+    """beta 0.00, 0.01, ... 1.00 to the voxels of regions 1, 2 and 3."""
+    teacher: np.ndarray
+    """uint8 [K, J, I], 255 = 1: largest probability of the competing teacher, the surer of both networks without
+    perturbation (Eq. 21), sharpened by ``temperature`` (Eq. 22)."""
+    temperature: float
+    """Sharpening temperature T."""
+    fusion: str
+    """Rule by which the segmentation beside these maps was fused."""
     geometry: Geometry
     """Where the voxels lie: the scan's own grid."""
 
@@ -49,13 +63,17 @@ class RegionMaps:
 
 
 class GammaCurve:
-    """gamma for any beta from one pass over the confidences of a scan (Eq. 11)."""
+    """gamma (Eq. 11) and the size of each region for any beta, from one pass over the confidences of a scan."""
 
     def __init__(self, con_a: np.ndarray, con_b: np.ndarray) -> None:
-        """Counts the sums of both confidences, uint16 or float 0..1, any equal shape."""
+        """Counts the sums, the smaller and the larger of both confidences, uint16 or float 0..1, any equal shape."""
         counts = np.zeros(2 * LEVELS + 1, dtype=np.int64)
+        smaller, larger = np.zeros((2, LEVELS + 1), dtype=np.int64)
         for level_a, level_b in _chunks(con_a, con_b):
             counts += np.bincount(level_a.astype(np.intp) + level_b, minlength=len(counts))
+            smaller += np.bincount(np.minimum(level_a, level_b), minlength=len(smaller))
+            larger += np.bincount(np.maximum(level_a, level_b), minlength=len(larger))
+        self._smaller_below, self._larger_below = (np.concatenate([[0], np.cumsum(c)]) for c in (smaller, larger))
         self._counts_below = np.concatenate([[0], np.cumsum(counts)])
         self._sums_below = np.concatenate([[0], np.cumsum(counts * np.arange(len(counts)))])
 
@@ -68,6 +86,12 @@ class GammaCurve:
         last = int(np.searchsorted(self._counts_below, n_smallest)) - 1
         partial = (n_smallest - int(self._counts_below[last])) * last
         return (int(self._sums_below[last]) + partial) / n_smallest / (2 * LEVELS)
+
+    def voxels(self, gamma: float) -> tuple[int, int, int]:
+        """How many voxels regions 1, 2 and 3 have at this threshold; together all of them."""
+        level = threshold_level(gamma)
+        one_unsure, both_unsure = int(self._smaller_below[level]), int(self._larger_below[level])
+        return int(self._counts_below[-1]) - one_unsure, one_unsure - both_unsure, both_unsure
 
     def table(self) -> dict[float, float]:
         """gamma for beta from 0 to 1 in steps of 0.01."""
@@ -107,13 +131,25 @@ def quantize(confidence: np.ndarray) -> np.ndarray:
     return np.clip(scaled, 0, LEVELS, out=scaled).astype(np.uint16)
 
 
-def make_region_maps(con_a: np.ndarray, con_b: np.ndarray, beta: float, geometry: Geometry) -> RegionMaps:
-    """Everything about regions for one scan, from both confidences [K, J, I] on its own grid, 0..1 or uint16."""
+def make_region_maps(con_a: np.ndarray, con_b: np.ndarray, teacher: np.ndarray, settings: InferenceSettings,
+                     geometry: Geometry) -> RegionMaps:
+    """Everything about regions for one scan, from maps [K, J, I] on its own grid.
+
+    ``con_a``, ``con_b``: both confidences, 0..1 or uint16; ``teacher``: see RegionMaps.
+    """
     level_a, level_b = quantize(con_a), quantize(con_b)
     curve = GammaCurve(level_a, level_b)
-    gamma = curve.gamma(beta)
-    return RegionMaps(confidence_a=level_a, confidence_b=level_b, region=region_map(level_a, level_b, gamma),
-                      beta=beta, gamma=gamma, gamma_table=curve.table(), geometry=geometry)
+    gamma, table = curve.gamma(settings.beta), curve.table()
+    return RegionMaps(
+        confidence_a=level_a, confidence_b=level_b, region=region_map(level_a, level_b, gamma), beta=settings.beta,
+        gamma=gamma, gamma_table=table, voxels_table={beta: curve.voxels(limit) for beta, limit in table.items()},
+        teacher=teacher, temperature=settings.temperature, fusion=settings.fusion, geometry=geometry)
+
+
+def certainty_levels(temperature: float) -> np.ndarray:
+    """uint8 [65536]: for each uint16 confidence of the teacher its certainty after sharpening, 255 = 1."""
+    sharpened = sharpen(np.arange(LEVELS + 1) / LEVELS, temperature)
+    return np.rint(sharpened * TEACHER_LEVELS).astype(np.uint8)
 
 
 def _chunks(con_a: np.ndarray, con_b: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

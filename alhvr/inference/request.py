@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from alhvr.bundle import InferenceSettings
 from alhvr.data.cases import Case
 from alhvr.errors import UserError
 from alhvr.export.dicom_seg import ENDING as DICOM_SEG_ENDING
@@ -24,12 +25,26 @@ class SegmentRequest:
     """Scans, DICOM series folders, or folders of these."""
     out: Path
     regions: bool = False
-    """Also write the confidence maps, the region map and the gamma table."""
+    """Also write the confidence maps, the teacher's certainty, the region map and the gamma table."""
     dicom_seg: bool = False
     """Also write a DICOM Segmentation; the inputs must be DICOM series then."""
     file_format: str = "seg.nrrd"
     device: str = "auto"
     backend: str = "auto"
+    fusion: str | None = None
+    """Rule by which the networks are fused; None takes the model's."""
+    temperature: float | None = None
+    """Sharpening temperature of the teacher beside the regions; None takes the model's."""
+
+    def settings(self, own: InferenceSettings) -> InferenceSettings:
+        """How to segment with a model whose settings are ``own``; raises UserError for a value that there is not."""
+        wished = {"fusion": self.fusion, "temperature": self.temperature}
+        return replace(own, **{name: value for name, value in wished.items() if value is not None})
+
+    def beside(self, own: InferenceSettings) -> SegmentRequest:
+        """The same request, in which a wish for what the model does anyway is none."""
+        return replace(self, fusion=None if self.fusion == own.fusion else self.fusion,
+                       temperature=None if self.temperature == own.temperature else self.temperature)
 
     def target(self, case: Case) -> str:
         """Name of the segmentation file of ``case``."""
@@ -46,7 +61,8 @@ class SegmentRequest:
     def done_before(self, case: Case, record: Record, model: str) -> Outcome | None:
         """The outcome of ``case`` when nothing is to be done for it: it is done, or its result was changed since.
 
-        ``model`` is the SHA-256 of the model's manifest. Where and with what the networks run makes no difference.
+        ``model`` is the SHA-256 of the model's manifest; the request is one that ``beside`` gave. Where and with what
+        the networks run makes no difference.
         """
         entry = record.entry(self.target(case))
         if entry is None or self.target(case) not in entry.files:
@@ -68,7 +84,8 @@ class SegmentRequest:
         return self.regions or name == self.target(case)
 
     def _asks_no_more_than(self, entry: Entry, model: str) -> bool:
-        return entry.model == model and entry.regions >= self.regions and entry.dicom_seg >= self.dicom_seg
+        same = entry.model == model and entry.fusion == self.fusion and entry.dicom_seg >= self.dicom_seg
+        return same and (not self.regions or (entry.has_regions and entry.temperature == self.temperature))
 
 
 def kept_because(name: str) -> str:

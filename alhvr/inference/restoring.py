@@ -76,11 +76,13 @@ class ClassMap:
 
 
 class ConfidenceMap:
-    """The confidence of one network at each voxel of the scan, interpolated linearly."""
+    """The confidence of one network, or of the teacher, at each voxel of the scan, interpolated linearly."""
 
-    def __init__(self, transform: AxisTransform) -> None:
-        self.array = np.zeros(transform.source_shape, dtype=np.uint16)
-        """[K, J, I] on the scan's own grid; 65535 = 1."""
+    def __init__(self, transform: AxisTransform, levels: np.ndarray | None = None) -> None:
+        """``levels`` [65536]: what to keep for each uint16 confidence; None keeps that itself."""
+        self.array = np.zeros(transform.source_shape, dtype=np.uint16 if levels is None else levels.dtype)
+        """[K, J, I] on the scan's own grid; confidences are uint16, 65535 = 1."""
+        self._levels = levels
         self._target = transform.arrange(self.array)
         self._steps = PlaneRescaler(transform.shape, transform.arranged_shape)
         self._done = 0
@@ -88,7 +90,8 @@ class ConfidenceMap:
     def add(self, confidence: np.ndarray) -> None:
         """Takes the next plane float32 [1, J, I] of the prepared grid; it must stay as it is until the one after."""
         for plane in self._steps.add(confidence[0]):
-            self._target[self._done] = quantize(plane)
+            found = quantize(plane)
+            self._target[self._done] = found if self._levels is None else self._levels[found]
             self._done += 1
 
 

@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import time
 
-from alhvr.bundle import Model, read_model
+from alhvr.bundle import InferenceSettings, Model, read_model
 from alhvr.bundle_files import MANIFEST
 from alhvr.data.cases import Case
 from alhvr.errors import Cancelled, UserError
@@ -36,12 +36,14 @@ def segment(request: SegmentRequest, reporter: Reporter) -> SegmentResult:
     """
     with StopRequest() as stop:
         model = read_model(request.model)
+        own = model.description.inference
+        settings, request = request.settings(own), request.beside(own)
         make_writable(request.out)
         record = Record(request.out)
         if record.damaged:
             reporter.warning(f"{FILE_NAME} in {request.out} cannot be read, so it is not known what was done before. "
                              "Scans are segmented again; results that differ from the new ones are left as they are.")
-        folder = _Folder(request, record, reporter, stop)
+        folder = _Folder(request, settings, record, reporter, stop)
         wanted = Wanted(request.inputs, request.out, model.description.plan.named_channels)
         return folder.segment(list_inputs(wanted, record, reporter), model)
 
@@ -49,8 +51,10 @@ def segment(request: SegmentRequest, reporter: Reporter) -> SegmentResult:
 class _Folder:
     """One call on any number of scans, and what became of each."""
 
-    def __init__(self, request: SegmentRequest, record: Record, reporter: Reporter, stop: StopRequest) -> None:
-        self._request, self._record, self._reporter, self._stop = request, record, reporter, stop
+    def __init__(self, request: SegmentRequest, settings: InferenceSettings, record: Record, reporter: Reporter,
+                 stop: StopRequest) -> None:
+        self._request, self._settings = request, settings
+        self._record, self._reporter, self._stop = record, reporter, stop
         self._start = time.monotonic()
         self._inputs = Inputs()
         self._outcomes: dict[str, Outcome] = {}
@@ -99,7 +103,7 @@ class _Folder:
     def _run(self, todo: list[Case], model: Model, identity: str) -> None:
         backend = choose_backend(model, backend=self._request.backend, device=self._request.device)
         about = model.description
-        predictor = Predictor(backend, about.plan, about.labels, about.inference)
+        predictor = Predictor(backend, about.plan, about.labels, self._settings)
         work = ScanSteps(self._request, self._record, predictor, identity)
         pipeline: Pipeline[Case, Loaded, Made, Finished] = Pipeline(
             Steps(work.read, lambda case, loaded: work.compute(case, loaded, self._reporter, pipeline.pulse),

@@ -87,7 +87,8 @@ class ScanSteps:
         """Writes the results of a scan; raises UserError."""
         start = time.monotonic()
         origin = Origin(case.name, case.image, self._request.target(case), made.mark, self._model,
-                        self._request.regions, self._request.dicom_seg)
+                        self._request.regions, self._request.dicom_seg, self._request.fusion,
+                        self._request.temperature)
         with _told_of(case.name):
             written = self._writer.write(origin, made.prediction)
         return Finished(written, made.seconds + time.monotonic() - start)

@@ -45,6 +45,9 @@ class Origin:
     """SHA-256 of the model's manifest."""
     regions: bool
     dicom_seg: bool
+    fusion: str | None = None
+    temperature: float | None = None
+    """Where these were not to be the model's own."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class ResultWriter:
                 marks = {path.name: Mark.of(path) for path in files}
                 entry = Entry(origin.source.name, origin.model, origin.regions, origin.dicom_seg, origin.input, marks,
                               self._before(origin.target, marks), volumes_ml(prediction.segmentation),
-                              prediction.segmentation.geometry.nominal)
+                              prediction.segmentation.geometry.nominal, origin.fusion, origin.temperature)
                 places = tuple(self._folder / path.name for path in files)
                 kept = next((place.name for place in places if self._is_foreign(place, marks[place.name])), "")
                 if not kept:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from alhvr.bundle import InferenceSettings
 from alhvr.data.geometry import Geometry
 from alhvr.data.labels import Code, Label, LabelSet
 from alhvr.data.reading import read_label
@@ -20,7 +21,7 @@ from alhvr.data.scan import Segmentation
 from alhvr.errors import UserError
 from alhvr.export.segment_keys import terminology_entry
 from alhvr.export.volumes import ENDINGS, new_file, write_region_maps, write_segmentation
-from alhvr.inference.regions import make_region_maps
+from alhvr.inference.regions import RegionMaps, make_region_maps
 
 SHAPE = (4, 5, 6)
 LABELS = LabelSet.from_names({1: "left kidney", 7: "Läsion (neu)"})
@@ -139,14 +140,23 @@ def test_separators_in_a_code_meaning_do_not_break_the_entry():
     assert parts[1] == "99X^1^a b c d e f"
 
 
+def region_maps() -> RegionMaps:
+    """Of confidences at random."""
+    rng = np.random.default_rng(0)
+    return make_region_maps(rng.uniform(0.5, 1, SHAPE), rng.uniform(0.5, 1, SHAPE),
+                            rng.integers(256, size=SHAPE, dtype=np.uint8),
+                            InferenceSettings(fusion="competition", temperature=0.25), _segmentation().geometry)
+
+
 def test_region_maps_are_uint16_and_uint8_on_the_same_grid(tmp_path):
     place = _segmentation().geometry
-    rng = np.random.default_rng(0)
-    maps = make_region_maps(rng.uniform(0.5, 1, SHAPE), rng.uniform(0.5, 1, SHAPE), 0.8, place)
+    maps = region_maps()
     paths = write_region_maps(tmp_path, "scan", maps)
     assert [path.name for path in paths] == [
-        "scan.confidence-a.nrrd", "scan.confidence-b.nrrd", "scan.regions.nrrd", "scan.regions.json"]
-    for path, expected in zip(paths, (maps.confidence_a, maps.confidence_b, maps.region), strict=False):
+        "scan.confidence-a.nrrd", "scan.confidence-b.nrrd", "scan.teacher.nrrd", "scan.regions.nrrd",
+        "scan.regions.json"]
+    teacher = maps.teacher.astype(np.uint16) * 257
+    for path, expected in zip(paths, (maps.confidence_a, maps.confidence_b, teacher, maps.region), strict=False):
         image = sitk.ReadImage(str(path))
         found = sitk.GetArrayFromImage(image)
         assert found.dtype == expected.dtype
@@ -155,15 +165,17 @@ def test_region_maps_are_uint16_and_uint8_on_the_same_grid(tmp_path):
 
 
 def test_the_table_lets_a_viewer_redraw_the_regions_of_any_beta(tmp_path):
-    rng = np.random.default_rng(0)
-    maps = make_region_maps(rng.uniform(0.5, 1, SHAPE), rng.uniform(0.5, 1, SHAPE), 0.8, _segmentation().geometry)
-    table = json.loads(write_region_maps(tmp_path, "scan", maps)[3].read_text())
+    maps = region_maps()
+    table = json.loads(write_region_maps(tmp_path, "scan", maps)[-1].read_text())
     assert list(table["gamma_by_beta"])[:2] == ["0.00", "0.01"]
     assert len(table["gamma_by_beta"]) == len(table["threshold_by_beta"]) == 101
     assert table["gamma"] == table["gamma_by_beta"]["0.80"]
     a, b = (sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / table["files"][f"confidence-{n}"]))) for n in "ab")
     threshold = table["threshold_by_beta"]["0.80"]
     np.testing.assert_array_equal(maps.region, 1 + (a < threshold).astype(int) + (b < threshold))
+    assert table["voxels_by_beta"]["0.80"] == [int((maps.region == number).sum()) for number in (1, 2, 3)]
+    assert table["voxel_volume_ml"] == pytest.approx(_segmentation().geometry.voxel_volume_ml)
+    assert (table["fusion"], table["temperature"]) == ("competition", 0.25)
 
 
 def test_the_same_result_gives_the_same_bytes(tmp_path):

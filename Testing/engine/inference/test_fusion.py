@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from alhvr.errors import UserError
-from alhvr.inference.fusion import confidence, fuse, softmax
+from alhvr.inference.fusion import competing_confidence, confidence, fuse, sharpen, softmax
+from alhvr.losses import competition
 
 
 def _pixels(*vectors: tuple[float, ...]) -> np.ndarray:
@@ -22,6 +24,23 @@ def test_softmax_sums_to_one_and_survives_large_logits():
 def test_confidence_is_the_largest_probability():
     logits = np.random.default_rng(0).normal(0, 3, (2, 4, 5, 6)).astype(np.float32)
     np.testing.assert_allclose(confidence(logits.copy()), softmax(logits).max(axis=1), rtol=1e-6)
+
+
+def test_the_teachers_confidence_is_the_largest_probability_of_the_fused_vector():
+    a, b = (softmax(np.random.default_rng(seed).normal(0, 3, (2, 4, 5, 6)).astype(np.float32)) for seed in (0, 1))
+    np.testing.assert_array_equal(competing_confidence(a, b), fuse(a, b, "competition").max(axis=1))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 0.1, 1e-3])
+def test_sharpening_is_that_of_training(temperature: float):
+    probability = np.linspace(0, 1, 1001)
+    expected = competition.sharpen(torch.from_numpy(probability), temperature).numpy()
+    np.testing.assert_allclose(sharpen(probability, temperature), expected, atol=1e-6)
+
+
+def test_sharpening_has_the_worked_values():
+    found = sharpen(np.array([0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 1.0]), 0.1)
+    np.testing.assert_allclose(found, [0, 9.536734e-7, 2.0899763e-4, 0.01704593, 0.5, 0.98295407, 1], rtol=1e-6)
 
 
 def test_mean_is_the_mean_of_both_networks():

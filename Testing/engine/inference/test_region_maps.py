@@ -7,11 +7,14 @@ import math
 import numpy as np
 import pytest
 
+from alhvr.bundle import InferenceSettings
 from alhvr.data.geometry import Geometry
 from alhvr.inference.regions import (
     BETAS,
     LEVELS,
     GammaCurve,
+    RegionMaps,
+    certainty_levels,
     gamma_table,
     make_region_maps,
     quantize,
@@ -84,20 +87,48 @@ def test_every_level_is_its_own_threshold():
     assert [threshold_level(level / LEVELS) for level in levels] == list(levels)
 
 
+def maps_of(con_a: np.ndarray, con_b: np.ndarray) -> RegionMaps:
+    """Maps with a teacher that is sure of everything."""
+    return make_region_maps(con_a, con_b, np.full(con_a.shape, 255, np.uint8), InferenceSettings(), PLACE)
+
+
 def test_a_scan_without_any_doubt_is_reliable_and_stable_everywhere():
     sure = np.ones((5, 6, 8), np.float32)
-    maps = make_region_maps(sure, sure, 0.8, PLACE)
+    maps = maps_of(sure, sure)
     assert maps.gamma == 1.0
     assert (maps.region == 1).all()
 
 
 def test_a_viewer_finds_the_written_regions_from_the_written_maps_and_the_table():
-    maps = make_region_maps(_confidences(0), _confidences(1), 0.8, PLACE)
+    maps = maps_of(_confidences(0), _confidences(1))
     level = threshold_level(maps.gamma_table[0.8])
     low = (maps.confidence_a < level).astype(int) + (maps.confidence_b < level)
     np.testing.assert_array_equal(maps.region, 1 + low)
     assert maps.gamma == maps.gamma_table[0.8]
     assert set(np.unique(maps.region)) == {1, 2, 3}
+
+
+def test_the_voxels_of_each_region_are_those_of_the_map_at_every_beta():
+    con_a, con_b = _confidences(0), _confidences(1)
+    con_a[0], con_b[0] = 1.0, 0.25
+    maps = maps_of(con_a, con_b)
+    assert list(maps.voxels_table) == list(BETAS)
+    for beta, gamma in maps.gamma_table.items():
+        counted = np.bincount(region_map(con_a, con_b, gamma).ravel(), minlength=4)[1:]
+        assert maps.voxels_table[beta] == tuple(counted) and sum(maps.voxels_table[beta]) == con_a.size
+
+
+def test_where_nothing_is_above_the_threshold_or_all_is_the_other_regions_have_no_voxels():
+    assert GammaCurve(np.ones(7), np.ones(7)).voxels(1.0) == (7, 0, 0)
+    assert GammaCurve(np.full(7, 0.5), np.full(7, 0.5)).voxels(1.0) == (0, 0, 7)
+
+
+def test_the_certainty_of_the_teacher_is_its_sharpened_confidence_in_255_steps():
+    levels = certainty_levels(0.1)
+    assert levels.dtype == np.uint8 and levels.shape == (LEVELS + 1,)
+    confidences = np.array([0.0, 0.2, 0.4, 0.5, 0.6, 1.0])
+    np.testing.assert_array_equal(levels[quantize(confidences)], [0, 0, 4, 128, 251, 255])
+    np.testing.assert_array_equal(certainty_levels(1.0)[quantize(confidences)], np.rint(255 * confidences))
 
 
 def test_confidence_one_is_65535_and_the_map_is_rounded():

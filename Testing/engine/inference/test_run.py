@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from tiny_runs import OBLIQUE, make_scan, write_scan
 from untrained import write_untrained
 
 from alhvr.data.geometry import Geometry
-from alhvr.data.reading import probe, read_label
+from alhvr.data.reading import probe, read_label, read_scan
 from alhvr.errors import Cancelled, UserError
 from alhvr.inference import run as room
+from alhvr.inference.fusion import sharpen
 from alhvr.inference.record import FILE_NAME
 from alhvr.inference.run import SegmentRequest, SegmentResult, segment
 
@@ -52,7 +54,24 @@ def test_the_result_has_the_name_and_the_grid_of_the_scan(model, scan, tmp_path:
 def test_regions_come_beside_the_segmentation(model: Path, scan: Path, tmp_path: Path) -> None:
     run(model, tmp_path / "out", scan, regions=True)
     assert names(tmp_path / "out") == ["one.confidence-a.nrrd", "one.confidence-b.nrrd", "one.regions.json",
-                                       "one.regions.nrrd", "one.seg.nrrd"]
+                                       "one.regions.nrrd", "one.seg.nrrd", "one.teacher.nrrd"]
+
+
+def test_fusion_and_temperature_are_the_models_unless_asked_for(model: Path, scan: Path, tmp_path: Path) -> None:
+    run(model, tmp_path / "own", scan, regions=True)
+    run(model, tmp_path / "other", scan, regions=True, fusion="competition", temperature=1.0)
+    own, other = (json.loads((tmp_path / out / "one.regions.json").read_text()) for out in ("own", "other"))
+    assert (own["fusion"], own["temperature"]) == ("mean", 0.1)
+    assert (other["fusion"], other["temperature"]) == ("competition", 1.0)
+    assert own["voxels_by_beta"] == other["voxels_by_beta"]
+    teacher = [read_scan(tmp_path / out / "one.teacher.nrrd").array / 65535 for out in ("own", "other")]
+    np.testing.assert_allclose(teacher[0], sharpen(teacher[1].astype(float), 0.1), atol=0.5 * 10 / 255 + 1 / 255)
+
+
+@pytest.mark.parametrize("wish", [{"fusion": "vote"}, {"temperature": 0.0}, {"temperature": 1.5}])
+def test_a_wish_that_there_is_not_is_refused(model: Path, scan: Path, tmp_path: Path, wish: dict) -> None:
+    with pytest.raises(UserError, match=f"{next(iter(wish))} is .*Accepted: "):
+        run(model, tmp_path / "out", scan, **wish)
 
 
 def test_a_bad_input_is_told_and_the_others_go_on(model: Path, scan: Path, tmp_path: Path) -> None:
@@ -161,7 +180,7 @@ def test_the_same_scan_gives_the_same_files(model: Path, scan: Path, tmp_path: P
     for out in ("a", "b"):
         run(model, tmp_path / out, scan, regions=True)
     first, second = ([path.read_bytes() for path in sorted((tmp_path / out).glob("one.*"))] for out in ("a", "b"))
-    assert len(first) == 5 and first == second
+    assert len(first) == 6 and first == second
 
 
 def test_one_slice_and_a_scan_smaller_than_the_patch_are_segmented(model: Path, tmp_path: Path) -> None:

@@ -127,6 +127,36 @@ def test_regions_asked_for_later_are_made_and_not_missed_where_not_asked_for(mod
     assert kinds(run(model, out, scans, regions=True)) == [SEGMENTED, DONE_BEFORE]
 
 
+def test_another_fusion_does_all_again_and_the_models_own_is_no_other(model, scans: Path, out: Path) -> None:
+    run(model, out, scans)
+    assert kinds(run(model, out, scans, fusion="mean", temperature=0.1)) == [DONE_BEFORE, DONE_BEFORE]
+    assert kinds(run(model, out, scans, fusion="competition")) == [SEGMENTED, SEGMENTED]
+    assert kinds(run(model, out, scans, fusion="competition")) == [DONE_BEFORE, DONE_BEFORE]
+    assert kinds(run(model, out, scans)) == [SEGMENTED, SEGMENTED]
+
+
+def test_another_temperature_makes_the_regions_again_and_no_segmentation(model, scans: Path, out: Path) -> None:
+    one = scans / "one.nrrd"
+    run(model, out, one, regions=True)
+    assert kinds(run(model, out, one, temperature=0.5)) == [DONE_BEFORE]
+    assert kinds(run(model, out, one, temperature=0.5, regions=True)) == [SEGMENTED]
+    assert kinds(run(model, out, one, temperature=0.5, regions=True)) == [DONE_BEFORE]
+    assert kinds(run(model, out, one, regions=True)) == [SEGMENTED]
+
+
+def test_results_from_before_there_was_a_teachers_map_get_one(model, scans: Path, out: Path) -> None:
+    one, path = scans / "one.nrrd", out / FILE_NAME
+    run(model, out, one, regions=True)
+    values = json.loads(path.read_text())
+    for entry in values["results"].values():
+        del entry["fusion"], entry["temperature"], entry["files"]["one.teacher.nrrd"]
+    path.write_text(json.dumps(values))
+    (out / "one.teacher.nrrd").unlink()
+    assert kinds(run(model, out, one)) == [DONE_BEFORE]
+    assert kinds(run(model, out, one, regions=True)) == [SEGMENTED]
+    assert (out / "one.teacher.nrrd").exists()
+
+
 def test_formats_are_done_each_on_its_own(model, scans: Path, out: Path) -> None:
     run(model, out, scans)
     assert kinds(run(model, out, scans, file_format="nii.gz")) == [SEGMENTED, SEGMENTED]
@@ -205,7 +235,7 @@ def test_results_given_as_inputs_are_left_out(model, scans: Path, out: Path) -> 
     reporter = Listener()
     result = run(model, out, *sorted(out.glob("*.nrrd")), regions=True, reporter=reporter)
     assert kinds(result) == [DONE_BEFORE] and reporter.notes[0] == ("Inputs that are results of earlier runs, "
-                                                                    "left out: 4.")
+                                                                    "left out: 5.")
 
 
 def test_a_series_is_done_until_one_of_its_images_changes(model, out: Path, tmp_path: Path) -> None:

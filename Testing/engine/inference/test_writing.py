@@ -12,6 +12,7 @@ from small_disk import mounted_disk
 from tiny_cases import LABELS
 from tiny_runs import OBLIQUE, SHAPE, make_scan
 
+from alhvr.bundle import InferenceSettings
 from alhvr.data.geometry import Geometry
 from alhvr.data.scan import Segmentation
 from alhvr.errors import UserError
@@ -28,7 +29,9 @@ def prediction(seed: int = 0, *, shape: tuple[int, int, int] = SHAPE, regions: b
     rng = np.random.default_rng(seed)
     geometry = Geometry(shape[::-1], OBLIQUE.spacing_mm, OBLIQUE.origin_lps_mm, OBLIQUE.direction)
     found = Segmentation("scan", make_scan(seed, shape)[1], geometry, LABELS)
-    maps = make_region_maps(*rng.random((2, *shape), dtype=np.float32), 0.5, geometry) if regions else None
+    teacher = np.full(shape, 255, np.uint8)
+    maps = make_region_maps(*rng.random((2, *shape), dtype=np.float32), teacher, InferenceSettings(), geometry)
+    maps = maps if regions else None
     return Prediction(found, maps)
 
 
@@ -40,7 +43,8 @@ def visible(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()} - {FILE_NAME}
 
 
-ALL = {"scan.seg.nrrd", "scan.regions.nrrd", "scan.regions.json", "scan.confidence-a.nrrd", "scan.confidence-b.nrrd"}
+ALL = {"scan.seg.nrrd", "scan.regions.nrrd", "scan.regions.json", "scan.confidence-a.nrrd", "scan.confidence-b.nrrd",
+       "scan.teacher.nrrd"}
 
 
 def test_the_record_tells_every_file_as_it_lies_there(tmp_path: Path) -> None:
