@@ -3,8 +3,6 @@
 import sys
 
 import slicer
-from ALHVRSegmentationLib.panel import Panel
-from ALHVRSegmentationLib.parameters import ALHVRSegmentationParameterNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
@@ -14,6 +12,9 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
+
+from ALHVRSegmentationLib.panel import Panel
+from ALHVRSegmentationLib.parameters import ALHVRSegmentationParameterNode
 
 
 class ALHVRSegmentation(ScriptedLoadableModule):

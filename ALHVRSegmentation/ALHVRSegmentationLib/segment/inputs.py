@@ -1,11 +1,12 @@
 """Inputs: the scan, or every frame of it, as files for the engine."""
 
 import slicer
+from slicer.i18n import tr as _
+
 from ALHVRSegmentationLib.scene import sequences
 from ALHVRSegmentationLib.scene.errors import SceneError
 from ALHVRSegmentationLib.scene.volume_out import write_volume
 from ALHVRSegmentationLib.segment.order import SCAN, channel_file, frame_name
-from slicer.i18n import tr as _
 
 
 def write_inputs(order, folder):
@@ -21,7 +22,7 @@ def write_inputs(order, folder):
         _write_channels(volumes, folder, SCAN)
         return (SCAN,)
     names = []
-    for number, frame in enumerate(zip(*(sequences.frames(volume) for volume in volumes))):
+    for number, frame in enumerate(zip(*(sequences.frames(volume) for volume in volumes), strict=False)):
         names.append(frame_name(number))
         _write_channels(frame, folder, names[-1])
     return tuple(names)

@@ -1,11 +1,12 @@
 """SegmentJob: from an order to nodes in the scene; the engine's child process does the work in between."""
 
+from slicer.i18n import tr as _
+
 from ALHVRSegmentationLib.child.process import ChildProcess
 from ALHVRSegmentationLib.places import remove_folder, work_folder
 from ALHVRSegmentationLib.scene.errors import SceneError
 from ALHVRSegmentationLib.segment.inputs import write_inputs
 from ALHVRSegmentationLib.segment.results import Outcome, Told, take_results
-from slicer.i18n import tr as _
 
 
 class SegmentJob:
@@ -69,10 +70,9 @@ class SegmentJob:
     def _tell(self, fields):
         done, total, left = fields.get("done", 0), fields.get("total", 0), fields.get("seconds_left")
         stage = str(fields.get("stage", ""))
+        text = _("Segmenting")
         if stage == "scans":
-            text = _("Frame {done} of {total}").format(done=done, total=total)
-        else:
-            text = _("Segmenting")
+            text = _("Segmented {done} of {total} frames").format(done=done, total=total)
         if left is not None:
             text = _("{what}, {time} left").format(what=text, time=in_words(left))
         self._onProgress(text, done / total if total else None)
@@ -93,7 +93,8 @@ class SegmentJob:
         if ending.kind != "finished":
             return Outcome("failed", " ".join(part for part in (ending.message, ending.hint) if part))
         try:
-            return take_results(self._order, self._frames, self._folder / "out", Told(self._scans, tuple(self._warnings)))
+            told = Told(self._scans, tuple(self._warnings))
+            return take_results(self._order, self._frames, self._folder / "out", told)
         except (SceneError, OSError, ValueError, RuntimeError) as error:
             return Outcome("failed", _("The result could not be taken over: {why}").format(why=error))
 

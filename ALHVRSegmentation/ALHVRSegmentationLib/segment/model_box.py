@@ -1,7 +1,8 @@
 """ModelBox: the list of installed models from which one is chosen, kept in step with the parameter node."""
 
-from ALHVRSegmentationLib.models import store
 from slicer.i18n import tr as _
+
+from ALHVRSegmentationLib.models import store
 
 
 class ModelBox:

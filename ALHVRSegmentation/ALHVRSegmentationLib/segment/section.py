@@ -3,6 +3,8 @@
 import time
 
 import slicer
+from slicer.i18n import tr as _
+
 from ALHVRSegmentationLib.models.section import ModelsSection
 from ALHVRSegmentationLib.regions.section import RegionsSection
 from ALHVRSegmentationLib.scene import sequences
@@ -12,7 +14,6 @@ from ALHVRSegmentationLib.segment.job import SegmentJob
 from ALHVRSegmentationLib.segment.model_box import ModelBox
 from ALHVRSegmentationLib.segment.order import Order
 from ALHVRSegmentationLib.setup.section import SetupSection
-from slicer.i18n import tr as _
 
 DOUBLE_CLICK_S = 0.6
 """A second press within this time is the second half of a double click, not a wish to cancel."""
@@ -191,5 +192,5 @@ class SegmentSection(Section):
         volumes = [parameters.inputVolume, parameters.channel2, parameters.channel3, parameters.channel4]
         if len(names) > len(volumes):
             return _("This model needs {n} channels; the panel takes {most}.").format(n=len(names), most=len(volumes))
-        missing = [name for name, volume in zip(names, volumes) if volume is None]
+        missing = [name for name, volume in zip(names, volumes, strict=False) if volume is None]
         return _("Select the channel {name}, which this model needs.").format(name=missing[0]) if missing else ""

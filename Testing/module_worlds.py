@@ -1,0 +1,78 @@
+"""For the tests of the Slicer modules: a model that the engine has trained, scans in the scene, and waiting."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from support import shared_data
+
+ATRIUM_RUN = {
+    "plan": {"dimensions": 2, "patch_size": [48, 64], "target_spacing_mm": [3, 3, 3], "batch_size": 8},
+    "training": {"iterations": 120, "validations": 1, "learning_rate": 0.05},
+}
+"""Half a minute of training that finds the left atrium, if roughly."""
+ATRIUM_CASES = 5
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def train_atrium(folder: pathlib.Path) -> pathlib.Path:
+    """A model folder, trained by the engine on a few real scans; skips aloud without them."""
+    scans = atrium_scans()[:ATRIUM_CASES]
+    for kind in ("images", "labels"):
+        (folder / "cases" / kind).mkdir(parents=True)
+        for scan in scans:
+            shutil.copy(scan.parents[1] / kind / scan.name, folder / "cases" / kind)
+    (folder / "cases" / "labels.json").write_text(json.dumps({"1": "left atrium"}))
+    (folder / "config.json").write_text(json.dumps(ATRIUM_RUN))
+    alhvr("train", "--labeled", folder / "cases", "--out", folder / "run", "--config", folder / "config.json")
+    return folder / "run" / "model"
+
+
+def atrium_scans() -> list[pathlib.Path]:
+    """The real scans of the left atrium; the first few are those that train_atrium learns from."""
+    return sorted(shared_data("left-atrium", "images").glob("*.nii.gz"))
+
+
+def alhvr(*arguments: object) -> str:
+    """Run the command as a user does; its output."""
+    command = [sys.executable, "-m", "alhvr", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def install(model: pathlib.Path, name: str) -> pathlib.Path:
+    """Put a model among those of the user."""
+    from ALHVRSegmentationLib import places
+
+    target = places.models_folder() / name
+    shutil.copytree(model, target)
+    return target
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> float:
+    """Let Qt work until something is the case; the seconds that it took. Fails when it never is."""
+    import slicer
+
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, "waited in vain"
+        slicer.app.processEvents()
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
+def value_at(array: Any, ijk_to_ras: Any, ras: tuple[float, float, float]) -> int:
+    """The value of the voxel [K, J, I] that holds a point."""
+    import numpy as np
+
+    i, j, k = np.rint(np.linalg.solve(ijk_to_ras, [*ras, 1.0])[:3]).astype(int)
+    return int(array[k, j, i])
