@@ -112,7 +112,7 @@ def worst_places(studio: Studio) -> Any:
 
     tables = slicer.util.findChildren(studio.section("Regions").widget, className="QTableWidget")
     if tables:
-        end = time.monotonic() + 30
+        end = time.monotonic() + LIST_S
         studio.wait(lambda: tables[0].rowCount or time.monotonic() > end, "the list of places")
     return tables[0] if tables else None
 
