@@ -10,9 +10,9 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
-MAX_JSON_BYTES = 8 << 20
+MAX_JSON_BYTES = 4 << 20
 MAX_JSON_DEPTH = 40
-TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
+TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 """What decides how deep JSON is: strings, whose brackets do not count, and brackets."""
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
 UNWANTED = set('<>:"|?*\\/')
@@ -25,8 +25,7 @@ class ModelError(Exception):
 
 def read_json(data, name):
     """The object in a JSON text of bytes; raises ModelError for another value, and for what is too large or deep."""
-    if len(data) > MAX_JSON_BYTES:
-        raise ModelError(_("{file} is larger than any description of a model.").format(file=name))
+    require_small(data, name)
     depth = 0
     for token in TOKENS.finditer(data):
         depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token.group(), 0)
@@ -39,6 +38,12 @@ def read_json(data, name):
     if not isinstance(values, dict):
         raise ModelError(_("{file} is damaged: it holds no JSON object.").format(file=name))
     return values
+
+
+def require_small(data, name):
+    """Raises ModelError for bytes that are more than MAX_JSON_BYTES."""
+    if len(data) > MAX_JSON_BYTES:
+        raise ModelError(_("{file} is larger than any description of a model.").format(file=name))
 
 
 def open_inside(root, name):
@@ -64,7 +69,9 @@ def open_inside(root, name):
 def read_inside(root, name):
     """The content of a small plain file inside a folder; ModelError as by open_inside, and where it is too large."""
     with open_inside(root, name) as stream, reading(name):
-        return stream.read(MAX_JSON_BYTES + 1)
+        data = stream.read(MAX_JSON_BYTES + 1)
+    require_small(data, name)
+    return data
 
 
 @contextlib.contextmanager

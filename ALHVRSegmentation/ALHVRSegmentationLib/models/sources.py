@@ -15,7 +15,6 @@ from ALHVRSegmentationLib.models.safe_files import (
     one_line,
     open_inside,
     reading,
-    reason,
 )
 
 MAX_ENTRIES = 10000
@@ -28,11 +27,13 @@ DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runtime
 def open_source(path):
     """The source at a path; raises ModelError where there is none. Close it after use."""
     path = Path(path)
-    if path.is_dir():
-        return FolderSource(path)
-    if not path.exists():
-        raise ModelError(_("There is nothing at {path}.").format(path=path))
-    if not path.is_file() or path.suffix.lower() != ".zip":
+    with reading(one_line(path.name)):
+        if path.is_dir():
+            return FolderSource(path)
+        if not path.exists():
+            raise ModelError(_("There is nothing at {path}.").format(path=path))
+        is_zip = path.is_file() and path.suffix.lower() == ".zip"
+    if not is_zip:
         raise ModelError(_("{name} is neither a folder nor a zip file.").format(name=one_line(path.name)))
     return ZipSource(path)
 
@@ -55,10 +56,7 @@ def _root_of(path):
     """The folder itself, or the one inside it that is the only model there: people drop RUN in place of RUN/model."""
     if (path / MANIFEST).exists():
         return path
-    try:
-        inner = [child for child in path.iterdir() if child.is_dir() and (child / MANIFEST).exists()]
-    except OSError as error:
-        raise ModelError(_("The folder cannot be read: {why}.").format(why=reason(error))) from error
+    inner = [child for child in path.iterdir() if child.is_dir() and (child / MANIFEST).exists()]
     if len(inner) > 1:
         raise ModelError(_("The folder holds {n} models: add them one by one.").format(n=len(inner)))
     if not inner:
@@ -139,6 +137,7 @@ class _Unpacking:
         self._stream.close()
 
     def read(self, n_bytes):
+        """The next bytes, at most so many."""
         try:
             return self._stream.read(n_bytes)
         except DAMAGE as error:

@@ -1,0 +1,92 @@
+"""For the tests of models: small whole model folders, damaged in all manners of ways, as folders and zip files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pathlib
+import zipfile
+from collections.abc import Callable, Mapping
+from typing import Any
+
+DESCRIPTION: dict[str, Any] = {
+    "name": "Liver and spleen",
+    "plan": {"dimensions": 2, "modality": "MR", "channels": []},
+    "labels": {
+        "labels": [
+            {"value": 1, "name": "liver", "colour_rgb": [0.8, 0.4, 0.1]},
+            {"value": 3, "name": "spleen", "colour_rgb": [0.0, 0.4, 0.7]},
+        ]
+    },
+    "network": {"kind": "unet", "dimensions": 2},
+    "training": {
+        "cases": {"labeled": ["a", "b"], "unlabeled": 40, "validation": 5},
+        "validation_dice": {"liver": 0.9123, "spleen": 0.85, "mean": 0.88},
+        "date": "2026-11-23",
+        "licence": "CC BY 4.0",
+    },
+}
+"""What alhvr.json says, as far as the panel reads it; the engine wants more, see engine_model."""
+WEIGHTS = ("models/model.pt", *(f"models/{name}.onnx" for name in ("a_encoder", "a_decoder", "b_encoder", "b_decoder")))
+
+
+def write_model_folder(folder: pathlib.Path, changes: Mapping[str, Any] | None = None, *,
+                       without: tuple[str, ...] = ()) -> pathlib.Path:
+    """A folder that the panel takes for a model; `changes` replace top entries of its description.
+
+    Its weights are no weights: the panel never opens them.
+    """
+    files = {"alhvr.json": json.dumps({**DESCRIPTION, **(changes or {})}).encode(), "docs/README.md": b"# M\n"}
+    files |= {name: f"content of {name}".encode() for name in WEIGHTS if name not in without}
+    write_files(folder, files)
+    return write_manifest(folder, files)
+
+
+def write_files(folder: pathlib.Path, files: Mapping[str, bytes]) -> None:
+    """Files by their names in a folder."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def write_manifest(folder: pathlib.Path, files: Mapping[str, bytes], **changes: Any) -> pathlib.Path:
+    """A manifest that lists these files; `changes` replace its top entries."""
+    entries = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
+    manifest = {"format": "alhvr-model", "format_version": 1, "files": entries, **changes}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def change_manifest(folder: pathlib.Path, change: Callable[[dict], None]) -> None:
+    """Change the manifest of a model in place."""
+    path = folder / "manifest.json"
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+def zipped(folder: pathlib.Path, path: pathlib.Path, *, below: str = "", more: Mapping[str, bytes] | None = None,
+           without: tuple[str, ...] = ()) -> pathlib.Path:
+    """A zip file of a folder's files below a folder of the archive, with `more` entries of any names."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.rglob("*")):
+            name = file.relative_to(folder).as_posix()
+            if file.is_file() and name not in without:
+                archive.write(file, below + name)
+        for name, content in (more or {}).items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return path
+
+
+def engine_model(folder: pathlib.Path, seed: int = 0) -> pathlib.Path:
+    """A model that the engine wrote, with random weights and ONNX networks; skips aloud without PyTorch."""
+    import pytest
+
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    from untrained import write_untrained
+
+    from alhvr.training.checked_graphs import add_graphs
+
+    write_untrained(folder, seed)
+    add_graphs(folder)
+    return folder
