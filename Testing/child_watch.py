@@ -100,7 +100,8 @@ def write_engine(folder: pathlib.Path, body: str) -> pathlib.Path:
     (package / "__init__.py").write_text("")
     say = "def say(kind, **fields):\n    print(json.dumps({'event': kind, **fields}))\n"
     code = textwrap.indent(textwrap.dedent(body).strip(), "    ")
-    (package / "cli.py").write_text(f"import json, os, sys, time\n\n\n{say}\n\ndef main(arguments):\n{code}\n", encoding="utf-8")
+    code = f"import json, os, sys, time\n\n\n{say}\n\ndef main(arguments):\n{code}\n"
+    (package / "cli.py").write_text(code, encoding="utf-8")
     return package.parent
 
 

@@ -2,7 +2,7 @@
 
     PythonSlicer ALHVRChild.py segment ...      a command of alhvr
     PythonSlicer ALHVRChild.py --pip ...        pip, of the Python that runs this
-    PythonSlicer ALHVRChild.py --import NAME    only tries whether the package can be loaded
+    PythonSlicer ALHVRChild.py --import NAME FOLDER    only tries whether the package in a folder can be loaded
 
 The owner says through the environment who it is (ALHVR_OWNER_PID), where the engine is (ALHVR_ENGINE), where its extra
 packages are (ALHVR_PACKAGES) and in which folder a file called "cancel" asks to stop (ALHVR_WORK).
@@ -41,19 +41,11 @@ def main(arguments):
             os.setpgid(0, 0)  # so that the command's own workers end with it
     say("child", pid=os.getpid())
     threading.Thread(target=watch, daemon=True).start()
-    use_our_folders()
     code = run(arguments)
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.flush()
     say("ended", code=code)
     return code
-
-
-def use_our_folders():
-    """The engine comes first in place of this script's folder; our packages last, so that Slicer's own win."""
-    sys.path[:1] = [os.environ["ALHVR_ENGINE"]] if os.environ.get("ALHVR_ENGINE") else []
-    if os.environ.get("ALHVR_PACKAGES"):
-        sys.path.append(os.environ["ALHVR_PACKAGES"])
 
 
 def run(arguments):
@@ -77,16 +69,28 @@ def run(arguments):
 def command(arguments):
     """Run pip, an import, or alhvr, and return its exit code."""
     if arguments[:1] == ["--import"]:
+        sys.path[:1] = [arguments[2]]
         importlib.import_module(arguments[1])
         return 0
     if arguments[:1] == ["--pip"]:
+        sys.path[:1] = []
         sys.argv = ["pip", *arguments[1:]]
         runpy.run_module("pip", run_name="__main__", alter_sys=True)
         return 0
-    sys.argv = ["alhvr", *arguments]
-    from alhvr.cli import main as alhvr
+    return alhvr(arguments)
 
-    return alhvr(arguments) or 0
+
+def alhvr(arguments):
+    """A command of the engine: it comes first in place of this script's folder; our packages last, so that Slicer's
+    own win.
+    """
+    sys.path[:1] = [os.environ["ALHVR_ENGINE"]] if os.environ.get("ALHVR_ENGINE") else []
+    if os.environ.get("ALHVR_PACKAGES"):
+        sys.path.append(os.environ["ALHVR_PACKAGES"])
+    sys.argv = ["alhvr", *arguments]
+    from alhvr.cli import main as run_alhvr
+
+    return run_alhvr(arguments) or 0
 
 
 def refuse_import(error, arguments):
