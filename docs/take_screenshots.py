@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from screenshot_studio import ROOT, Studio, without, write_thumbnail
 
@@ -28,11 +27,10 @@ LIST_S = 30.0
 def first_opening(studio: Studio) -> None:
     """Nothing installed, no scan."""
     with without("onnxruntime"):
+        studio.panel.follow(studio.parameters)
         studio.unfold("Segment")
-        studio.panel.refresh()
         studio.take("first-opening")
-    studio.section("Setup").refresh()
-    studio.panel.refresh()
+    studio.panel.follow(studio.parameters)
 
 
 def sample(studio: Studio, scan: Path | None = None, model: Path | None = None) -> None:
@@ -78,11 +76,10 @@ def regions(studio: Studio) -> None:
     studio.unfold("Regions")
     studio.parameters.segmentation.GetDisplayNode().SetOpacity2DFill(0.0)
     studio.parameters.showRegions = True
-    table = worst_places(studio)
-    if table is not None and table.rowCount:
-        table.selectRow(0)
-        table.cellClicked.emit(0, 0)
-    studio.app.processEvents()
+    section = studio.section("Regions")
+    end = time.monotonic() + LIST_S
+    studio.wait(lambda: section.ui.placesTable.rowCount or time.monotonic() > end, "the list of places")
+    section.ui.nextButton.click()
     studio.take("regions")
 
 
@@ -104,17 +101,6 @@ def export(studio: Studio) -> None:
     """The ways to save a result."""
     studio.unfold("Export")
     studio.take("export")
-
-
-def worst_places(studio: Studio) -> Any:
-    """The table of uncertain places, once it is filled; None where the section has none."""
-    import slicer
-
-    tables = slicer.util.findChildren(studio.section("Regions").widget, className="QTableWidget")
-    if tables:
-        end = time.monotonic() + LIST_S
-        studio.wait(lambda: tables[0].rowCount or time.monotonic() > end, "the list of places")
-    return tables[0] if tables else None
 
 
 STORY = {"first-opening": first_opening, "sample": sample, "segment": segment, "regions": regions, "looks": looks,

@@ -57,8 +57,8 @@ class ALHVRSegmentationInSlicerTest(unittest.TestCase):
 
     def test_without_scan_or_library_the_button_waits_and_a_line_says_why(self):
         panel = self.open()
-        self.assertFalse(self.child(panel, "segmentButton").enabled)
-        self.assertTrue(self.child(panel, "statusLabel").text)
+        self.assertFalse(segmenting(panel).ui.segmentButton.enabled)
+        self.assertTrue(segmenting(panel).ui.statusLabel.text)
 
     def test_choices_come_back_with_a_saved_scene(self):
         panel = self.open()
@@ -73,7 +73,7 @@ class ALHVRSegmentationInSlicerTest(unittest.TestCase):
         self.assertEqual(panel.parameters.inputVolume.GetName(), "Tiny scan")
         self.assertAlmostEqual(panel.parameters.beta, 0.65)
         self.assertFalse(panel.parameters.withRegions)
-        self.assertIs(self.child(panel, "inputSelector").currentNode(), panel.parameters.inputVolume)
+        self.assertIs(segmenting(panel).ui.inputSelector.currentNode(), panel.parameters.inputVolume)
 
     def test_a_scene_may_be_closed_while_the_panel_is_open(self):
         panel = self.open()
@@ -82,7 +82,7 @@ class ALHVRSegmentationInSlicerTest(unittest.TestCase):
             slicer.mrmlScene.Clear(0)
         self.assertIsNotNone(panel.parameters)
         self.assertIsNone(panel.parameters.inputVolume)
-        self.assertFalse(self.child(panel, "segmentButton").enabled)
+        self.assertFalse(segmenting(panel).ui.segmentButton.enabled)
 
     def test_the_sample_scan_is_segmented_by_the_sample_model(self):
         from ALHVRSegmentationLib import places
@@ -107,17 +107,16 @@ class ALHVRSegmentationInSlicerTest(unittest.TestCase):
 
     def makeSample(self, panel):
         """Make the sample as by its button; returns the scan."""
-        self.child(panel, "sampleButton").click()
+        from ALHVRSegmentationLib.models.section import ModelsSection
+
+        panel.section(ModelsSection).ui.sampleButton.click()
         self.waitUntil(lambda: panel.parameters.model and panel.parameters.inputVolume, panel)
         return panel.parameters.inputVolume
 
     def segment(self, panel):
         """Press Segment and wait for the end."""
-        from ALHVRSegmentationLib.segment.section import SegmentSection
-
-        self.child(panel, "segmentButton").click()
-        section = panel.section(SegmentSection)
-        self.waitUntil(lambda: not section.isRunning, panel)
+        segmenting(panel).ui.segmentButton.click()
+        self.waitUntil(lambda: not segmenting(panel).isRunning, panel)
 
     def open(self):
         """Show the panel as the user does; returns the Panel of the module."""
@@ -128,10 +127,6 @@ class ALHVRSegmentationInSlicerTest(unittest.TestCase):
             representation.enter()
         return representation.self().panel
 
-    def child(self, panel, name):
-        """A widget of the panel by its name."""
-        return slicer.util.findChild(self.module.widgetRepresentation(), name)
-
     def waitUntil(self, condition, panel):
         """Let Slicer work until a condition holds."""
         end = time.monotonic() + PATIENCE_S
@@ -140,6 +135,13 @@ class ALHVRSegmentationInSlicerTest(unittest.TestCase):
                 self.fail(f"it takes longer than {PATIENCE_S:.0f} s; the panel says: {panel.message}")
             slicer.app.processEvents()
             time.sleep(0.02)
+
+
+def segmenting(panel):
+    """The section with the button Segment."""
+    from ALHVRSegmentationLib.segment.section import SegmentSection
+
+    return panel.section(SegmentSection)
 
 
 def add_scan(name):
