@@ -33,7 +33,8 @@ OUT_OF_RANGE = [
     (TrainingConfig, "device", "tpu"), (TrainingConfig, "threads", -1), (TrainingConfig, "memory_gb", 0.0),
     (TrainingConfig, "save_every_s", -1.0), (TrainingConfig, "seed", -1),
     (PlanConfig, "dimensions", 4), (PlanConfig, "patch_size", (100, 100)), (PlanConfig, "patch_size", (16,)),
-    (PlanConfig, "batch_size", 1), (PlanConfig, "width", 1), (PlanConfig, "width", 65), (PlanConfig, "target_spacing_mm", (1.0, 1.0)), (PlanConfig, "modality", "PET"),
+    (PlanConfig, "batch_size", 1), (PlanConfig, "target_spacing_mm", (1.0, 1.0)), (PlanConfig, "modality", "PET"),
+    (PlanConfig, "width", 1), (PlanConfig, "width", 65),
     (SegmentingConfig, "fusion", "vote"), (SegmentingConfig, "largest_component", "yes"),
 ]
 
