@@ -26,6 +26,11 @@ class Order:
     fusion: Fusion
     temperature: float
 
+    @property
+    def algorithm(self):
+        """What DICOM is to name as the maker of the segments."""
+        return f"ALHVR: {self.model_title}"
+
     def arguments(self, inputs, results):
         """The command line of the engine, for scans in the folder `inputs` and results in the folder `results`."""
         found = ["segment", str(inputs), "--model", str(self.model_folder), "--out", str(results)]

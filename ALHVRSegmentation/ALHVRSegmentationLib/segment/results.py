@@ -6,10 +6,11 @@ import slicer
 from slicer.i18n import tr as _
 
 from ALHVRSegmentationLib.scene import sequences
+from ALHVRSegmentationLib.scene.errors import SceneError
 from ALHVRSegmentationLib.scene.labels import labels_of
 from ALHVRSegmentationLib.scene.nrrd_in import read_nrrd_array
+from ALHVRSegmentationLib.scene.region_nodes import make_region_nodes
 from ALHVRSegmentationLib.scene.segmentation_in import put_segments
-from ALHVRSegmentationLib.segment.region_results import region_nodes
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Told:
 
 
 def take_results(order, frames, folder, told):
-    """Bring the results of an Order into the scene; all of them, or the scene stays as it is.
+    """Bring the results of an Order into the scene; without segments the scene stays as it is.
 
     Raises SceneError, OSError and ValueError where that is not possible.
     """
@@ -43,19 +44,39 @@ def take_results(order, frames, folder, told):
     if volume is None:
         return Outcome("failed", _("The scan was removed while it was being segmented, so nothing was added."))
     segmentation = slicer.mrmlScene.GetNodeByID(order.segmentation_id) if order.segmentation_id else None
-    labels, algorithm = labels_of(order.model_folder), f"ALHVR: {order.model_title}"
+    warnings, regions = [*told.warnings], None
     if order.all_frames:
-        arrays = [read_nrrd_array(folder / f"{name}.nrrd") for name in frames]
-        placed = sequences.put_frames(arrays, labels, volume, segmentation, algorithm)
+        segmentation = _take_frames(order, frames, folder, volume, segmentation)
     else:
         array = read_nrrd_array(folder / f"{frames[0]}.nrrd")
-        placed = put_segments(array, labels, volume, segmentation, algorithm)
-    regions = ""
-    if order.with_regions and not order.all_frames:
-        regions = region_nodes(volume, placed.segmentation_id, folder, frames[0])
-    warnings = [*told.warnings, placed.note]
+        placed = put_segments(array, labels_of(order.model_folder), volume, segmentation, order.algorithm)
+        segmentation = slicer.mrmlScene.GetNodeByID(placed.segmentation_id)
+        warnings.append(placed.note)
+        if order.with_regions:
+            try:
+                regions = make_region_nodes(volume, segmentation, folder, frames[0])
+            except (SceneError, OSError) as error:
+                warnings.append(_("Where the model is unsure cannot be shown: {why}").format(why=error))
     sentence = " ".join(text for text in (_found(told.scans), *warnings) if text)
-    return Outcome("odd" if any(warnings) else "done", sentence, placed.segmentation_id, regions)
+    kind = "odd" if any(warnings) else "done"
+    return Outcome(kind, sentence, segmentation.GetID(), "" if regions is None else regions.GetID())
+
+
+def _take_frames(order, frames, folder, volume, segmentation):
+    """The results of all frames as a sequence; the segmentation that shows them."""
+    made = segmentation is None
+    if made:
+        name = _("{scan} segmentation").format(scan=volume.GetName())
+        segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    try:
+        arrays = (read_nrrd_array(folder / f"{frame}.nrrd") for frame in frames)
+        labels = labels_of(order.model_folder)
+        sequences.write_segmentations(arrays, labels, volume, segmentation, order.algorithm)
+    except BaseException:
+        if made:
+            slicer.mrmlScene.RemoveNode(segmentation)
+        raise
+    return segmentation
 
 
 def _found(scans):
