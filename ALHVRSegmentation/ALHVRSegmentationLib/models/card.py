@@ -40,7 +40,7 @@ def what_it_is(model):
     if len(model.channel_names) > 1:
         names = ", ".join(model.channel_names)
         scans = _("{scans} of {n} channels: {names}").format(scans=scans, n=len(model.channel_names), names=names)
-    text = _("{network} for {scans} ({size} MB)")
+    text = _("{network} for {scans}, {size}\u00a0MB")
     return text.format(network=model.network, scans=scans, size=max(1, round(model.n_bytes / 1e6)))
 
 

@@ -1,6 +1,8 @@
 """Store: the user's installed models, a folder each, as they are on the disk at this moment."""
 
+import collections
 import contextlib
+import dataclasses
 import importlib.util
 import os
 import shutil
@@ -11,7 +13,7 @@ from slicer.i18n import tr as _
 from ALHVRSegmentationLib import places
 from ALHVRSegmentationLib.models.described import InstalledModel, describe
 from ALHVRSegmentationLib.models.manifest import DESCRIPTION, MANIFEST
-from ALHVRSegmentationLib.models.safe_files import ModelError, folder_name, reason
+from ALHVRSegmentationLib.models.safe_files import ModelError, folder_name, one_line, reason
 
 __all__ = ["InstalledModel", "ModelError", "find", "folder", "free_name", "installed", "problem", "remove", "sweep",
            "take_in"]
@@ -30,7 +32,9 @@ def installed():
     except OSError:
         names = []
     with_torch = importlib.util.find_spec("torch") is not None
-    return [_described(name, with_torch) for name in sorted(names[:MAX_MODELS], key=str.casefold)]
+    models = [_described(name, with_torch) for name in sorted(names[:MAX_MODELS], key=str.casefold)]
+    titles = collections.Counter(model.title for model in models)
+    return [_told_apart(model) if titles[model.title] > 1 else model for model in models]
 
 
 def find(name):
@@ -109,6 +113,11 @@ def sweep():
             with contextlib.suppress(OSError):
                 if time.time() - path.lstat().st_mtime > OLD_S:
                     shutil.rmtree(path, ignore_errors=True)
+
+
+def _told_apart(model):
+    """Two models may call themselves alike; their folders cannot."""
+    return dataclasses.replace(model, title=f"{model.title} ({one_line(model.name)})")
 
 
 def _is_model(entry):

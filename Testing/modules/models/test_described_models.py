@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
 from typing import Any
@@ -44,8 +43,9 @@ def test_the_channels_of_a_model_are_named(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_model_of_the_engine_has_no_problem(tmp_path: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.models.described import describe
     from model_worlds import engine_model
+
+    from ALHVRSegmentationLib.models.described import describe
 
     model = describe(engine_model(tmp_path / "m"))
     assert (model.problem, model.title, model.has_graphs) == ("", "M", True)

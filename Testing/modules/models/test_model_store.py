@@ -66,6 +66,14 @@ def test_models_that_did_not_change_are_not_read_again(models: pathlib.Path) -> 
     assert store.find("m") is store.find("m")
 
 
+def test_models_that_call_themselves_alike_are_told_apart_by_their_folders(models: pathlib.Path) -> None:
+    from ALHVRSegmentationLib.models import store
+
+    for name, title in (("a", "Liver"), ("b", "Liver"), ("c", "Brain")):
+        write_model_folder(models / name, {"name": title})
+    assert [model.title for model in store.installed()] == ["Liver (a)", "Liver (b)", "Brain"]
+
+
 def test_removing_takes_the_folder_away(models: pathlib.Path) -> None:
     from ALHVRSegmentationLib.models import store
 
