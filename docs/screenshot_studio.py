@@ -23,6 +23,8 @@ GAP = 6
 THUMBNAIL_SIZE = (260, 280)
 """Width and height, as the other pictures of Slicer's Sample Data."""
 PATIENCE_S = 900.0
+RUNNERS = ("onnxruntime", "openvino")
+"""What runs networks on the processor."""
 SECTIONS = ("Setup", "Segment", "Regions", "Models", "Export")
 CAMERA = ((0.25, 1.0, 0.2), (0.0, 0.0, 1.0))
 """Where the 3-D view looks from (RAS, from the middle), and what is up there."""
@@ -44,11 +46,12 @@ class Studio:
         from harness.boot import boot
 
         self.app = boot(folder)
-        from ALHVRSegmentationLib import places
         from harness.module_widgets import load_module
 
+        from ALHVRSegmentationLib import places
+
         places.user_folder = lambda: folder / "ALHVR"
-        with without("onnxruntime"):
+        with without(*RUNNERS):
             self.widget = load_module(MODULE_FILE).widgetRepresentation()
             self.widget.show()
             self.widget.enter()
@@ -150,12 +153,12 @@ def put_python_slicer_on_path(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def without(package: str) -> Iterator[None]:
-    """As if a package were not installed."""
+def without(*packages: str) -> Iterator[None]:
+    """As if packages were not installed."""
     find = importlib.util.find_spec
 
     def look(name: str, *more: Any) -> Any:
-        return None if name.partition(".")[0] == package else find(name, *more)
+        return None if name.partition(".")[0] in packages else find(name, *more)
 
     with mock.patch.object(importlib.util, "find_spec", look):
         yield

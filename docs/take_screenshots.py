@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from screenshot_studio import ROOT, Studio, without, write_thumbnail
+from screenshot_studio import ROOT, RUNNERS, Studio, without, write_thumbnail
 
 THUMBNAIL = ROOT / "ALHVRSegmentation" / "Resources" / "Icons" / "ALHVRSample.png"
 LIST_S = 30.0
@@ -26,7 +26,7 @@ LIST_S = 30.0
 
 def first_opening(studio: Studio) -> None:
     """Nothing installed, no scan."""
-    with without("onnxruntime"):
+    with without(*RUNNERS):
         studio.panel.follow(studio.parameters)
         studio.unfold("Segment")
         studio.take("first-opening")

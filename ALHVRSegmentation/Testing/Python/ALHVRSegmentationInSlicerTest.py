@@ -4,7 +4,6 @@ Run by ctest, or in Slicer's Python console, with this file's folder on sys.path
     import slicer.testing; slicer.testing.runUnitTest([], "ALHVRSegmentationInSlicerTest")
 """
 
-import importlib.util
 import logging
 import pathlib
 import shutil
@@ -86,8 +85,9 @@ class ALHVRSegmentationInSlicerTest(unittest.TestCase):
 
     def test_the_sample_scan_is_segmented_by_the_sample_model(self):
         from ALHVRSegmentationLib import places
+        from ALHVRSegmentationLib.setup import needs
 
-        if not is_installed("onnxruntime", places.packages_folder()):
+        if not needs.can_segment():
             self.skipTest("onnxruntime is not installed: press Install at the top of the panel, then test again")
         for name in ("models", "samples"):
             patch = mock.patch.object(places, f"{name}_folder", lambda name=name: self.folder / name)
@@ -149,8 +149,3 @@ def add_scan(name):
     array = np.zeros((6, 8, 10), np.int16)
     array[2:4, 3:6, 4:7] = 100
     return slicer.util.addVolumeFromArray(array, name=name)
-
-
-def is_installed(package, folder):
-    """Whether a package can be found, in Slicer's own Python or in ours, without importing it."""
-    return importlib.util.find_spec(package) is not None or (folder / package).is_dir()
