@@ -8,6 +8,7 @@ import vtk
 from slicer.i18n import tr as _
 
 from ALHVRSegmentationLib.scene.errors import SceneError
+from ALHVRSegmentationLib.scene.frames import place_of
 from ALHVRSegmentationLib.scene.label_image import BINARY_LABELMAP, empty_image, label_image, same_grid
 from ALHVRSegmentationLib.scene.own_segments import own_segment, replaceable, unique_name
 from ALHVRSegmentationLib.scene.places_in_tree import place_beside
@@ -29,7 +30,7 @@ class Placed:
     """A sentence for the user, or ""."""
 
 
-def put_segments(array, labels, volumeNode, segmentationNode, algorithm_name, place=None):
+def put_segments(array, labels, volumeNode, segmentationNode, algorithm_name):
     """Show label values as segments on the very voxels of the volume; all of it, or nothing where it fails.
 
     Segments of the same names that an earlier run made, and nobody changed since, are replaced; all others stay.
@@ -39,27 +40,49 @@ def put_segments(array, labels, volumeNode, segmentationNode, algorithm_name, pl
         array: whole numbers [K, J, I], label values on the grid of the volume; 0 is background.
         labels: ModelLabel of each value; structures without a voxel become empty segments.
         volumeNode: what was segmented; the result is placed by voxel index, wherever the volume has moved meanwhile.
+            A frame of a sequence stands where the sequence's proxy stands.
         segmentationNode: where the segments go; None makes a new node.
         algorithm_name: what DICOM is to name as their maker.
-        place: the node that stands for the volume in the scene, where it is not itself: the proxy of a frame.
 
     Raises SceneError, in one sentence, where the result does not fit.
     """
-    place = place or volumeNode
-    values = _fitting(array, labels, volumeNode)
-    if segmentationNode is not None:
-        complaint = problem_with(segmentationNode)
-        if complaint:
-            raise SceneError(complaint)
+    filling = Filling(array, labels, volumeNode, algorithm_name)
+    complaint = "" if segmentationNode is None else problem_with(segmentationNode)
+    if complaint:
+        raise SceneError(complaint)
     slicer.mrmlScene.SaveStateForUndo()
     before = Before(segmentationNode)
     try:
         with slicer.util.RenderBlocker():
-            putting = _Putting(values, labels, volumeNode, place, algorithm_name)
-            return putting.into(segmentationNode or before.new(place))
+            node = segmentationNode or before.made(new_segmentation(volumeNode))
+            ids = filling.into(node)
+            show_segments(node, ids)
+            place_beside(node, filling.place)
     except BaseException:
         before.restore()
         raise
+    return Placed(node.GetID(), ids, filling.not_found(), filling.note)
+
+
+def new_segmentation(volumeNode):
+    """An empty segmentation named after the volume and in its place in the tree."""
+    place = place_of(volumeNode)
+    name = slicer.mrmlScene.GenerateUniqueName(_("{scan} segmentation").format(scan=place.GetName()))
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    place_beside(node, place)
+    return node
+
+
+def show_segments(node, ids):
+    """Have the segments drawn in the slice views; their surfaces only where the user shows surfaces already."""
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    if display is None:
+        return
+    with slicer.util.NodeModify(display):
+        display.SetVisibility(True)
+        for segment_id in ids:
+            display.SetSegmentVisibility(segment_id, True)
 
 
 def problem_with(segmentationNode):
@@ -88,28 +111,34 @@ def _fitting(array, labels, volumeNode):
     return array.astype(np.uint8 if high <= 255 else np.uint16, copy=False)
 
 
-class _Putting:
-    """One result on its way into a segmentation."""
+class Filling:
+    """One result on its way into a segmentation; SceneError where it is not of this volume or of these labels."""
 
-    def __init__(self, values, labels, volumeNode, place, algorithm_name):
-        self.values, self.labels, self.place, self.algorithm_name = values, labels, place, algorithm_name
+    def __init__(self, array, labels, volumeNode, algorithm_name):
+        self.values = _fitting(array, labels, volumeNode)
+        self.labels, self.algorithm_name = labels, algorithm_name
+        self.place = place_of(volumeNode)
         self.own_matrix = own_ijk_to_ras(volumeNode)
         self.note = ""
 
-    def into(self, node):
-        """Put the segments into the node."""
+    def into(self, node, alone=None):
+        """Put the segments into the node, without showing them; their IDs in the order of the labels.
+
+        `alone` tells whether it takes the volume's transform and grid; without it, it does where nothing else stays.
+        """
         segmentation = node.GetSegmentation()
         old = {label.value: replaceable(segmentation, label) for label in self.labels}
-        others = segmentation.GetNumberOfSegments() - sum(found is not None for found in old.values())
+        if alone is None:
+            alone = not holds_others(segmentation, self.labels)
         with slicer.util.NodeModify(node):
-            image = self._image_beside_others(node) if others else self._image_alone(node)
-            ids = tuple(self._put(segmentation, label, old[label.value], image) for label in self.labels)
-        self._show(node, ids)
-        place_beside(node, self.place)
+            image = self._image_alone(node) if alone else self._image_beside_others(node)
+            return tuple(self._put(segmentation, label, old[label.value], image) for label in self.labels)
+
+    def not_found(self):
+        """Names of the labels without a voxel."""
         found = np.zeros(65536, bool)
         found[self.values] = True
-        missing = tuple(label.name for label in self.labels if not found[label.value])
-        return Placed(node.GetID(), ids, missing, self.note)
+        return tuple(label.name for label in self.labels if not found[label.value])
 
     def _image_alone(self, node):
         """The result where the segmentation holds nothing else: it takes the volume's transform and grid."""
@@ -163,16 +192,11 @@ class _Putting:
             raise SceneError(text.format(name=segment.GetName()))
         return chosen
 
-    def _show(self, node, ids):
-        """Have the segments drawn in the slice views."""
-        node.CreateDefaultDisplayNodes()
-        display = node.GetDisplayNode()
-        if display is None:
-            return
-        with slicer.util.NodeModify(display):
-            display.SetVisibility(True)
-            for segment_id in ids:
-                display.SetSegmentVisibility(segment_id, True)
+
+def holds_others(segmentation, labels):
+    """Whether segments are there that a result with these labels does not replace."""
+    replaced = sum(replaceable(segmentation, label) is not None for label in labels)
+    return segmentation.GetNumberOfSegments() > replaced
 
 
 def has_reference_grid(node):

@@ -1,7 +1,6 @@
 """Undoing: a segmentation as it was, for when putting a result into it fails half-way."""
 
 import slicer
-from slicer.i18n import tr as _
 
 
 class Before:
@@ -22,11 +21,8 @@ class Before:
         self._reference_id = node.GetNodeReferenceID(self._role)
         self._had_display = node.GetDisplayNode() is not None
 
-    def new(self, volumeNode):
-        """Make the node; it goes again with `restore`."""
-        name = _("{scan} segmentation").format(scan=volumeNode.GetName())
-        name = slicer.mrmlScene.GenerateUniqueName(name)
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    def made(self, node):
+        """Note the node that was made; it goes again with `restore`."""
         self._made_id = node.GetID()
         return node
 

@@ -9,6 +9,7 @@ import vtk
 from slicer.i18n import tr as _
 
 from ALHVRSegmentationLib.scene.errors import SceneError
+from ALHVRSegmentationLib.scene.frames import place_of
 
 NRRD_TYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64")
 """Number types that NRRD names as numpy does, but for the two real ones."""
@@ -18,18 +19,18 @@ FLAT = 1e-6
 """Volume that the unit axes of a grid have to span, at least; as the engine demands it."""
 
 
-def write_volume(volumeNode, path, place=None):
+def write_volume(volumeNode, path):
     """Write the voxels as uncompressed NRRD, with the index-to-patient matrix of `ijk_to_ras`, exact for any grid.
 
     Args:
-        volumeNode: scalar volume of any orientation, spacing, shear and number type; one slice is enough.
+        volumeNode: scalar volume of any orientation, spacing, shear and number type; one slice is enough. A frame
+            of a sequence stands under the transform of the sequence's proxy.
         path: of the new file; an existing one is replaced when the new one is whole.
-        place: the node under whose transform the volume stands, where it is not itself: the proxy of a frame.
 
     Raises SceneError, in one sentence, when the volume cannot be written; no file is left behind then.
     """
     array = voxels(volumeNode)
-    header = _header(array, RAS_TO_LPS @ ijk_to_ras(volumeNode, place))
+    header = _header(array, RAS_TO_LPS @ ijk_to_ras(volumeNode))
     path = pathlib.Path(path)
     part = path.with_name(f".{path.name}.part")
     try:
@@ -63,14 +64,14 @@ def voxels(volumeNode):
     return array
 
 
-def ijk_to_ras(volumeNode, place=None):
+def ijk_to_ras(volumeNode):
     """(4, 4) float64: array index (I, J, K, 1) to millimetres, RAS.
 
-    In the world where every transform above `place` (or the volume) is linear; in the volume's own space where one is
-    not, as then the grid is no grid in the world. The array's first voxel is index 0, whatever the image's extent.
+    In the world where every transform above the volume is linear; in the volume's own space where one is not, as then
+    the grid is no grid in the world. The array's first voxel is index 0, whatever the image's extent.
     """
     own = own_ijk_to_ras(volumeNode)
-    transform = (place or volumeNode).GetParentTransformNode()
+    transform = place_of(volumeNode).GetParentTransformNode()
     if transform is not None and transform.IsTransformToWorldLinear():
         to_world = vtk.vtkMatrix4x4()
         transform.GetMatrixTransformToWorld(to_world)

@@ -209,6 +209,7 @@ def test_when_a_step_fails_the_segmentation_is_as_before(monkeypatch: pytest.Mon
 
 def test_a_new_segmentation_is_gone_when_a_step_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     import slicer
+
     from ALHVRSegmentationLib.scene import segmentation_in
 
     volume = add_volume(marked_voxels(), np.eye(4))
@@ -221,6 +222,7 @@ def test_a_new_segmentation_is_gone_when_a_step_fails(monkeypatch: pytest.Monkey
 
 def test_results_of_another_size_or_with_unknown_values_change_nothing() -> None:
     import slicer
+
     from ALHVRSegmentationLib.scene.errors import SceneError
 
     volume = add_volume(marked_voxels(), np.eye(4))
@@ -248,6 +250,7 @@ def test_values_beyond_255_are_kept() -> None:
 def test_a_segmentation_made_of_surfaces_is_refused_in_a_sentence() -> None:
     import slicer
     import vtk
+
     from ALHVRSegmentationLib.scene.errors import SceneError
 
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Printed")

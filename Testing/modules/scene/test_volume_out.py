@@ -87,6 +87,7 @@ def test_every_number_type_arrives(dtype: str, tmp_path: Path) -> None:
 def test_number_types_that_only_files_bring_arrive_too(kind: str, tmp_path: Path) -> None:
     import slicer
     import vtk
+
     from ALHVRSegmentationLib.scene.volume_out import write_volume
 
     node = add_volume(marked_voxels(), np.eye(4))
@@ -106,6 +107,7 @@ def test_one_slice_is_enough(tmp_path: Path) -> None:
 
 def test_colours_vectors_emptiness_and_flatness_are_refused_in_a_sentence(tmp_path: Path) -> None:
     import slicer
+
     from ALHVRSegmentationLib.scene.errors import SceneError
     from ALHVRSegmentationLib.scene.volume_out import write_volume
 
@@ -130,6 +132,7 @@ def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["hippocampus", "acdc", "left-atrium"])
 def test_a_real_scan_is_the_same_for_the_engine_through_slicer(name: str, tmp_path: Path) -> None:
     import slicer
+
     from ALHVRSegmentationLib.scene.volume_out import write_volume
 
     reading = pytest.importorskip("alhvr.data.reading")

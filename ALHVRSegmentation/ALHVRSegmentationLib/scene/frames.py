@@ -1,0 +1,44 @@
+"""Frames: the volumes of a sequence as they are stored, whatever frame the browser shows."""
+
+import slicer
+
+
+def is_proxy(volumeNode):
+    """Whether the volume shows one frame of a sequence."""
+    return browser_of(volumeNode) is not None
+
+
+def browser_of(volumeNode):
+    """The sequence browser that moves this volume through its frames, or None."""
+    module = getattr(slicer.modules, "sequences", None)
+    return None if module is None else module.logic().GetFirstBrowserNodeForProxyNode(volumeNode)
+
+
+def sequence_of(volumeNode):
+    """The sequence whose frames this volume shows, or None."""
+    browser = browser_of(volumeNode)
+    return None if browser is None else browser.GetSequenceNode(volumeNode)
+
+
+def frames(volumeNode):
+    """The stored volume of each frame, in their order; the browser stays where it is. A lone volume is one frame."""
+    sequence = sequence_of(volumeNode)
+    if sequence is None:
+        yield volumeNode
+        return
+    for number in range(sequence.GetNumberOfDataNodes()):
+        yield sequence.GetNthDataNode(number)
+
+
+def place_of(volumeNode):
+    """The node of the scene under whose transform and in whose study a volume stands: for a frame, its proxy."""
+    scene = volumeNode.GetScene()
+    module = getattr(slicer.modules, "sequences", None)
+    if scene is None or scene is slicer.mrmlScene or module is None:
+        return volumeNode
+    for sequence in slicer.util.getNodesByClass("vtkMRMLSequenceNode"):
+        if sequence.GetSequenceScene() is scene:
+            browser = module.logic().GetFirstBrowserNodeForSequenceNode(sequence)
+            proxy = None if browser is None else browser.GetProxyNode(sequence)
+            return proxy or volumeNode
+    return volumeNode
