@@ -17,7 +17,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULE_FILE = ROOT / "ALHVRSegmentation" / "ALHVRSegmentation.py"
-PANEL_WIDTH, LEAST_HEIGHT = 470, 760
+PANEL_WIDTH, LEAST_HEIGHT = 520, 760
 """Pixels at 100 %."""
 GAP = 6
 THUMBNAIL_SIZE = (260, 280)

@@ -117,8 +117,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--model", type=Path, help="a model folder to segment it with")
     parser.add_argument("--only", nargs="*", choices=tuple(STORY), default=tuple(STORY))
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="ALHVR-pictures-") as folder:
-        studio = Studio(Path(folder), options.out)
+    folder = Path(tempfile.gettempdir(), "Slicer settings")  # is read in a picture; fails where it is there already
+    folder.mkdir()
+    try:
+        studio = Studio(folder, options.out)
         for name, play in STORY.items():
             if name == "sample":
                 sample(studio, options.scan, options.model)
@@ -126,6 +128,8 @@ def main(arguments: list[str]) -> int:
                 play(studio)
         studio.widget.exit()
         studio.widget.self().cleanup()
+    finally:
+        shutil.rmtree(folder)
     return 0
 
 
