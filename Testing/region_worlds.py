@@ -67,6 +67,7 @@ def make_result(
 ) -> World:
     """A scan, its segmentation and its regions at beta 0.8 in the scene, as the Segment section leaves them."""
     import slicer
+
     from ALHVRSegmentationLib.regions import result
 
     con_a, con_b = arrays if arrays is not None else confidences(shape)

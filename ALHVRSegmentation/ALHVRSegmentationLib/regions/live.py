@@ -117,11 +117,11 @@ def _voxels_of(layer, shape):
     else:  # a transform bends the slice: ask it for every pixel
         pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).reshape(-1, 2)
         points = [np.column_stack([pixels, np.full(len(pixels), sheet)]) for sheet in range(sheets)]
-        found = [voxels_at_points(_transformed(at, transform), shape) for at in points]
+        found = [voxels_at_points(transformed(at, transform), shape) for at in points]
     return np.concatenate(found)
 
 
-def _transformed(points, transform):
+def transformed(points, transform):
     """Points [N, 3] through a VTK transform."""
     given, moved = vtk.vtkPoints(), vtk.vtkPoints()
     given.SetDataTypeToDouble()

@@ -28,8 +28,13 @@ class RegionResult:
 
     def __init__(self, node):
         self.node_id = node.GetID()
-        self.table: RegionTable = parse_table(node.GetAttribute(TABLE) or "")
+        self._text = node.GetAttribute(TABLE) or ""
+        self.table: RegionTable = parse_table(self._text)
         self._counts = None
+
+    def is_of(self, node):
+        """Whether this is the result that a label map node carries now."""
+        return node.GetID() == self.node_id and node.GetAttribute(TABLE) == self._text
 
     def node(self):
         """The label map node, or None when it has left the scene."""

@@ -76,6 +76,16 @@ def write_regions(target, con_a, con_b, level):
         part[:] = region_of(part_a, part_b, level)
 
 
+def is_at(target, con_a, con_b, level):
+    """Whether `target` holds the regions of a threshold."""
+    flat = [array.reshape(-1) for array in (target, con_a, con_b)]
+    for start in range(0, target.size, _CHUNK):
+        part, part_a, part_b = (array[start : start + _CHUNK] for array in flat)
+        if not np.array_equal(part, region_of(part_a, part_b, level)):
+            return False
+    return True
+
+
 class RegionCounts:
     """Voxels of each region for any threshold, from one pass over two arrays of uint16 confidences."""
 

@@ -30,6 +30,7 @@ def shown_labels(node: Any) -> dict[str, np.ndarray]:
 def show(world: World) -> None:
     """The scan in the background, its regions over it."""
     import slicer
+
     from ALHVRSegmentationLib.regions import result
 
     scan = world.node.GetNodeReference(result.SCAN)
@@ -53,6 +54,7 @@ def turn_views(angle: float) -> None:
 def check_preview(world: World, betas: tuple[float, ...] = (0.3, 0.95, 0.5)) -> None:
     """Each preview shows in every view what a label map full of the engine's regions would show."""
     import slicer
+
     from ALHVRSegmentationLib.regions.live import LiveRegions
     from ALHVRSegmentationLib.regions.result import RegionResult
 
@@ -107,6 +109,7 @@ def test_slices_are_exact_under_a_transform_that_bends() -> None:
 
 def test_slices_are_exact_after_scrolling_zooming_and_moving_the_volume() -> None:
     import slicer
+
     from ALHVRSegmentationLib.regions.live import LiveRegions
     from ALHVRSegmentationLib.regions.result import RegionResult
 
@@ -163,6 +166,7 @@ def test_after_release_every_voxel_is_the_engines_at_every_beta() -> None:
 
 def test_views_that_show_other_scans_keep_them_and_do_not_count() -> None:
     import slicer
+
     from ALHVRSegmentationLib.regions.live import LiveRegions
     from ALHVRSegmentationLib.regions.result import RegionResult
 
@@ -182,6 +186,7 @@ def test_views_that_show_other_scans_keep_them_and_do_not_count() -> None:
 @pytest.mark.parametrize("gone", ["node", "ALHVR.ConfidenceA", "ALHVR.ConfidenceB"])
 def test_a_part_of_the_result_that_left_the_scene_ends_the_preview(gone: str) -> None:
     import slicer
+
     from ALHVRSegmentationLib.regions.live import LiveRegions
     from ALHVRSegmentationLib.regions.result import RegionResult
 
@@ -195,6 +200,7 @@ def test_a_part_of_the_result_that_left_the_scene_ends_the_preview(gone: str) ->
 
 def test_new_confidences_in_the_same_node_are_seen() -> None:
     import slicer
+
     from ALHVRSegmentationLib.regions.live import LiveRegions
     from ALHVRSegmentationLib.regions.result import CONFIDENCE_A, RegionResult
 

@@ -1,0 +1,86 @@
+"""Layers: puts a region label map into the label layer of the slice views and gives back what was there."""
+
+import slicer
+
+COLOURS = {1: (0.0, 0.447, 0.698), 2: (0.941, 0.894, 0.259), 3: (0.835, 0.369, 0.0)}
+"""Blue, yellow and vermillion of Okabe and Ito: told apart by colour-blind people, and by lightness alone."""
+
+
+class RegionLayers:
+    """What the slice views show in their label layers."""
+
+    def __init__(self):
+        self._shown_id = ""
+        self._former = {}
+
+    def show(self, node, opacity):
+        """Show a label map in every slice view that was not asked before; what its label layer held is remembered."""
+        if self._shown_id != node.GetID():
+            self.hide()
+            self._shown_id = node.GetID()
+        for composite in _composites():
+            if composite.GetID() not in self._former:
+                label_id = composite.GetLabelVolumeID()
+                former_id = label_id if label_id != self._shown_id else None
+                self._former[composite.GetID()] = (former_id, composite.GetLabelOpacity())
+                composite.SetLabelVolumeID(self._shown_id)
+        self._set_opacity(opacity)
+
+    def _set_opacity(self, opacity):
+        """0 to 1, in the views that still show the regions."""
+        for composite in _composites():
+            if composite.GetLabelVolumeID() == self._shown_id:
+                composite.SetLabelOpacity(opacity)
+
+    def hide(self):
+        """Give back the former label layers, but not where another one was chosen meanwhile."""
+        for composite in _composites():
+            former_id, opacity = self._former.get(composite.GetID(), (None, 1.0))
+            if self._shown_id and composite.GetLabelVolumeID() in (self._shown_id, None, ""):
+                there = former_id if former_id and slicer.mrmlScene.GetNodeByID(former_id) else None
+                composite.SetLabelVolumeID(there)
+                composite.SetLabelOpacity(opacity)
+        self.forget()
+
+    def forget(self):
+        """The scene goes: nothing is shown, nothing to give back."""
+        self._shown_id, self._former = "", {}
+
+    @property
+    def shown_id(self):
+        """ID of the label map that was put there, "" without."""
+        return self._shown_id
+
+
+def colour_regions(node, ticked):
+    """Colour the regions; those not ticked become clear. ticked: {region: bool}."""
+    colours = _own_colours(node)
+    with slicer.util.NodeModify(colours):
+        for region, colour in COLOURS.items():
+            wanted = (*colour, 1.0 if ticked[region] else 0.0)
+            seen = [0.0] * 4
+            colours.GetColor(region, seen)
+            if max(abs(one - other) for one, other in zip(seen, wanted, strict=True)) > 1e-3:
+                colours.SetColor(region, *wanted)
+
+
+def _own_colours(node):
+    """The colour table of a label map, if it may be changed; otherwise one that is made for it."""
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    colours = display.GetColorNode()
+    if colours is None or not colours.IsA("vtkMRMLColorTableNode") or colours.GetType() != colours.User:
+        colours = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", f"{node.GetName()} colours")
+        colours.SetTypeToUser()
+        colours.SetHideFromEditors(True)
+        colours.SetNumberOfColors(4)
+        colours.SetColor(0, "background", 0, 0, 0, 0)
+        for region, name in ((1, "both sure"), (2, "one sure"), (3, "neither sure")):
+            colours.SetColor(region, name, *COLOURS[region], 1.0)
+        display.SetAndObserveColorNodeID(colours.GetID())
+    return colours
+
+
+def _composites():
+    """The nodes that say what slice views show."""
+    return slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")

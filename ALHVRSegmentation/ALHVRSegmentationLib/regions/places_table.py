@@ -1,0 +1,105 @@
+"""PlacesTable: the list of uncertain places in the panel; going through it calls back with the place."""
+
+import qt
+from slicer.i18n import tr as _
+
+from ALHVRSegmentationLib.regions.layers import COLOURS
+from ALHVRSegmentationLib.regions.list import LONGEST
+from ALHVRSegmentationLib.regions.texts import region_name, volume_text
+
+TEACHER = 4
+"""Column that is there only with a teacher map."""
+_TOUCHES = 3
+
+
+def colour_icon(region, pixels=16):
+    """A square in the colour of a region, framed so that it is seen on any background."""
+    pixmap = qt.QPixmap(pixels, pixels)
+    pixmap.fill(qt.QColor(128, 128, 128))
+    painter = qt.QPainter(pixmap)
+    painter.fillRect(1, 1, pixels - 2, pixels - 2, qt.QColor(*(round(255 * part) for part in COLOURS[region])))
+    painter.end()
+    return qt.QIcon(pixmap)
+
+
+class PlacesTable:
+    """Shows Parts in a QTableWidget; onChosen(part) when a row becomes the current one."""
+
+    def __init__(self, table, onChosen):
+        self._table = table
+        self._onChosen = onChosen
+        self._parts = ()
+        table.setColumnCount(5)
+        titles = (_("Region"), _("Volume"), _("Doubt"), _("Touches"), _("Teacher"))
+        tips = (
+            _("Neither network is sure, or only one is."),
+            _("Volume of the place."),
+            _("What the list is sorted by: volume times mean doubt (1 - mean confidence of both networks)."),
+            _("Segments at these voxels or beside them, most voxels first."),
+            _("How certain the sharpened teacher is here on average; only where neither network is sure."),
+        )
+        table.setHorizontalHeaderLabels(titles)
+        for column, tip in enumerate(tips):
+            table.horizontalHeaderItem(column).setToolTip(tip)
+            table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        table.horizontalHeader().setSectionResizeMode(_TOUCHES, qt.QHeaderView.Stretch)
+        table.connect("currentCellChanged(int,int,int,int)", self.onCurrentCell)
+        table.connect("cellClicked(int,int)", self.onClicked)
+
+    def clear(self):
+        """Show nothing."""
+        self.fill((), (), 0.0, False)
+
+    def fill(self, parts, touched, voxel_ml, with_teacher):
+        """Show Parts; touched: names of segments for each. No row is current, so that no view moves by itself."""
+        self._parts = ()
+        self._table.setRowCount(0)
+        self._table.setRowCount(len(parts))
+        for row, (part, names) in enumerate(zip(parts, touched, strict=True)):
+            teacher = "" if part.teacher is None else _("{n} %").format(n=round(100 * part.teacher))
+            doubt, volume = volume_text(part.doubt * voxel_ml), volume_text(part.voxels * voxel_ml)
+            for column, text in enumerate((region_name(part.region), volume, doubt, ", ".join(names[:2]), teacher)):
+                item = qt.QTableWidgetItem(text)
+                if column in (1, 2, TEACHER):
+                    item.setTextAlignment(int(qt.Qt.AlignRight) | int(qt.Qt.AlignVCenter))
+                self._table.setItem(row, column, item)
+            self._table.item(row, 0).setIcon(colour_icon(part.region))
+            self._table.item(row, _TOUCHES).setToolTip(", ".join(names))
+        self._table.setColumnHidden(TEACHER, not with_teacher)
+        self._parts = tuple(parts)
+
+    def chosen(self):
+        """The Part of the current row, or None."""
+        row = self._table.currentRow()
+        return self._parts[row] if 0 <= row < len(self._parts) else None
+
+    def step(self, rows):
+        """Go some rows down (up where negative); from no row to the first."""
+        last = len(self._parts) - 1
+        if last >= 0:
+            row = self._table.currentRow()
+            self._table.setCurrentCell(min(max(row + rows, 0), last) if row >= 0 else 0, 0)
+
+    @property
+    def isFull(self):
+        """Whether there are more places than the list shows."""
+        return len(self._parts) >= LONGEST
+
+    @property
+    def isEmpty(self):
+        """Whether it shows no place."""
+        return not self._parts
+
+    def onCurrentCell(self, row, _column, former_row, _former_column):
+        """Another row became the current one."""
+        if row != former_row:
+            self._tell()
+
+    def onClicked(self, *_arguments):
+        """A row was clicked, perhaps the current one again."""
+        self._tell()
+
+    def _tell(self):
+        part = self.chosen()
+        if part is not None:
+            self._onChosen(part)

@@ -1,0 +1,35 @@
+"""Texts: numbers and names of the regions as people read them."""
+
+from slicer.i18n import tr as _
+
+from ALHVRSegmentationLib.regions.values import UNRELIABLE_STABLE
+
+
+def volume_text(ml):
+    """A volume with three digits that matter; "" for None."""
+    if ml is None:
+        return ""
+    if 0 < ml < 0.001:
+        return _("< 0.001 ml")
+    digits = 1 if ml >= 10 else 2 if ml >= 1 else 3
+    return _("{volume} ml").format(volume=f"{ml:.{digits}f}")
+
+
+def region_name(region):
+    """Region 2 or 3 in a word or two, for the list."""
+    return _("neither sure") if region == UNRELIABLE_STABLE else _("one sure")
+
+
+def result_text(table):
+    """What fusion and T were for a result, and what they do."""
+    fusions = {"mean": _("the mean of both networks"), "competition": _("the network that is surer")}
+    told = []
+    if table.fusion:
+        rule = fusions.get(table.fusion, table.fusion)
+        told.append(_("Where the networks differ, {rule} chose the label (fusion).").format(rule=rule))
+    if table.temperature is not None:
+        temperature = f"{table.temperature:g}"
+        told.append(_("Where neither is sure, T = {number} sharpened the teacher.").format(number=temperature))
+    if told:
+        told.append(_("To change them, set them above and segment again."))
+    return " ".join(told)
