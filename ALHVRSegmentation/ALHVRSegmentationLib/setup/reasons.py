@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.request import getproxies
 
 from slicer.i18n import tr as _
 
@@ -47,8 +48,9 @@ def why_pip_failed(log: list[str], target: Path, wheels: Path | None) -> str:
     text = "\n".join(log)
     if _has(text, FULL):
         return no_room(target)
-    if wheels is None and _has(text, PROXY):
-        return _("the proxy did not answer. Check HTTPS_PROXY, or install from a folder of wheels.")
+    if wheels is None and (_has(text, PROXY) or (_has(text, NO_NETWORK) and getproxies())):
+        return _("the package server was not reached through the proxy. Check HTTPS_PROXY, or install from a folder "
+                 "of wheels.")
     if wheels is None and _has(text, CERTIFICATE):
         return _("the package server's certificate was refused. Ask your network's administrator, or install from a "
                  "folder of wheels.")

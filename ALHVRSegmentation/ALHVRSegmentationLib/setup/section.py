@@ -153,10 +153,10 @@ class SetupSection(Section):
         """One line each."""
         system = this_system()
         self.ui.packageLabel.text = _(
-            "Segmenting needs the package {package} once: {download} MB to fetch, {disk} MB on disk. It goes into "
-            "{folder}; Slicer itself is not changed."
-        ).format(package=needs.PACKAGE, download=system.download_mb, disk=system.installed_mb,
-                 folder=places.packages_folder())
+            "Segmenting needs the package {package} once: {download} MB to fetch, {disk} MB on disk. It goes into the "
+            "folder of your Slicer settings; Slicer itself is not changed."
+        ).format(package=needs.PACKAGE, download=system.download_mb, disk=system.installed_mb)
+        self.ui.packageLabel.toolTip = str(places.packages_folder())
         extension = pytorch.extension_is_there()
         self.ui.torchButton.setVisible(extension)
         self.ui.torchLabel.text = (

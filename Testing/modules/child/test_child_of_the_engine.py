@@ -79,15 +79,30 @@ def test_a_mistyped_command_is_one_sentence(child: Callable[..., Told]) -> None:
     assert ending.hint == "See: alhvr segment --help"
 
 
+def hide(names: list[str], folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python behind PythonSlicer lacks these packages."""
+    (folder / "stub").mkdir()
+    code = f"import sys\nsys.modules.update(dict.fromkeys({names!r}))\n"
+    (folder / "stub" / "sitecustomize.py").write_text(code)
+    launcher = write_launcher(folder / "bin", f'PYTHONPATH="{folder / "stub"}" "{sys.executable}" "$@"')
+    monkeypatch.setenv("PATH", launcher)
+
+
 def test_a_package_that_slicer_lacks_is_named(child: Callable[..., Told], tmp_path: pathlib.Path,
                                               monkeypatch: pytest.MonkeyPatch) -> None:
-    stub = tmp_path / "stub"
-    stub.mkdir()
-    (stub / "sitecustomize.py").write_text("import sys\nsys.modules['numpy'] = None\n")
-    monkeypatch.setenv("PATH", write_launcher(tmp_path / "bin", f'PYTHONPATH="{stub}" "{sys.executable}" "$@"'))
+    hide(["numpy"], tmp_path, monkeypatch)
     ending = child("segment", "--model", "m", "s.nrrd", "--out", tmp_path / "o", "--progress", "json").start().end()
     assert ending.kind == "failed"
     assert ending.message.startswith("The Python package numpy ")
+
+
+@needs_torch
+def test_a_slicer_without_our_package_is_told_which(child: Callable[..., Told], model: pathlib.Path,
+                                                    scan: pathlib.Path, tmp_path: pathlib.Path,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(["onnxruntime", "openvino", "torch"], tmp_path, monkeypatch)
+    told = child("segment", "--model", model, scan, "--out", tmp_path / "o", "--progress", "json").start()
+    assert "onnxruntime is not installed" in told.end().text, told.said
 
 
 def test_a_child_ends_with_its_owner(slicer_app: object, tmp_path: pathlib.Path) -> None:
