@@ -8,7 +8,7 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ALHVRSegmentationLib.regions.planes import voxels_at_points, voxels_on_plane
-from ALHVRSegmentationLib.regions.result import BETA, CONFIDENCE_A, CONFIDENCE_B
+from ALHVRSegmentationLib.regions.result import BETA
 from ALHVRSegmentationLib.regions.values import region_of, write_regions
 
 
@@ -34,7 +34,7 @@ class LiveRegions:
         if arrays is None:
             self.forget()
             return False
-        level, state = result.level(beta), _state(result)
+        level, state = result.level(beta), result.confidence_state()
         layers = _visible_layers(result.node())
         self._touched = {key: touched for key, touched in self._touched.items() if key in layers}
         if any(logic.GetSliceNode().GetSlabReconstructionEnabled() for logic in layers.values()):
@@ -72,12 +72,6 @@ class LiveRegions:
             con_a, con_b = (array.reshape(-1)[flat] for array in (arrays.con_a, arrays.con_b))
             touched = self._touched[key] = Touched(state, flat, con_a, con_b)
         return touched
-
-
-def _state(result):
-    """What the gathered confidences depend on besides the slice."""
-    nodes = [result.other(role) for role in (CONFIDENCE_A, CONFIDENCE_B)]
-    return tuple((node.GetID(), node.GetImageData().GetMTime()) for node in nodes)
 
 
 def _place(layer):

@@ -61,7 +61,7 @@ class PlacesTable:
             for column, text in enumerate((region_name(part.region), volume, doubt, ", ".join(names[:2]), teacher)):
                 item = qt.QTableWidgetItem(text)
                 if column in (1, 2, TEACHER):
-                    item.setTextAlignment(int(qt.Qt.AlignRight) | int(qt.Qt.AlignVCenter))
+                    item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
                 self._table.setItem(row, column, item)
             self._table.item(row, 0).setIcon(colour_icon(part.region))
             self._table.item(row, _TOUCHES).setToolTip(", ".join(names))

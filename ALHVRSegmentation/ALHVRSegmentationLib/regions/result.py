@@ -30,11 +30,20 @@ class RegionResult:
         self.node_id = node.GetID()
         self._text = node.GetAttribute(TABLE) or ""
         self.table: RegionTable = parse_table(self._text)
+        self._state = self.confidence_state()
         self._counts = None
 
     def is_of(self, node):
-        """Whether this is the result that a label map node carries now."""
-        return node.GetID() == self.node_id and node.GetAttribute(TABLE) == self._text
+        """Whether this is the result that a label map node carries now; a later run may have filled it anew."""
+        same_node = node.GetID() == self.node_id and node.GetAttribute(TABLE) == self._text
+        return same_node and self.confidence_state() == self._state
+
+    def confidence_state(self):
+        """Changes with every voxel of the confidences; () where a part is gone."""
+        nodes = [self.other(role) for role in (CONFIDENCE_A, CONFIDENCE_B)]
+        if any(node is None or node.GetImageData() is None for node in nodes):
+            return ()
+        return tuple((node.GetID(), node.GetImageData().GetMTime()) for node in nodes)
 
     def node(self):
         """The label map node, or None when it has left the scene."""

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from one_section import wait_until
-from region_worlds import World, make_result
+from region_worlds import World, confidences, make_result, table_of
+
+from alhvr.inference.regions import GammaCurve
 
 
 @pytest.fixture
@@ -225,6 +227,25 @@ def test_voxels_that_are_not_at_their_beta_are_mended(regions_panel: Any) -> Non
     regions_panel.parameters.regions = world.node
     assert np.array_equal(slicer.util.arrayFromVolume(world.node), world.engine_regions(0.25))
     assert regions_panel.parameters.beta == 0.25
+
+
+def test_a_later_run_into_the_same_node_is_taken_up_at_the_beta_of_the_slider(regions_panel: Any, world: World) -> None:
+    import json
+
+    import slicer
+
+    regions_panel.parameters.beta = 0.35
+    regions_panel.shown.finishMove()
+    con_a, con_b = confidences(seed=8)
+    for role, array in (("ALHVR.ConfidenceA", con_a), ("ALHVR.ConfidenceB", con_b)):
+        slicer.util.updateVolumeFromArray(world.node.GetNodeReference(role), array)
+    later = World(world.node, con_a, con_b, GammaCurve(con_a, con_b))
+    slicer.util.updateVolumeFromArray(world.node, later.engine_regions(0.8))
+    world.node.SetAttribute("ALHVR.RegionTable", json.dumps(table_of(con_a, con_b)))
+    regions_panel.shown.refresh()
+    assert regions_panel.parameters.beta == 0.35
+    assert np.array_equal(later.shown(), later.engine_regions(0.35))
+    assert regions_panel.shown.ui.gammaLabel.text == f"{later.curve.gamma(0.35):.4f}"
 
 
 def test_choosing_another_scan_shows_its_own_regions_or_none(regions_panel: Any, world: World) -> None:
