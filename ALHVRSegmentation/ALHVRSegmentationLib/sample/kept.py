@@ -39,7 +39,7 @@ def kept_sample():
 
 
 def new_folder():
-    """An empty hidden folder to make a sample in; raises OSError."""
+    """An empty hidden folder to make a sample in, as its folder FOLDER; raises OSError."""
     making = places.samples_folder() / f".{FOLDER}.{os.getpid()}"
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
@@ -47,12 +47,17 @@ def new_folder():
 
 
 def keep(making, scans, model):
-    """Makes what is complete in a hidden folder the sample; raises OSError."""
-    root = making.resolve()
-    sizes = {Path(scan).resolve().relative_to(root).as_posix(): Path(scan).stat().st_size for scan in scans}
-    index = {"scans": sizes, "model": Path(model).resolve().relative_to(root).as_posix()}
-    (making / INDEX).write_text(json.dumps(index, indent=1), encoding="ascii")
-    folder = making.with_name(FOLDER)
+    """Makes what is complete in a hidden folder the sample; raises OSError, or ValueError for paths outside it."""
+    made, folder = making / FOLDER, places.samples_folder() / FOLDER
+    index = {
+        "scans": {_name_in(made, scan): Path(scan).stat().st_size for scan in scans},
+        "model": _name_in(made, model),
+    }
+    (made / INDEX).write_text(json.dumps(index, indent=1), encoding="ascii")
     shutil.rmtree(folder, ignore_errors=True)
-    os.rename(making, folder)
+    os.rename(made, folder)
     return kept_sample()
+
+
+def _name_in(folder, path):
+    return Path(path).resolve().relative_to(folder.resolve()).as_posix()

@@ -55,7 +55,7 @@ class SampleMaker:
         except OSError as error:
             self._fail(_unwritable(error))
             return
-        arguments = ["sample", "--out", str(self._making), "--progress", "json"]
+        arguments = ["sample", "--out", str(self._making / kept.FOLDER), "--progress", "json"]
         self._child = ChildProcess(arguments, onEvent=self._onEvent, onLog=lambda line: None, onEnd=self._onMade,
                                    workFolder=self._workFolder)
         self._child.start()
@@ -80,8 +80,7 @@ class SampleMaker:
         elif event.kind == "artifact" and event.text("kind") == "model":
             self._models.append(Path(event.text("path")))
         elif event.kind == "progress" and progress is not None and progress.total:
-            text = _("Making the sample: {stage}").format(stage=progress.stage)
-            self._onProgress(text, progress.done / progress.total)
+            self._onProgress(_("Making the sample"), progress.done / progress.total)
 
     def _onMade(self, ending):
         if ending.kind == "cancelled":
@@ -96,8 +95,11 @@ class SampleMaker:
     def _keep(self):
         try:
             self._sample = kept.keep(self._making, self._scans, self._models[0])
-        except (OSError, ValueError) as error:
+        except OSError as error:
             self._fail(_unwritable(error))
+            return
+        except ValueError:
+            self._fail(_("The engine put its files elsewhere."))
             return
         if self._sample is None:
             self._fail(_("The files of the sample are not complete."))
