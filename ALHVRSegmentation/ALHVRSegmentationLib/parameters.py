@@ -51,8 +51,8 @@ class ALHVRSegmentationParameterNode:
     model: str = ""  # name of a folder of installed models
     allFrames: bool = False  # of a sequence; otherwise the one that is shown
     withRegions: bool = True
-    runOn: RunOn
-    fusion: Fusion
+    runOn: RunOn = RunOn.AUTO
+    fusion: Fusion = Fusion.AS_TRAINED
     temperature: Annotated[float, WithinRange(0.05, 1.0)] = 0.1  # T of Eq. 22
 
     # The regions and how they are shown
