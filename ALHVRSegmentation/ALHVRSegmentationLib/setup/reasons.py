@@ -19,7 +19,7 @@ NO_NETWORK = ("NewConnectionError", "ConnectTimeout", "Read timed out", "Max ret
 NO_WHEEL = ("No matching distribution found", "Could not find a version", "is not a supported wheel")
 DAMAGED = ("BadZipFile", "is invalid", "not a zip file", "invalid metadata", "do not match the hash",
            "DO NOT MATCH THE HASHES", "Bad CRC", "zlib.error", "bad magic number", "has an invalid", "Bad magic",
-           "is missing in", "InvalidWheel", "UnsupportedWheel", "inconsistent")
+           "is missing in", "InvalidWheel", "UnsupportedWheel", "inconsistent", "_check_metadata_consistency")
 FORBIDDEN = ("Permission denied", "Errno 13", "WinError 5", "Read-only file system", "Access is denied")
 
 
@@ -71,6 +71,8 @@ def _has(text: str, signs: tuple[str, ...]) -> bool:
 
 
 def _last_error(log: list[str]) -> str:
-    """pip's own last complaint."""
-    errors = [line for line in log if line.lower().startswith("error:")]
-    return errors[-1].partition(":")[2].strip() if errors else _("pip ended with an error.")
+    """pip's own last complaint; where it has failed itself, that is the end of the story."""
+    errors = [line.partition(":")[2].strip() for line in log if line.lower().startswith("error:")]
+    if errors[-1:] == ["Exception:"]:
+        return log[-1].strip()
+    return errors[-1] if errors else _("pip ended with an error.")

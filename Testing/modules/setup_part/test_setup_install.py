@@ -95,6 +95,15 @@ def test_a_broken_wheel_is_one_sentence_and_changes_nothing(attempt: Callable, t
     assert packages() == before
 
 
+def test_where_pip_itself_fails_the_end_of_its_story_is_told(slicer_app: object, tmp_path: pathlib.Path) -> None:
+    from ALHVRSegmentationLib.setup.reasons import why_pip_failed
+
+    log = ["ERROR: Exception:", "Traceback (most recent call last):", "KeyError: 'x'"]
+    assert why_pip_failed(log, tmp_path, None) == "KeyError: 'x' The log has the details."
+    assert why_pip_failed(["ERROR: Nobody knows."], tmp_path, None) == "Nobody knows. The log has the details."
+    assert why_pip_failed([], tmp_path, None) == "pip ended with an error. The log has the details."
+
+
 def test_a_cut_off_wheel_is_one_sentence(attempt: Callable, tmp_path: pathlib.Path) -> None:
     wheel = write_wheel(tmp_path / "wheels", files={"onnxruntime/big.bin": os.urandom(100_000)})
     wheel.write_bytes(wheel.read_bytes()[:50_000])
