@@ -2,22 +2,30 @@
 
 import slicer
 
+from ALHVRSegmentationLib.regions.result import SEGMENTATION
+
 COLOURS = {1: (0.0, 0.447, 0.698), 2: (0.941, 0.894, 0.259), 3: (0.835, 0.369, 0.0)}
 """Blue, yellow and vermillion of Okabe and Ito: told apart by colour-blind people, and by lightness alone."""
+
+FILL_HIDDEN = "ALHVR.FillHidden"
+"""Attribute of the display of a segmentation whose fill was switched off here."""
 
 
 class RegionLayers:
     """What the slice views show in their label layers."""
 
     def __init__(self):
-        self._shown_id = ""
-        self._former = {}
+        self.forget()
 
     def show(self, node, opacity):
-        """Show a label map in every slice view that was not asked before; what its label layer held is remembered."""
+        """Show a label map in every slice view that was not asked before; what its label layer held is remembered.
+
+        The segmentation that belongs to it is drawn as outlines meanwhile.
+        """
         if self._shown_id != node.GetID():
             self.hide()
-            self._shown_id = node.GetID()
+            self._shown_id, self._outlined_id = node.GetID(), node.GetNodeReferenceID(SEGMENTATION)
+            outline_only(node.GetNodeReference(SEGMENTATION), True)
         for composite in _composites():
             if composite.GetID() not in self._former:
                 label_id = composite.GetLabelVolumeID()
@@ -40,11 +48,13 @@ class RegionLayers:
                 there = former_id if former_id and slicer.mrmlScene.GetNodeByID(former_id) else None
                 composite.SetLabelVolumeID(there)
                 composite.SetLabelOpacity(opacity)
+        if self._outlined_id:
+            outline_only(slicer.mrmlScene.GetNodeByID(self._outlined_id), False)
         self.forget()
 
     def forget(self):
         """The scene goes: nothing is shown, nothing to give back."""
-        self._shown_id, self._former = "", {}
+        self._shown_id, self._outlined_id, self._former = "", None, {}
 
     @property
     def shown_id(self):
@@ -62,6 +72,19 @@ def colour_regions(node, ticked):
             colours.GetColor(region, seen)
             if max(abs(one - other) for one, other in zip(seen, wanted, strict=True)) > 1e-3:
                 colours.SetColor(region, *wanted)
+
+
+def outline_only(segmentation, on):
+    """Draw segments as outlines in the slices, so that the regions are not hidden below; off: as it was before."""
+    display = segmentation.GetDisplayNode() if segmentation is not None else None
+    if display is None:
+        return
+    if on and display.GetVisibility2DFill():
+        display.SetAttribute(FILL_HIDDEN, "1")
+        display.SetVisibility2DFill(False)
+    elif not on and display.GetAttribute(FILL_HIDDEN):
+        display.RemoveAttribute(FILL_HIDDEN)
+        display.SetVisibility2DFill(True)
 
 
 def _own_colours(node):

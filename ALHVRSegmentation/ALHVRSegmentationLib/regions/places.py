@@ -4,6 +4,9 @@ import numpy as np
 import slicer
 import vtk
 
+_MARGIN = 0.1
+"""Part of a view at each edge that counts as out of sight."""
+
 
 def world_of(volume, ijk):
     """(R, A, S) in the world of a voxel's centre, through all parent transforms."""
@@ -16,9 +19,11 @@ def world_of(volume, ijk):
 
 
 def jump_to(point):
-    """Bring a point of the world into the middle of every slice view, mark it, and turn the 3-D views around it."""
-    slice_nodes = slicer.vtkMRMLSliceNode
-    slice_nodes.JumpAllSlices(slicer.mrmlScene, *point, slice_nodes.CenteredJumpSlice)
+    """Bring a point of the world into sight in every slice view, mark it, and turn the 3-D views around it."""
+    for slice_node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        slice_node.JumpSliceByOffsetting(*point)
+        if not _is_well_in_sight(slice_node, point):
+            slice_node.JumpSliceByCentering(*point)
     crosshair = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLCrosshairNode")
     if crosshair is not None:
         crosshair.SetCrosshairRAS(point)
@@ -26,6 +31,14 @@ def jump_to(point):
             crosshair.SetCrosshairMode(slicer.vtkMRMLCrosshairNode.ShowSmallBasic)
     for camera in slicer.util.getNodesByClass("vtkMRMLCameraNode"):
         _look_at(camera, point)
+
+
+def _is_well_in_sight(slice_node, point):
+    """Whether a point is seen away from the edges of a slice view; of a light box any sheet will do."""
+    matrix = vtk.vtkMatrix4x4()
+    vtk.vtkMatrix4x4.Invert(slice_node.GetXYToRAS(), matrix)
+    pixel, size = matrix.MultiplyPoint((*point, 1.0)), slice_node.GetDimensions()
+    return all(_MARGIN * length <= at <= (1 - _MARGIN) * length for at, length in zip(pixel[:2], size[:2], strict=True))
 
 
 def _look_at(camera, point):

@@ -5,7 +5,7 @@ from slicer.i18n import tr as _
 
 from ALHVRSegmentationLib.regions.layers import COLOURS
 from ALHVRSegmentationLib.regions.list import LONGEST
-from ALHVRSegmentationLib.regions.texts import region_name, volume_text
+from ALHVRSegmentationLib.regions.texts import number_text, region_name
 
 TEACHER = 4
 """Column that is there only with a teacher map."""
@@ -19,7 +19,9 @@ def colour_icon(region, pixels=16):
     painter = qt.QPainter(pixmap)
     painter.fillRect(1, 1, pixels - 2, pixels - 2, qt.QColor(*(round(255 * part) for part in COLOURS[region])))
     painter.end()
-    return qt.QIcon(pixmap)
+    icon = qt.QIcon(pixmap)
+    icon.addPixmap(pixmap, qt.QIcon.Selected)  # the same colour in a selected row
+    return icon
 
 
 class PlacesTable:
@@ -30,11 +32,11 @@ class PlacesTable:
         self._onChosen = onChosen
         self._parts = ()
         table.setColumnCount(5)
-        titles = (_("Region"), _("Volume"), _("Doubt"), _("Touches"), _("Teacher"))
+        titles = (_("Sure"), _("ml"), _("Doubt, ml"), _("Touches"), _("Teacher"))
         tips = (
-            _("Neither network is sure, or only one is."),
-            _("Volume of the place."),
-            _("What the list is sorted by: volume times mean doubt (1 - mean confidence of both networks)."),
+            _("Which network is sure: neither, or only one."),
+            _("Volume of the place in millilitres."),
+            _("The list is sorted by this: volume times mean doubt, which is 1 - mean confidence of both networks."),
             _("Segments at these voxels or beside them, most voxels first."),
             _("How certain the sharpened teacher is here on average; only where neither network is sure."),
         )
@@ -57,7 +59,7 @@ class PlacesTable:
         self._table.setRowCount(len(parts))
         for row, (part, names) in enumerate(zip(parts, touched, strict=True)):
             teacher = "" if part.teacher is None else _("{n} %").format(n=round(100 * part.teacher))
-            doubt, volume = volume_text(part.doubt * voxel_ml), volume_text(part.voxels * voxel_ml)
+            doubt, volume = number_text(part.doubt * voxel_ml), number_text(part.voxels * voxel_ml)
             for column, text in enumerate((region_name(part.region), volume, doubt, ", ".join(names[:2]), teacher)):
                 item = qt.QTableWidgetItem(text)
                 if column in (1, 2, TEACHER):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import slicer
+import vtk
 
 from ALHVRSegmentationLib.regions.values import RegionCounts, RegionTable, parse_table, step_of
 
@@ -84,9 +85,17 @@ class RegionResult:
         return self.table.level[step_of(beta)]
 
     def voxel_ml(self):
-        """Volume of a voxel in ml; the parent transform's scale is not in it."""
-        node = self.node()
-        return float(np.prod(node.GetSpacing())) / 1000 if node is not None else 0.0
+        """Volume of a voxel in the world in ml, sheared or scaled as it may be; a transform that bends is left out."""
+        node, matrix = self.node(), vtk.vtkMatrix4x4()
+        if node is None:
+            return 0.0
+        node.GetIJKToRASMatrix(matrix)
+        volume = abs(matrix.Determinant()) / 1000
+        parent = node.GetParentTransformNode()
+        if parent is not None and parent.IsTransformToWorldLinear():
+            parent.GetMatrixTransformToWorld(matrix)
+            volume *= abs(matrix.Determinant())
+        return volume
 
     def volumes_ml(self, beta):
         """ml of regions 1, 2 and 3 at a beta, or None when the voxels are gone."""

@@ -5,19 +5,22 @@ from slicer.i18n import tr as _
 from ALHVRSegmentationLib.regions.values import UNRELIABLE_STABLE
 
 
-def volume_text(ml):
-    """A volume with three digits that matter; "" for None."""
-    if ml is None:
-        return ""
+def number_text(ml):
+    """A volume in ml, with three digits that matter."""
     if 0 < ml < 0.001:
-        return _("< 0.001 ml")
+        return "< 0.001"
     digits = 1 if ml >= 10 else 2 if ml >= 1 else 3
-    return _("{volume} ml").format(volume=f"{ml:.{digits}f}")
+    return f"{ml:.{digits}f}"
+
+
+def volume_text(ml):
+    """A volume with its unit; "" for None."""
+    return "" if ml is None else _("{volume} ml").format(volume=number_text(ml))
 
 
 def region_name(region):
-    """Region 2 or 3 in a word or two, for the list."""
-    return _("neither sure") if region == UNRELIABLE_STABLE else _("one sure")
+    """Which network is sure in region 2 or 3, in a word, for the list."""
+    return _("neither") if region == UNRELIABLE_STABLE else _("one")
 
 
 def result_text(table):

@@ -51,10 +51,10 @@ def editor() -> Any:
 
 def test_the_list_tells_region_size_doubt_and_teacher(regions_panel: Any, world: World) -> None:
     table = regions_panel.shown.ui.placesTable
-    ml = np.prod(world.node.GetSpacing()) / 1000
+    ml = abs(np.linalg.det(MOVE @ OBLIQUE)) / 1000
     texts = [table.item(0, column).text() for column in range(5)]
     doubt = (191 * (1 - 30000 / SURE) + 1 - 20000 / SURE) * ml
-    assert texts == ["neither sure", f"{192 * ml:.3f} ml", f"{doubt:.3f} ml", "", "70 %"]
+    assert texts == ["neither", f"{192 * ml:.3f}", f"{doubt:.3f}", "", "70 %"]
     assert table.currentRow() == -1 and crosshair().GetCrosshairMode() == crosshair().NoCrosshair
 
 
@@ -63,27 +63,31 @@ def test_going_to_a_place_moves_every_view_to_its_least_certain_voxel(regions_pa
 
     regions_panel.shown.ui.nextButton.click()
     point = world_point(DEEPEST)
-    for name in slicer.app.layoutManager().sliceViewNames():
-        node = slicer.app.layoutManager().sliceWidget(name).mrmlSliceNode()
-        to_ras = slicer.util.arrayFromVTKMatrix(node.GetXYToRAS())
-        width, height, _sheets = node.GetDimensions()
-        assert np.linalg.inv(to_ras) @ (*point, 1) == pytest.approx([width / 2, height / 2, 0, 1], abs=1.0)
     assert crosshair().GetCrosshairRAS() == pytest.approx(point)
     assert crosshair().GetCrosshairMode() == crosshair().ShowSmallBasic
     for camera in slicer.util.getNodesByClass("vtkMRMLCameraNode"):
         assert camera.GetFocalPoint() == pytest.approx(point)
 
 
-def test_the_pixel_in_the_middle_of_the_views_is_that_voxel(regions_panel: Any, world: World) -> None:
+@pytest.mark.parametrize("zoom", [1.0, 0.1], ids=["all in sight", "near"])
+def test_the_voxel_lies_in_every_slice_and_in_sight_of_it(regions_panel: Any, world: World, zoom: float) -> None:
     import slicer
 
+    from ALHVRSegmentationLib.regions.result import SCAN
+
+    slicer.util.setSliceViewerLayers(background=world.node.GetNodeReference(SCAN), fit=True)
+    logics = [slicer.app.layoutManager().sliceWidget(name).sliceLogic() for name in ("Red", "Green", "Yellow")]
+    for logic in logics:
+        width, height, depth = logic.GetSliceNode().GetFieldOfView()
+        logic.GetSliceNode().SetFieldOfView(width * zoom, height * zoom, depth)
+    origins = [logic.GetSliceNode().GetXYZOrigin() for logic in logics]
     regions_panel.shown.ui.nextButton.click()
-    for name in slicer.app.layoutManager().sliceViewNames():
-        logic = slicer.app.layoutManager().sliceWidget(name).sliceLogic()
-        transform, node = logic.GetLabelLayer().GetXYToIJKTransform(), logic.GetSliceNode()
-        inverse = transform.GetInverse()
-        x, y, z = inverse.TransformPoint(*DEEPEST)
-        assert abs(z) < 1e-3 and abs(x - node.GetDimensions()[0] / 2) < 1 and abs(y - node.GetDimensions()[1] / 2) < 1
+    for logic in logics:
+        size = logic.GetSliceNode().GetDimensions()
+        x, y, z = logic.GetLabelLayer().GetXYToIJKTransform().GetInverse().TransformPoint(*DEEPEST)
+        assert abs(z) < 1e-3 and 0.1 * size[0] <= x <= 0.9 * size[0] and 0.1 * size[1] <= y <= 0.9 * size[1]
+    if zoom == 1.0:  # no view was shifted
+        assert origins == [logic.GetSliceNode().GetXYZOrigin() for logic in logics]
 
 
 def test_the_arrow_buttons_walk_through_the_list(regions_panel: Any, world: World) -> None:
@@ -178,6 +182,6 @@ def test_another_beta_empties_the_list_and_fills_it_anew(regions_panel: Any, wor
     ui.nextButton.click()
     regions_panel.parameters.beta = 0.02
     wait_until(lambda: ui.placesTable.rowCount == 1)
-    assert ui.placesTable.item(0, 1).text().startswith(f"{np.prod(world.node.GetSpacing()) / 1000:.3f}")
+    assert ui.placesTable.item(0, 1).text().startswith(f"{abs(np.linalg.det(MOVE @ OBLIQUE)) / 1000:.3f}")
     regions_panel.parameters.beta = 0.1
     wait_until(lambda: ui.placesTable.rowCount == 2)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from one_section import wait_until
-from region_worlds import World, confidences, make_result, table_of
+from region_worlds import OBLIQUE, World, confidences, make_result, table_of
 
 from alhvr.inference.regions import GammaCurve
 
@@ -59,6 +59,27 @@ def test_the_switch_shows_the_regions_in_all_slices_and_gives_back_what_was_ther
     assert [node.GetLabelOpacity() for node in composites] == [0.25] * 3
 
 
+def test_segments_are_outlines_while_the_regions_are_shown(regions_panel: Any, world: World) -> None:
+    from ALHVRSegmentationLib.regions.result import SEGMENTATION
+
+    display = world.node.GetNodeReference(SEGMENTATION).GetDisplayNode()
+    assert not display.GetVisibility2DFill() and display.GetVisibility2DOutline()
+    regions_panel.parameters.showRegions = False
+    assert display.GetVisibility2DFill()
+
+
+def test_a_fill_that_the_user_switched_off_stays_off(regions_panel: Any) -> None:
+    from ALHVRSegmentationLib.regions.result import SEGMENTATION
+
+    world = make_result()
+    display = world.node.GetNodeReference(SEGMENTATION).GetDisplayNode()
+    display.SetVisibility2DFill(False)
+    regions_panel.parameters.regions = world.node
+    regions_panel.parameters.showRegions = True
+    regions_panel.parameters.showRegions = False
+    assert not display.GetVisibility2DFill()
+
+
 def test_a_label_layer_chosen_meanwhile_is_left_alone(regions_panel: Any, world: World) -> None:
     import slicer
 
@@ -92,7 +113,7 @@ def test_dragging_shows_slices_numbers_and_at_release_every_voxel(regions_panel:
     wait_until(lambda: np.array_equal(world.shown(), world.engine_regions(0.4)))
     assert regions_panel.parameters.beta == 0.4
     counts = np.bincount(world.shown().ravel(), minlength=4)
-    expected = counts[3] * np.prod(world.node.GetSpacing()) / 1000
+    expected = counts[3] * abs(np.linalg.det(OBLIQUE)) / 1000
     assert ui.unreliableStableVolume.text == f"{expected:.3f} ml"
 
 
