@@ -13,7 +13,9 @@ from ALHVRSegmentationLib.models import store
 from ALHVRSegmentationLib.models.arrival import Arrival, Stopped
 from ALHVRSegmentationLib.models.safe_files import ModelError, one_line, reason
 
-TICK_MS = 50
+TICK_MS = 40
+YIELD_S = 0.02
+"""Given to the thread at each tick: Slicer's event loop, unlike PySide's, keeps other Python threads waiting."""
 COPYING = 0.9
 """Part of the bar that copying gets; the rest is checking."""
 
@@ -76,6 +78,7 @@ class ModelImport:
             self._outcome = error
 
     def _onTick(self):
+        self._thread.join(YIELD_S)
         if self._thread.is_alive():
             total = self._arrival.total
             fraction = COPYING * self._arrival.done / total if total else None
@@ -90,8 +93,8 @@ class ModelImport:
         elif self._outcome is None:
             self._fail(_("It could not be copied."))
         elif self._outcome.folder is None:
-            text = _("The model {name} is installed already.")
-            self._end("known", text.format(name=self._outcome.name), self._outcome.name)
+            text = _("The model {title} is installed already.")
+            self._end("known", text.format(title=_title_of(self._outcome.name)), self._outcome.name)
         else:
             self._check(self._outcome)
 
@@ -122,7 +125,8 @@ class ModelImport:
         except ModelError as error:
             self._fail(str(error))
             return
-        self._end("added", _("The model {name} was added.").format(name=self._arrived.name), self._arrived.name)
+        text = _("The model {title} was added.")
+        self._end("added", text.format(title=_title_of(self._arrived.name)), self._arrived.name)
 
     def _fail(self, why):
         self._end("failed", _("{name} was not added: {why}").format(name=self._title, why=why))
@@ -138,3 +142,9 @@ class ModelImport:
             shutil.rmtree(folder, ignore_errors=True)
         if self._workFolder is not None:
             places.remove_folder(self._workFolder)
+
+
+def _title_of(name):
+    """What the list calls a model."""
+    model = store.find(name)
+    return name if model is None else model.title

@@ -274,7 +274,7 @@ class ModelsSection(Section):
         if wanted:
             return _("The scene asks for the model {name}, which is not installed here.").format(name=wanted)
         if not self._models:
-            return _("No model is installed yet. Add one, or make the sample to try everything out.")
+            return _("No model is installed yet. Add or drop its folder or zip file here, or make the sample.")
         return _("Select a model to see what it is.")
 
     def _showBusy(self):

@@ -52,7 +52,7 @@ def test_a_folder_is_added(good: pathlib.Path, own_settings: pathlib.Path) -> No
 
     watched = Watched(good)
     result = watched.result()
-    assert (result.kind, result.name, result.sentence) == ("added", "liver", "The model liver was added.")
+    assert (result.kind, result.name, result.sentence) == ("added", "liver", "The model M was added.")
     assert store.find("liver").problem == ""
     assert left_in(own_settings) == ["liver"]
     assert "Checking liver" in watched.texts
@@ -116,6 +116,23 @@ def test_markup_and_lines_in_a_name_do_not_reach_the_disk(own_settings: pathlib.
     assert (result.kind, result.name) == ("added", "a b")
     assert store.find("a b").title == "../../<b>evil</b>"
     assert "\n" not in result.sentence
+
+
+def test_the_thread_works_though_the_event_loop_never_lets_go_of_python(good: pathlib.Path,
+                                                                        own_settings: pathlib.Path) -> None:
+    import sys
+
+    watched, usual = Watched(good), sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    try:
+        watched.work.start()
+        for _ in range(1000):
+            if watched.work._thread.is_alive():
+                watched.work._onTick()
+        assert not watched.work._thread.is_alive()
+    finally:
+        sys.setswitchinterval(usual)
+        watched.work.discard()
 
 
 def test_without_an_engine_nothing_is_added(good: pathlib.Path, own_settings: pathlib.Path,

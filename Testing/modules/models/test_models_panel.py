@@ -61,8 +61,8 @@ def press_twice(section: Any) -> None:
 
 def test_without_models_the_panel_says_how_to_begin(section: Any) -> None:
     assert rows(section) == []
-    assert words_of(section.ui.cardLabel) == ("No model is installed yet. Add one, or make the sample to try "
-                                              "everything out.")
+    assert words_of(section.ui.cardLabel) == ("No model is installed yet. Add or drop its folder or zip file "
+                                              "here, or make the sample.")
     assert not section.ui.removeButton.enabled
 
 
@@ -109,7 +109,7 @@ def test_a_folder_is_added_by_the_dialog(section: Any, good: pathlib.Path, dialo
     assert not section.ui.addFolderButton.enabled
     wait_idle(section)
     assert (rows(section), section.panel.parameters.model) == (["M"], "liver")
-    assert section.panel.message == "The model liver was added."
+    assert section.panel.message == "The model M was added."
     assert section.ui.busyFrame.isHidden()
 
 
@@ -157,7 +157,7 @@ def test_the_same_model_twice_is_selected_and_not_copied(section: Any, good: pat
     for _ in range(2):
         section.onPaths([str(good)])
         wait_idle(section)
-    assert section.panel.message == "The model liver is installed already."
+    assert section.panel.message == "The model M is installed already."
     assert rows(section) == ["M"]
 
 
