@@ -30,8 +30,8 @@ TICK_WORK_S = 0.05
 """How long one tick may tell events before the panel gets its turn."""
 CANCEL_S = 1.7
 """When a child that was asked to stop is ended; it ends itself a little earlier, unless it hangs."""
-FAREWELL_S = 1.0
-"""How long its output may stay open after a child has ended."""
+FAREWELL_S = 3.0
+"""How long a child may take to end that has said its last, and its output to close that has ended."""
 
 
 class ChildProcess:
@@ -168,7 +168,7 @@ class ChildProcess:
             self._complaint = (event.text("message"), event.text("hint"))
         self._onEvent(event)
 
-    def _ending(self, launcher_code: int) -> Ending:
+    def _ending(self, launcher_code: int | None) -> Ending:
         """The exit code of the launcher tells nothing that can be relied on: the child says its own as it ends."""
         if self._exitCode == 0:
             return ending.finished()
@@ -181,15 +181,20 @@ class ChildProcess:
         now = time.monotonic()
         if self._cancelledAt is not None and now > self._cancelledAt + CANCEL_S:
             self._kill()
-        code = self._launcher.poll()
-        if code is None or (self.pid is not None and is_alive(self.pid)):
+        if not self._isOver():
             return
         self._endedAt = self._endedAt or now
         if now > self._endedAt + FAREWELL_S:
             self._tell()
             self._kill()
             if self.isRunning:
-                self._end(self._ending(code))
+                self._end(self._ending(self._launcher.poll()))
+
+    def _isOver(self) -> bool:
+        """It has said its exit code, or is gone without."""
+        if self._exitCode is not None:
+            return True
+        return self._launcher.poll() is not None and not (self.pid is not None and is_alive(self.pid))
 
     def _end(self, result: Ending) -> None:
         """Tell how it ended, as the last thing."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from pathlib import Path
 
 from ALHVRSegmentationLib.setup.needs import PACKAGE
+
+TRIES, PAUSE_S = 4, 0.2
 
 
 def move_in(new: Path, target: Path, aside: Path) -> None:
@@ -22,15 +25,25 @@ def move_in(new: Path, target: Path, aside: Path) -> None:
     done = []
     try:
         for source, place in moves:
-            os.rename(source, place)
+            _rename(source, place)
             done.append((source, place))
     except OSError:
         for source, place in reversed(done):
-            os.rename(place, source)
+            _rename(place, source)
         if made:
             with contextlib.suppress(OSError):
                 target.rmdir()
         raise
+
+
+def _rename(source: Path, place: Path) -> None:
+    """Windows refuses for a moment while a virus scanner reads new files."""
+    for _try in range(TRIES):
+        with contextlib.suppress(PermissionError):
+            os.rename(source, place)
+            return
+        time.sleep(PAUSE_S)
+    os.rename(source, place)
 
 
 def version_in(folder: Path) -> str:

@@ -39,6 +39,7 @@ def main(arguments):
     if hasattr(os, "setpgid"):
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)  # so that the command's own workers end with it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a Slicer in the background does not hear
     say("child", pid=os.getpid())
     threading.Thread(target=watch, daemon=True).start()
     code = run(arguments)

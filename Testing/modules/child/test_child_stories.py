@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import signal
+import sys
 import time
 from collections.abc import Callable
 
@@ -96,6 +97,22 @@ def test_a_worker_that_keeps_the_output_open_does_not_keep_the_panel_waiting(eng
     started = time.monotonic()
     assert told.end().kind == "finished"
     assert time.monotonic() - started < 5
+
+
+def test_a_child_that_does_not_get_its_end_done_is_ended(engine: Callable[..., Told]) -> None:
+    told = engine("import threading\nthreading.Thread(target=time.sleep, args=(60,)).start()").start()
+    assert told.end().kind == "finished"
+    assert not is_running(told.child.pid)
+
+
+def test_a_child_of_a_slicer_in_the_background_still_hears(engine: Callable[..., Told], tmp_path: pathlib.Path,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_launcher(tmp_path / "bin", f"trap '' INT\n\"{sys.executable}\" \"$@\"")
+    monkeypatch.setenv("PATH", path)
+    told = engine("say('started')\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    return 130").start()
+    told.wait_until(lambda: told.events)
+    told.child.cancel()
+    assert told.end().exit_code == 130
 
 
 @pytest.mark.parametrize("body", [SLEEP, IGNORES, HOLDS_THE_INTERPRETER])
