@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from subprocess import Popen, TimeoutExpired
+from subprocess import Popen
 
 import qt
 import slicer
@@ -26,6 +26,8 @@ from ALHVRSegmentationLib.child.output import Output
 from ALHVRSegmentationLib.child.processes import is_alive, kill_group
 
 TICK_MS = 50
+YIELD_S = 0.002
+"""Slicer's event loop holds Python's lock, so that the thread that reads gets its turn only when this one sleeps."""
 TICK_WORK_S = 0.05
 """How long one tick may tell events before the panel gets its turn."""
 CANCEL_S = 1.7
@@ -137,6 +139,7 @@ class ChildProcess:
             if self._refusal is not None:
                 self._end(self._refusal)
             else:
+                time.sleep(YIELD_S)
                 self._hurry()
                 self._tell()
         finally:
@@ -192,8 +195,9 @@ class ChildProcess:
 
     def _isOver(self) -> bool:
         """It has said its exit code, or is gone without."""
-        if self._exitCode is not None:
-            return True
+        return self._exitCode is not None or self._isGone()
+
+    def _isGone(self) -> bool:
         return self._launcher.poll() is not None and not (self.pid is not None and is_alive(self.pid))
 
     def _end(self, result: Ending) -> None:
@@ -210,13 +214,10 @@ class ChildProcess:
 
     def _awaitDeath(self) -> None:
         """So that its files can be removed now: a process that was killed takes a moment to end."""
-        if self._launcher is None:
-            return
-        with contextlib.suppress(TimeoutExpired):
-            self._launcher.wait(FAREWELL_S)
         until = time.monotonic() + FAREWELL_S
-        while self.pid is not None and is_alive(self.pid) and time.monotonic() < until:
-            time.sleep(0.01)
+        while self._launcher is not None and not self._isGone() and time.monotonic() < until:
+            time.sleep(YIELD_S)
+            self._kill()
 
     def _leave(self) -> None:
         """Nothing is told any more."""

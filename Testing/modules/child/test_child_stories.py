@@ -31,6 +31,20 @@ def test_events_come_in_order_and_the_ending_last(engine: Callable[..., Told]) -
     assert (told.child.progress.done, told.child.progress.seconds_left) == (2000, 1.5)
 
 
+def test_all_is_told_though_the_event_loop_never_lets_go_of_python(engine: Callable[..., Told]) -> None:
+    told = engine("for n in range(500):\n    say('note', n=n)")
+    usual, until = sys.getswitchinterval(), time.monotonic() + 20
+    sys.setswitchinterval(1000)
+    try:
+        told.start()
+        while told.child.isRunning and time.monotonic() < until:
+            told.child._onTick()
+    finally:
+        sys.setswitchinterval(usual)
+    assert told.endings[0].kind == "finished"
+    assert len(told.events) == 500
+
+
 def test_the_process_id_is_that_of_the_python_and_not_of_its_launcher(engine: Callable[..., Told]) -> None:
     told = engine(SLEEP).start().wait_until(lambda: True)
     told.wait_until(lambda: told.events)
