@@ -9,6 +9,10 @@ import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import pytest
+from support import ROOT
+
+SAMPLE_ZIP = ROOT / "alhvr" / "sample" / "model.zip"
 DESCRIPTION: dict[str, Any] = {
     "name": "Liver and spleen",
     "plan": {"dimensions": 2, "modality": "MR", "channels": []},
@@ -79,10 +83,16 @@ def zipped(folder: pathlib.Path, path: pathlib.Path, *, below: str = "", more: M
 
 
 def engine_model(folder: pathlib.Path, seed: int = 0) -> pathlib.Path:
-    """A model that the engine wrote, with random weights and ONNX networks; skips aloud without PyTorch."""
-    import pytest
+    """A small model called M that the engine wrote and verifies, with ONNX networks; another one for each seed.
 
-    pytest.importorskip("torch", reason="PyTorch is not installed")
+    The sample model where it ships with this source tree; otherwise random weights, and without PyTorch the test is
+    skipped, saying so.
+    """
+    if SAMPLE_ZIP.is_file():
+        with zipfile.ZipFile(SAMPLE_ZIP) as archive:
+            archive.extractall(folder)
+        return renamed(folder, "M", seed)
+    pytest.importorskip("torch", reason="PyTorch is not installed, and this source tree has no sample model")
     from untrained import write_untrained
 
     from alhvr.training.checked_graphs import add_graphs
@@ -90,3 +100,12 @@ def engine_model(folder: pathlib.Path, seed: int = 0) -> pathlib.Path:
     write_untrained(folder, seed)
     add_graphs(folder)
     return folder
+
+
+def renamed(folder: pathlib.Path, name: str, seed: int = 0) -> pathlib.Path:
+    """The model under another name, as if it had been trained with another seed; its manifest agrees."""
+    values = json.loads((folder / "alhvr.json").read_text())
+    values["name"], values["training"]["seed"] = name, seed
+    (folder / "alhvr.json").write_text(json.dumps(values))
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json"]
+    return write_manifest(folder, {path.relative_to(folder).as_posix(): path.read_bytes() for path in files})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.metadata
 import logging
@@ -42,14 +41,22 @@ def check_path() -> None:
             raise RuntimeError(f"{inner} would be imported as a part of slicer: call the folder otherwise")
 
 
-@functools.cache
+_started: list[qSlicerApplication] = []
+
+
 def boot(folder: pathlib.Path, share: pathlib.Path | None = None) -> qSlicerApplication:
-    """Start once in a process, and return slicer.app.
+    """Start once in a process, and return slicer.app; who asks again gets the same, whatever the folder.
 
     Args:
         folder: where settings and temporary files go.
         share: folder with terminologies, see MrmlCore.
     """
+    if not _started:
+        _started.append(_start(folder, share))
+    return _started[0]
+
+
+def _start(folder: pathlib.Path, share: pathlib.Path | None) -> qSlicerApplication:
     check_path()
     from harness.qt_facade import install_qt  # before anything else touches Qt
 

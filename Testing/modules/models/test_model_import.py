@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 from typing import Any
 
 import pytest
-from model_worlds import WEIGHTS, engine_model, write_manifest, write_model_folder, zipped
+from model_worlds import engine_model, renamed, write_model_folder, zipped
 from module_worlds import wait_until
 
 
@@ -39,12 +38,6 @@ def left_in(settings: pathlib.Path) -> list[str]:
 
     work = [path.name for path in pathlib.Path(slicer.app.temporaryPath).glob("ALHVR-model-*")]
     return sorted([path.name for path in (settings / "models").glob("*")] + work)
-
-
-def relisted(folder: pathlib.Path) -> pathlib.Path:
-    """Write the manifest anew for the files as they are."""
-    names = ("alhvr.json", "docs/README.md", *WEIGHTS)
-    return write_manifest(folder, {name: (folder / name).read_bytes() for name in names})
 
 
 def test_a_folder_is_added(good: pathlib.Path, own_settings: pathlib.Path) -> None:
@@ -98,7 +91,7 @@ def test_a_pickle_in_the_weights_is_not_run(own_settings: pathlib.Path, good: pa
     trap = tmp_path / "trapped"
     folder = shutil.copytree(good, tmp_path / "m")
     (folder / "models/model.pt").write_bytes(f"cos\nsystem\n(S'touch {trap}'\ntR.".encode())
-    assert Watched(relisted(folder)).result().kind == "added"
+    assert Watched(renamed(folder, "M")).result().kind == "added"
     assert not trap.exists()
 
 
@@ -109,10 +102,7 @@ def test_markup_and_lines_in_a_name_do_not_reach_the_disk(own_settings: pathlib.
     from ALHVRSegmentationLib.models import store
 
     folder = shutil.copytree(good, tmp_path / "a\n<b>")
-    values = json.loads((folder / "alhvr.json").read_text())
-    values["name"] = "../../<b>evil</b>\u202e\n"
-    (folder / "alhvr.json").write_text(json.dumps(values))
-    result = Watched(relisted(folder)).result()
+    result = Watched(renamed(folder, "../../<b>evil</b>\u202e\n")).result()
     assert (result.kind, result.name) == ("added", "a b")
     assert store.find("a b").title == "../../<b>evil</b>"
     assert "\n" not in result.sentence
