@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import alhvr
 from alhvr.check_options import add_check_arguments, run_check
 from alhvr.errors import Cancelled, UserError
-from alhvr.extras import require_train
+from alhvr.extras import require_generator, require_train
 from alhvr.progress import BarReporter, JsonReporter, Reporter
 from alhvr.segment_options import add_segment_arguments, run_segment
 
@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"alhvr {alhvr.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     _add_demo(commands)
+    _add_sample(commands)
     _add_check(commands)
     _add_train(commands)
     _add_segment(commands)
@@ -99,6 +100,12 @@ def _add_demo(commands: Any) -> None:
     parser = _command(commands, "demo", _demo, "The whole story on generated scans, in a few minutes.")
     parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="folder to leave the results in")
     parser.add_argument("--seed", type=int, default=0, help="seed of the generated scans and of training")
+    _add_progress(parser)
+
+
+def _add_sample(commands: Any) -> None:
+    parser = _command(commands, "sample", _sample, "Generated scans and a small model, to try segmenting in a minute.")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
     _add_progress(parser)
 
 
@@ -172,6 +179,15 @@ def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
 
     run_demo(options.out, reporter, seed=options.seed)
     reporter.finished(out=str(options.out))
+
+
+def _sample(options: argparse.Namespace, reporter: Reporter) -> None:
+    require_generator("alhvr sample")
+    from alhvr.sample.study import make_sample
+
+    study = make_sample(options.out, reporter)
+    reporter.note(f"To segment a scan: alhvr segment {study.scans[0]} --model {study.model} --out DIR --regions")
+    reporter.finished(scans=[str(path) for path in study.scans], labels=str(study.labels), model=str(study.model))
 
 
 def _train(options: argparse.Namespace, reporter: Reporter) -> None:

@@ -29,12 +29,13 @@ ROOMS = {
     "bundle": {"ground", "data"},
     "export": {"ground", "data"},
     "evaluation": {"ground", "data"},
+    "sample": {"ground", "data", "bundle", "export"},
     "inference": {"ground", "data", "bundle", "export", "networks"},
     "checking": {"ground", "data", "inference"},
     "training": {"ground", "data", "bundle", "export", "networks", "inference", "losses", "evaluation", "checking"},
     "bundle_monai": {"ground", "data", "bundle", "export", "networks", "inference"},
     "story": {"ground", "data", "bundle", "export", "networks", "inference", "losses", "evaluation", "training"},
-    "cli": {"ground", "data", "bundle", "evaluation", "inference", "checking", "training", "story"},
+    "cli": {"ground", "data", "bundle", "evaluation", "inference", "checking", "training", "story", "sample"},
 }
 """Each room, and the rooms that it may import from."""
 

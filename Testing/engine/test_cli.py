@@ -16,7 +16,7 @@ from alhvr.config import OFFICIAL_METHOD, RunConfig, as_released, to_dict
 from alhvr.errors import Cancelled, UserError
 from alhvr.train_options import run_config
 
-COMMANDS = ["demo", "check", "train", "segment", "evaluate", "describe"]
+COMMANDS = ["demo", "sample", "check", "train", "segment", "evaluate", "describe"]
 
 
 def complaint(capsys: pytest.CaptureFixture, *arguments: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from importlib.metadata import packages_distributions
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +101,21 @@ def test_what_needs_more_says_in_one_line_what_to_install(light: Path, command: 
     done.refused(f"alhvr {command} needs packages that are not installed: {', '.join(TRAIN)}. ",
                  "pip install 'alhvr[train]'")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_sample_needs_nothing_more_than_scipy(light: Path, tmp_path: Path) -> None:
+    light_alhvr(light, "sample", "--out", tmp_path / "none").refused(
+        "alhvr sample needs a package that is not installed: scipy. Install it: pip install scipy.")
+    assert not (tmp_path / "none").exists()
+    site = tmp_path / "site"
+    site.mkdir()
+    for name in {file.parts[0] for file in distribution("scipy").files} - {"..", "__pycache__"}:
+        (site / name).symlink_to(distribution("scipy").locate_file(name))
+    program = f"import sys; sys.path.append({str(site)!r}); import alhvr.cli; sys.exit(alhvr.cli.main(sys.argv[1:]))"
+    done = run_light(light, "-c", program, "sample", "--out", tmp_path / "out", "--progress", "json")
+    assert done.code == 0, done
+    kinds = [event["kind"] for event in done.events if event["event"] == "artifact"]
+    assert kinds == ["scan"] * 3 + ["labels", "model"] and done.events[-1]["event"] == "finished"
 
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
