@@ -52,11 +52,13 @@ class OneSectionPanel:
         self.shown.refresh()
 
     def close(self) -> None:
-        """As when the panel is destroyed."""
-        self._undo()
-        self.parameters = None
-        self.shown.cleanUp()
-        self.shown.frame.delete()
+        """As when the panel is destroyed; once."""
+        if self.shown is not None:
+            self._undo()
+            self.parameters = None
+            self.shown.cleanUp()
+            self.shown.frame.delete()
+            self.shown = None
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:

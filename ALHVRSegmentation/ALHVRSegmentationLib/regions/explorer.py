@@ -43,6 +43,11 @@ class PlaceExplorer:
             self._ui.placesLabel.text = _("Searching the places…")
             self._search.start(result, result.beta())
 
+    def pause(self):
+        """Search no more, but keep a list that is there."""
+        if self._search.isRunning:
+            self.stop()
+
     def stop(self):
         """List nothing."""
         self._search.stop()

@@ -88,7 +88,7 @@ def _visible_layers(node):
     """The layers of slices in the layout, or in a 3-D view, that show a volume: {(slice, layer): layer logic}."""
     logics = slicer.app.applicationLogic().GetSliceLogics()
     layers = {}
-    for number in range(logics.GetNumberOfItems()):
+    for number in range(logics.GetNumberOfItems() if logics is not None else 0):
         logic = logics.GetItemAsObject(number)
         slice_node = logic.GetSliceNode()
         if slice_node is None or not (slice_node.IsMappedInLayout() or slice_node.GetSliceVisible()):

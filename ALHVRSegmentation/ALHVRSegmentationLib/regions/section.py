@@ -49,7 +49,7 @@ class RegionsSection(Section):
         """When the panel is left, no voxel stays behind the slider."""
         if parameters is None:
             self._mover.finish()
-            self._explorer.stop()
+            self._explorer.pause()
 
     def refresh(self):
         """Show the regions of the chosen result, or why there are none."""

@@ -185,3 +185,35 @@ def test_another_beta_empties_the_list_and_fills_it_anew(regions_panel: Any, wor
     assert ui.placesTable.item(0, 1).text().startswith(f"{abs(np.linalg.det(MOVE @ OBLIQUE)) / 1000:.3f}")
     regions_panel.parameters.beta = 0.1
     wait_until(lambda: ui.placesTable.rowCount == 2)
+
+
+def test_the_list_and_its_current_place_outlive_a_visit_to_another_panel(regions_panel: Any, world: World) -> None:
+    ui = regions_panel.shown.ui
+    ui.nextButton.click()
+    parameters = regions_panel.parameters
+    regions_panel.follow(None)
+    regions_panel.follow(parameters)
+    assert ui.placesTable.rowCount == 2 and ui.placesTable.currentRow() == 0
+
+
+def test_a_panel_closed_in_the_middle_of_a_search_leaves_nothing_behind(regions_panel: Any, world: World) -> None:
+    import threading
+
+    regions_panel.parameters.beta = 0.2
+    regions_panel.shown.finishMove()
+    regions_panel.close()
+    wait_until(lambda: threading.active_count() == 1)
+    assert np.array_equal(world.shown(), world.engine_regions(0.2))
+
+
+def test_the_segment_editor_opens_where_there_is_one(
+    regions_panel: Any, world: World, main_window: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import slicer
+
+    opened = []
+    monkeypatch.setattr(slicer.modules, "segmenteditor", object(), raising=False)
+    monkeypatch.setattr(slicer.util, "selectModule", opened.append)
+    regions_panel.shown.ui.nextButton.click()
+    regions_panel.shown.ui.maskButton.click()
+    assert opened == ["SegmentEditor"] and regions_panel.said == []
