@@ -12,7 +12,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from support import shared_data
+
+from alhvr.data.phantom import make_phantom
+from alhvr.sample.shipped import unpack_model
+from alhvr.sample.study import SEED
 
 ATRIUM_RUN = {
     "plan": {"dimensions": 2, "patch_size": [48, 64], "target_spacing_mm": [3, 3, 3], "batch_size": 8},
@@ -58,6 +63,22 @@ def install(model: pathlib.Path, name: str) -> pathlib.Path:
     return target
 
 
+def install_sample_model(name: str = "sample") -> pathlib.Path:
+    """Put the small model that ships with the engine among those of the user."""
+    from ALHVRSegmentationLib import places
+
+    return unpack_model(places.models_folder() / name).folder
+
+
+def generated_scan(number: int = 0) -> Any:
+    """A generated scan as a volume of the scene, where it lies in the patient."""
+    import slicer
+
+    scan = make_phantom(SEED, number).scan
+    lps_to_ras = np.diag([-1.0, -1.0, 1.0, 1.0])
+    return slicer.util.addVolumeFromArray(scan.array.astype(np.int16), lps_to_ras @ scan.geometry.affine_lps, "CT")
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> float:
     """Let Qt work until something is the case; the seconds that it took. Fails when it never is."""
     import slicer
@@ -72,7 +93,5 @@ def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> float:
 
 def value_at(array: Any, ijk_to_ras: Any, ras: tuple[float, float, float]) -> int:
     """The value of the voxel [K, J, I] that holds a point."""
-    import numpy as np
-
     i, j, k = np.rint(np.linalg.solve(ijk_to_ras, [*ras, 1.0])[:3]).astype(int)
     return int(array[k, j, i])

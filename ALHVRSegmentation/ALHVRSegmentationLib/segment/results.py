@@ -10,7 +10,7 @@ from ALHVRSegmentationLib.scene.errors import SceneError
 from ALHVRSegmentationLib.scene.labels import labels_of
 from ALHVRSegmentationLib.scene.nrrd_in import read_nrrd_array
 from ALHVRSegmentationLib.scene.region_nodes import make_region_nodes
-from ALHVRSegmentationLib.scene.segmentation_in import put_segments
+from ALHVRSegmentationLib.scene.segmentation_in import new_segmentation, put_segments
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,7 @@ def _take_frames(order, frames, folder, volume, segmentation):
     """The results of all frames as a sequence; the segmentation that shows them."""
     made = segmentation is None
     if made:
-        name = _("{scan} segmentation").format(scan=volume.GetName())
-        segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+        segmentation = new_segmentation(volume)
     try:
         arrays = (read_nrrd_array(folder / f"{frame}.nrrd") for frame in frames)
         labels = labels_of(order.model_folder)

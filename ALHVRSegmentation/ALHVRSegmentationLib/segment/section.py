@@ -110,7 +110,7 @@ class SegmentSection(Section):
         try:
             job.start()
         except (SceneError, OSError) as error:
-            self.ui.statusLabel.text = ""
+            self._say("")
             self.panel.say(_("The scan could not be handed over: {why}").format(why=error), "error")
             return
         self._job, self._startedAt = job, time.monotonic()
@@ -133,7 +133,7 @@ class SegmentSection(Section):
 
     def onProgress(self, text, fraction):
         """The job is at some stage; fraction None: nobody knows how far."""
-        self.ui.statusLabel.text = text
+        self._say(text)
         self.ui.progressBar.maximum = 0 if fraction is None else 1000
         self.ui.progressBar.value = 0 if fraction is None else int(1000 * fraction)
 
@@ -166,8 +166,14 @@ class SegmentSection(Section):
         """Segment or Cancel, and what belongs to it."""
         self.ui.segmentButton.text = _("Cancel") if running else _("Segment")
         self.ui.progressBar.setVisible(running)
-        self.ui.statusLabel.text = self.ui.statusLabel.text if running else ""
         self.ui.segmentButton.setEnabled(True)
+        if not running:
+            self._say("")
+
+    def _say(self, text):
+        """The line below the button; no gap where there is nothing to say."""
+        self.ui.statusLabel.text = text
+        self.ui.statusLabel.setVisible(bool(text))
 
     def _refreshButton(self, parameters):
         """A press is possible when nothing is missing; otherwise the line above it says what is."""
@@ -175,7 +181,7 @@ class SegmentSection(Section):
             return
         reason = self._whyNot(parameters)
         self.ui.segmentButton.setEnabled(not reason)
-        self.ui.statusLabel.text = reason
+        self._say(reason)
 
     def _whyNot(self, parameters):
         """What is missing before the button can be pressed, "" when nothing is."""
