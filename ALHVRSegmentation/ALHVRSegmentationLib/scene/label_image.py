@@ -8,6 +8,8 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 BINARY_LABELMAP = "Binary labelmap"
+EMPTY = "empty"
+"""Fingerprint of a segment without a voxel."""
 
 
 def label_image(array, ijk_to_space):
@@ -70,7 +72,7 @@ def fingerprint(segment):
     values = np.zeros((0, 0, 0)) if image is None else values_of(image)
     planes = [index for index, plane in enumerate(values) if (plane == value).any()]
     if not planes:
-        return "empty"
+        return EMPTY
     mask = values[planes[0] : planes[-1] + 1] == value
     inner = np.ascontiguousarray(mask[bounding_box(mask)])
     return hashlib.blake2b(str(inner.shape).encode() + np.packbits(inner).tobytes(), digest_size=8).hexdigest()

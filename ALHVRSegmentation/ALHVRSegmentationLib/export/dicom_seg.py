@@ -1,0 +1,96 @@
+"""DICOM-SEG: when it is possible, what is handed to Slicer's plugin, and whether the file holds just that."""
+
+import numpy as np
+from slicer.i18n import tr as _
+
+from ALHVRSegmentationLib.export import dicom_plugin
+from ALHVRSegmentationLib.export.draft import draft_on_scan
+from ALHVRSegmentationLib.export.files import beside, move
+from ALHVRSegmentationLib.export.masks import masks_of, reference_of, segment_ids
+from ALHVRSegmentationLib.scene.errors import SceneError
+from ALHVRSegmentationLib.scene.own_segments import tag_of
+
+ENDING = ".seg.dcm"
+LONGEST_DESCRIPTION = 64
+
+
+def reason_against(segmentationNode):
+    """Why a segmentation cannot become DICOM-SEG, in one sentence; "" where it can."""
+    if segmentationNode is None or not segment_ids(segmentationNode):
+        return _("There are no segments to export.")
+    volume = reference_of(segmentationNode)
+    if volume is None:
+        return _("DICOM-SEG refers to DICOM images, and this segmentation names no scan that it belongs to.")
+    if not dicom_plugin.instance_uids(volume):
+        text = _("DICOM-SEG refers to DICOM images, and the scan {name} was not loaded from DICOM.")
+        return text.format(name=volume.GetName())
+    if not dicom_plugin.is_there():
+        return _("DICOM-SEG needs Slicer 5.12 or newer, which brings the exporter.")
+    return dicom_plugin.missing_files(volume) or _reason_of_terms(segmentationNode)
+
+
+def write_dicom_seg(segmentationNode, path):
+    """Write the segments that have a voxel with Slicer's own plugin, and read the file back.
+
+    Returns a sentence where empty segments were left out; else "". Raises SceneError, in one sentence.
+    """
+    reason = reason_against(segmentationNode)
+    if reason:
+        raise SceneError(reason)
+    volume = reference_of(segmentationNode)
+    masks = masks_of(segmentationNode, volume)
+    full = [mask for mask in masks if mask.voxels.any()]
+    if not full:
+        raise SceneError(_("All segments are empty, and DICOM-SEG holds no empty ones."))
+    with draft_on_scan(segmentationNode, volume, full) as draft, beside(path) as folder:
+        description = segmentationNode.GetName()[:LONGEST_DESCRIPTION]
+        file = dicom_plugin.run_plugin(draft, description, folder)
+        _check(file, full)
+        move(file, path)
+    left_out = [mask.segment.GetName() for mask in masks if not mask.voxels.any()]
+    return _("Left out as empty: {names}.").format(names=", ".join(left_out)) if left_out else ""
+
+
+def _reason_of_terms(segmentationNode):
+    """A sentence on the segments that lack what DICOM demands; "" where all have it."""
+    segmentation = segmentationNode.GetSegmentation()
+    segments = [segmentation.GetSegment(segment_id) for segment_id in segment_ids(segmentationNode)]
+    bare = [segment.GetName() for segment in segments if not _has_terms(segment)]
+    if bare:
+        text = _("DICOM-SEG needs a coded term for every segment: set one for {names} by a double click on its colour.")
+        return text.format(names=", ".join(bare))
+    nameless = [segment.GetName() for segment in segments if not _has_algorithm(segment)]
+    if nameless:
+        text = _("DICOM-SEG needs the name of the algorithm that made {names}: its tag DICOM.SegmentAlgorithmName.")
+        return text.format(names=", ".join(nameless))
+    return ""
+
+
+def _has_terms(segment):
+    """Whether category and type have scheme, value and meaning."""
+    parts = tag_of(segment, segment.GetTerminologyEntryTagName()).split("~")
+    codes = [part.split("^") for part in parts[1:3]]
+    return len(codes) == 2 and all(len(code) == 3 and all(code) for code in codes)
+
+
+def _has_algorithm(segment):
+    made = tag_of(segment, "DICOM.SegmentAlgorithmType") or "MANUAL"
+    return made == "MANUAL" or bool(tag_of(segment, "DICOM.SegmentAlgorithmName"))
+
+
+def _check(file, masks):
+    """SceneError where the file does not hold these segments, voxel for voxel in number."""
+    import pydicom
+
+    try:
+        dataset = pydicom.dcmread(file)
+        names = [str(segment.SegmentLabel) for segment in dataset.SegmentSequence]
+        size, count = (int(dataset.Rows), int(dataset.Columns)), int(np.count_nonzero(dataset.pixel_array))
+    except (OSError, AttributeError, KeyError, ValueError, TypeError, RuntimeError, NotImplementedError) as error:
+        text = _("The DICOM-SEG that Slicer wrote cannot be read back ({reason}); it was not kept.")
+        raise SceneError(text.format(reason=type(error).__name__)) from error
+    expected = sum(int(np.count_nonzero(mask.voxels)) for mask in masks)
+    if len(names) != len(masks) or count != expected or size != masks[0].voxels.shape[1:]:
+        text = _("The DICOM-SEG that Slicer wrote holds {count} voxels in {segments} segments, not {expected} in "
+                 "{wanted}; it was not kept, and its copy in the DICOM database should be removed.")  # fmt: skip
+        raise SceneError(text.format(count=count, segments=len(names), expected=expected, wanted=len(masks)))

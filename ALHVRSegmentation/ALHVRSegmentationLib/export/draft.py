@@ -1,0 +1,62 @@
+"""Draft: a copy of a segmentation for one export, in the space of its scan, gone when the export is done."""
+
+from contextlib import contextmanager
+
+import numpy as np
+import slicer
+
+from ALHVRSegmentationLib.export.masks import masks_of
+from ALHVRSegmentationLib.scene.label_image import BINARY_LABELMAP, empty_image, label_image
+from ALHVRSegmentationLib.scene.places_in_tree import place_beside
+from ALHVRSegmentationLib.scene.volume_out import own_ijk_to_ras
+
+
+@contextmanager
+def draft_segmentation(segmentationNode, volumeNode):
+    """The same segments in the own space of the volume; voxel by voxel where both are under the same transform."""
+    node = hidden_node("vtkMRMLSegmentationNode", segmentationNode.GetName())
+    try:
+        if volumeNode is None or segmentationNode.GetTransformNodeID() == volumeNode.GetTransformNodeID():
+            node.GetSegmentation().DeepCopy(segmentationNode.GetSegmentation())
+        else:
+            _put(node, masks_of(segmentationNode, volumeNode), volumeNode)
+        yield node
+    finally:
+        slicer.mrmlScene.RemoveNode(node)
+
+
+@contextmanager
+def draft_on_scan(segmentationNode, volumeNode, masks):
+    """Segments of these masks, each with an image of its own on the volume's grid, in the volume's study."""
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", segmentationNode.GetName())
+    try:
+        node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), volumeNode.GetID())
+        _put(node, masks, volumeNode)
+        place_beside(node, volumeNode)
+        yield node
+    finally:
+        slicer.mrmlScene.RemoveNode(node)
+
+
+def hidden_node(class_name, name):
+    """A new node in the scene that no selector and no tree shows."""
+    node = slicer.mrmlScene.CreateNodeByClass(class_name)
+    node.UnRegister(None)
+    node.SetName(name)
+    node.SetHideFromEditors(True)
+    return slicer.mrmlScene.AddNode(node)
+
+
+def _put(node, masks, volumeNode):
+    """Fill the node; names, colours and tags are those of the segments."""
+    matrix = own_ijk_to_ras(volumeNode)
+    for mask in masks:
+        segment = slicer.vtkSegment()
+        segment.DeepCopyMetadata(mask.segment)
+        segment.SetLabelValue(1)
+        segment.AddRepresentation(BINARY_LABELMAP, label_image(mask.voxels.astype(np.uint8), matrix))
+        node.GetSegmentation().AddSegment(segment, mask.segment_id)
+    if masks:
+        convert = slicer.vtkSegmentationConverter
+        text = convert.SerializeImageGeometry(empty_image(masks[0].voxels.shape, matrix))
+        node.GetSegmentation().SetConversionParameter(convert.GetReferenceImageGeometryParameterName(), text)

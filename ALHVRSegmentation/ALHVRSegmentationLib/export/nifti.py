@@ -1,0 +1,105 @@
+"""NIfTI: a segmentation as a label map in .nii.gz on the scan's grid, with a .json that names the values."""
+
+import gzip
+import json
+import struct
+
+import numpy as np
+from slicer.i18n import tr as _
+
+from ALHVRSegmentationLib.export.files import beside, move
+from ALHVRSegmentationLib.export.masks import label_map, masks_of, reference_of, segment_ids
+from ALHVRSegmentationLib.scene.errors import SceneError
+from ALHVRSegmentationLib.scene.own_segments import tag_of
+from ALHVRSegmentationLib.scene.volume_out import own_ijk_to_ras
+
+ENDING = ".nii.gz"
+NAMES_ENDING = ".json"
+HEADER_BYTES = 352
+TYPES = {"uint8": 2, "uint16": 512}
+MILLIMETRES = 2
+SCANNER_SPACE = 1
+
+
+def write_nifti(segmentationNode, path):
+    """Write the segments as values of one volume, and beside it what they mean; read them back.
+
+    The grid is that of the scan's own file, oblique or sheared as it is. Returns a sentence where voxels belong to
+    several segments, of which a label map keeps one; else "". Raises SceneError, in one sentence; nothing is left
+    behind then.
+    """
+    volume = _scan(segmentationNode)
+    found = label_map(masks_of(segmentationNode, volume))
+    matrix = own_ijk_to_ras(volume)
+    header = _header(found.values, matrix)
+    names = json.dumps(_names(found), indent=1, ensure_ascii=False)
+    with beside(path) as folder:
+        new, new_names = folder / f"new{ENDING}", folder / f"new{NAMES_ENDING}"
+        with gzip.open(new, "wb", compresslevel=6) as file:
+            file.write(header)
+            for plane in found.values:
+                file.write(np.ascontiguousarray(plane, dtype=found.values.dtype.newbyteorder("<")))
+        new_names.write_text(names, encoding="utf-8")
+        _check(new, header, found.values)
+        move(new, path)
+        move(new_names, path.with_name(path.name.removesuffix(ENDING) + NAMES_ENDING))
+    if not found.n_overlapping:
+        return ""
+    text = _("{count} voxels belong to several segments; NIfTI keeps the last one, NRRD keeps them all.")
+    return text.format(count=found.n_overlapping)
+
+
+def _scan(segmentationNode):
+    """The scan whose grid the file gets."""
+    volume = reference_of(segmentationNode)
+    name = segmentationNode.GetName()
+    if not segment_ids(segmentationNode):
+        raise SceneError(_("The segmentation {name} has no segments.").format(name=name))
+    if volume is None or volume.GetImageData() is None:
+        text = _("The segmentation {name} names no scan whose grid the file could have: set its source geometry in "
+                 "the module Segmentations, or export it as NRRD.")  # fmt: skip
+        raise SceneError(text.format(name=name))
+    return volume
+
+
+def _names(found):
+    """What each value means."""
+    labels = {}
+    for value, mask in found.masks.items():
+        segment = mask.segment
+        labels[str(value)] = {
+            "name": segment.GetName(),
+            "colour_rgb": [round(part, 4) for part in segment.GetColor()],
+            "terminology": tag_of(segment, segment.GetTerminologyEntryTagName()),
+        }
+    return {"labels": labels, "overlapping_voxels": found.n_overlapping}
+
+
+def _header(values, matrix):
+    """NIfTI-1 with the whole index-to-RAS matrix as sform, so that any grid fits."""
+    depth, rows, columns = values.shape
+    header = bytearray(HEADER_BYTES)
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<8h", header, 40, 3, columns, rows, depth, 1, 1, 1, 1)
+    struct.pack_into("<2h", header, 70, TYPES[values.dtype.name], 8 * values.dtype.itemsize)
+    struct.pack_into("<8f", header, 76, 1.0, *np.linalg.norm(matrix[:3, :3], axis=0), 0.0, 0.0, 0.0, 0.0)
+    struct.pack_into("<2f", header, 108, HEADER_BYTES, 1.0)
+    struct.pack_into("<b", header, 123, MILLIMETRES)
+    struct.pack_into("<2h", header, 252, 0, SCANNER_SPACE)
+    struct.pack_into("<12f", header, 280, *matrix[:3].ravel())
+    header[344:348] = b"n+1\0"
+    return bytes(header)
+
+
+def _check(path, header, values):
+    """Read the file back; SceneError where it is not what was written."""
+    try:
+        with gzip.open(path) as file:
+            same = file.read(HEADER_BYTES) == header
+            content = np.frombuffer(file.read(), dtype=values.dtype.newbyteorder("<"))
+        same = same and np.array_equal(content, values.ravel())
+    except (OSError, EOFError, ValueError):
+        same = False
+    if not same:
+        text = _("The NIfTI file was not kept by the disk as it was written: try another folder.")
+        raise SceneError(text)

@@ -1,0 +1,65 @@
+"""NRRD: a segmentation as Slicer's own .seg.nrrd, in the space of the scan's file."""
+
+import slicer
+from slicer.i18n import tr as _
+
+from ALHVRSegmentationLib.export.draft import draft_segmentation, hidden_node
+from ALHVRSegmentationLib.export.files import beside, check_space, move
+from ALHVRSegmentationLib.export.masks import reference_of, segment_ids
+from ALHVRSegmentationLib.scene.errors import SceneError
+from ALHVRSegmentationLib.scene.label_image import fingerprint
+
+ENDING = ".seg.nrrd"
+SMALLEST_FILE = 1 << 16
+
+
+def write_nrrd(segmentationNode, path):
+    """Write all segments with names, colours, coded terms and overlaps, and read them back.
+
+    They lie where the scan's own file has the voxels: a transform above both is not part of the file, as it is not
+    part of the scan's. Raises SceneError, in one sentence; nothing is left behind then.
+    """
+    if not segment_ids(segmentationNode):
+        raise SceneError(_("The segmentation {name} has no segments.").format(name=segmentationNode.GetName()))
+    with draft_segmentation(segmentationNode, reference_of(segmentationNode)) as draft, beside(path) as folder:
+        check_space(path, SMALLEST_FILE)
+        new = folder / f"new{ENDING}"
+        expected = _content(draft)
+        if not _write(draft, new) or _read_back(new) != expected:
+            check_space(path, new.stat().st_size if new.is_file() else SMALLEST_FILE)
+            text = _("{name} was not written: Slicer could not write it whole to {folder}; look into its error log.")
+            raise SceneError(text.format(name=path.name, folder=path.parent))
+        move(new, path)
+
+
+def _write(node, path):
+    storage = _storage(node, path)
+    try:
+        return bool(storage.WriteData(node))
+    finally:
+        slicer.mrmlScene.RemoveNode(storage)
+
+
+def _read_back(path):
+    """What is in the file, or None where it cannot be read."""
+    node = hidden_node("vtkMRMLSegmentationNode", "ALHVR check")
+    storage = _storage(node, path)
+    try:
+        return _content(node) if storage.ReadData(node) else None
+    finally:
+        slicer.mrmlScene.RemoveNode(storage)
+        slicer.mrmlScene.RemoveNode(node)
+
+
+def _storage(node, path):
+    storage = hidden_node("vtkMRMLSegmentationStorageNode", "ALHVR file")
+    storage.SetFileName(str(path))
+    storage.SetUseCompression(True)
+    return storage
+
+
+def _content(node):
+    """Name and voxels of each segment."""
+    segmentation = node.GetSegmentation()
+    segments = [segmentation.GetSegment(segment_id) for segment_id in segment_ids(node)]
+    return [(segment.GetName(), fingerprint(segment)) for segment in segments]

@@ -1,0 +1,128 @@
+"""ExportSection: the segmentation as a file that other programs read: NRRD, NIfTI, DICOM-SEG."""
+
+import pathlib
+
+import slicer
+from slicer.i18n import tr as _
+
+from ALHVRSegmentationLib.export import dicom_seg, nifti, nrrd
+from ALHVRSegmentationLib.export.files import file_name
+from ALHVRSegmentationLib.export.masks import reference_of, segment_ids
+from ALHVRSegmentationLib.scene.errors import SceneError
+from ALHVRSegmentationLib.section import Section
+
+FOLDER_SETTING = "ALHVR/ExportFolder"
+
+
+class ExportSection(Section):
+    """Folder, name and a button for each format; what is not possible is disabled with the reason."""
+
+    UI = "ALHVRExport.ui"
+    TITLE = _("Export")
+    COLLAPSED = True
+
+    def __init__(self, panel):
+        super().__init__(panel)
+        self._segmentation_id = None
+        self._asked = None
+        self._reason = None
+
+    def setUp(self):
+        """Connect the buttons."""
+        self.ui.folderButton.directory = str(self._lastFolder())
+        self.ui.folderButton.connect("directoryChanged(QString)", self.onFolderChanged)
+        self.ui.nameEdit.connect("textChanged(QString)", self.onNameChanged)
+        self.ui.nrrdButton.connect("clicked()", self.onNrrd)
+        self.ui.niftiButton.connect("clicked()", self.onNifti)
+        self.ui.dicomButton.connect("clicked()", self.onDicom)
+
+    def follow(self, parameters):
+        """Forget what was asked and found: the scene and the DICOM database may be others now."""
+        self._asked = self._reason = None
+
+    def refresh(self):
+        """Follow the segmentation that is chosen in the panel."""
+        node = self._segmentation()
+        node_id = None if node is None else node.GetID()
+        if node_id != self._segmentation_id:
+            self._segmentation_id, self._asked = node_id, None
+            self.ui.nameEdit.text = "" if node is None else file_name(node.GetName())
+        name = _("none yet: segment a scan first") if node is None else node.GetName()
+        self.ui.segmentationLabel.text = name
+        self._enable(node)
+
+    def onFolderChanged(self, *_arguments):
+        """Remember the folder for the next time."""
+        self._asked = None
+        slicer.app.userSettings().setValue(FOLDER_SETTING, self.ui.folderButton.directory)
+
+    def onNameChanged(self, *_arguments):
+        """Another name, another file."""
+        self._asked = None
+        self._enable(self._segmentation())
+
+    def onNrrd(self, *_arguments):
+        """Write Slicer's own format."""
+        self._write(nrrd.ENDING, nrrd.write_nrrd)
+
+    def onNifti(self, *_arguments):
+        """Write a label map."""
+        self._write(nifti.ENDING, nifti.write_nifti)
+
+    def onDicom(self, *_arguments):
+        """Write a DICOM segmentation."""
+        self._write(dicom_seg.ENDING, dicom_seg.write_dicom_seg)
+
+    def _write(self, ending, write):
+        """Write one file, and say what became of it."""
+        node = self._segmentation()
+        if node is None:
+            self.refresh()
+            return
+        path = pathlib.Path(self.ui.folderButton.directory) / f"{file_name(self.ui.nameEdit.text)}{ending}"
+        if path.exists() and self._asked != path:
+            self._asked = path
+            text = _("{name} is already there: press the button again to replace it.")
+            self.panel.say(text.format(name=path.name), "warning")
+            return
+        self._asked = None
+        try:
+            with slicer.util.WaitCursor():
+                note = write(node, path)
+        except SceneError as error:
+            self.panel.say(str(error), "error")
+            self._reason = None
+            self.refresh()
+            return
+        said = _("Written and read back: {path}.").format(path=path)
+        self.panel.say(f"{said} {note}" if note else said, "warning" if note else "note")
+
+    def _enable(self, node):
+        """Enable what is possible, and say why DICOM-SEG is not."""
+        ready = node is not None and bool(file_name(self.ui.nameEdit.text)) and node.GetSegmentation() is not None
+        reason = self._reasonAgainstDicom(node) if ready else ""
+        self.ui.nrrdButton.enabled = self.ui.niftiButton.enabled = ready
+        self.ui.dicomButton.enabled = ready and not reason
+        self.ui.dicomReason.text = reason
+        self.ui.dicomReason.setVisible(bool(reason))
+
+    def _reasonAgainstDicom(self, node):
+        """Asked anew only when the segmentation or its scan changed: the database answers slowly."""
+        segmentation, scan = node.GetSegmentation(), reference_of(node)
+        parts = [node, segmentation, *(segmentation.GetSegment(segment_id) for segment_id in segment_ids(node))]
+        state = (node.GetID(), *(part.GetMTime() for part in parts), scan and (scan.GetID(), scan.GetMTime()))
+        if self._reason is None or self._reason[0] != state:
+            self._reason = (state, dicom_seg.reason_against(node))
+        return self._reason[1]
+
+    def _segmentation(self):
+        """The segmentation node that is chosen in the panel, or None."""
+        parameters = self.panel.parameters
+        return None if parameters is None else parameters.segmentation
+
+    def _lastFolder(self):
+        """The folder of the last export, or the user's documents."""
+        home = pathlib.Path.home()
+        kept = slicer.util.settingsValue(FOLDER_SETTING, "")
+        folders = (pathlib.Path(kept) if kept else None, home / "Documents")
+        return next((folder for folder in folders if folder is not None and folder.is_dir()), home)
