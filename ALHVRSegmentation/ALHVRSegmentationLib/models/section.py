@@ -1,21 +1,18 @@
 """ModelsSection: the list of installed models with a card, adding and removing them, and the sample to begin with."""
 
-import time
-
 import qt
+import slicer
 from slicer.i18n import tr as _
 
 from ALHVRSegmentationLib.models import store
 from ALHVRSegmentationLib.models.card import card, shown
 from ALHVRSegmentationLib.models.drop import DropFilter
 from ALHVRSegmentationLib.models.importing import ModelImport
+from ALHVRSegmentationLib.models.second_press import SecondPress
+from ALHVRSegmentationLib.models.work_line import WorkLine
 from ALHVRSegmentationLib.sample.making import SampleMaker
 from ALHVRSegmentationLib.section import Section
 
-DOUBLE_CLICK_S = 0.6
-"""A second press within this time is the second half of a double click and confirms nothing."""
-CONFIRM_MS = 6000
-"""How long the button waits for the second press."""
 KINDS = {"failed": "error", "cancelled": "warning"}
 
 
@@ -32,27 +29,34 @@ class ModelsSection(Section):
         """The parameter "model" as the list showed it last."""
         self._filling = False
         self._waiting = []
-        self._work = None
-        """What runs: a ModelImport or a SampleMaker."""
-        self._askedAt = None
+        """Paths that are added when the one before is done."""
+        buttons = (self.ui.addFolderButton, self.ui.addZipButton, self.ui.sampleButton)
+        self._line = WorkLine(self.ui, buttons)
+        self._removal = SecondPress(self.ui.removeButton, _("Press again to remove"))
         self._drop = DropFilter(self.onPaths)
-        self._asked = qt.QTimer()
-        self._asked.setSingleShot(True)
-        self._asked.setInterval(CONFIRM_MS)
+
+    @property
+    def isBusy(self):
+        """Whether a model is being added or the sample made."""
+        return self._line.work is not None
+
+    @property
+    def models(self):
+        """The models in the order of the list."""
+        return tuple(self._models)
 
     def setUp(self):
         """Connect the widgets."""
+        self.ui.cancelButton.connect("clicked()", self._waiting.clear)
+        self._line.setUp()
         self.ui.addFolderButton.connect("clicked()", self.onAddFolder)
         self.ui.addZipButton.connect("clicked()", self.onAddZip)
         self.ui.revealButton.connect("clicked()", self.onReveal)
         self.ui.removeButton.connect("clicked()", self.onRemove)
         self.ui.sampleButton.connect("clicked()", self.onSample)
-        self.ui.cancelButton.connect("clicked()", self.onCancel)
         self.ui.modelList.connect("currentRowChanged(int)", self.onRow)
-        self._asked.connect("timeout()", self._unask)
         self.widget.acceptDrops = True
         self.widget.installEventFilter(self._drop)
-        self.ui.busyFrame.hide()
         self.fill()
 
     def follow(self, parameters):
@@ -71,19 +75,20 @@ class ModelsSection(Section):
 
     def dropScene(self):
         """The scene goes: the sample would be loaded into it."""
-        if isinstance(self._work, SampleMaker):
-            self._discard()
+        if isinstance(self._line.work, SampleMaker):
+            self._line.discard()
             self.panel.say(_("The scene was closed, so making the sample was ended."), "warning")
 
     def cleanUp(self):
         """Leave no thread, no child and no half model."""
         self.widget.removeEventFilter(self._drop)
-        self._discard()
-        self._asked.stop()
+        self._waiting.clear()
+        self._line.discard()
+        self._removal.takeBack()
 
     def fill(self):
         """List what is installed now; the row stays where it can."""
-        name = self._name()
+        current = self._model()
         self._models = store.installed()
         self._filling = True
         self.ui.modelList.clear()
@@ -96,11 +101,11 @@ class ModelsSection(Section):
             item.setToolTip(f"<p>{shown(model.folder)}</p>")
             self.ui.modelList.addItem(item)
         self._filling = False
-        self._select(name)
+        self._select("" if current is None else current.name)
 
-    def onRow(self, _row):
+    def onRow(self, *_arguments):
         """The user looks at a model; one that can be used is taken."""
-        self._unask()
+        self._removal.takeBack()
         if self._filling:
             return
         model, parameters = self._model(), self.panel.parameters
@@ -140,26 +145,15 @@ class ModelsSection(Section):
         if model is None:
             return
         if self._isInUse(model):
-            self.panel.say(_("The model {name} is being used: cancel first.").format(name=model.title), "warning")
-        elif self._askedAt is None:
-            self._askedAt = time.monotonic()
-            self.ui.removeButton.text = _("Press again to remove")
-            self._asked.start()
-        elif time.monotonic() - self._askedAt > DOUBLE_CLICK_S:
-            self._unask()
+            self.panel.say(_("The model {title} is being used: cancel first.").format(title=model.title), "warning")
+        elif self._removal.press():
             self._remove(model)
 
     def onSample(self):
         """Make the sample, or load the one that was made before."""
-        if self._work is None:
-            self._begin(SampleMaker(onDone=self._onSampleDone, onProgress=self._onProgress))
-
-    def onCancel(self):
-        """Stop what runs and what waits."""
-        self._waiting.clear()
-        if self._work is not None:
-            self.ui.cancelButton.enabled = False
-            self._work.cancel()
+        if not self.isBusy:
+            self.panel.say("")
+            self._line.begin(SampleMaker(onDone=self._onSampleDone, onProgress=self._line.onProgress))
 
     def _remove(self, model):
         try:
@@ -167,7 +161,7 @@ class ModelsSection(Section):
         except store.ModelError as error:
             self.panel.say(str(error), "error")
         else:
-            self.panel.say(_("The model {name} was removed.").format(name=model.title))
+            self.panel.say(_("The model {title} was removed.").format(title=model.title))
             parameters = self.panel.parameters
             if parameters is not None and parameters.model == model.name:
                 parameters.model = ""
@@ -180,29 +174,15 @@ class ModelsSection(Section):
         parameters = self.panel.parameters or self.panel.logic.getParameterNode()
         return self.panel.section(SegmentSection).isRunning and parameters.model == model.name
 
-    def _unask(self):
-        self._askedAt = None
-        self._asked.stop()
-        self.ui.removeButton.text = _("Remove")
-
     def _next(self):
         """Begin the next import."""
-        if self._work is None and self._waiting:
-            self._begin(ModelImport(self._waiting.pop(0), onDone=self._onAdded, onProgress=self._onProgress))
-
-    def _begin(self, work):
-        self._work = work
-        self._showBusy()
-        self.panel.say("")
-        work.start()
-
-    def _onProgress(self, text, fraction):
-        self.ui.busyLabel.text = text
-        self.ui.busyBar.maximum = 0 if fraction is None else 1000
-        self.ui.busyBar.value = 0 if fraction is None else int(1000 * fraction)
+        if not self.isBusy and self._waiting:
+            self.panel.say("")
+            work = ModelImport(self._waiting.pop(0), onDone=self._onAdded, onProgress=self._line.onProgress)
+            self._line.begin(work)
 
     def _onAdded(self, result):
-        self._work = None
+        self._line.end()
         self.panel.say(result.sentence, KINDS.get(result.kind, "note"))
         self._take(result.name)
         if result.kind == "failed":
@@ -210,18 +190,15 @@ class ModelsSection(Section):
         self._next()
 
     def _onSampleDone(self, outcome):
-        self._work = None
+        self._line.end()
         if outcome.volume_id:
-            import slicer
-
             self.panel.logic.getParameterNode().inputVolume = slicer.mrmlScene.GetNodeByID(outcome.volume_id)
         self._take(outcome.model)
         self.panel.say(outcome.sentence, KINDS.get(outcome.kind, "note"))
         self._next()
 
     def _take(self, name):
-        """Select a model that has come."""
-        self._showBusy()
+        """Select a model that has come, and list what there is."""
         if name:
             self._selected = name
             self.panel.logic.getParameterNode().model = name
@@ -230,23 +207,12 @@ class ModelsSection(Section):
             self._select(name)
 
     def _tell(self):
-        """The models have changed: every part of the panel lists them anew."""
+        """The models have changed: the other parts of the panel list them anew."""
         from ALHVRSegmentationLib.segment.section import SegmentSection  # which imports this file
 
         self.fill()
         self.panel.section(SegmentSection).follow(self.panel.parameters)
         self.panel.refresh()
-
-    def _discard(self):
-        self._waiting.clear()
-        if self._work is not None:
-            self._work.discard()
-            self._work = None
-            self._showBusy()
-
-    def _name(self):
-        model = self._model()
-        return "" if model is None else model.name
 
     def _model(self):
         """The model in the current row, or None."""
@@ -276,13 +242,3 @@ class ModelsSection(Section):
         if not self._models:
             return _("No model is installed yet. Add or drop its folder or zip file here, or make the sample.")
         return _("Select a model to see what it is.")
-
-    def _showBusy(self):
-        """The bar while something runs; no two things at once."""
-        busy = self._work is not None
-        self.ui.busyFrame.setVisible(busy)
-        self.ui.busyLabel.text = ""
-        self.ui.busyBar.maximum = 0
-        self.ui.cancelButton.enabled = True
-        for button in (self.ui.addFolderButton, self.ui.addZipButton, self.ui.sampleButton):
-            button.enabled = not busy

@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 
 from ALHVRSegmentationLib import places
 from ALHVRSegmentationLib.child.process import ChildProcess
+from ALHVRSegmentationLib.models import store
 from ALHVRSegmentationLib.models.importing import ModelImport
 from ALHVRSegmentationLib.models.safe_files import reason
 from ALHVRSegmentationLib.sample import kept
@@ -122,8 +123,9 @@ class SampleMaker:
         except RuntimeError:
             self._fail(_("The scan {path} could not be loaded.").format(path=self._sample.scans[0]), result.name)
             return
-        text = _("The sample scan {scan} is loaded and the model {model} selected: press Segment.")
-        sentence = text.format(scan=volume.GetName(), model=result.name)
+        model = store.find(result.name)
+        text = _("The sample scan {scan} is loaded and the model {title} selected: press Segment.")
+        sentence = text.format(scan=volume.GetName(), title=result.name if model is None else model.title)
         self._end(SampleOutcome("made", sentence, volume.GetID(), result.name))
 
     def _fail(self, why, model=""):

@@ -49,13 +49,13 @@ def words_of(label: Any) -> str:
 
 
 def wait_idle(section: Any) -> None:
-    wait_until(lambda: section._work is None)
+    wait_until(lambda: not section.isBusy)
 
 
 def press_twice(section: Any) -> None:
     """As a person who has read the question."""
     section.ui.removeButton.click()
-    section._askedAt = time.monotonic() - 1
+    section._removal.askedAt = time.monotonic() - 1
     section.ui.removeButton.click()
 
 
@@ -117,7 +117,7 @@ def test_a_dismissed_dialog_adds_nothing(section: Any, dialog_answers: Any) -> N
     dialog_answers.answer("", "")
     section.ui.addFolderButton.click()
     section.ui.addZipButton.click()
-    assert section._work is None
+    assert not section.isBusy
 
 
 def test_a_folder_and_a_zip_are_added_by_dropping_them(section: Any, good: pathlib.Path,
@@ -138,7 +138,7 @@ def test_what_is_no_file_is_not_taken_when_dropped(section: Any) -> None:
     text.setText("hello")
     assert not drop_data(section.ui.cardLabel, text)
     assert not drop(section.ui.cardLabel, ["https://example.org/model.zip"])
-    assert section._work is None
+    assert not section.isBusy
 
 
 def test_a_hostile_zip_ends_in_one_sentence_and_the_same_list(models: pathlib.Path, section: Any,
@@ -187,7 +187,7 @@ def test_the_first_press_asks_and_the_second_removes(models: pathlib.Path, secti
     assert (section.ui.removeButton.text, len(rows(section))) == ("Press again to remove", 3)
     section.ui.removeButton.click()  # a double click
     assert len(rows(section)) == 3
-    section._askedAt = time.monotonic() - 1
+    section._removal.askedAt = time.monotonic() - 1
     section.ui.removeButton.click()
     assert rows(section) == ["Model B", "c (cannot be used)"]
     assert section.panel.parameters.model in ("", "b")

@@ -57,5 +57,5 @@ def test_its_button_makes_the_sample_in_the_panel(sample_data: Any, load_panel: 
     register_sample_data()
     section = load_panel(module_file).widget.panel.section(ModelsSection)
     sample_data.press(registered(sample_data)[0])
-    wait_until(lambda: section._work is None)
+    wait_until(lambda: not section.isBusy)
     assert section.panel.parameters.model == "ALHVR sample"

@@ -1,0 +1,56 @@
+"""WorkLine: the bar, the text and the Cancel of whatever runs in the section; never two things at once."""
+
+
+class WorkLine:
+    """Shows one work at a time: anything with start(), cancel() and discard().
+
+    Args:
+        ui: has busyFrame, busyLabel, busyBar and cancelButton.
+        buttons: those that begin work, which wait meanwhile.
+    """
+
+    def __init__(self, ui, buttons):
+        self._ui, self._buttons = ui, buttons
+        self.work = None
+        """What runs, or None."""
+
+    def setUp(self):
+        """Connect Cancel."""
+        self._ui.cancelButton.connect("clicked()", self.onCancel)
+        self.end()
+
+    def begin(self, work):
+        """Start a work; whoever made it calls end() when it is done."""
+        self.work = work
+        self._show()
+        work.start()
+
+    def end(self):
+        """Nothing runs any more."""
+        self.work = None
+        self._show()
+
+    def discard(self):
+        """End what runs at once; it tells nobody."""
+        if self.work is not None:
+            self.work.discard()
+            self.end()
+
+    def onProgress(self, text, fraction):
+        """The work is at some point; fraction None: nobody knows how far."""
+        self._ui.busyLabel.text = text
+        self._ui.busyBar.maximum = 0 if fraction is None else 1000
+        self._ui.busyBar.value = 0 if fraction is None else int(1000 * fraction)
+
+    def onCancel(self):
+        """Ask the work to stop."""
+        if self.work is not None:
+            self._ui.cancelButton.enabled = False
+            self.work.cancel()
+
+    def _show(self):
+        self._ui.busyFrame.setVisible(self.work is not None)
+        self.onProgress("", None)
+        self._ui.cancelButton.enabled = True
+        for button in self._buttons:
+            button.enabled = self.work is None
