@@ -40,7 +40,7 @@ class Scored:
 
 
 def setup_of(**segmenting) -> RunSetup:
-    config = RunConfig(method=MethodConfig(beta=0.7), training=TrainingConfig(seed=5),
+    config = RunConfig(method=MethodConfig(beta=0.7, temperature=0.2), training=TrainingConfig(seed=5),
                        segmenting=SegmentingConfig(**segmenting))
     hashes = {"labeled/Jane Doe": "1", "validation/b": "2", "unlabeled/c": "3"}
     return RunSetup(config=config, plan=tiny_plan(2, (16, 16)), labels=LABELS, compute=Compute("cpu", "fp32", 1),
@@ -59,7 +59,7 @@ def test_competition_is_kept_where_it_scores_better_than_the_mean(tmp_path: Path
     found = finish(tmp_path, Scored(mean=0.8, competition=0.81))
     assert found.settings.fusion == "competition" and found.scores == {"liver": 0.81, "spleen": 0.81, "mean": 0.81}
     assert read_model(tmp_path / "run" / "model").description.inference == InferenceSettings(
-        fusion="competition", mirror=False, largest_component=False, beta=0.7, perturbation_seed=5)
+        fusion="competition", mirror=False, largest_component=False, beta=0.7, perturbation_seed=5, temperature=0.2)
 
 
 def test_the_mean_is_kept_where_both_score_alike(tmp_path: Path) -> None:
