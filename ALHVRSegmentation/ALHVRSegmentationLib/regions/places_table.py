@@ -9,7 +9,7 @@ from ALHVRSegmentationLib.regions.texts import number_text, region_name
 
 TEACHER = 4
 """Column that is there only with a teacher map."""
-_TOUCHES = 3
+_NEAR = 3
 
 
 def colour_icon(region, pixels=16):
@@ -32,9 +32,9 @@ class PlacesTable:
         self._onChosen = onChosen
         self._parts = ()
         table.setColumnCount(5)
-        titles = (_("Sure"), _("ml"), _("Doubt, ml"), _("Touches"), _("Teacher"))
+        titles = (_("Sure"), _("ml"), _("Doubt, ml"), _("Near"), _("Teacher"))
         tips = (
-            _("Which network is sure: neither, or only one."),
+            _("How many networks are sure: none, or one of the two."),
             _("Volume of the place in millilitres."),
             _("The list is sorted by this: volume times mean doubt, which is 1 - mean confidence of both networks."),
             _("Segments at these voxels or beside them, most voxels first."),
@@ -44,7 +44,7 @@ class PlacesTable:
         for column, tip in enumerate(tips):
             table.horizontalHeaderItem(column).setToolTip(tip)
             table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
-        table.horizontalHeader().setSectionResizeMode(_TOUCHES, qt.QHeaderView.Stretch)
+        table.horizontalHeader().setSectionResizeMode(_NEAR, qt.QHeaderView.Stretch)
         table.connect("currentCellChanged(int,int,int,int)", self.onCurrentCell)
         table.connect("cellClicked(int,int)", self.onClicked)
 
@@ -66,7 +66,7 @@ class PlacesTable:
                     item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
                 self._table.setItem(row, column, item)
             self._table.item(row, 0).setIcon(colour_icon(part.region))
-            self._table.item(row, _TOUCHES).setToolTip(", ".join(names))
+            self._table.item(row, _NEAR).setToolTip(", ".join(names))
         self._table.setColumnHidden(TEACHER, not with_teacher)
         self._parts = tuple(parts)
 

@@ -19,8 +19,8 @@ def volume_text(ml):
 
 
 def region_name(region):
-    """Which network is sure in region 2 or 3, in a word, for the list."""
-    return _("neither") if region == UNRELIABLE_STABLE else _("one")
+    """How many networks are sure in region 2 or 3, for the list."""
+    return _("none") if region == UNRELIABLE_STABLE else _("one")
 
 
 def result_text(table):

@@ -54,7 +54,7 @@ def test_the_list_tells_region_size_doubt_and_teacher(regions_panel: Any, world:
     ml = abs(np.linalg.det(MOVE @ OBLIQUE)) / 1000
     texts = [table.item(0, column).text() for column in range(5)]
     doubt = (191 * (1 - 30000 / SURE) + 1 - 20000 / SURE) * ml
-    assert texts == ["neither", f"{192 * ml:.3f}", f"{doubt:.3f}", "", "70 %"]
+    assert texts == ["none", f"{192 * ml:.3f}", f"{doubt:.3f}", "", "70 %"]
     assert table.currentRow() == -1 and crosshair().GetCrosshairMode() == crosshair().NoCrosshair
 
 
