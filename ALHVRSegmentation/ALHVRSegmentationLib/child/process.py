@@ -30,7 +30,7 @@ YIELD_S = 0.002
 """Slicer's event loop holds Python's lock, so that the thread that reads gets its turn only when this one sleeps."""
 TICK_WORK_S = 0.05
 """How long one tick may tell events before the panel gets its turn."""
-CANCEL_S = 1.7
+CANCEL_S = 1.5
 """When a child that was asked to stop is ended; it ends itself a little earlier, unless it hangs."""
 FAREWELL_S = 3.0
 """How long a child may take to end that has said its last, and its output to close that has ended."""

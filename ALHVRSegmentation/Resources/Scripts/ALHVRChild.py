@@ -21,7 +21,7 @@ import time
 import traceback
 
 POLL_S = 0.1
-PATIENCE_S = 1.5
+PATIENCE_S = 1.3
 """How long the command may take to stop by itself."""
 CANCELLED = 130
 
