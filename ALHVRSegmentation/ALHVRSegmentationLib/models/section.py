@@ -144,8 +144,8 @@ class ModelsSection(Section):
         model = self._model()
         if model is None:
             return
-        if self._isInUse(model):
-            self.panel.say(_("The model {title} is being used: cancel first.").format(title=model.title), "warning")
+        if self._isSegmenting():
+            self.panel.say(_("A scan is being segmented: models can be removed when that is done."), "warning")
         elif self._removal.press():
             self._remove(model)
 
@@ -167,12 +167,11 @@ class ModelsSection(Section):
                 parameters.model = ""
         self._tell()
 
-    def _isInUse(self, model):
-        """Whether a scan is being segmented with it at this moment."""
+    def _isSegmenting(self):
+        """Whether a model may be in use at this moment, be it the chosen one or one that was chosen before."""
         from ALHVRSegmentationLib.segment.section import SegmentSection  # which imports this file
 
-        parameters = self.panel.parameters or self.panel.logic.getParameterNode()
-        return self.panel.section(SegmentSection).isRunning and parameters.model == model.name
+        return self.panel.section(SegmentSection).isRunning
 
     def _next(self):
         """Begin the next import."""

@@ -207,6 +207,20 @@ def test_weights_that_are_not_those_of_the_manifest_are_refused(refused: Callabl
     assert refused(source).startswith("models/a_encoder.onnx is ") or damage == "changed"
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "models/model.pt"])
+def test_a_file_that_may_not_be_read_is_named(refused: Callable, source: pathlib.Path, name: str,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = os.open
+
+    def guarded(path: object, *arguments: object, **options: object) -> int:
+        if str(path).startswith(str(source)) and str(path).endswith(name):
+            raise PermissionError(13, "Permission denied", str(path))
+        return usual(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", guarded)
+    assert refused(source) == f"{name} cannot be read: permission denied."
+
+
 def test_a_manifest_that_lists_terabytes_is_refused(refused: Callable, source: pathlib.Path) -> None:
     change_manifest(source, lambda values: values["files"]["models/model.pt"].update(bytes=1 << 41))
     assert refused(source) == "manifest.json lists more data than any model has."

@@ -141,6 +141,17 @@ def test_what_is_no_file_is_not_taken_when_dropped(section: Any) -> None:
     assert not section.isBusy
 
 
+def test_a_model_without_onnx_networks_is_not_added_where_there_is_no_pytorch(section: Any, tmp_path: pathlib.Path,
+                                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    section.onPaths([str(write_model_folder(tmp_path / "old", without=("models/a_encoder.onnx",)))])
+    wait_idle(section)
+    text = "The model has no networks in ONNX format, so that it needs PyTorch, which is not there."
+    assert (section.panel.message, rows(section)) == (f"old was not added: {text}", [])
+
+
 def test_a_hostile_zip_ends_in_one_sentence_and_the_same_list(models: pathlib.Path, section: Any,
                                                               tmp_path: pathlib.Path) -> None:
     from harness.drops import drop
@@ -204,15 +215,17 @@ def test_looking_at_another_model_takes_the_question_back(models: pathlib.Path, 
     assert rows(section) == ["Model A", "Model B"]
 
 
-def test_a_model_that_is_being_used_is_not_removed(models: pathlib.Path, section: Any,
-                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("row", [0, 1])
+def test_no_model_is_removed_while_a_scan_is_segmented(models: pathlib.Path, section: Any, row: int,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     from ALHVRSegmentationLib.segment.section import SegmentSection
 
     section.ui.modelList.setCurrentRow(0)
     monkeypatch.setattr(SegmentSection, "isRunning", True)
+    section.ui.modelList.setCurrentRow(row)
     press_twice(section)
     monkeypatch.undo()
-    assert section.panel.message == "The model Model A is being used: cancel first."
+    assert section.panel.message == "A scan is being segmented: models can be removed when that is done."
     assert (models / "a").exists()
 
 
