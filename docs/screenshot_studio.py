@@ -20,14 +20,13 @@ MODULE_FILE = ROOT / "ALHVRSegmentation" / "ALHVRSegmentation.py"
 PANEL_WIDTH, LEAST_HEIGHT = 520, 760
 """Pixels at 100 %."""
 GAP = 6
-THUMBNAIL_SIZE = (260, 280)
-"""Width and height, as the other pictures of Slicer's Sample Data."""
 PATIENCE_S = 900.0
 RUNNERS = ("onnxruntime", "openvino")
 """What runs networks on the processor."""
 SECTIONS = ("Setup", "Segment", "Regions", "Models", "Export")
 CAMERA = ((0.25, 1.0, 0.2), (0.0, 0.0, 1.0))
 """Where the 3-D view looks from (RAS, from the middle), and what is up there."""
+NEARER = 1.3
 
 
 class Studio:
@@ -82,6 +81,11 @@ class Studio:
             self.app.processEvents()
             time.sleep(0.02)
 
+    def settle(self, seconds: float) -> None:
+        """Let Qt work for a while."""
+        end = time.monotonic() + seconds
+        self.wait(lambda: time.monotonic() > end, "waiting")
+
     def take(self, name: str, *, dark: bool = False, scale: float = 1.0) -> None:
         """Write a picture of the panel beside the views."""
         from harness import pictures
@@ -125,22 +129,8 @@ class Studio:
         direction = np.array(CAMERA[0]) / np.linalg.norm(CAMERA[0])
         camera.SetPosition(*(middle + distance * direction))
         camera.SetViewUp(*CAMERA[1])
+        camera.Dolly(NEARER)
         layout._views()["3D"].renderer.ResetCameraClippingRange()
-
-
-def write_thumbnail(path: Path) -> None:
-    """The axial view as Sample Data shows it."""
-    from harness.pictures import view_image
-    from harness.views import write_png
-
-    image = view_image("Red")
-    width, height = THUMBNAIL_SIZE
-    rows = np.linspace(0, image.shape[0] - 1, height).round().astype(int)
-    side = round(image.shape[0] * width / height)
-    start = (image.shape[1] - side) // 2
-    columns = np.linspace(start, start + side - 1, width).round().astype(int)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_png(image[rows][:, columns], path)
 
 
 def put_python_slicer_on_path(folder: Path) -> None:

@@ -11,17 +11,22 @@ letters differ a little from those in the application. Needs `pip install .[slic
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import sys
 import tempfile
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from screenshot_studio import ROOT, RUNNERS, Studio, without, write_thumbnail
+from screenshot_studio import ROOT, RUNNERS, Studio, without
 
-THUMBNAIL = ROOT / "ALHVRSegmentation" / "Resources" / "Icons" / "ALHVRSample.png"
-LIST_S = 30.0
-"""How long the list of uncertain places may take."""
+ABDOMEN = (350.0, 40.0)
+"""Window and level in HU: what Slicer calls CT-Abdomen."""
+LOWER_BETA = 0.5
+LARGER = 2.0
+LIST_S = 4.0
+"""How long the list of uncertain places takes at most."""
 
 
 def first_opening(studio: Studio) -> None:
@@ -47,25 +52,54 @@ def sample(studio: Studio, scan: Path | None = None, model: Path | None = None) 
         studio.parameters.inputVolume = slicer.util.loadVolume(str(scan))
         studio.parameters.model = model.name
         studio.panel.follow(studio.parameters)
+    if scan is None:
+        display = studio.parameters.inputVolume.GetDisplayNode()
+        display.AutoWindowLevelOff()
+        display.SetWindowLevel(*ABDOMEN)
     studio.look_at_all()
     studio.unfold("Segment")
     studio.take("sample")
-    write_thumbnail(THUMBNAIL if scan is None else studio.out / THUMBNAIL.name)
+
+
+def running(studio: Studio) -> None:
+    """On the way, with a larger patient: the sample is done before the bar has moved. Then cancel."""
+    section, volume = studio.section("Segment"), studio.parameters.inputVolume
+    spacing = volume.GetSpacing()
+    volume.SetSpacing(*(LARGER * mm for mm in spacing))
+    studio.look_at_all()
+    with on_the_way(section, lambda: studio.take("running")) as waiting:
+        section.ui.segmentButton.click()
+        studio.wait(lambda: not waiting or not section.isRunning, "a picture on the way")
+        studio.settle(1.0)
+        if section.isRunning:
+            section.ui.segmentButton.click()
+        studio.wait(lambda: not section.isRunning, "cancelling")
+    volume.SetSpacing(*spacing)
+    studio.look_at_all()
+
+
+@contextlib.contextmanager
+def on_the_way(section: Any, act: Callable[[], None]) -> Iterator[list[Callable[[], None]]]:
+    """Act once, when the bar of the section stands between its ends; gives a list that is empty once it has."""
+    tell, waiting = section.onProgress, [act]
+
+    def listen(text: str, fraction: float | None) -> None:
+        tell(text, fraction)
+        if waiting and fraction is not None and 0 < fraction < 1:
+            waiting.pop()()
+
+    section.onProgress = listen
+    yield waiting
+    del section.onProgress
 
 
 def segment(studio: Studio) -> None:
-    """Press the button; one picture on the way, one of the result."""
+    """The result of a press."""
     section = studio.section("Segment")
-    studio.parameters.withRegions = True
     section.ui.segmentButton.click()
-    bar = section.ui.progressBar
-    studio.wait(lambda: 0 < bar.maximum < 5 * bar.value or not section.isRunning, "a fifth of the way")
-    if section.isRunning:
-        studio.take("running")
     studio.wait(lambda: not section.isRunning, "the result")
     if studio.parameters.segmentation is None:
         raise RuntimeError(f"no segmentation: {studio.panel.message}")
-    studio.parameters.showRegions = False
     studio.parameters.segmentation.CreateClosedSurfaceRepresentation()  # what the button Show 3D does
     studio.look_at_all()
     studio.unfold("Segment")
@@ -73,15 +107,15 @@ def segment(studio: Studio) -> None:
 
 
 def regions(studio: Studio) -> None:
-    """Where the model is unsure, at the worst place."""
+    """Where the model is unsure, at the worst place, as it comes and with a lower beta."""
     studio.unfold("Regions")
-    studio.parameters.segmentation.GetDisplayNode().SetOpacity2DFill(0.0)
     studio.parameters.showRegions = True
-    section = studio.section("Regions")
-    end = time.monotonic() + LIST_S
-    studio.wait(lambda: section.ui.placesTable.rowCount or time.monotonic() > end, "the list of places")
-    section.ui.nextButton.click()
-    studio.take("regions")
+    usual = studio.parameters.beta
+    for name, beta in (("lower-beta", LOWER_BETA), ("regions", usual)):
+        studio.parameters.beta = beta
+        studio.settle(LIST_S)
+        studio.section("Regions").ui.nextButton.click()
+        studio.take(name)
 
 
 def looks(studio: Studio) -> None:
@@ -103,8 +137,16 @@ def export(studio: Studio) -> None:
     studio.take("export")
 
 
-STORY = {"first-opening": first_opening, "sample": sample, "segment": segment, "regions": regions, "looks": looks,
-         "models": models, "export": export}  # fmt: skip
+STORY = {
+    "first-opening": first_opening,
+    "sample": sample,
+    "running": running,
+    "segment": segment,
+    "regions": regions,
+    "looks": looks,
+    "models": models,
+    "export": export,
+}
 ALWAYS = ("sample", "segment")
 """The others need what these two leave in the scene."""
 
