@@ -18,8 +18,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = ROOT / "ALHVRSegmentation" / "Resources" / "Icons" / "ALHVRSample.png"
 WIDTH, HEIGHT, GAP = 260, 280, 6
 WINDOW_HU = (-150.0, 250.0)
-COLOURS = np.array([[0, 0, 0], [230, 159, 0], [86, 180, 233], [204, 121, 167], [240, 228, 66], [0, 158, 115]], np.uint8)
-"""Background, then Okabe and Ito's colours for one label after the other."""
+COLOURS = np.array([[0, 0, 0], [230, 159, 0], [0, 158, 115], [204, 121, 167], [240, 228, 66]], np.uint8)
+"""Background, liver, kidneys, spleen, pancreas, as the sample model has them."""
 
 
 def main() -> None:
