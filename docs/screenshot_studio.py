@@ -26,7 +26,7 @@ RUNNERS = ("onnxruntime", "openvino")
 SECTIONS = ("Setup", "Segment", "Regions", "Models", "Export")
 CAMERA = ((0.25, 1.0, 0.2), (0.0, 0.0, 1.0))
 """Where the 3-D view looks from (RAS, from the middle), and what is up there."""
-NEARER = 1.3
+NEARER = 1.15
 
 
 class Studio:
@@ -89,7 +89,6 @@ class Studio:
     def take(self, name: str, *, dark: bool = False, scale: float = 1.0) -> None:
         """Write a picture of the panel beside the views."""
         from harness import pictures
-        from harness.views import write_png
 
         with pictures.look(self.widget, dark=dark, scale=scale):
             width = round(PANEL_WIDTH * scale)
@@ -99,7 +98,7 @@ class Studio:
             panel = pictures.panel_image(self.widget)
         views = self.views(panel.shape[0])
         gap = np.full((panel.shape[0], GAP, 3), pictures.BACKGROUND, np.uint8)
-        write_png(pictures.beside(panel, gap, views), self.out / f"slicer-{name}.png")
+        save(pictures.beside(panel, gap, views), self.out / f"slicer-{name}.png")
 
     def views(self, height: int) -> np.ndarray:
         """The four views, together as high as the panel."""
@@ -131,6 +130,16 @@ class Studio:
         camera.SetViewUp(*CAMERA[1])
         camera.Dolly(NEARER)
         layout._views()["3D"].renderer.ResetCameraClippingRange()
+
+
+def save(image: np.ndarray, path: Path) -> None:
+    """Write uint8 [rows, columns, 3] as a PNG file that is as small as it can be."""
+    from PySide6.QtGui import QImage
+
+    pixels = np.ascontiguousarray(image)
+    rows, columns, _ = pixels.shape
+    if not QImage(pixels.data, columns, rows, 3 * columns, QImage.Format_RGB888).save(str(path), "PNG", 0):
+        raise OSError(f"{path} could not be written")
 
 
 def put_python_slicer_on_path(folder: Path) -> None:

@@ -23,7 +23,7 @@ from screenshot_studio import ROOT, RUNNERS, Studio, without
 
 ABDOMEN = (350.0, 40.0)
 """Window and level in HU: what Slicer calls CT-Abdomen."""
-LOWER_BETA = 0.5
+LOWER_BETA = 0.2
 LARGER = 2.0
 LIST_S = 4.0
 """How long the list of uncertain places takes at most."""
@@ -133,6 +133,7 @@ def models(studio: Studio) -> None:
 
 def export(studio: Studio) -> None:
     """The ways to save a result."""
+    studio.section("Export").ui.folderButton.directory = "/home/you/results"
     studio.unfold("Export")
     studio.take("export")
 
