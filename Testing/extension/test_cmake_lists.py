@@ -136,3 +136,11 @@ def test_the_child_finds_the_engine_that_is_installed_beside_it(extension: Path)
 def test_the_installed_engine_says_what_is_wrong_with_a_model_folder(extension: Path, tmp_path: Path) -> None:
     done = run_child(extension, "describe", str(tmp_path))
     assert done.returncode == 2 and "alhvr: " in done.stderr and "Traceback" not in done.stderr, done
+
+
+def test_the_installed_engine_has_its_data_files_too(extension: Path, tmp_path: Path) -> None:
+    done = run_child(extension, "sample", "--out", str(tmp_path / "sample"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "sample" / "model" / "alhvr.json").is_file()
+    described = run_child(extension, "describe", str(tmp_path / "sample" / "model"))
+    assert described.returncode == 0 and "liver" in described.stdout, described.stderr
