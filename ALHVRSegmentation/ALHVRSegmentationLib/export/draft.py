@@ -4,9 +4,10 @@ from contextlib import contextmanager
 
 import numpy as np
 import slicer
+import vtk
 
-from ALHVRSegmentationLib.export.masks import masks_of
-from ALHVRSegmentationLib.scene.label_image import BINARY_LABELMAP, empty_image, label_image
+from ALHVRSegmentationLib.export.masks import masks_of, reference_of, segment_ids
+from ALHVRSegmentationLib.scene.label_image import BINARY_LABELMAP, empty_image, label_image, same_grid
 from ALHVRSegmentationLib.scene.places_in_tree import place_beside
 from ALHVRSegmentationLib.scene.volume_out import own_ijk_to_ras
 
@@ -16,13 +17,33 @@ def draft_segmentation(segmentationNode, volumeNode):
     """The same segments in the own space of the volume; voxel by voxel where both are under the same transform."""
     node = hidden_node("vtkMRMLSegmentationNode", segmentationNode.GetName())
     try:
-        if volumeNode is None or segmentationNode.GetTransformNodeID() == volumeNode.GetTransformNodeID():
+        same_place = volumeNode is None or segmentationNode.GetTransformNodeID() == volumeNode.GetTransformNodeID()
+        if same_place and not segments_off_grid(segmentationNode):
             node.GetSegmentation().DeepCopy(segmentationNode.GetSegmentation())
         else:
             _put(node, masks_of(segmentationNode, volumeNode), volumeNode)
         yield node
     finally:
         slicer.mrmlScene.RemoveNode(node)
+
+
+def segments_off_grid(segmentationNode):
+    """Names of the segments whose voxels are not those of the scan; none where the segmentation names no scan."""
+    volume = reference_of(segmentationNode)
+    if volume is None or volume.GetImageData() is None:
+        return []
+    above, under = volume.GetParentTransformNode(), segmentationNode.GetParentTransformNode()
+    between = vtk.vtkMatrix4x4()
+    slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(above, under, between)
+    matrix = slicer.util.arrayFromVTKMatrix(between) @ own_ijk_to_ras(volume)
+    grid = empty_image(volume.GetImageData().GetDimensions()[::-1], matrix)
+    segmentation, names = segmentationNode.GetSegmentation(), []
+    for segment_id in segment_ids(segmentationNode):
+        segment = segmentation.GetSegment(segment_id)
+        image = segment.GetRepresentation(BINARY_LABELMAP)
+        if image is not None and not image.IsEmpty() and not same_grid(image, grid):
+            names.append(segment.GetName())
+    return names
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import slicer
 from slicer.i18n import tr as _
 
-from ALHVRSegmentationLib.export.draft import draft_segmentation, hidden_node
+from ALHVRSegmentationLib.export.draft import draft_segmentation, hidden_node, segments_off_grid
 from ALHVRSegmentationLib.export.files import beside, check_space, move
 from ALHVRSegmentationLib.export.masks import reference_of, segment_ids
 from ALHVRSegmentationLib.scene.errors import SceneError
@@ -17,7 +17,8 @@ def write_nrrd(segmentationNode, path):
     """Write all segments with names, colours, coded terms and overlaps, and read them back.
 
     They lie where the scan's own file has the voxels: a transform above both is not part of the file, as it is not
-    part of the scan's. Raises SceneError, in one sentence; nothing is left behind then.
+    part of the scan's. Returns a sentence where segments had to be resampled, as a file has one grid; else "". Raises
+    SceneError, in one sentence; nothing is left behind then.
     """
     if not segment_ids(segmentationNode):
         raise SceneError(_("The segmentation {name} has no segments.").format(name=segmentationNode.GetName()))
@@ -30,6 +31,11 @@ def write_nrrd(segmentationNode, path):
             text = _("{name} was not written: Slicer could not write it whole to {folder}; look into its error log.")
             raise SceneError(text.format(name=path.name, folder=path.parent))
         move(new, path)
+    others = segments_off_grid(segmentationNode)
+    if not others:
+        return ""
+    text = _("{names} had another grid than the scan and were resampled to it: a file has one grid.")
+    return text.format(names=", ".join(others))
 
 
 def _write(node, path):

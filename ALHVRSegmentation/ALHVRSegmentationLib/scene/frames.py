@@ -30,6 +30,22 @@ def frames(volumeNode):
         yield sequence.GetNthDataNode(number)
 
 
+def shown_value(volumeNode):
+    """The index value of the frame that a proxy shows, to find the frame again later; None for a lone volume."""
+    browser = browser_of(volumeNode)
+    if browser is None:
+        return None
+    return browser.GetMasterSequenceNode().GetNthIndexValue(browser.GetSelectedItemNumber())
+
+
+def frame_at(volumeNode, value):
+    """The stored volume of the frame with this index value, None where it is gone; a lone volume for None."""
+    if value is None:
+        return volumeNode
+    sequence = sequence_of(volumeNode)
+    return None if sequence is None else sequence.GetDataNodeAtValue(value)
+
+
 def place_of(volumeNode):
     """The node of the scene under whose transform and in whose study a volume stands: for a frame, its proxy."""
     scene = volumeNode.GetScene()

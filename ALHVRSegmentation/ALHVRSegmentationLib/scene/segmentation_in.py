@@ -96,26 +96,29 @@ def problem_with(segmentationNode):
 
 
 def _fitting(array, labels, volumeNode):
-    """The values in 8 or 16 bits; SceneError where they are not of this volume or of these labels."""
+    """The values in 8 or 16 bits, and which there are; SceneError where they are not of this volume or these labels."""
     image = volumeNode.GetImageData()
     size = (0, 0, 0) if image is None else image.GetDimensions()
     if array.shape != size[::-1]:
         text = _("The result has {result} voxels and the volume {name} now has {volume}: segment it again.")
         counts = {"result": " x ".join(map(str, array.shape[::-1])), "volume": " x ".join(map(str, size))}
         raise SceneError(text.format(name=volumeNode.GetName(), **counts))
-    known = np.zeros(65536, bool)
-    known[[0, *(label.value for label in labels)]] = True
-    low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
-    if array.dtype.kind not in "iu" or low < 0 or high > 65535 or not known[array].all():
+    low, high = int(array.min()), int(array.max())
+    found = np.zeros(65536, bool)
+    if array.dtype.kind in "iu" and low >= 0 and high <= 65535:
+        found[array] = True
+    else:
+        found[:] = True
+    if set(np.flatnonzero(found)) - {0, *(label.value for label in labels)}:
         raise SceneError(_("The result holds values that the model has no name for: import the model again."))
-    return array.astype(np.uint8 if high <= 255 else np.uint16, copy=False)
+    return array.astype(np.uint8 if high <= 255 else np.uint16, copy=False), found
 
 
 class Filling:
     """One result on its way into a segmentation; SceneError where it is not of this volume or of these labels."""
 
     def __init__(self, array, labels, volumeNode, algorithm_name):
-        self.values = _fitting(array, labels, volumeNode)
+        self.values, self._found = _fitting(array, labels, volumeNode)
         self.labels, self.algorithm_name = labels, algorithm_name
         self.place = place_of(volumeNode)
         self.own_matrix = own_ijk_to_ras(volumeNode)
@@ -129,16 +132,14 @@ class Filling:
         segmentation = node.GetSegmentation()
         old = {label.value: replaceable(segmentation, label) for label in self.labels}
         if alone is None:
-            alone = not holds_others(segmentation, self.labels)
+            alone = segmentation.GetNumberOfSegments() == sum(found is not None for found in old.values())
         with slicer.util.NodeModify(node):
             image = self._image_alone(node) if alone else self._image_beside_others(node)
             return tuple(self._put(segmentation, label, old[label.value], image) for label in self.labels)
 
     def not_found(self):
         """Names of the labels without a voxel."""
-        found = np.zeros(65536, bool)
-        found[self.values] = True
-        return tuple(label.name for label in self.labels if not found[label.value])
+        return tuple(label.name for label in self.labels if not self._found[label.value])
 
     def _image_alone(self, node):
         """The result where the segmentation holds nothing else: it takes the volume's transform and grid."""
@@ -167,7 +168,8 @@ class Filling:
         if not has_reference_grid(node):
             self._refer(node, matrix)
         elif not same_grid(reference_grid(node), empty_image(self.values.shape, matrix)):
-            self.note = _("The segmentation has another grid than the scan: saving it to a file resamples the result.")
+            self.note = _("The segmentation has another grid than the scan: as soon as it is saved, the result is "
+                          "resampled and small parts may be lost; a new segmentation keeps it exact.")  # fmt: skip
         return label_image(self.values, matrix)
 
     def _refer(self, node, matrix):

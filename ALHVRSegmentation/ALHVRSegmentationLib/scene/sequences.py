@@ -4,11 +4,19 @@ import slicer
 from slicer.i18n import tr as _
 
 from ALHVRSegmentationLib.scene.errors import SceneError
-from ALHVRSegmentationLib.scene.frames import browser_of, frames, is_proxy, place_of, sequence_of
+from ALHVRSegmentationLib.scene.frames import (
+    browser_of,
+    frame_at,
+    frames,
+    is_proxy,
+    place_of,
+    sequence_of,
+    shown_value,
+)
 from ALHVRSegmentationLib.scene.places_in_tree import place_beside
 from ALHVRSegmentationLib.scene.segmentation_in import Filling, holds_others, problem_with, show_segments
 
-__all__ = ["frames", "is_proxy", "place_of", "write_segmentations"]
+__all__ = ["frame_at", "frames", "is_proxy", "place_of", "shown_value", "write_segmentations"]
 
 
 def write_segmentations(arrays, labels, volumeNode, segmentationNode, algorithm_name):
@@ -24,12 +32,7 @@ def write_segmentations(arrays, labels, volumeNode, segmentationNode, algorithm_
 
     Returns the sequence node. Raises SceneError, in one sentence, where that is not possible.
     """
-    complaint = problem_with(segmentationNode)
-    source, browser = sequence_of(volumeNode), browser_of(volumeNode)
-    if source is None:
-        complaint = _("The volume {name} is no frame of a sequence any more.").format(name=volumeNode.GetName())
-    if complaint:
-        raise SceneError(complaint)
+    source = _source(volumeNode, segmentationNode)
     earlier = sequence_of(segmentationNode)
     bases = _bases(source, earlier, segmentationNode)
     alone = not any(holds_others(base.GetSegmentation(), labels) for base in bases)
@@ -51,9 +54,20 @@ def write_segmentations(arrays, labels, volumeNode, segmentationNode, algorithm_
         results = earlier
     if alone:
         segmentationNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
-    _synchronize(browser, results, segmentationNode, volumeNode)
+    _synchronize(browser_of(volumeNode), results, segmentationNode, volumeNode)
     show_segments(segmentationNode, ids)
     return results
+
+
+def _source(volumeNode, segmentationNode):
+    """The scan's sequence; SceneError where results cannot be put beside it."""
+    complaint = problem_with(segmentationNode)
+    source = sequence_of(volumeNode)
+    if source is None:
+        complaint = _("The volume {name} is no frame of a sequence any more.").format(name=volumeNode.GetName())
+    if complaint:
+        raise SceneError(complaint)
+    return source
 
 
 def _new_sequence(source, segmentationNode):

@@ -126,6 +126,21 @@ def test_nrrd_is_loaded_with_names_colours_terms_and_overlaps(tmp_path: Path) ->
     assert "SCT^1000^liver" in tag_of(segmentation.GetSegment("ALHVR_1"), "TerminologyEntry")
 
 
+def test_segments_on_another_grid_than_the_scan_are_resampled_and_named(tmp_path: Path) -> None:
+    import slicer
+
+    from ALHVRSegmentationLib.export.nrrd import write_nrrd
+
+    volume, node = segmented("flipped")
+    other = add_volume(np.zeros((8, 8, 8), np.uint8), ijk_to_ras("anisotropic"))
+    node.GetSegmentation().AddEmptySegment("mine", "Mine")
+    slicer.util.updateSegmentBinaryLabelmapFromArray(np.ones((8, 8, 8), np.uint8), node, "mine", other)
+    assert write_nrrd(node, tmp_path / "a.seg.nrrd").startswith("Mine had another grid")
+    loaded = slicer.util.loadSegmentation(str(tmp_path / "a.seg.nrrd"))
+    found = slicer.util.arrayFromSegmentBinaryLabelmap(loaded, "ALHVR_1", volume)
+    assert np.argwhere(found).tolist() == [list(MARK)]
+
+
 @pytest.mark.parametrize("form", ["nrrd", "nifti"])
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(form: str, tmp_path: Path) -> None:
     import slicer

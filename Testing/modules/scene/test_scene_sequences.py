@@ -62,6 +62,22 @@ def test_frames_come_in_order_and_the_browser_stays() -> None:
     assert browser.GetSelectedItemNumber() == 1
 
 
+def test_the_shown_frame_is_found_again_when_the_browser_has_moved() -> None:
+    import slicer
+
+    from ALHVRSegmentationLib.scene.segmentation_in import put_segments
+    from ALHVRSegmentationLib.scene.sequences import frame_at, shown_value
+
+    browser, proxy = add_cine()
+    value, place = shown_value(proxy), world_point(proxy, (0, 1, 2))
+    browser.SetSelectedItemNumber(2)
+    placed = put_segments(results()[2], labels("ventricle"), frame_at(proxy, value), None, "ALHVR")
+    segmentation = slicer.mrmlScene.GetNodeByID(placed.segmentation_id)
+    assert segmentation.GetName() == "Cine segmentation"
+    assert world_points(segmentation, "ALHVR_1")[0] == pytest.approx(place)
+    assert segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole()) is proxy
+
+
 def test_a_lone_volume_is_its_only_frame() -> None:
     import slicer
 

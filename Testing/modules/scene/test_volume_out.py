@@ -144,6 +144,26 @@ def test_a_real_scan_is_the_same_for_the_engine_through_slicer(name: str, tmp_pa
     assert original.geometry.difference(through.geometry, 1e-3) == ""
 
 
+def test_a_real_oblique_dicom_series_is_the_same_for_the_engine_through_slicer(tmp_path: Path) -> None:
+    import slicer
+
+    from ALHVRSegmentationLib.scene.volume_out import write_volume
+
+    reading = pytest.importorskip("alhvr.data.reading")
+    sitk = pytest.importorskip("SimpleITK")
+    folder = sorted(shared_data("brain-dicom").rglob("*.dcm"))[0].parent
+    names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder))
+    sitk.WriteImage(sitk.ReadImage(names), str(tmp_path / "series.nrrd"))
+    node = slicer.util.loadVolume(str(tmp_path / "series.nrrd"))
+    write_volume(node, tmp_path / "scan.nrrd")
+    original, through = reading.read_scan(folder), reading.read_scan(tmp_path / "scan.nrrd")
+    for lps in original.geometry.index_to_lps([[100, 200, 3], [300, 250, 15]]):
+        there, here = (np.rint(scan.geometry.lps_to_index([lps])[0]).astype(int)[::-1] for scan in (original, through))
+        assert original.array[tuple(there)] == through.array[tuple(here)] > 0
+        assert through.geometry.index_to_lps([here[::-1]])[0] == pytest.approx(lps, abs=0.05)
+    assert 0.1 < abs(original.geometry.direction[5]) < 0.9  # oblique
+
+
 def test_sizes_are_as_in_the_scene(tmp_path: Path) -> None:
     from ALHVRSegmentationLib.scene.volume_out import write_volume
 
