@@ -89,18 +89,18 @@ def test_the_tests_for_inside_slicer_are_registered() -> None:
 
 
 def test_cmake_takes_the_lists_and_installs_exactly_them(tmp_path: Path) -> None:
-    cmake = shutil.which("cmake")
-    if cmake is None:
-        pytest.skip("cmake is not installed: pip install cmake")
+    tools = {name: shutil.which(name) for name in ("cmake", "cc", "c++", "make")}
+    if not all(tools.values()):
+        pytest.skip(f"not installed: {', '.join(name for name, path in tools.items() if path is None)}")
     stand_in = tmp_path / "slicer"
     stand_in.mkdir()
     (stand_in / "SlicerConfig.cmake").write_text(CMAKE)
     (stand_in / "UseSlicer.cmake").write_text(USE_SLICER)
     (stand_in / "nothing.cmake").touch()
     options = [f"-DSlicer_DIR={stand_in}", "-DBUILD_TESTING=ON", f"-DCMAKE_INSTALL_PREFIX={tmp_path / 'installed'}",
-               "-DCMAKE_C_COMPILER_WORKS=1", "-DCMAKE_CXX_COMPILER_WORKS=1"]
+               "-G", "Unix Makefiles", "-DCMAKE_C_COMPILER_WORKS=1", "-DCMAKE_CXX_COMPILER_WORKS=1"]
     for step in ([*options, "-S", str(ROOT), "-B", str(tmp_path / "build")], ["--install", str(tmp_path / "build")]):
-        done = subprocess.run([cmake, *step], capture_output=True, text=True, check=False)
+        done = subprocess.run([tools["cmake"], *step], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     found = {path.relative_to(tmp_path / "installed").as_posix()
              for path in (tmp_path / "installed").rglob("*") if path.is_file()}
