@@ -78,6 +78,17 @@ class Panel:
         for section in self._sections:
             section.refresh()
 
+    def modelsChanged(self):
+        """A model was added or removed: whoever lists them looks anew."""
+        for section in self._sections:
+            section.modelsChanged()
+        self.refresh()
+
+    @property
+    def isSegmenting(self):
+        """Whether a scan is being segmented, so that a model is in use."""
+        return self.section(SegmentSection).isRunning
+
     def dropScene(self):
         """The scene closes: end what works on its nodes, and hold none of them."""
         for section in self._sections:

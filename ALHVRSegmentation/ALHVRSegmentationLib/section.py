@@ -32,6 +32,9 @@ class Section:
     def refresh(self):
         """Something in the parameter node, the models or the set-up changed."""
 
+    def modelsChanged(self):
+        """A model was added or removed; refresh() follows."""
+
     def dropScene(self):
         """The scene is about to be closed: end what works on its nodes."""
 

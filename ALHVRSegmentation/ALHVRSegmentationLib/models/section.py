@@ -58,6 +58,7 @@ class ModelsSection(Section):
         self.widget.acceptDrops = True
         self.widget.installEventFilter(self._drop)
         self.fill()
+        self.frame.collapsed = any(not model.problem for model in self._models)
 
     def follow(self, parameters):
         """Look anew at what is installed."""
@@ -144,7 +145,7 @@ class ModelsSection(Section):
         model = self._model()
         if model is None:
             return
-        if self._isSegmenting():
+        if self.panel.isSegmenting:
             self.panel.say(_("A scan is being segmented: models can be removed when that is done."), "warning")
         elif self._removal.press():
             self._remove(model)
@@ -166,12 +167,6 @@ class ModelsSection(Section):
             if parameters is not None and parameters.model == model.name:
                 parameters.model = ""
         self._tell()
-
-    def _isSegmenting(self):
-        """Whether a model may be in use at this moment, be it the chosen one or one that was chosen before."""
-        from ALHVRSegmentationLib.segment.section import SegmentSection  # which imports this file
-
-        return self.panel.section(SegmentSection).isRunning
 
     def _next(self):
         """Begin the next import."""
@@ -206,12 +201,9 @@ class ModelsSection(Section):
             self._select(name)
 
     def _tell(self):
-        """The models have changed: the other parts of the panel list them anew."""
-        from ALHVRSegmentationLib.segment.section import SegmentSection  # which imports this file
-
+        """The models have changed: every part of the panel lists them anew."""
         self.fill()
-        self.panel.section(SegmentSection).follow(self.panel.parameters)
-        self.panel.refresh()
+        self.panel.modelsChanged()
 
     def _model(self):
         """The model in the current row, or None."""

@@ -52,6 +52,10 @@ class SegmentSection(Section):
         """Show the models anew: some may have come or gone."""
         self._models.fill()
 
+    def modelsChanged(self):
+        """List the models that are there now."""
+        self._models.fill()
+
     def refresh(self):
         """Let the widgets follow the choices."""
         parameters = self.panel.parameters
