@@ -18,6 +18,7 @@ MAPS = {"ALHVR.ConfidenceA": "confidence-a", "ALHVR.ConfidenceB": "confidence-b"
 """Node reference to each uint16 map, and the ending of its file; the teacher's need not be there."""
 OPTIONAL = "ALHVR.Teacher"
 REGIONS = "regions"
+OURS = "ALHVR."
 LARGEST_TABLE = 1 << 20
 
 
@@ -41,6 +42,8 @@ def make_region_nodes(volumeNode, segmentationNode, folder, name):
             _put_map(node, role, title, found.maps.get(role), (volumeNode, place))
         node.SetNodeReferenceID(SCAN, place.GetID())
         node.SetNodeReferenceID(SEGMENTATION, segmentationNode.GetID() if segmentationNode is not None else None)
+        for attribute in [name for name in node.GetAttributeNames() if name.startswith(OURS)]:
+            node.RemoveAttribute(attribute)  # what the panel noted of the earlier voxels
         node.SetAttribute(TABLE, found.table)
         place_beside(node, place)
     return node

@@ -57,8 +57,10 @@ def test_a_second_run_renews_the_nodes_of_the_first(tmp_path: Path) -> None:
     first, _files = make(tmp_path, volume)
     ids = [first.GetNodeReferenceID(role) for role in ROLES]
     (tmp_path / "scan.teacher.nrrd").unlink()
+    first.SetAttribute("ALHVR.Beta", "0.35")
     second, _files = make(tmp_path, volume, teacher=False)
     assert second is first
+    assert second.GetAttribute("ALHVR.Beta") is None
     assert [second.GetNodeReferenceID(role) for role in ROLES] == [*ids[:2], None]
     assert len(slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == 4
 

@@ -234,6 +234,19 @@ def test_results_of_another_size_or_with_unknown_values_change_nothing() -> None
     assert slicer.mrmlScene.GetNumberOfNodes() == count
 
 
+def test_where_the_user_shows_surfaces_a_second_run_keeps_them_in_step() -> None:
+    volume = add_volume(np.zeros((20, 20, 20), np.int16), ijk_to_ras("oblique"))
+    array = np.zeros((20, 20, 20), np.uint8)
+    array[4:9, 4:9, 4:9], array[12:16, 4:9, 4:9] = 1, 2
+    node = node_of(put(volume, array=array))
+    node.CreateClosedSurfaceRepresentation()
+    array[9:11, 4:9, 4:9] = 1
+    put(volume, node, array)
+    segment = node.GetSegmentation().GetSegment("ALHVR_1")
+    assert segment.GetRepresentation("Closed surface").GetNumberOfPoints() > 0
+    assert len(world_points(node, "ALHVR_1")) == 7 * 25
+
+
 def test_values_beyond_255_are_kept() -> None:
     from ALHVRSegmentationLib.scene.labels import Code, ModelLabel
     from ALHVRSegmentationLib.scene.segmentation_in import put_segments
