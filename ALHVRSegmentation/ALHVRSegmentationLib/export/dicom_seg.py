@@ -84,13 +84,13 @@ def _check(file, masks):
 
     try:
         dataset = pydicom.dcmread(file)
-        names = [str(segment.SegmentLabel) for segment in dataset.SegmentSequence]
+        found = [segment for segment in dataset.SegmentSequence if int(segment.SegmentNumber) != 0]  # 0: background
         size, count = (int(dataset.Rows), int(dataset.Columns)), int(np.count_nonzero(dataset.pixel_array))
     except (OSError, AttributeError, KeyError, ValueError, TypeError, RuntimeError, NotImplementedError) as error:
         text = _("The DICOM-SEG that Slicer wrote cannot be read back ({reason}); it was not kept.")
         raise SceneError(text.format(reason=type(error).__name__)) from error
     expected = sum(int(np.count_nonzero(mask.voxels)) for mask in masks)
-    if len(names) != len(masks) or count != expected or size != masks[0].voxels.shape[1:]:
+    if len(found) != len(masks) or count != expected or size != masks[0].voxels.shape[1:]:
         text = _("The DICOM-SEG that Slicer wrote holds {count} voxels in {segments} segments, not {expected} in "
                  "{wanted}; it was not kept, and its copy in the DICOM database should be removed.")  # fmt: skip
-        raise SceneError(text.format(count=count, segments=len(names), expected=expected, wanted=len(masks)))
+        raise SceneError(text.format(count=count, segments=len(found), expected=expected, wanted=len(masks)))
