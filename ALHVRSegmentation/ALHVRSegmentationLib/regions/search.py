@@ -7,6 +7,8 @@ import qt
 from ALHVRSegmentationLib.regions.list import Stopped, find_parts
 
 _POLL_MS = 60
+_TURN_S = 0.02
+"""What the thread gets of each poll: Slicer's event loop holds Python's lock and would let it starve."""
 
 
 class _Work:
@@ -31,9 +33,9 @@ class _Work:
         """End soon."""
         self._stop.set()
 
-    @property
     def is_over(self):
-        """Whether the thread has ended."""
+        """Whether the thread has ended, after a turn of its own."""
+        self._thread.join(_TURN_S)
         return not self._thread.is_alive()
 
     @property
@@ -76,7 +78,7 @@ class PartSearch:
 
     def onPoll(self, *_arguments):
         """Look whether the thread has ended."""
-        if self._work is not None and not self._work.is_over:
+        if self._work is not None and not self._work.is_over():
             return
         work, self._work = self._work, None
         if self._next is not None:
