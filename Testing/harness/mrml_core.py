@@ -29,6 +29,7 @@ MODULE_LOGICS = {
     "Cameras": "vtkSlicerCamerasModuleLogic",
     "Data": "vtkSlicerDataModuleLogic",
 }
+EXCLUDED = slicer.vtkMRMLSubjectHierarchyConstants.GetSubjectHierarchyExcludeFromTreeAttributeName()
 WITH_SUBJECT_HIERARCHY_ITEM = ("vtkMRMLDisplayableNode", "vtkMRMLTableNode", "vtkMRMLPlotChartNode", "vtkMRMLTextNode")
 
 
@@ -85,7 +86,7 @@ class MrmlCore:
 
         @vtk.calldata_type(vtk.VTK_OBJECT)
         def added(_caller: object, _event: str, node: Any) -> None:
-            if node is None or scene.IsImporting() or node.GetHideFromEditors():
+            if node is None or scene.IsImporting() or node.GetHideFromEditors() or node.GetAttribute(EXCLUDED):
                 return
             hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
             wanted = any(node.IsA(kind) for kind in WITH_SUBJECT_HIERARCHY_ITEM)

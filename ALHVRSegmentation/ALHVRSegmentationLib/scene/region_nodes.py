@@ -18,6 +18,7 @@ MAPS = {"ALHVR.ConfidenceA": "confidence-a", "ALHVR.ConfidenceB": "confidence-b"
 """Node reference to each uint16 map, and the ending of its file; the teacher's need not be there."""
 OPTIONAL = "ALHVR.Teacher"
 REGIONS = "regions"
+NOT_IN_TREE = slicer.vtkMRMLSubjectHierarchyConstants.GetSubjectHierarchyExcludeFromTreeAttributeName()
 OURS = "ALHVR."
 LARGEST_TABLE = 1 << 20
 
@@ -117,7 +118,7 @@ def _new_regions(place):
 
 
 def _put_map(node, role, title, array, scan):
-    """Fill the hidden volume in a role, or take it away where there is no array."""
+    """Fill the volume in a role, or take it away where there is no array."""
     volume = node.GetNodeReference(role)
     if array is None:
         if volume is not None:
@@ -128,7 +129,7 @@ def _put_map(node, role, title, array, scan):
         volume = slicer.mrmlScene.CreateNodeByClass("vtkMRMLScalarVolumeNode")
         volume.UnRegister(None)
         volume.SetName(title)
-        volume.SetHideFromEditors(True)
+        volume.SetAttribute(NOT_IN_TREE, "1")  # hidden from editors, Slicer's Save dialog would leave it out
         slicer.mrmlScene.AddNode(volume)
         node.SetNodeReferenceID(role, volume.GetID())
     _fill(volume, array, *scan)

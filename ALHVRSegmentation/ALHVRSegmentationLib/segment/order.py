@@ -20,6 +20,8 @@ class Order:
     """Where the result goes; "" for a new one."""
     model_folder: Path
     model_title: str
+    frame: str
+    """Index value of the frame that is shown, where the scan is a sequence; "" otherwise."""
     all_frames: bool
     with_regions: bool
     run_on: RunOn

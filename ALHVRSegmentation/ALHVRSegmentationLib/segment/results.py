@@ -43,18 +43,21 @@ def take_results(order, frames, folder, told):
     volume = slicer.mrmlScene.GetNodeByID(order.volume_ids[0])
     if volume is None:
         return Outcome("failed", _("The scan was removed while it was being segmented, so nothing was added."))
+    frame = volume if order.all_frames else sequences.frame_at(volume, order.frame or None)
+    if frame is None:
+        return Outcome("failed", _("The frame was removed while it was being segmented, so nothing was added."))
     segmentation = slicer.mrmlScene.GetNodeByID(order.segmentation_id) if order.segmentation_id else None
     warnings, regions = [*told.warnings], None
     if order.all_frames:
         segmentation = _take_frames(order, frames, folder, volume, segmentation)
     else:
         array = read_nrrd_array(folder / f"{frames[0]}.nrrd")
-        placed = put_segments(array, labels_of(order.model_folder), volume, segmentation, order.algorithm)
+        placed = put_segments(array, labels_of(order.model_folder), frame, segmentation, order.algorithm)
         segmentation = slicer.mrmlScene.GetNodeByID(placed.segmentation_id)
         warnings.append(placed.note)
         if order.with_regions:
             try:
-                regions = make_region_nodes(volume, segmentation, folder, frames[0])
+                regions = make_region_nodes(frame, segmentation, folder, frames[0])
             except (SceneError, OSError) as error:
                 warnings.append(_("Where the model is unsure cannot be shown: {why}").format(why=error))
     sentence = " ".join(text for text in (_found(told.scans), *warnings) if text)

@@ -9,6 +9,7 @@ from ALHVRSegmentationLib.models.section import ModelsSection
 from ALHVRSegmentationLib.regions.section import RegionsSection
 from ALHVRSegmentationLib.scene import sequences
 from ALHVRSegmentationLib.scene.errors import SceneError
+from ALHVRSegmentationLib.scene.segmentation_in import problem_with
 from ALHVRSegmentationLib.section import Section
 from ALHVRSegmentationLib.segment.job import SegmentJob
 from ALHVRSegmentationLib.segment.model_box import ModelBox
@@ -128,6 +129,7 @@ class SegmentSection(Section):
             segmentation_id=parameters.segmentation.GetID() if parameters.segmentation is not None else "",
             model_folder=model.folder,
             model_title=model.title,
+            frame=sequences.shown_value(parameters.inputVolume) or "",
             all_frames=parameters.allFrames and sequences.is_proxy(parameters.inputVolume),
             with_regions=parameters.withRegions,
             run_on=parameters.runOn,
@@ -193,6 +195,9 @@ class SegmentSection(Section):
             return self.panel.section(SetupSection).missingText()
         if parameters is None or parameters.inputVolume is None:
             return _("Select the scan to segment.")
+        problem = problem_with(parameters.segmentation) if parameters.segmentation is not None else ""
+        if problem:
+            return problem
         model = self._models.chosen()
         if model is None:
             return _("Select a model; the section {name} adds some.").format(name=ModelsSection.TITLE)

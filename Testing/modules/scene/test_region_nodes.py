@@ -34,8 +34,18 @@ def test_all_maps_lie_on_the_scans_grid_under_its_transform(tmp_path: Path) -> N
         assert np.array_equal(slicer.util.arrayFromVolume(other), files[ending])
         assert slicer.util.arrayFromVolume(other).dtype == np.uint16
         assert world_point(other, MARK) == pytest.approx(world_point(volume, MARK))
-        assert other.GetHideFromEditors()
         assert other.GetDisplayNode() is None
+
+
+def test_the_confidence_maps_are_no_items_of_the_tree_but_can_be_saved_by_hand(tmp_path: Path) -> None:
+    import slicer
+
+    node, _files = make(tmp_path, add_volume(marked_voxels(), np.eye(4)))
+    tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    for role in ROLES:
+        other = node.GetNodeReference(role)
+        assert not other.GetHideFromEditors()
+        assert not tree.GetItemByDataNode(other)
 
 
 def test_the_label_map_tells_scan_segmentation_table_and_three_colours(tmp_path: Path) -> None:
@@ -129,4 +139,3 @@ def test_a_saved_scene_has_all_of_it_again(ending: str, tmp_path: Path) -> None:
     for role, file in ROLES.items():
         other = node.GetNodeReference(role)
         assert np.array_equal(slicer.util.arrayFromVolume(other), files[file])
-        assert other.GetHideFromEditors()
