@@ -4,7 +4,6 @@ import numpy as np
 from slicer.i18n import tr as _
 
 from ALHVRSegmentationLib.regions.hand_over import add_segment, open_editor, prepare_editor
-from ALHVRSegmentationLib.regions.layers import COLOURS
 from ALHVRSegmentationLib.regions.list import part_mask
 from ALHVRSegmentationLib.regions.neighbours import segments_at
 from ALHVRSegmentationLib.regions.places import jump_to, world_of
@@ -13,6 +12,7 @@ from ALHVRSegmentationLib.regions.result import SCAN, SEGMENTATION
 from ALHVRSegmentationLib.regions.search import PartSearch
 from ALHVRSegmentationLib.regions.values import UNRELIABLE_STABLE, step_of, write_regions
 from ALHVRSegmentationLib.scene.label_image import bounding_box
+from ALHVRSegmentationLib.scene.region_nodes import REGION_COLOURS
 
 
 class PlaceExplorer:
@@ -115,7 +115,7 @@ class PlaceExplorer:
                 panel.say(_("There are no such voxels at this beta."), "warning")
                 return
             mask, corner, name, region = found
-            segment_id = add_segment(segmentation, result.node(), mask, corner, (name, COLOURS[region]))
+            segment_id = add_segment(segmentation, result.node(), mask, corner, (name, REGION_COLOURS[region]))
         except (RuntimeError, MemoryError) as error:
             panel.say(_("No segment could be made: {problem}").format(problem=error), "error")
             return

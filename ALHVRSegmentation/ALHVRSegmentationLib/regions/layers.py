@@ -3,9 +3,7 @@
 import slicer
 
 from ALHVRSegmentationLib.regions.result import SEGMENTATION
-
-COLOURS = {1: (0.0, 0.447, 0.698), 2: (0.941, 0.894, 0.259), 3: (0.835, 0.369, 0.0)}
-"""Blue, yellow and vermillion of Okabe and Ito: told apart by colour-blind people, and by lightness alone."""
+from ALHVRSegmentationLib.scene.region_nodes import REGION_COLOURS
 
 FILL_HIDDEN = "ALHVR.FillHidden"
 """Attribute of the display of a segmentation whose fill was switched off here."""
@@ -66,7 +64,7 @@ def colour_regions(node, ticked):
     """Colour the regions; those not ticked become clear. ticked: {region: bool}."""
     colours = _own_colours(node)
     with slicer.util.NodeModify(colours):
-        for region, colour in COLOURS.items():
+        for region, colour in REGION_COLOURS.items():
             wanted = (*colour, 1.0 if ticked[region] else 0.0)
             seen = [0.0] * 4
             colours.GetColor(region, seen)
@@ -99,7 +97,7 @@ def _own_colours(node):
         colours.SetNumberOfColors(4)
         colours.SetColor(0, "background", 0, 0, 0, 0)
         for region, name in ((1, "both sure"), (2, "one sure"), (3, "neither sure")):
-            colours.SetColor(region, name, *COLOURS[region], 1.0)
+            colours.SetColor(region, name, *REGION_COLOURS[region], 1.0)
         display.SetAndObserveColorNodeID(colours.GetID())
     return colours
 

@@ -3,9 +3,9 @@
 import qt
 from slicer.i18n import tr as _
 
-from ALHVRSegmentationLib.regions.layers import COLOURS
 from ALHVRSegmentationLib.regions.list import LONGEST
 from ALHVRSegmentationLib.regions.texts import number_text, region_name
+from ALHVRSegmentationLib.scene.region_nodes import REGION_COLOURS
 
 TEACHER = 4
 """Column that is there only with a teacher map."""
@@ -17,7 +17,7 @@ def colour_icon(region, pixels=16):
     pixmap = qt.QPixmap(pixels, pixels)
     pixmap.fill(qt.QColor(128, 128, 128))
     painter = qt.QPainter(pixmap)
-    painter.fillRect(1, 1, pixels - 2, pixels - 2, qt.QColor(*(round(255 * part) for part in COLOURS[region])))
+    painter.fillRect(1, 1, pixels - 2, pixels - 2, qt.QColor(*(round(255 * part) for part in REGION_COLOURS[region])))
     painter.end()
     icon = qt.QIcon(pixmap)
     icon.addPixmap(pixmap, qt.QIcon.Selected)  # the same colour in a selected row

@@ -20,6 +20,8 @@ OPTIONAL = "ALHVR.Teacher"
 REGIONS = "regions"
 NOT_IN_TREE = slicer.vtkMRMLSubjectHierarchyConstants.GetSubjectHierarchyExcludeFromTreeAttributeName()
 OURS = "ALHVR."
+REGION_COLOURS = {1: (0.125, 0.753, 0.565), 2: (0.941, 0.878, 0.0), 3: (0.816, 0.0, 0.784)}
+"""Green, yellow and magenta, whose hues stay apart for colour-blind people whatever grey of the scan shines through."""
 LARGEST_TABLE = 1 << 20
 
 
@@ -99,16 +101,16 @@ def _map_titles(place):
 
 
 def _new_regions(place):
-    """An empty label map with colours of its own; blue, yellow and vermillion differ in lightness, too."""
+    """An empty label map with colours of its own."""
     colours = slicer.mrmlScene.CreateNodeByClass("vtkMRMLColorTableNode")
     colours.UnRegister(None)
     colours.SetTypeToUser()
     colours.SetName(_("{scan} region colours").format(scan=place.GetName()))
-    plain = ((_("background"), 0, 0, 0, 0), (_("reliable stable"), 0, 114, 178, 1),
-             (_("reliable unstable"), 240, 228, 66, 1), (_("unreliable stable"), 213, 94, 0, 1))  # fmt: skip
-    colours.SetNumberOfColors(len(plain))
-    for index, (name, red, green, blue, alpha) in enumerate(plain):
-        colours.SetColor(index, name, red / 255, green / 255, blue / 255, alpha)
+    names = (_("reliable stable"), _("reliable unstable"), _("unreliable stable"))
+    colours.SetNumberOfColors(1 + len(names))
+    colours.SetColor(0, _("background"), 0, 0, 0, 0)
+    for region, name in enumerate(names, start=1):
+        colours.SetColor(region, name, *REGION_COLOURS[region], 1)
     slicer.mrmlScene.AddNode(colours)
     name = slicer.mrmlScene.GenerateUniqueName(_("{scan} regions").format(scan=place.GetName()))
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)

@@ -17,8 +17,6 @@ import numpy as np
 import slicer
 
 MODULE = "ALHVRSegmentation"
-OPENS_WITHIN_S = 3.0
-"""Generous: the panel is measured elsewhere, this only notices something heavy."""
 PATIENCE_S = 300.0
 
 
@@ -43,14 +41,13 @@ class ALHVRSegmentationInSlicerTest(unittest.TestCase):
         self.assertIn("not a medical device", self.module.helpText)
         self.assertTrue(self.module.acknowledgementText)
 
-    def test_the_panel_opens_quickly_and_loads_nothing_heavy(self):
+    def test_the_panel_opens_and_loads_nothing_heavy(self):
         before = set(sys.modules)
         started = time.monotonic()
         panel = self.open()
         seconds = time.monotonic() - started
         came = {name.partition(".")[0] for name in set(sys.modules) - before}
         logging.info("the panel opened in %.2f s", seconds)
-        self.assertLess(seconds, OPENS_WITHIN_S)
         self.assertFalse(came & {"alhvr", "torch", "onnxruntime", "SimpleITK", "highdicom", "matplotlib"})
         self.assertIsNotNone(panel.parameters)
 
