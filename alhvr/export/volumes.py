@@ -107,6 +107,7 @@ def _region_table(maps: RegionMaps) -> dict[str, object]:
         "fusion": maps.fusion,
         "temperature": maps.temperature,
         "voxel_volume_ml": maps.geometry.voxel_volume_ml,
+        "spacing_may_be_nominal": maps.geometry.nominal,
         "confidence_scale": int(np.iinfo(maps.confidence_a.dtype).max),
         "region_names": REGION_NAMES,
         "gamma_by_beta": {f"{beta:.2f}": gamma for beta, gamma in maps.gamma_table.items()},

@@ -35,4 +35,6 @@ def result_text(table):
         told.append(_("Where neither is sure, T = {number} sharpened the teacher.").format(number=temperature))
     if told:
         told.append(_("To change them, set them above and segment again."))
+    if table.nominal:
+        told.append(_("The scan may not state its true voxel size: 1 ml stands for 1,000 voxels here."))
     return " ".join(told)

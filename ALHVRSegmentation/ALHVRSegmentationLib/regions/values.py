@@ -32,6 +32,8 @@ class RegionTable:
     """How the networks were joined, "" where the result does not tell."""
     temperature: float | None
     """T of Eq. 22, None where the result does not tell."""
+    nominal: bool
+    """True where voxels of 1 mm may stand for an unknown size, so that ml are not to be relied on."""
 
 
 def parse_table(text):
@@ -47,6 +49,7 @@ def parse_table(text):
             voxels=tuple(tuple(int(count) for count in counts[key]) for key in keys) if counts else None,
             fusion=str(record.get("fusion") or ""),
             temperature=float(record["temperature"]) if record.get("temperature") is not None else None,
+            nominal=record.get("spacing_may_be_nominal") is True,
         )
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError(f"The table of the regions is damaged ({error}).") from error

@@ -176,6 +176,7 @@ def test_the_table_lets_a_viewer_redraw_the_regions_of_any_beta(tmp_path):
     assert table["voxels_by_beta"]["0.80"] == [int((maps.region == number).sum()) for number in (1, 2, 3)]
     assert table["voxel_volume_ml"] == pytest.approx(_segmentation().geometry.voxel_volume_ml)
     assert (table["fusion"], table["temperature"]) == ("competition", 0.25)
+    assert table["spacing_may_be_nominal"] is False
 
 
 def test_the_same_result_gives_the_same_bytes(tmp_path):

@@ -150,6 +150,12 @@ def test_the_counts_of_the_engine_are_shown_where_it_made_some(regions_panel: An
     assert "the mean of both networks" in ui.resultLabel.text and "T = 0.1" in ui.resultLabel.text
 
 
+def test_a_scan_that_may_not_state_its_voxel_size_is_told(regions_panel: Any) -> None:
+    regions_panel.parameters.regions = make_result(spacing_may_be_nominal=True).node
+    regions_panel.parameters.showRegions = True
+    assert "1,000 voxels" in regions_panel.shown.ui.resultLabel.text
+
+
 def test_leaving_the_panel_in_the_middle_of_a_move_leaves_no_voxel_behind(regions_panel: Any, world: World) -> None:
     regions_panel.parameters.beta = 0.35
     regions_panel.follow(None)
