@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -140,6 +141,14 @@ def test_a_drawing_uses_only_what_qt_draws(path: Path) -> None:
     tags = {element.tag.rpartition("}")[2] for element in ElementTree.parse(path).iter()}
     assert tags <= {"svg", "g", "path", "rect", "circle", "ellipse", "title"}
     assert "href" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", DRAWN, ids=lambda path: path.name)
+def test_a_drawing_has_the_colours_of_the_regions(path: Path) -> None:
+    code = (ROOT / "ALHVRSegmentation/ALHVRSegmentationLib/scene/region_nodes.py").read_text(encoding="utf-8")
+    (colours,) = re.findall(r"^REGION_COLOURS = (\{.+\})$", code, re.MULTILINE)
+    for colour in ast.literal_eval(colours).values():
+        assert "#" + bytes(round(255 * part) for part in colour).hex() in path.read_text(encoding="utf-8")
 
 
 def test_every_module_has_an_icon() -> None:
