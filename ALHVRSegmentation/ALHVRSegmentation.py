@@ -60,7 +60,8 @@ class ALHVRSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.panel.build()
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneReady)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneReady)
         self.panel.follow(self.logic.getParameterNode())
 
     def enter(self):
@@ -75,8 +76,8 @@ class ALHVRSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """Hold nothing of a scene that goes."""
         self.panel.dropScene()
 
-    def onSceneEndClose(self, *_arguments):
-        """Begin anew where the panel is on the screen."""
+    def onSceneReady(self, *_arguments):
+        """Begin anew, with what a loaded scene remembers, where the panel is on the screen."""
         if self.parent.isEntered:
             self.panel.follow(self.logic.getParameterNode())
 

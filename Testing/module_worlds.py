@@ -21,7 +21,7 @@ from alhvr.sample.study import SEED
 
 ATRIUM_RUN = {
     "plan": {"dimensions": 2, "patch_size": [48, 64], "target_spacing_mm": [3, 3, 3], "batch_size": 8, "width": 8},
-    "training": {"iterations": 60, "validations": 1, "learning_rate": 0.05},
+    "training": {"iterations": 120, "validations": 3, "learning_rate": 0.05, "precision": "fp32"},
 }
 """Half a minute of training that finds the left atrium, if roughly."""
 ATRIUM_CASES = 5

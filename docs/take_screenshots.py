@@ -21,8 +21,6 @@ from typing import Any
 
 from screenshot_studio import ROOT, RUNNERS, Studio, without
 
-ABDOMEN = (350.0, 40.0)
-"""Window and level in HU: what Slicer calls CT-Abdomen."""
 LOWER_BETA = 0.2
 LARGER = 2.0
 LIST_S = 4.0
@@ -52,10 +50,6 @@ def sample(studio: Studio, scan: Path | None = None, model: Path | None = None) 
         studio.parameters.inputVolume = slicer.util.loadVolume(str(scan))
         studio.parameters.model = model.name
         studio.panel.follow(studio.parameters)
-    if scan is None:
-        display = studio.parameters.inputVolume.GetDisplayNode()
-        display.AutoWindowLevelOff()
-        display.SetWindowLevel(*ABDOMEN)
     studio.look_at_all()
     studio.unfold("Segment")
     studio.take("sample")

@@ -3,6 +3,7 @@
 import qt
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from ALHVRSegmentationLib.export.section import ExportSection
 from ALHVRSegmentationLib.models.section import ModelsSection
@@ -36,6 +37,10 @@ class Panel:
             self._sections.append(section)
             self._widget.layout.addWidget(section.frame)
             section.widget.setMRMLScene(slicer.mrmlScene)
+        warning = qt.QLabel(_("Research software, not a medical device. Check every result by eye."))
+        warning.setWordWrap(True)
+        warning.setMargin(4)
+        self._widget.layout.addWidget(warning)
         self._widget.layout.addStretch(1)
         for section in self._sections:
             section.setUp()
@@ -119,9 +124,9 @@ class Panel:
         self._icon = qt.QLabel()
         self._icon.setFixedSize(20, 20)
         self._message = qt.QLabel()
-        self._message.wordWrap = True
-        self._message.textFormat = qt.Qt.PlainText
-        self._message.textInteractionFlags = qt.Qt.TextSelectableByMouse
+        self._message.setWordWrap(True)
+        self._message.setTextFormat(qt.Qt.PlainText)
+        self._message.setTextInteractionFlags(qt.Qt.TextSelectableByMouse)
         layout.addWidget(self._icon)
         layout.addWidget(self._message, 1)
         frame.hide()

@@ -15,6 +15,8 @@ from ALHVRSegmentationLib.models.safe_files import reason
 from ALHVRSegmentationLib.sample import kept
 
 MODEL_NAME = "ALHVR sample"
+WINDOW_LEVEL_HU = (350, 40)
+"""As radiologists look at an abdomen."""
 ATTRIBUTE = "ALHVR.Sample"
 """A loaded sample scan carries its file name, so that it is found again however the scene was saved."""
 
@@ -156,4 +158,8 @@ def load(path):
     """Load a sample scan; raises RuntimeError."""
     volume = slicer.util.loadVolume(str(path))
     volume.SetAttribute(ATTRIBUTE, path.name)
+    display = volume.GetDisplayNode()
+    if display is not None:
+        display.AutoWindowLevelOff()
+        display.SetWindowLevel(*WINDOW_LEVEL_HU)
     return volume

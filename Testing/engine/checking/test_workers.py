@@ -72,9 +72,19 @@ def work(make: object, cost: object = lambda item: 0) -> Work:
     return Work(make, cost, lambda item: "lost")
 
 
+BEFORE: set[psutil.Process] = set()
+"""What other tests keep running in this process."""
+
+
+@pytest.fixture(autouse=True)
+def _others() -> None:
+    BEFORE.clear()
+    BEFORE.update(psutil.Process().children(recursive=True))
+
+
 def children() -> list[psutil.Process]:
     """Without the tracker that Python starts beside its first worker and keeps."""
-    found = psutil.Process().children(recursive=True)
+    found = set(psutil.Process().children(recursive=True)) - BEFORE
     return [child for child in found if "resource_tracker" not in " ".join(child.cmdline())]
 
 
