@@ -13,9 +13,6 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from ALHVRSegmentationLib.panel import Panel
-from ALHVRSegmentationLib.parameters import ALHVRSegmentationParameterNode
-
 
 class ALHVRSegmentation(ScriptedLoadableModule):
     """What Slicer is told of the module."""
@@ -55,6 +52,8 @@ class ALHVRSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
     def setup(self):
         """Build the sections; what they need besides Slicer is looked for when they need it."""
         super().setup()
+        from ALHVRSegmentationLib.panel import Panel  # not when Slicer starts
+
         self.logic = ALHVRSegmentationLogic()
         self.panel = Panel(self, self.logic)
         self.panel.build()
@@ -99,6 +98,8 @@ class ALHVRSegmentationLogic(ScriptedLoadableModuleLogic):
 
     def getParameterNode(self):
         """The typed parameter node of the scene."""
+        from ALHVRSegmentationLib.parameters import ALHVRSegmentationParameterNode
+
         return ALHVRSegmentationParameterNode(super().getParameterNode())
 
 
