@@ -123,7 +123,7 @@ def report(found: dict[str, dict[str, list[float]]], scan: Path, command: str) -
     lines = [f"| {name} | {statistics.median(v):.2f} | {min(v):.2f} | {max(v):.2f} |" for name, v in rows]
     date = datetime.datetime.now(datetime.UTC).date()
     return "\n".join([
-        "### The panel in 3D Slicer", "",
+        "# The panel in 3D Slicer", "",
         "On Slicer's real core, with stand-ins for the widgets and the real engine as child process; command and click "
         f"took turns, {len(click)} each, on `{scan.name}`. Seconds.", "",
         "| | median | least | most |", "|---|---|---|---|", *lines, "", f"Command: `{command}`", "",
