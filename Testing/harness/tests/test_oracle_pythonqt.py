@@ -30,6 +30,7 @@ def clean_slate(slicer_app: object, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness import qt_signals
     from harness.dialogs import dialogs
 
+    monkeypatch.setenv("HOME", "/root")  # as on the machine of the recording
     monkeypatch.setattr(dialogs, "active", False)
     monkeypatch.setattr(qt_signals, "slot_errors", [])
 
