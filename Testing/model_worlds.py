@@ -13,13 +13,16 @@ import pytest
 from support import ROOT
 
 SAMPLE_ZIP = ROOT / "alhvr" / "sample" / "model.zip"
+TISSUE = {"scheme": "SCT", "value": "85756007", "meaning": "Tissue"}
+CODES = {"category": TISSUE, "type": TISSUE, "modifier": None}
+"""What every label has besides value, name and colour."""
 DESCRIPTION: dict[str, Any] = {
     "name": "Liver and spleen",
     "plan": {"dimensions": 2, "modality": "MR", "channels": []},
     "labels": {
         "labels": [
-            {"value": 1, "name": "liver", "colour_rgb": [0.8, 0.4, 0.1]},
-            {"value": 3, "name": "spleen", "colour_rgb": [0.0, 0.4, 0.7]},
+            {"value": 1, "name": "liver", "colour_rgb": [0.8, 0.4, 0.1], **CODES},
+            {"value": 3, "name": "spleen", "colour_rgb": [0.0, 0.4, 0.7], **CODES},
         ]
     },
     "network": {"kind": "unet", "dimensions": 2},

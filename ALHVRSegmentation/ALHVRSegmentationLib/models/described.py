@@ -3,26 +3,17 @@
 import hashlib
 import importlib.util
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from slicer.i18n import tr as _
 
 from ALHVRSegmentationLib.models.manifest import DESCRIPTION, MANIFEST, parse_manifest
 from ALHVRSegmentationLib.models.safe_files import ModelError, one_line, read_inside, read_json
+from ALHVRSegmentationLib.scene.labels import labels_from
 
-MAX_LABELS, MAX_VALUE, MAX_CHANNELS = 254, 65535, 20
+MAX_CHANNELS = 20
 KINDS = {"unet": "U-Net", "vnet": "V-Net"}
-
-
-@dataclass(frozen=True)
-class Structure:
-    """What one value of the model's segmentations means."""
-
-    value: int
-    name: str
-    colour_rgb: tuple
-    """Red, green, blue, each 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +26,7 @@ class InstalledModel:
     title: str = ""
     """Name for people."""
     labels: tuple = ()
-    """Structures in the order of the model's classes."""
+    """ModelLabel of each structure, in the order of the model's classes."""
     modality: str = ""
     """"CT", "MR" or "other"."""
     channel_names: tuple = ()
@@ -113,7 +104,7 @@ def _from_values(folder, values, manifest):
         name=folder.name,
         folder=folder,
         title=one_line(values["name"]) or one_line(folder.name),
-        labels=_structures(values["labels"]["labels"]),
+        labels=tuple(replace(label, name=one_line(label.name)) for label in labels_from(values)),
         modality=one_line(plan["modality"], 20),
         channel_names=tuple(one_line(channel["name"], 30) for channel in channels),
         network=f"{int(network['dimensions'])}-D {KINDS[network['kind']]}",
@@ -126,23 +117,6 @@ def _from_values(folder, values, manifest):
         n_bytes=manifest.total,
         has_graphs=manifest.has_graphs,
     )
-
-
-def _structures(entries):
-    found = tuple(_structure(entry) for entry in entries)
-    if not 1 <= len(found) <= MAX_LABELS or len({structure.value for structure in found}) != len(found):
-        raise ValueError
-    return found
-
-
-def _structure(entry):
-    value, name = entry["value"], one_line(entry["name"])
-    colour = tuple(float(part) for part in entry["colour_rgb"])
-    if type(value) is not int or not 1 <= value <= MAX_VALUE or not name:
-        raise ValueError
-    if len(colour) != 3 or not all(0 <= part <= 1 for part in colour):
-        raise ValueError
-    return Structure(value, name, colour)
 
 
 def _counts(cases):

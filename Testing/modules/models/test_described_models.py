@@ -7,7 +7,7 @@ import pathlib
 from typing import Any
 
 import pytest
-from model_worlds import DESCRIPTION, WEIGHTS, change_manifest, write_files, write_manifest, write_model_folder
+from model_worlds import CODES, DESCRIPTION, WEIGHTS, change_manifest, write_files, write_manifest, write_model_folder
 
 
 def problem(folder: pathlib.Path) -> str:
@@ -108,10 +108,10 @@ def test_json_that_describes_no_model_ends_in_a_sentence(tmp_path: pathlib.Path,
 
 
 @pytest.mark.parametrize(("entry", "value"), [
-    ("labels", {"labels": []}), ("labels", {"labels": [{"value": 0, "name": "x", "colour_rgb": [0, 0, 0]}]}),
-    ("labels", {"labels": [{"value": 1, "name": "", "colour_rgb": [0, 0, 0]}]}),
-    ("labels", {"labels": [{"value": 1, "name": "x", "colour_rgb": [0, float("nan"), 0]}]}),
-    ("labels", {"labels": [{"value": 1, "name": "x", "colour_rgb": [0, 0, 0]}] * 2}),
+    ("labels", {"labels": []}), ("labels", {"labels": [{"value": 0, "name": "x", "colour_rgb": [0, 0, 0], **CODES}]}),
+    ("labels", {"labels": [{"value": 1, "name": "", "colour_rgb": [0, 0, 0], **CODES}]}),
+    ("labels", {"labels": [{"value": 1, "name": "x", "colour_rgb": [0, float("nan"), 0], **CODES}]}),
+    ("labels", {"labels": [{"value": 1, "name": "x", "colour_rgb": [0, 0, 0], **CODES}] * 2}),
     ("labels", 7), ("plan", None), ("network", {"kind": "gan", "dimensions": 2}), ("training", []),
 ])
 def test_a_description_with_a_bad_entry_ends_in_a_sentence(tmp_path: pathlib.Path, entry: str, value: Any) -> None:

@@ -6,7 +6,7 @@ import pathlib
 from typing import Any
 
 import pytest
-from model_worlds import DESCRIPTION, write_model_folder
+from model_worlds import CODES, DESCRIPTION, write_model_folder
 
 HOSTILE = '<img src="file:///etc/passwd"><h1>&amp;</h1>'
 
@@ -55,7 +55,7 @@ def test_faults_that_were_let_pass_are_said(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize("place", ["name", "label", "channel", "licence", "date", "forced"])
 def test_markup_in_any_text_of_a_model_is_shown_as_text(tmp_path: pathlib.Path, place: str) -> None:
     plan = {**DESCRIPTION["plan"], "channels": [{"name": HOSTILE}, {"name": "T1"}]}
-    label = {"value": 1, "name": HOSTILE, "colour_rgb": [0, 0, 0]}
+    label = {"value": 1, "name": HOSTILE, "colour_rgb": [0, 0, 0], **CODES}
     changes = {"name": {"name": HOSTILE}, "label": {"labels": {"labels": [label]}}, "channel": {"plan": plan},
                "licence": {"training": {"licence": HOSTILE}}, "date": {"training": {"date": HOSTILE}},
                "forced": {"training": {"forced": [HOSTILE]}}}
@@ -85,7 +85,7 @@ def test_long_words_can_be_broken(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_model_of_many_structures_has_a_card_that_ends(tmp_path: pathlib.Path) -> None:
-    labels = [{"value": n, "name": f"part {n}", "colour_rgb": [0, 0, 0]} for n in range(1, 101)]
+    labels = [{"value": n, "name": f"part {n}", "colour_rgb": [0, 0, 0], **CODES} for n in range(1, 101)]
     words = words_of(card_of(tmp_path / "m", {"labels": {"labels": labels}}))
     assert "part 30" in words
     assert "part 31" not in words
