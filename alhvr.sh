@@ -101,14 +101,15 @@ set_up() {
     exec 9<&-
 }
 
-# set_up_drawing: what draws the modules' views and panels without a screen, of Debian's.
-set_up_drawing() {
+# set_up_test_tools: what draws the modules' views and panels without a screen, and git, of Debian's.
+set_up_test_tools() {
     local libraries="libEGL.so.1 libGL.so.1 libxkbcommon.so.0 libdbus-1.so.3 libfontconfig.so.1 libX11.so.6 libglib-2.0.so.0"
     if ! "$python" -c "import ctypes, sys; [ctypes.CDLL(name) for name in sys.argv[1:]]" $libraries 2> /dev/null \
             || ! ls /usr/lib/*/dri/swrast_dri.so > /dev/null 2>&1 || ! ls /usr/share/fonts/*/*/*.ttf > /dev/null 2>&1; then
         install_system_packages libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libxkbcommon0 libdbus-1-3 libfontconfig1 \
             libx11-6 libglib2.0-0 fonts-dejavu-core
     fi
+    command -v git > /dev/null || install_system_packages git
 }
 
 # set_up_stable_slicer: the core of the stable release, beside .venv, for a second run of the modules' tests.
@@ -161,7 +162,7 @@ case "${1:-help}" in
         ;;
     test)
         set_up test
-        set_up_drawing
+        set_up_test_tools
         run_tests "${@:2}"
         ;;
     demo)

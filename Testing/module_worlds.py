@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from support import shared_data
 
 from alhvr.data.phantom import make_phantom
@@ -29,7 +30,8 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
 def train_atrium(folder: pathlib.Path) -> pathlib.Path:
-    """A model folder, trained by the engine on a few real scans; skips aloud without them."""
+    """A model folder, trained by the engine on a few real scans; skips aloud without them or PyTorch."""
+    pytest.importorskip("torch", reason="training needs PyTorch")
     scans = atrium_scans()[:ATRIUM_CASES]
     for kind in ("images", "labels"):
         (folder / "cases" / kind).mkdir(parents=True)

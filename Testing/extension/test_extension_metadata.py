@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -63,6 +64,8 @@ def addresses() -> list[str]:
 
 
 def tracked() -> list[Path]:
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
     done = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, check=False)
     if done.returncode:
         pytest.skip("this is no git checkout")

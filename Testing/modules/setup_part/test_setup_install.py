@@ -18,11 +18,12 @@ CHECK = "Check {}, or install from a folder of wheels."
 
 
 def packages() -> dict[str, str]:
-    """Every file in the folder of packages."""
+    """Every file in the folder of packages, but those that Python makes of them."""
     from ALHVRSegmentationLib import places
 
     folder = places.packages_folder()
-    return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*.*")) if path.is_file()}
+    files = [path for path in sorted(folder.rglob("*.*")) if path.is_file() and path.suffix != ".pyc"]
+    return {str(path.relative_to(folder)): path.read_text() for path in files}
 
 
 def closed_port() -> int:
