@@ -108,6 +108,9 @@ def parameterNodeWrapper(cls: type | None = None) -> type:
     def __init__(self: Any, parameterNode: Any, prefix: str | None = None) -> None:
         self.__dict__.update(parameterNode=parameterNode, _prefix=f"{prefix}." if prefix else "")
         self.__dict__["_gui"] = GuiConnections(self)
+        for name, field in fields.items():  # as Slicer does: what nobody has set is written at once
+            if not field.is_node and not parameterNode.HasParameter(self._prefix + name):
+                field.write(parameterNode, self._prefix + name, field.default())
 
     for name in _fields(cls):
         setattr(cls, name, _pack_property(name, packs[name]) if name in packs else _plain_property(name))

@@ -62,6 +62,11 @@ def test_a_field_that_is_not_there_is_refused(wrap: Any) -> None:
         node.feild = 1
 
 
+def test_what_nobody_has_set_is_written_when_the_node_is_wrapped(wrap: Any) -> None:
+    node = wrap({"beta": 0.25}, beta=float)
+    assert node.parameterNode.GetParameter("beta") == "0.25"
+
+
 def test_rules_are_kept(wrap: Any) -> None:
     from slicer.parameterNodeWrapper import Choice, WithinRange
 
