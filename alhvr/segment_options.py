@@ -23,6 +23,8 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", type=float, metavar="T",
                         help="sharpening temperature of the competing teacher's map beside the regions, above 0 and at "
                              "most 1; left out: that of training")
+    parser.add_argument("--uncompressed", action="store_true",
+                        help="do not compress the maps beside the regions: larger, quicker to write and to read")
     parser.add_argument("--dicom-seg", action="store_true",
                         help="also write a DICOM Segmentation; inputs must be DICOM series")
     parser.add_argument("--format", choices=["seg.nrrd", "nii.gz", "nrrd", "mha"], default="seg.nrrd",
@@ -38,7 +40,7 @@ def run_segment(options: argparse.Namespace, reporter: Reporter) -> None:
     request = SegmentRequest(model=options.model, inputs=tuple(options.inputs), out=options.out,
                              regions=options.regions, dicom_seg=options.dicom_seg, file_format=options.format,
                              device=options.device or "auto", backend=options.backend, fusion=options.fusion,
-                             temperature=options.temperature)
+                             temperature=options.temperature, compressed=not options.uncompressed)
     try:
         result = segment(request, reporter)
     except SomeFailed as failures:

@@ -26,10 +26,10 @@ Encoder = Callable[[BinaryIO, np.ndarray, Geometry], None]
 
 def write_nrrd(file: BinaryIO, array: np.ndarray, geometry: Geometry, *, keys: Mapping[str, str] | None = None,
                level: int = 6, values: np.ndarray | None = None) -> None:
-    """Writes uint8 or uint16 ``array`` [K, J, I] as gzip-compressed NRRD in LPS, with further ``keys``.
+    """Writes uint8 or uint16 ``array`` [K, J, I] as NRRD in LPS, with further ``keys``.
 
-    ``level`` is gzip's, 1 (fast) to 9; ``values``: what to write for each value of the array. The grid may be sheared:
-    NRRD holds whole axis vectors, here as float64.
+    ``level`` is gzip's, 1 (fast) to 9, or 0 for no compression; ``values``: what to write for each value of the array.
+    The grid may be sheared: NRRD holds whole axis vectors, here as float64.
     """
     columns = geometry.affine_lps[:3, :3].T
     lines = [
@@ -41,12 +41,16 @@ def write_nrrd(file: BinaryIO, array: np.ndarray, geometry: Geometry, *, keys: M
         f"space directions: {' '.join(_vector(column) for column in columns)}",
         "kinds: domain domain domain",
         "endian: little",
-        "encoding: gzip",
+        f"encoding: {'gzip' if level else 'raw'}",
         f"space origin: {_vector(geometry.origin_lps_mm)}",
         *(f"{key}:={_one_line(value)}" for key, value in (keys or {}).items()),
     ]
     file.write(("\n".join(lines) + "\n\n").encode("utf-8"))
-    _write_gzip(file, _little_endian(array if values is None else (values[plane] for plane in array)), level)
+    parts = _little_endian(array if values is None else (values[plane] for plane in array))
+    if level:
+        _write_gzip(file, parts, level)
+    else:
+        file.writelines(parts)
 
 
 def write_nifti(file: BinaryIO, array: np.ndarray, geometry: Geometry) -> None:

@@ -49,19 +49,19 @@ def write_segmentation(path: Path, segmentation: Segmentation) -> Path:
     return path
 
 
-def write_region_maps(folder: Path, name: str, maps: RegionMaps) -> tuple[Path, ...]:
+def write_region_maps(folder: Path, name: str, maps: RegionMaps, *, level: int = FAST) -> tuple[Path, ...]:
     """Writes NAME.confidence-a.nrrd, .confidence-b.nrrd, .teacher.nrrd, .regions.nrrd and .regions.json.
 
     The JSON tells gamma, the smallest confident uint16 value and the voxels of each region for beta 0.00 to 1.00, so
     that the regions of another beta follow from comparing the two confidence maps (uint16, 65535 = 1, as the teacher's)
-    with one number. Raises UserError as ``write_segmentation``.
+    with one number. ``level`` of compression: 0 (none) to 9. Raises UserError as ``write_segmentation``.
     """
     arrays = {"confidence-a": maps.confidence_a, "confidence-b": maps.confidence_b, TEACHER: maps.teacher,
               "regions": maps.region}
     paths = {kind: folder / f"{name}.{kind}.nrrd" for kind in arrays}
     for kind, array in arrays.items():
         with new_file(paths[kind]) as file:
-            write_nrrd(file, array, maps.geometry, level=FAST, values=_AS_UINT16 if kind == TEACHER else None)
+            write_nrrd(file, array, maps.geometry, level=level, values=_AS_UINT16 if kind == TEACHER else None)
     table = folder / f"{name}.regions.json"
     record = {"files": {kind: path.name for kind, path in paths.items()}, **_region_table(maps)}
     with new_file(table) as file:

@@ -35,6 +35,8 @@ class SegmentRequest:
     """Rule by which the networks are fused; None takes the model's."""
     temperature: float | None = None
     """Sharpening temperature of the teacher beside the regions; None takes the model's."""
+    compressed: bool = True
+    """Compress the maps beside the regions; without, they are larger, and quicker to write and to read."""
 
     def settings(self, own: InferenceSettings) -> InferenceSettings:
         """How to segment with a model whose settings are ``own``; raises UserError for a value that there is not."""

@@ -58,7 +58,7 @@ class ScanSteps:
 
     def __init__(self, request: SegmentRequest, record: Record, predictor: Predictor, model: str) -> None:
         self._request, self._record, self._predictor, self._model = request, record, predictor, model
-        self._writer = ResultWriter(request.out, record)
+        self._writer = ResultWriter(request.out, record, compressed=request.compressed)
 
     def read(self, case: Case, computing: Loaded | None) -> Loaded | None:
         """Reads a scan; None when memory does not suffice for it beside ``computing``. Raises UserError."""

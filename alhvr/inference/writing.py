@@ -17,7 +17,7 @@ from alhvr.data.scan import Segmentation
 from alhvr.errors import UserError
 from alhvr.export.dicom_seg import ENDING as DICOM_SEG_ENDING
 from alhvr.export.dicom_seg import write_dicom_seg
-from alhvr.export.volumes import write_region_maps, write_segmentation
+from alhvr.export.volumes import FAST, write_region_maps, write_segmentation
 from alhvr.inference.pipeline import Hopeless
 from alhvr.inference.predictor import Prediction
 from alhvr.inference.record import Entry, Mark, Record
@@ -64,8 +64,9 @@ class Written:
 class ResultWriter:
     """Writes the results of scans into one folder and records them."""
 
-    def __init__(self, folder: Path, record: Record) -> None:
+    def __init__(self, folder: Path, record: Record, *, compressed: bool = True) -> None:
         self._folder, self._record = folder, record
+        self._level = FAST if compressed else 0
         self._refused = 0
 
     def write(self, origin: Origin, prediction: Prediction) -> Written:
@@ -91,7 +92,7 @@ class ResultWriter:
             shutil.rmtree(stage, ignore_errors=True)
             stage.mkdir()
             try:
-                files, warnings = _write_all(stage, origin, prediction)
+                files, warnings = _write_all(stage, origin, prediction, self._level)
                 marks = {path.name: Mark.of(path) for path in files}
                 entry = Entry(origin.source.name, origin.model, origin.regions, origin.dicom_seg, origin.input, marks,
                               self._before(origin.target, marks), volumes_ml(prediction.segmentation),
@@ -145,11 +146,11 @@ def volumes_ml(segmentation: Segmentation) -> dict[str, float]:
     return {label.name: float(counts[label.value] * ml) for label in segmentation.labels.labels}
 
 
-def _write_all(stage: Path, origin: Origin, prediction: Prediction) -> tuple[list[Path], tuple[str, ...]]:
-    """Every file that was asked for, in the folder ``stage``, and what was odd."""
+def _write_all(stage: Path, origin: Origin, prediction: Prediction, level: int) -> tuple[list[Path], tuple[str, ...]]:
+    """Every file that was asked for, in the folder ``stage``, and what was odd; ``level`` compresses the maps."""
     files = [write_segmentation(stage / origin.target, prediction.segmentation)]
     if prediction.regions is not None:
-        files += write_region_maps(stage, origin.scan, prediction.regions)
+        files += write_region_maps(stage, origin.scan, prediction.regions, level=level)
     if not origin.dicom_seg:
         return files, ()
     with DICOM_AT_WORK:

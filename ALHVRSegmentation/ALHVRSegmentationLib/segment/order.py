@@ -40,7 +40,7 @@ class Order:
         if self.fusion is not Fusion.AS_TRAINED:
             found += ["--fusion", self.fusion.value]
         if self.with_regions:
-            found += ["--regions", "--temperature", f"{self.temperature:g}"]
+            found += ["--regions", "--uncompressed", "--temperature", f"{self.temperature:g}"]
         return found
 
 

@@ -179,6 +179,15 @@ def test_the_table_lets_a_viewer_redraw_the_regions_of_any_beta(tmp_path):
     assert table["spacing_may_be_nominal"] is False
 
 
+def test_maps_without_compression_hold_the_same(tmp_path):
+    packed, plain = (write_region_maps(tmp_path / str(level), "scan", region_maps(), level=level) for level in (1, 0))
+    assert b"encoding: raw" in plain[0].read_bytes()[:400]
+    for one, other in zip(packed[:-1], plain[:-1], strict=True):
+        first, second = sitk.ReadImage(str(one)), sitk.ReadImage(str(other))
+        np.testing.assert_array_equal(sitk.GetArrayFromImage(first), sitk.GetArrayFromImage(second))
+        assert first.GetDirection() == second.GetDirection() and first.GetOrigin() == second.GetOrigin()
+
+
 def test_the_same_result_gives_the_same_bytes(tmp_path):
     for ending in ENDINGS:
         first, second = (write_segmentation(tmp_path / f"{n}{ending}", _segmentation()) for n in (1, 2))
