@@ -1,7 +1,9 @@
 """Volumes out: the voxels of a volume node and their place in the patient, exactly, in a file that the engine reads."""
 
+import contextlib
 import os
 import pathlib
+import shutil
 
 import numpy as np
 import slicer
@@ -12,8 +14,7 @@ from ALHVRSegmentationLib.scene.errors import SceneError
 from ALHVRSegmentationLib.scene.frames import place_of
 
 NRRD_TYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64")
-"""Number types that NRRD names as numpy does, but for the two real ones."""
-REAL_TYPES = {"float32": "float", "float64": "double"}
+"""Number types of volumes that a file can hold."""
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 FLAT = 1e-6
 """Volume that the unit axes of a grid have to span, at least; as the engine demands it."""
@@ -29,19 +30,23 @@ def write_volume(volumeNode, path):
 
     Raises SceneError, in one sentence, when the volume cannot be written; no file is left behind then.
     """
-    array = voxels(volumeNode)
-    header = _header(array, RAS_TO_LPS @ ijk_to_ras(volumeNode))
+    import SimpleITK
+
+    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(voxels(volumeNode)))
+    matrix = RAS_TO_LPS @ ijk_to_ras(volumeNode)
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetOrigin(matrix[:3, 3].tolist())
+    image.SetDirection((matrix[:3, :3] / spacing).ravel().tolist())
     path = pathlib.Path(path)
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".part-{path.name}")
     try:
-        with part.open("wb") as file:
-            file.write(header)
-            for plane in array:
-                file.write(np.ascontiguousarray(plane, dtype=array.dtype.newbyteorder("<")))
+        SimpleITK.WriteImage(image, str(part), useCompression=False, imageIO="NrrdImageIO")
         os.replace(part, path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or _reason(error, path.parent, image)
         text = _("The scan could not be written to {folder}: {reason}.")
-        raise SceneError(text.format(folder=path.parent, reason=error.strerror or error)) from error
+        raise SceneError(text.format(folder=path.parent, reason=reason)) from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -93,23 +98,9 @@ def own_ijk_to_ras(volumeNode):
     return own @ first
 
 
-def _header(array, matrix):
-    """The text before the voxels; numbers with all their digits."""
-    kind = array.dtype.name
-    lines = (
-        "NRRD0004",
-        f"type: {REAL_TYPES.get(kind, kind)}",
-        "dimension: 3",
-        "space: left-posterior-superior",
-        f"sizes: {' '.join(str(size) for size in array.shape[::-1])}",
-        f"space directions: {' '.join(_vector(column) for column in matrix[:3, :3].T)}",
-        "kinds: domain domain domain",
-        "endian: little",
-        "encoding: raw",
-        f"space origin: {_vector(matrix[:3, 3])}",
-    )
-    return ("\n".join(lines) + "\n\n").encode("ascii")
-
-
-def _vector(values):
-    return "(" + ",".join(repr(float(value)) for value in values) + ")"
+def _reason(error, folder, image):
+    """Why SimpleITK could not write; its own words speak of functions, not of disks."""
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(folder).free < image.GetNumberOfPixels() * image.GetSizeOfPixelComponent():
+            return _("the disk is full")
+    return str(error).strip().rpartition("\n")[2].strip()

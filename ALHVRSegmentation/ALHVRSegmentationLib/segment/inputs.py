@@ -17,7 +17,7 @@ def write_inputs(order, folder):
     folder.mkdir(parents=True)
     volumes = [slicer.mrmlScene.GetNodeByID(node_id) for node_id in order.volume_ids]
     if None in volumes:
-        raise SceneError(_("the scan is not in the scene any more."))
+        raise SceneError(_("The scan is not in the scene any more."))
     if not order.all_frames:
         _write_channels(volumes, folder, SCAN)
         return (SCAN,)

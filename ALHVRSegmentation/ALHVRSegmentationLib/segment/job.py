@@ -95,7 +95,9 @@ class SegmentJob:
         try:
             told = Told(self._scans, tuple(self._warnings))
             return take_results(self._order, self._frames, self._folder / "out", told)
-        except (SceneError, OSError, ValueError, RuntimeError) as error:
+        except SceneError as error:
+            return Outcome("failed", str(error))
+        except (OSError, ValueError, RuntimeError) as error:
             return Outcome("failed", _("The result could not be taken over: {why}").format(why=error))
 
     def _tidy(self):

@@ -114,12 +114,20 @@ class SegmentSection(Section):
         )
         try:
             job.start()
-        except (SceneError, OSError) as error:
-            self._say("")
-            self.panel.say(_("The scan could not be handed over: {why}").format(why=error), "error")
+        except SceneError as error:
+            self._refuse(str(error))
+            return
+        except OSError as error:
+            text = _("The scan could not be handed over: {why}.")
+            self._refuse(text.format(why=error.strerror or error))
             return
         self._job, self._startedAt = job, time.monotonic()
         self._show(running=True)
+
+    def _refuse(self, reason):
+        """Nothing was begun."""
+        self._say("")
+        self.panel.say(reason, "error")
 
     def _order(self, parameters):
         model = self._models.chosen()

@@ -87,7 +87,7 @@ def test_a_full_disk_is_told_before_the_engine_starts(segment: Any, big_scan: An
     with mounted_disk(disk, 1):
         segment.ui.segmentButton.click()
         assert not segment.isRunning
-        assert "could not be handed over" in segment.panel.message
+        assert "the disk is full" in segment.panel.message
         assert not list(disk.iterdir())
     assert nodes() == before
 
@@ -168,7 +168,7 @@ def test_a_scan_without_voxels_is_refused_with_a_sentence(segment: Any) -> None:
     segment.panel.parameters.inputVolume = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
     segment.ui.segmentButton.click()
     assert not segment.isRunning
-    assert "could not be handed over" in segment.panel.message
+    assert "holds no voxels" in segment.panel.message
 
 
 def test_thirty_panels_made_and_destroyed_leave_nothing(load_panel: Callable, module_file: pathlib.Path,
