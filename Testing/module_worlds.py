@@ -91,9 +91,3 @@ def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> float:
         slicer.app.processEvents()
         time.sleep(0.01)
     return time.monotonic() - began
-
-
-def value_at(array: Any, ijk_to_ras: Any, ras: tuple[float, float, float]) -> int:
-    """The value of the voxel [K, J, I] that holds a point."""
-    i, j, k = np.rint(np.linalg.solve(ijk_to_ras, [*ras, 1.0])[:3]).astype(int)
-    return int(array[k, j, i])

@@ -4,6 +4,17 @@ import ctk
 import qt
 import slicer
 
+DOUBLE_CLICK_S = 0.6
+"""A second press within this time is the second half of a double click, and neither cancels nor confirms."""
+BAR = 1000
+"""Steps of a progress bar."""
+
+
+def show_fraction(bar, fraction):
+    """Let a progress bar show 0 to 1, or with None that something is going on and nobody knows how far."""
+    bar.maximum = 0 if fraction is None else BAR
+    bar.value = 0 if fraction is None else int(BAR * fraction)
+
 
 class Section:
     """A part of the panel.

@@ -4,8 +4,8 @@ import time
 
 import qt
 
-DOUBLE_CLICK_S = 0.6
-"""A second press within this time is the second half of a double click and confirms nothing."""
+from ALHVRSegmentationLib.section import DOUBLE_CLICK_S
+
 WAIT_MS = 6000
 """How long the question stands."""
 

@@ -1,5 +1,7 @@
 """WorkLine: the bar, the text and the Cancel of whatever runs in the section; never two things at once."""
 
+from ALHVRSegmentationLib.section import show_fraction
+
 
 class WorkLine:
     """Shows one work at a time: anything with start(), cancel() and discard().
@@ -39,8 +41,7 @@ class WorkLine:
     def onProgress(self, text, fraction):
         """The work is at some point; fraction None: nobody knows how far."""
         self._ui.busyLabel.text = text
-        self._ui.busyBar.maximum = 0 if fraction is None else 1000
-        self._ui.busyBar.value = 0 if fraction is None else int(1000 * fraction)
+        show_fraction(self._ui.busyBar, fraction)
 
     def onCancel(self):
         """Ask the work to stop."""

@@ -21,11 +21,15 @@ def write_inputs(order, folder):
     if not order.all_frames:
         _write_channels(volumes, folder, SCAN)
         return (SCAN,)
-    names = []
-    for number, frame in enumerate(zip(*(sequences.frames(volume) for volume in volumes), strict=False)):
-        names.append(frame_name(number))
-        _write_channels(frame, folder, names[-1])
-    return tuple(names)
+    channels = [list(sequences.frames(volume)) for volume in volumes]
+    counts = [len(frames) for frames in channels]
+    if len(set(counts)) > 1:
+        text = _("The channels have {counts} frames: all have to have equally many.")
+        raise SceneError(text.format(counts=_(" and ").join(map(str, counts))))
+    names = tuple(frame_name(number) for number in range(counts[0]))
+    for name, frame in zip(names, zip(*channels, strict=True), strict=True):
+        _write_channels(frame, folder, name)
+    return names
 
 
 def _write_channels(volumes, folder, name):

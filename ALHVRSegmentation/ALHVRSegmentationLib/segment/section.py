@@ -10,14 +10,11 @@ from ALHVRSegmentationLib.regions.section import RegionsSection
 from ALHVRSegmentationLib.scene import sequences
 from ALHVRSegmentationLib.scene.errors import SceneError
 from ALHVRSegmentationLib.scene.segmentation_in import problem_with
-from ALHVRSegmentationLib.section import Section
+from ALHVRSegmentationLib.section import DOUBLE_CLICK_S, Section, show_fraction
 from ALHVRSegmentationLib.segment.job import SegmentJob
 from ALHVRSegmentationLib.segment.model_box import ModelBox
 from ALHVRSegmentationLib.segment.order import Order
 from ALHVRSegmentationLib.setup.section import SetupSection
-
-DOUBLE_CLICK_S = 0.6
-"""A second press within this time is the second half of a double click, not a wish to cancel."""
 
 
 class SegmentSection(Section):
@@ -148,8 +145,7 @@ class SegmentSection(Section):
     def onProgress(self, text, fraction):
         """The job is at some stage; fraction None: nobody knows how far."""
         self._say(text)
-        self.ui.progressBar.maximum = 0 if fraction is None else 1000
-        self.ui.progressBar.value = 0 if fraction is None else int(1000 * fraction)
+        show_fraction(self.ui.progressBar, fraction)
 
     def onLog(self, line):
         """A line of the engine's."""

@@ -7,12 +7,11 @@ from slicer.i18n import tr as _
 
 from ALHVRSegmentationLib import places
 from ALHVRSegmentationLib.parameters import RunOn
-from ALHVRSegmentationLib.section import Section
+from ALHVRSegmentationLib.section import Section, show_fraction
 from ALHVRSegmentationLib.setup import needs, pytorch
 from ALHVRSegmentationLib.setup.install import Installation
 from ALHVRSegmentationLib.setup.wheels import fetch_command, file_name, this_system
 
-BAR = 1000
 KINDS = {"installed": "note", "failed": "error", "cancelled": "note"}
 
 
@@ -115,8 +114,7 @@ class SetupSection(Section):
     def onProgress(self, text, fraction):
         """Installing is at some stage; fraction None: nobody knows how far."""
         self.ui.progressLabel.text = text
-        self.ui.progressBar.maximum = 0 if fraction is None else BAR
-        self.ui.progressBar.value = 0 if fraction is None else int(BAR * fraction)
+        show_fraction(self.ui.progressBar, fraction)
 
     def onLog(self, line):
         """A line of pip's."""

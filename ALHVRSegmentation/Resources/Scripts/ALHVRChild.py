@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import runpy
+import shutil
 import signal
 import sys
 import threading
@@ -24,6 +25,7 @@ POLL_S = 0.1
 PATIENCE_S = 1.3
 """How long the command may take to stop by itself."""
 CANCELLED = 130
+REMOVALS = 3
 
 
 def say(event, **fields):
@@ -111,7 +113,10 @@ def one_line(error):
 
 
 def watch():
-    """Stop when the cancel file appears; end at once when the work folder or the owner is gone."""
+    """Stop when the cancel file appears; end at once when the work folder or the owner is gone.
+
+    An owner that was killed cannot tidy up, and the work folder may hold a patient's scan: it is removed here.
+    """
     work, owner = os.environ.get("ALHVR_WORK"), Owner(os.environ.get("ALHVR_OWNER_PID"))
     while owner.is_there() and not is_gone(work):
         if work and os.path.exists(os.path.join(work, "cancel")):
@@ -119,6 +124,9 @@ def watch():
             time.sleep(PATIENCE_S)
             break
         time.sleep(POLL_S)
+    if work and not owner.is_there():
+        for _try in range(REMOVALS):  # the command may be writing
+            shutil.rmtree(work, ignore_errors=True)
     end_all()
 
 

@@ -111,3 +111,14 @@ def test_a_child_ends_with_its_owner(slicer_app: object, tmp_path: pathlib.Path)
     owner.wait()
     owner.stdout.close()
     let_qt_work(lambda: not is_running(pid))
+
+
+def test_a_child_whose_owner_was_killed_leaves_no_scan_on_the_disk(slicer_app: object, tmp_path: pathlib.Path) -> None:
+    body = "open(os.environ['ALHVR_WORK'] + '/scan.nrrd', 'w').close()\nsay('started')\ntime.sleep(600)"
+    owner, pid = start_an_owner(tmp_path, write_engine(tmp_path, body))
+    (scan,) = tmp_path.rglob("scan.nrrd")
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    let_qt_work(lambda: not is_running(pid))
+    assert not scan.parent.exists()

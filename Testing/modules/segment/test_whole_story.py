@@ -179,3 +179,20 @@ def test_the_command_agrees_with_the_panel_on_the_sample(panel: Any, tmp_path: p
     first = panel.parameters.segmentation.GetSegmentation().GetNthSegment(0).GetName()
     assert first
     assert np.array_equal(mask(panel, scan), expected == 1)
+
+
+def test_channels_of_another_number_of_frames_are_refused_with_a_sentence(panel: Any, tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("torch", reason="the test makes a model of two channels with torch")
+    from untrained import write_untrained
+
+    from ALHVRSegmentationLib.segment.section import SegmentSection
+
+    panel.parameters.inputVolume, _browser = _cine()
+    panel.parameters.channel2 = generated_scan(1)
+    panel.parameters.allFrames = True
+    panel.parameters.model = install(write_untrained(tmp_path / "two", channels=("T1", "FLAIR")), "two").name
+    panel.follow(panel.parameters)
+    section = panel.section(SegmentSection)
+    section.ui.segmentButton.click()
+    assert not section.isRunning
+    assert "2 and 1 frames" in panel.message
