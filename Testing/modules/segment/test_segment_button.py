@@ -141,7 +141,7 @@ def test_cancel_ends_the_child_within_two_seconds_and_leaves_the_scene(segment: 
     pid = segment._job._child.pid
     segment._startedAt -= 1
     press(segment)
-    assert wait_until(lambda: not segment.isRunning) < 2.5
+    assert wait_until(lambda: not segment.isRunning) < 2.0
     assert not pathlib.Path(f"/proc/{pid}").exists() or "Z" in pathlib.Path(f"/proc/{pid}/stat").read_text()
     assert scene_nodes() == before
     assert "Cancelled" in segment.panel.message
