@@ -14,6 +14,7 @@ from alhvr.config import TrainingConfig
 from alhvr.errors import UserError
 from alhvr.inference.cores import free_cores
 from alhvr.inference.torch_backend import choose_device, is_out_of_memory
+from alhvr.training.kept_memory import keep_freed_memory
 
 PROBE_ROUNDS = 5
 SAFE_SHARE = 0.7
@@ -53,8 +54,10 @@ class Compute:
         return torch.autocast(self.device, dtype=self.dtype, enabled=self.precision != "fp32")
 
     def apply(self) -> None:
-        """Sets torch's threads and, on CUDA, the fast convolution paths."""
+        """Sets torch's threads and, on CUDA, the fast convolution paths; on the CPU, freed memory is kept."""
         torch.set_num_threads(self.threads)
+        if self.device == "cpu":
+            keep_freed_memory()
         if self.device == "cuda":
             torch.backends.cudnn.benchmark = True
             torch.backends.cuda.matmul.allow_tf32 = True
