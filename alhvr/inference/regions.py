@@ -36,8 +36,6 @@ class RegionMaps:
     """uint16 [K, J, I], 65535 = 1: largest class probability of network a under perturbation."""
     confidence_b: np.ndarray
     """The same of network b."""
-    region: np.ndarray
-    """uint8 [K, J, I]: 1 reliable stable, 2 reliable unstable, 3 unreliable stable, at ``beta``."""
     beta: float
     """Share of the least confident voxels whose mean is gamma."""
     gamma: float
@@ -55,6 +53,14 @@ class RegionMaps:
     """Rule by which the segmentation beside these maps was fused."""
     geometry: Geometry
     """Where the voxels lie: the scan's own grid."""
+
+    @property
+    def region(self) -> np.ndarray:
+        """uint8 [K, J, I]: 1 reliable stable, 2 reliable unstable, 3 unreliable stable, at ``beta``.
+
+        Made anew each time: what is needed for writing alone does not lie beside the scan.
+        """
+        return region_map(self.confidence_a, self.confidence_b, self.gamma)
 
     @property
     def threshold_table(self) -> dict[float, int]:
@@ -141,8 +147,8 @@ def make_region_maps(con_a: np.ndarray, con_b: np.ndarray, teacher: np.ndarray, 
     curve = GammaCurve(level_a, level_b)
     gamma, table = curve.gamma(settings.beta), curve.table()
     return RegionMaps(
-        confidence_a=level_a, confidence_b=level_b, region=region_map(level_a, level_b, gamma), beta=settings.beta,
-        gamma=gamma, gamma_table=table, voxels_table={beta: curve.voxels(limit) for beta, limit in table.items()},
+        confidence_a=level_a, confidence_b=level_b, beta=settings.beta, gamma=gamma,
+        gamma_table=table, voxels_table={beta: curve.voxels(limit) for beta, limit in table.items()},
         teacher=teacher, temperature=settings.temperature, fusion=settings.fusion, geometry=geometry)
 
 

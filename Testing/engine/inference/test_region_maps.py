@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from alhvr.bundle import InferenceSettings
 from alhvr.data.geometry import Geometry
+from alhvr.inference import regions
 from alhvr.inference.regions import (
     BETAS,
     LEVELS,
@@ -116,6 +118,19 @@ def test_the_voxels_of_each_region_are_those_of_the_map_at_every_beta():
     for beta, gamma in maps.gamma_table.items():
         counted = np.bincount(region_map(con_a, con_b, gamma).ravel(), minlength=4)[1:]
         assert maps.voxels_table[beta] == tuple(counted) and sum(maps.voxels_table[beta]) == con_a.size
+
+
+def test_gamma_and_its_tables_take_no_further_map_beside_the_confidences(monkeypatch):
+    monkeypatch.setattr(regions, "_CHUNK", 1 << 14)
+    con = np.random.default_rng(0).integers(LEVELS + 1, size=1 << 23, dtype=np.uint16)
+    teacher = np.zeros(con.shape, np.uint8)
+    tracemalloc.start()
+    try:
+        make_region_maps(con, con, teacher, InferenceSettings(), PLACE)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.8 * con.size
 
 
 def test_where_nothing_is_above_the_threshold_or_all_is_the_other_regions_have_no_voxels():
