@@ -13,19 +13,22 @@ from alhvr.inference.windows import pad, starts
 from alhvr.settings import STANDARD_WIDTH
 
 _NETWORK_BYTES = {
-    "torch": {2: (600, 850), 3: (450, 700)},
-    "onnxruntime": {2: (700, 950), 3: (500, 700)},
-    "openvino": {2: (800, 1350), 3: (800, 1200)},
+    "torch": {2: (600, 950), 3: (450, 700)},
+    "onnxruntime": {2: (800, 1200), 3: (500, 800)},
+    "openvino in bf16": {2: (1100, 1350), 3: (900, 1150)},
+    "openvino in f32": {2: (1450, 1750), 3: (1300, 1500)},
 }
-"""What both networks of standard width take for each pixel of a batch by backend, in 2-D and 3-D, without and with
-regions: the most that was measured with windows of 256 x 256 to 1024 x 1024 and 64 x 64 x 64 to 128 x 128 x 96, and a
-little more."""
-_WIDTHLESS_SHARE = 0.25
-"""Of these bytes, what does not shrink with narrower networks: images, logits and probabilities."""
+"""What both networks of standard width take for each pixel of a batch by backend and its precision, in 2-D and 3-D,
+without and with regions: the most that was measured with windows of 256 x 256 to 1024 x 1024 and 64 x 64 x 64 to
+128 x 128 x 96, and a little more."""
+_WIDTHLESS_SHARE = 0.1
+"""Of these bytes, what does not shrink with narrower networks."""
 _FREED_AT_ONCE = {"torch"}
 """Backends that give this memory back after each batch; the others keep most of it for the next one."""
 _LIBRARY_BYTES = 120 * 2**20
 """What the libraries add once they work, whatever the scan."""
+_LOADED_BEFORE = {"openvino in bf16"}
+"""Backends whose libraries have worked by then: bf16 was tried out."""
 _COMPONENT_BYTES = 16
 """Of each voxel of a slab in which components are looked for."""
 _FEW_PLANES = 8
@@ -52,10 +55,12 @@ class Work:
     label_bytes: int
     """Of the segmentation."""
     regions: bool
+    largest_component: bool
+    """Whether components are looked for afterwards."""
     width: int
     """Channels of the networks at full resolution."""
     backend: str
-    """Name of it."""
+    """Name of it, and where it has a choice its precision: "openvino in bf16"."""
     pixels_before: int
     """Pixels of the largest batch that the backend has seen so far."""
     reading_bytes: int = 0
@@ -86,7 +91,7 @@ class MemoryForecast:
 def forecast(work: Work) -> MemoryForecast:
     """The peak of reading a scan, segmenting it, and having the results before they are written."""
     voxels = prod(work.shape)
-    after_the_stream = max(voxels if work.regions else 0, _COMPONENT_BYTES * min(SLAB_VOXELS, voxels))
+    after_the_stream = _COMPONENT_BYTES * min(SLAB_VOXELS, voxels) if work.largest_component else 0
     return MemoryForecast(
         scan=voxels * work.voxel_bytes,
         results=voxels * (work.label_bytes + (5 if work.regions else 0)),
@@ -113,8 +118,8 @@ def in_gb(n_bytes: int) -> str:
 def _network_bytes(work: Work) -> int:
     """What both networks take beyond what they hold."""
     held = 0 if work.backend in _FREED_AT_ONCE else work.pixels_before
-    libraries = 0 if work.pixels_before else _LIBRARY_BYTES
-    known = _NETWORK_BYTES.get(work.backend, _NETWORK_BYTES["openvino"])
+    libraries = 0 if work.pixels_before or work.backend in _LOADED_BEFORE else _LIBRARY_BYTES
+    known = _NETWORK_BYTES.get(work.backend, _NETWORK_BYTES["openvino in f32"])
     per_pixel = known[2 if work.window[0] == 1 else 3][int(work.regions)]
     relative = work.width / STANDARD_WIDTH
     per_pixel *= max(relative, _WIDTHLESS_SHARE + (1 - _WIDTHLESS_SHARE) * relative)

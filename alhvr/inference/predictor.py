@@ -98,7 +98,8 @@ class Predictor:
             n_classes=self._labels.n_classes, n_channels=self._plan.n_channels, voxel_bytes=voxel_bytes,
             reading_bytes=reading_bytes,
             label_bytes=self._labels.to_values(np.zeros(0, np.uint8)).itemsize, regions=regions,
-            width=self._plan.width, backend=self._backend.name, pixels_before=self._pixels_before))
+            largest_component=self._settings.largest_component, width=self._plan.width,
+            backend=_full_name(self._backend), pixels_before=self._pixels_before))
 
     def require_memory(self, geometry: Geometry, *, regions: bool = False, voxel_bytes: int = 4,
                        reading_bytes: int = 0) -> int:
@@ -200,6 +201,12 @@ class Predictor:
     def _stacked(self, windows: np.ndarray) -> np.ndarray:
         """float32 [N, M, *S] from ``windows`` [N, M, k, j, i]; S is (J, I) for a 2-D plan, whose windows are flat."""
         return windows[:, :, 0] if self._plan.dimensions == 2 else windows
+
+
+def _full_name(backend: Backend) -> str:
+    """Its name, and where it has a choice its precision."""
+    precision = getattr(backend, "precision", "")
+    return f"{backend.name} in {precision}" if precision else backend.name
 
 
 def _blend(blender: Blender, group: Sequence[Window], views: DualViews, rules: Sequence[str]) -> None:
