@@ -29,21 +29,23 @@ _NVIDIA_DRIVER = ("/dev/nvidiactl", "/dev/dxg", r"C:\Windows\System32\nvcuda.dll
 class Backend(Protocol):
     """Runs networks "a" and "b". Levels are the encoder's output in the backend's own form, full resolution first.
 
-    A backend whose levels lie channels last in memory says so with ``channels_last = True``.
+    A backend whose levels lie channels last in memory says so with ``channels_last = True``. One that is faster when
+    it knows at once that levels are decoded clean and perturbed has ``decode_twice(network, levels, perturbation)``,
+    which gives the logits of both.
     """
 
     name: str
 
-    def encode(self, network: str, batch: np.ndarray) -> list[Any]:
+    def encode(self, network: str, batch: np.ndarray) -> Any:
         """Images float32 [N, M, *S], M channels, sides multiples of 16, to levels [N, F_k, *S / 2^k]."""
 
-    def decode(self, network: str, levels: list[Any]) -> np.ndarray:
+    def decode(self, network: str, levels: Any) -> np.ndarray:
         """Levels to logits float32 [N, C, *S], contiguous and owned by the caller."""
 
-    def level_shapes(self, levels: list[Any]) -> list[tuple[int, ...]]:
+    def level_shapes(self, levels: Any) -> list[tuple[int, ...]]:
         """[F_k, *S_k] of each level, without the batch axis."""
 
-    def perturb(self, levels: list[Any], perturbation: Perturbation) -> list[Any]:
+    def perturb(self, levels: Any, perturbation: Perturbation) -> Any:
         """Levels changed by ``perturbation``, which was drawn for their shapes; the input is not changed."""
 
 

@@ -3,86 +3,136 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from pathlib import Path
+from math import prod
 from typing import Any
 
 import numpy as np
 import openvino
-from openvino import opset13 as ops  # there since 2025.0; what is older counts as not installed
+from openvino import opset13 as ops
 
 from alhvr.errors import OutOfMemory
 from alhvr.inference.exhaustion import memory_as_user_error
-from alhvr.networks.perturbation import Perturbation, apply_perturbation
+from alhvr.inference.openvino_graphs import Graphs, clean_model, level_channels, perturbation_arrays, twofold_model
+from alhvr.networks.perturbation import Perturbation
 
-LEVELS = tuple(f"level{number}" for number in range(5))
 LARGE_BATCH_PIXELS = 1 << 20
 """From this many pixels on, each graph gives its memory back after use: a sixth slower, at half the peak."""
+CLEAN = "clean"
+ROOM = {CLEAN: 8, "dropout": 12, "noise": 12}
+"""Memory of a model at work, in arrays as large as its first level: 5 to 6.5 and 8 to 11.3 were measured."""
+ROOM_FOR_CODE = 1 << 26
+"""Bytes for the machine code that OpenVINO writes for each new size, and what else it takes besides arrays."""
 PROBE_CHANNELS, PROBE_SIDE, PROBE_LAYERS, PROBE_ROUNDS = 64, 16, 3, 20
 FASTER = 0.8
 """Share of the float32 time below which bf16 is worth its rounding."""
 
 
+@dataclass(frozen=True)
+class _Levels:
+    """What stands for the levels: they are made of ``images`` where they are decoded, and leave OpenVINO nowhere."""
+
+    images: np.ndarray
+    """float32 [N, M, *S]."""
+    perturbation: Perturbation | None = None
+
+
 class OpenVinoBackend:
-    """One compiled graph each; the levels are arrays that the encoder writes and the decoder reads in place.
+    """One model for each network, from image to logits; with regions one more, which decodes each encoding twice.
 
     Once the memory was used up, OpenVINO may crash when it is touched again: onnxruntime runs the graphs from then on.
     """
 
     name = "openvino"
 
-    def __init__(self, graphs: Mapping[str, bytes | Path], threads: int, precision: str) -> None:
+    def __init__(self, graphs: Graphs, threads: int, precision: str) -> None:
         """``graphs`` are those of onnx_export.export_networks, or files with them; ``threads`` run each layer.
 
-        ``precision`` is "f32" or "bf16"; images, levels and logits are float32 in both.
+        ``precision`` is "f32" or "bf16"; images and logits are float32 in both.
         """
-        core = the_core()
-        settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1,
-                    "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
         self.precision = precision
+        self._settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1,
+                          "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
         self._graphs, self._threads = graphs, threads
         self._exhausted = False
         self._successor: Any = None
+        self._pixels_held: dict[tuple[str, str], int] = {}
+        networks = sorted({name.partition("_")[0] for name in graphs})
         with memory_as_user_error("cpu"):
-            self._requests = {name: core.compile_model(core.read_model(graph), "CPU", settings).create_infer_request()
-                              for name, graph in graphs.items()}
+            self._channels = {network: level_channels(the_core(), graphs, network) for network in networks}
+            self._requests = {(network, CLEAN): self._compiled(clean_model(the_core(), graphs, network))
+                              for network in networks}
 
-    def encode(self, network: str, batch: np.ndarray) -> list[np.ndarray]:
-        """See Backend.encode. Raises OutOfMemory when the memory is used up."""
-        if self._exhausted:
-            return self._other().encode(network, batch)
-        request = self._requests[f"{network}_encoder"]
-        n_images, _, *size = batch.shape
-        with self._never_again():
-            levels = [np.empty((n_images, _channels(output), *(side >> number for side in size)), np.float32)
-                      for number, output in enumerate(request.model_outputs)]
-            _run(request, {"image": np.ascontiguousarray(batch, np.float32), **dict(zip(LEVELS, levels, strict=True))})
-        return levels
+    def encode(self, network: str, batch: np.ndarray) -> _Levels:
+        """See Backend.encode; the work is done when the levels are decoded, and ``batch`` must stay as it is."""
+        with memory_as_user_error("cpu"):
+            return _Levels(np.ascontiguousarray(batch, np.float32))
 
-    def decode(self, network: str, levels: list[np.ndarray]) -> np.ndarray:
+    def decode(self, network: str, levels: _Levels) -> np.ndarray:
         """See Backend.decode. Raises OutOfMemory when the memory is used up."""
+        if levels.perturbation is not None:
+            return self.decode_twice(network, _Levels(levels.images), levels.perturbation)[1]
         if self._exhausted:
-            return self._other().decode(network, levels)
-        request = self._requests[f"{network}_decoder"]
-        n_images, _, *size = levels[0].shape
+            return self._other().decode(network, self._other().encode(network, levels.images))
         with self._never_again():
-            logits = np.empty((n_images, _channels(request.model_outputs[0]), *size), np.float32)
-            _run(request, {**dict(zip(LEVELS, levels, strict=True)), "logits": logits})
-        return logits
+            return self._run((network, CLEAN), [levels.images])[0]
 
-    def level_shapes(self, levels: list[np.ndarray]) -> list[tuple[int, ...]]:
+    def decode_twice(self, network: str, levels: _Levels, perturbation: Perturbation) -> list[np.ndarray]:
+        """See Backend.decode_twice. Raises OutOfMemory when the memory is used up."""
+        if self._exhausted:
+            other = self._other()
+            found = other.encode(network, levels.images)
+            return [other.decode(network, found), other.decode(network, other.perturb(found, perturbation))]
+        with self._never_again():
+            key = (network, perturbation.kind)
+            if key not in self._requests:
+                self._requests[key] = self._compiled(twofold_model(the_core(), self._graphs, *key))
+            return self._run(key, [levels.images, *perturbation_arrays(perturbation)])
+
+    def level_shapes(self, levels: _Levels) -> list[tuple[int, ...]]:
         """See Backend.level_shapes."""
-        return self._other().level_shapes(levels) if self._exhausted else [level.shape[1:] for level in levels]
+        channels, size = next(iter(self._channels.values())), levels.images.shape[2:]
+        return [(count, *(side >> number for side in size)) for number, count in enumerate(channels)]
 
-    def perturb(self, levels: list[np.ndarray], perturbation: Perturbation) -> list[np.ndarray]:
-        """See Backend.perturb. Raises OutOfMemory when the memory is used up."""
-        if self._exhausted:
-            return self._other().perturb(levels, perturbation)
-        with self._never_again():
-            return [np.ascontiguousarray(level) for level in apply_perturbation(levels, perturbation)]
+    def perturb(self, levels: _Levels, perturbation: Perturbation) -> _Levels:
+        """See Backend.perturb; the work is done when the levels are decoded."""
+        return _Levels(levels.images, perturbation)
+
+    def _compiled(self, model: openvino.Model) -> openvino.InferRequest:
+        return the_core().compile_model(model, "CPU", self._settings).create_infer_request()
+
+    def _run(self, key: tuple[str, str], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The logits [N, C, *S] of one model; images and other inputs are read, and logits written, in place."""
+        request = self._requests[key]
+        n_images, _, *size = arrays[0].shape
+        found = [np.empty((n_images, output.get_partial_shape()[1].get_length(), *size), np.float32)
+                 for output in request.model_outputs]
+        pixels = n_images * prod(size)
+        self._require_room(key, pixels)
+        for number, array in enumerate(arrays):
+            request.set_input_tensor(number, openvino.Tensor(array, shared_memory=True))
+        for number, logits in enumerate(found):
+            request.set_output_tensor(number, openvino.Tensor(logits, shared_memory=True))
+        request.infer()
+        if pixels >= LARGE_BATCH_PIXELS:
+            request.get_compiled_model().release_memory()
+        else:
+            self._pixels_held[key] = max(pixels, self._pixels_held.get(key, 0))
+        return found
+
+    def _require_room(self, key: tuple[str, str], pixels: int) -> None:
+        """Raises MemoryError where the system has too little for what a model does not hold from earlier batches.
+
+        OpenVINO does not stop where it gets none: it leaves out what it wanted it for, and crashes later.
+        """
+        network, kind = key
+        if pixels > self._pixels_held.get(key, 0):
+            of_a_pixel = self._channels[network][0] * (2 if self.precision == "bf16" else 4)
+            np.empty(ROOM[kind] * of_a_pixel * pixels + ROOM_FOR_CODE, np.uint8)
 
     @contextmanager
     def _never_again(self) -> Iterator[None]:
@@ -102,23 +152,9 @@ class OpenVinoBackend:
         return self._successor
 
 
-def from_graphs(graphs: Mapping[str, bytes | Path], threads: int, *, exact: bool = False) -> OpenVinoBackend:
+def from_graphs(graphs: Graphs, threads: int, *, exact: bool = False) -> OpenVinoBackend:
     """The backend for ``graphs``: in float32 if it is to be ``exact``, else in the precision that is fastest here."""
     return OpenVinoBackend(graphs, threads, "f32" if exact else fastest_precision())
-
-
-def _channels(output: openvino.ConstOutput) -> int:
-    return output.get_partial_shape()[1].get_length()
-
-
-def _run(request: openvino.InferRequest, arrays: Mapping[str, np.ndarray]) -> None:
-    """Runs one graph on its inputs and outputs by name, read and written where they are."""
-    for name, array in arrays.items():
-        request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
-    request.infer()
-    n_images, _, *size = next(iter(arrays.values())).shape
-    if n_images * np.prod(size) >= LARGE_BATCH_PIXELS:
-        request.get_compiled_model().release_memory()
 
 
 @cache
@@ -135,7 +171,7 @@ def the_core() -> openvino.Core:
 def fastest_precision() -> str:
     """"bf16" where the CPU has it and a few convolutions show that it is faster, else "f32"; found once.
 
-    Ten trained pairs of networks keep their answer in bf16: 1 voxel in 16,000 or fewer gets another label.
+    Trained networks keep their answer in bf16: on real scans 1 voxel in 10,000 or fewer gets another label.
     """
     core = the_core()
     if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):

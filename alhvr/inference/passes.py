@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -42,21 +42,27 @@ class DualPass:
         probabilities, confidences = [], []
         for network in NETWORKS:
             levels = self._backend.encode(network, images)
-            clean = softmax(self._backend.decode(network, levels))
             if self._regions:
-                confidences.append(self._confidence(network, levels))
+                logits, perturbed = self._decode_twice(network, levels)
+                confidences.append(confidence(perturbed))
+                clean = softmax(logits)
+            else:
+                clean = softmax(self._backend.decode(network, levels))
             probabilities.append(self._mirrored_mean(network, images, clean) if self._mirror else clean)
         return DualViews(*probabilities, tuple(confidences))
 
-    def _confidence(self, network: str, levels: list[Any]) -> np.ndarray:
-        """float32 [N, *S] of the perturbed decode."""
+    def _decode_twice(self, network: str, levels: Any) -> Sequence[np.ndarray]:
+        """Logits [N, C, *S] of the clean and of the perturbed decode."""
         if network not in self._perturbations:
             rng = np.random.default_rng(self._seeds[network])
             channels_last = getattr(self._backend, "channels_last", False)
             self._perturbations[network] = draw_perturbation(rng, self._backend.level_shapes(levels),
                                                              channels_last=channels_last)
-        perturbed = self._backend.perturb(levels, self._perturbations[network])
-        return confidence(self._backend.decode(network, perturbed))
+        perturbation = self._perturbations[network]
+        if hasattr(self._backend, "decode_twice"):
+            return self._backend.decode_twice(network, levels, perturbation)
+        clean = self._backend.decode(network, levels)
+        return clean, self._backend.decode(network, self._backend.perturb(levels, perturbation))
 
     def _mirrored_mean(self, network: str, images: np.ndarray, clean: np.ndarray) -> np.ndarray:
         """Mean of ``clean`` [N, C, *S] and the probabilities of all mirrored copies of ``images``, mirrored back."""

@@ -1,6 +1,6 @@
 """Point 4: segmenting a whole volume, by the predictor that users and training run, against its networks alone.
 
-The backend is the real one; a clock is wrapped around its encode and decode, and what passes outside them is the
+The backend is the real one; a clock is wrapped around its encode and decodes, and what passes outside them is the
 engine's own: preparing, cutting windows, perturbing, softmax, blending, restoring, classes, the largest component.
 """
 
@@ -44,9 +44,9 @@ class Run:
 
     whole: Turn
     networks: Turn
-    """Inside encode and decode."""
+    """Inside encode, decode and decode_twice."""
     perturbing: Turn
-    """Inside perturb."""
+    """Inside perturb; decode_twice perturbs within the network."""
 
 
 class TimedBackend:
@@ -54,7 +54,7 @@ class TimedBackend:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self.seconds = {"encode": [0.0, 0.0], "decode": [0.0, 0.0], "perturb": [0.0, 0.0]}
+        self.seconds = {step: [0.0, 0.0] for step in ("encode", "decode", "decode_twice", "perturb")}
         """Clock and processor seconds."""
 
     def __getattr__(self, name: str) -> Any:
@@ -109,7 +109,7 @@ def _run(backend: Backend, model: Model, scan: Scan, *, regions: bool) -> Run:
         wall, cpu = time.perf_counter(), time.process_time()
         predictor.segment(scan, regions=regions)
         whole = Turn(time.perf_counter() - wall, time.process_time() - cpu)
-    return Run(whole, timed.turn("encode", "decode"), timed.turn("perturb"))
+    return Run(whole, timed.turn("encode", "decode", "decode_twice"), timed.turn("perturb"))
 
 
 @contextmanager

@@ -113,6 +113,19 @@ def test_perturbing_changes_the_answer_and_leaves_the_levels_alone(world):
         np.testing.assert_array_equal(backend.decode("a", levels), before)
 
 
+@pytest.mark.parametrize("seed", SEEDS.values(), ids=SEEDS)
+def test_decoding_twice_gives_the_clean_and_the_perturbed_logits(world, seed):
+    backends, images = world
+    for precision in ("openvino", "openvino bf16"):
+        backend = backends[precision]
+        levels = backend.encode("b", images)
+        drawn = draw_perturbation(np.random.default_rng(seed), backend.level_shapes(levels), channels_last=False)
+        clean, perturbed = backend.decode_twice("b", levels, drawn)
+        np.testing.assert_array_equal(perturbed, backend.decode("b", backend.perturb(levels, drawn)))
+        assert np.abs(clean - backend.decode("b", levels)).max() <= 0.01 * np.abs(clean).max()
+        assert np.abs(clean - perturbed).max() > 0.01
+
+
 def test_logits_belong_to_the_caller(world):
     backends, images = world
     for backend in backends.values():

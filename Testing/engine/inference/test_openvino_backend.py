@@ -5,15 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import openvino
 import pytest
 
-from alhvr.errors import UserError
+from alhvr.errors import OutOfMemory, UserError
 from alhvr.inference import openvino_backend as room
 from alhvr.inference.backends import backend_of_graphs
 from alhvr.inference.openvino_backend import fastest_precision, from_graphs
 from alhvr.networks.dual import DualNetwork
 from alhvr.networks.onnx_export import export_networks
+from alhvr.networks.perturbation import draw_perturbation
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +54,29 @@ def test_the_probe_runs_in_both_precisions_and_once_in_a_process(monkeypatch):
 def test_the_networks_run_in_what_the_probe_found(monkeypatch, tmp_path, precision):
     monkeypatch.setattr("alhvr.inference.openvino_backend.fastest_precision", lambda: precision)
     assert from_graphs({}, 1).precision == precision
+
+
+def test_a_batch_for_which_there_is_no_room_does_not_reach_openvino(monkeypatch):
+    backend = from_graphs(export_networks(DualNetwork("unet", 2, 3, width=4).eval()), 1, exact=True)
+    small, large = (np.zeros((n, 1, 32, 32), np.float32) for n in (1, 2))
+    expected = backend.decode("a", backend.encode("a", small))
+    monkeypatch.setattr(room, "ROOM_FOR_CODE", 1 << 60)
+    np.testing.assert_array_equal(backend.decode("a", backend.encode("a", small)), expected)
+    with pytest.raises(OutOfMemory):
+        backend.decode("a", backend.encode("a", large))
+    found = backend.decode("a", backend.encode("a", small))
+    assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
+    assert backend._successor is not None
+
+
+def test_only_what_is_needed_is_compiled():
+    backend = from_graphs(export_networks(DualNetwork("unet", 2, 3, width=4).eval()), 1, exact=True)
+    assert set(backend._requests) == {("a", "clean"), ("b", "clean")}
+    levels = backend.encode("a", np.zeros((1, 1, 32, 32), np.float32))
+    drawn = draw_perturbation(np.random.default_rng(0), backend.level_shapes(levels), channels_last=False)
+    for _ in range(2):
+        backend.decode_twice("a", levels, drawn)
+    assert set(backend._requests) == {("a", "clean"), ("b", "clean"), ("a", drawn.kind)}
 
 
 def test_a_version_before_2025_counts_as_not_installed(monkeypatch):

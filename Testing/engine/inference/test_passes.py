@@ -24,6 +24,22 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).normal(size=(3, 1, 32, 48)).astype(np.float32)
 
 
+class _TwiceAtOnce:
+    """A backend that has ``decode_twice`` and nothing else to decode with."""
+
+    channels_last = True
+
+    def __init__(self, backend: TorchBackend) -> None:
+        self._backend = backend
+        self.encode, self.level_shapes = backend.encode, backend.level_shapes
+        self.asked = []
+
+    def decode_twice(self, network, levels, perturbation):
+        self.asked.append(network)
+        return [self._backend.decode(network, found)
+                for found in (levels, self._backend.perturb(levels, perturbation))]
+
+
 def _probabilities(backend: TorchBackend, network: str, images: np.ndarray) -> np.ndarray:
     return softmax(backend.decode(network, backend.encode(network, images)))
 
@@ -47,6 +63,14 @@ def test_confidences_come_from_the_perturbed_networks(backend, images):
     assert views.confidences[0].shape == (3, 32, 48)
     assert np.abs(views.confidences[0] - clean).max() > 1e-4
     assert np.abs(views.confidences[0] - views.confidences[1]).max() > 1e-4
+
+
+def test_a_backend_that_decodes_twice_at_once_is_asked_for_both(backend, images):
+    at_once = _TwiceAtOnce(backend)
+    found, expected = (DualPass(b, InferenceSettings(), regions=True)(images) for b in (at_once, backend))
+    np.testing.assert_array_equal(found.prob_a, expected.prob_a)
+    np.testing.assert_array_equal(found.confidences, expected.confidences)
+    assert at_once.asked == ["a", "b"]
 
 
 def test_the_perturbation_of_a_window_does_not_depend_on_its_batch(backend, images):
