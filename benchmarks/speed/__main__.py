@@ -5,13 +5,12 @@
     python benchmarks/speed --list           their names
 
 A measurement is any file beside this one with ``THREADS`` (a child process for each number) and
-``measure(setting: Setting) -> Result``.
+``measure(setting: Setting) -> Result``. One with ``BY_NAME_ONLY = True`` is left out where no names are given.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import os
 import subprocess
@@ -19,6 +18,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 
 from drawing import draw
@@ -48,14 +48,15 @@ def main() -> int:
     if options.into:
         _be_the_child(options)
         return 0
-    return int(not all([_measure(name, options.rounds) for name in options.names or present]))
+    wanted = options.names or [name for name in present if not getattr(import_module(name), "BY_NAME_ONLY", False)]
+    return int(not all([_measure(name, options.rounds) for name in wanted]))
 
 
 def _measure(name: str, rounds: int) -> bool:
     """One measurement, a child process per number of threads; merges what it finds; False when a child failed."""
     started = time.monotonic()
     results = []
-    for threads in importlib.import_module(name).THREADS:
+    for threads in import_module(name).THREADS:
         result = _child(name, threads, rounds)
         if result is None:
             return False
@@ -85,7 +86,7 @@ def _be_the_child(options: argparse.Namespace) -> None:
     (name,) = options.names
     work = options.into.parent / "work"
     work.mkdir()
-    result = importlib.import_module(name).measure(Setting(options.threads, options.rounds, work))
+    result = import_module(name).measure(Setting(options.threads, options.rounds, work))
     options.into.write_text(json.dumps(asdict(result)), encoding="utf-8")
 
 

@@ -32,6 +32,7 @@ class PaintedBackend:
     def __init__(self, backend: Backend, every: int) -> None:
         """``every``: the networks run on the first batch and then on one in so many."""
         self.name, self._backend, self._every = backend.name, backend, every
+        self.precision = getattr(backend, "precision", "")
         self._runs = dict.fromkeys(NETWORKS, 0)
         self._images = np.zeros(0)
         self.networks_s = self.painting_s = 0.0
@@ -41,7 +42,7 @@ class PaintedBackend:
         """Levels, or none of them where the networks do not run any more."""
         self._images = batch
         self._runs[network] += 1
-        runs = self._runs[network] % self._every == 1 % self._every
+        runs = self._runs[network] == 1 or self._runs[network] % self._every == 0
         return self._timed(self._backend.encode, network, batch) if runs else []
 
     def decode(self, network: str, levels: list[Any]) -> np.ndarray:
