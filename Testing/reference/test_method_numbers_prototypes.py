@@ -8,6 +8,7 @@ from method_numbers import close, pixels
 from torch.nn import functional
 
 from alhvr.config import MethodConfig
+from alhvr.losses.one_hot import one_hot
 from alhvr.losses.prototypes import broadcast_mean, class_prototypes, prototype_loss, upsampled_cosine
 
 
@@ -60,7 +61,7 @@ def prototype_ce(directions: torch.Tensor) -> torch.Tensor:
     features = directions.reshape(n, -1, 1, 1)
     targets = torch.arange(n).reshape(n, 1, 1).expand(n, 8, 8)
     mask = torch.ones(n, 8, 8, dtype=torch.bool)
-    return prototype_loss(features, features, targets, mask, n_classes=n, config=MethodConfig()).ce
+    return prototype_loss(features, features, one_hot(targets, n, features.dtype), mask, config=MethodConfig()).ce
 
 
 @pytest.mark.parametrize(("n_classes", "floor"), [(2, 0.313262), (4, 0.743668), (5, 0.904832)])
@@ -85,8 +86,8 @@ def test_fact_14_cosine_loss_of_two_pixels(kind, expected):
     student = pixels((0.6, 0.8, 0.0), (1.0, 0.0, 0.0))
     source = pixels((0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
     loss = prototype_loss(
-        student, source, torch.tensor([[[1, 0]]]), torch.tensor([[[True, False]]]),
-        n_classes=3, config=MethodConfig(cosine_loss=kind),
+        student, source, one_hot(torch.tensor([[[1, 0]]]), 3, student.dtype), torch.tensor([[[True, False]]]),
+        config=MethodConfig(cosine_loss=kind),
     )
     close(loss.cosine, expected)
 
@@ -101,7 +102,7 @@ def test_fact_15_the_broadcast_mean_counts_every_image_under_every_mask():
 def fact_15_loss(alignment: str, mask: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     features = torch.randn(len(mask), 6, 4, 4, generator=torch.Generator().manual_seed(2))
     config = MethodConfig(ce_alignment=alignment)
-    return prototype_loss(features, features.flip(1), targets, mask, n_classes=4, config=config).ce
+    return prototype_loss(features, features.flip(1), one_hot(targets, 4, features.dtype), mask, config=config).ce
 
 
 def random_mask_and_targets(n_images: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -128,7 +129,7 @@ def test_fact_15_features_where_the_mask_is_zero_never_change_the_aligned_loss()
     changed = source.clone()
     changed[1] += 1
     values = [
-        prototype_loss(student, source, targets, mask, n_classes=4, config=MethodConfig()).ce
+        prototype_loss(student, source, one_hot(targets, 4, source.dtype), mask, config=MethodConfig()).ce
         for student in (source, changed)
     ]
     torch.testing.assert_close(*values)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from alhvr.config import MethodConfig
 from alhvr.losses.competition import competition_loss, sharpen, teacher
+from alhvr.losses.one_hot import most_probable
 from alhvr.losses.precision import widen, without_autocast
 from alhvr.losses.prototypes import prototype_loss
 from alhvr.losses.regions import Regions, confidence_threshold, split_regions
@@ -43,7 +44,7 @@ class _Unlabelled:
     perturbed: Tensor
     """y_n2 [B_u, C, *S]."""
     classes: Tensor
-    """pl_n [B_u, *S] int64: most probable class of the clean prediction."""
+    """pl_n [B_u, C, *S], one-hot: most probable class of the clean prediction, without gradient."""
     confidence: Tensor
     """con_n2 [B_u, *S]: largest probability of the perturbed prediction, without gradient."""
 
@@ -59,13 +60,13 @@ def alhvr_objective(
     that nobody annotated count as unlabelled. Runs in float32 under any autocast.
     """
     with without_autocast(labels.device.type):
-        supervised = [
-            supervised_loss(v.clean_logits[: len(labels)], labels, missing=missing, dice=config.dice)
-            for v in (views.a, views.b)
-        ]
-        if views.a.perturbed_logits is None:
+        n_unlabelled = 0 if views.a.perturbed_logits is None else len(views.a.perturbed_logits)
+        parts = [_parted(v.clean_logits, len(labels), n_unlabelled) for v in (views.a, views.b)]
+        supervised = [supervised_loss(labelled, labels, missing=missing, dice=config.dice) for labelled, _ in parts]
+        if not n_unlabelled:
             return _labels_only(supervised)
-        a, b = (_unlabelled(v.clean_logits[-len(v.perturbed_logits):], v.perturbed_logits) for v in (views.a, views.b))
+        a, b = (_unlabelled(clean, v.perturbed_logits)
+                for (_, clean), v in zip(parts, (views.a, views.b), strict=True))
         unlabelled = _unlabelled_pixels(labels, len(views.a.clean_logits), a.confidence)
         mean = (a.confidence + b.confidence) / 2
         gamma = confidence_threshold(mean if unlabelled is None else mean[unlabelled], config.beta)
@@ -101,7 +102,7 @@ def _prototype_terms(
 ) -> dict[str, Tensor]:
     """L_pc of both networks: where one is unsure, its perturbed features follow the other's clean ones."""
     a, b = both
-    loss = functools.partial(prototype_loss, n_classes=a.clean.shape[1], config=config)
+    loss = functools.partial(prototype_loss, config=config)
     of_a = loss(views.a.perturbed_features, views.b.clean_features, b.classes, regions.learn_a)
     of_b = loss(views.b.perturbed_features, views.a.clean_features, a.classes, regions.learn_b)
     return {"prototype_ce": of_a.ce + of_b.ce, "prototype_cosine": of_a.cosine + of_b.cosine}
@@ -122,6 +123,17 @@ def _competition_terms(
     return {"competition_mse": of_a.mse + of_b.mse, "competition_entropy": of_a.entropy + of_b.entropy}
 
 
+def _parted(clean_logits: Tensor, n_labelled: int, n_unlabelled: int) -> tuple[Tensor, Tensor]:
+    """The first and the last images of [B, C, *S]; they may overlap.
+
+    Where they do not, both are parts of one split, whose gradient is put together once instead of twice padded.
+    """
+    logits = widen(clean_logits)
+    if n_labelled + n_unlabelled == len(logits):
+        return torch.split(logits, [n_labelled, n_unlabelled])
+    return logits[:n_labelled], logits[len(logits) - n_unlabelled:]
+
+
 def _unlabelled_pixels(labels: Tensor, n_images: int, confidence: Tensor) -> Tensor | None:
     """The pixels that are unlabelled: bool like ``confidence`` [B_u, *S] of the last images; None for all of them."""
     n_partly = len(labels) + len(confidence) - n_images
@@ -134,11 +146,11 @@ def _unlabelled_pixels(labels: Tensor, n_images: int, confidence: Tensor) -> Ten
 
 def _unlabelled(clean_logits: Tensor, perturbed_logits: Tensor) -> _Unlabelled:
     """Probabilities of the unlabelled images [B_u, C, *S], and the decisions that carry no gradient."""
-    clean, perturbed = widen(clean_logits).softmax(dim=1), widen(perturbed_logits).softmax(dim=1)
+    clean, perturbed = clean_logits.softmax(dim=1), widen(perturbed_logits).softmax(dim=1)
     return _Unlabelled(
         clean=clean,
         perturbed=perturbed,
-        classes=clean.detach().max(dim=1).indices,
+        classes=most_probable(clean.detach()),
         confidence=perturbed.detach().amax(dim=1),
     )
 

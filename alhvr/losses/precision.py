@@ -9,17 +9,39 @@ from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
+
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+"""By the number of axes, batch and channels included."""
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
 def widen(tensor: Tensor) -> Tensor:
-    """Half-precision floats as float32, all floats in plain (not channels-last) order; other types unchanged."""
-    if tensor.is_floating_point():
-        dtype = torch.promote_types(tensor.dtype, torch.float32)
+    """Half-precision floats as float32, all floats in plain (not channels-last) order; other types unchanged.
+
+    The gradient comes back in the type and order of ``tensor``; left in plain order it would take all layers of a
+    channels-last network through slower paths.
+    """
+    if not tensor.is_floating_point():
+        return tensor
+    dtype = torch.promote_types(tensor.dtype, torch.float32)
+    return tensor if tensor.dtype == dtype and tensor.is_contiguous() else _Widened.apply(tensor, dtype)
+
+
+class _Widened(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+        ctx.dtype, ctx.layout = tensor.dtype, torch.contiguous_format
+        channels_last = CHANNELS_LAST.get(tensor.ndim)
+        if channels_last and tensor.is_contiguous(memory_format=channels_last):
+            ctx.layout = channels_last
         return tensor.to(dtype=dtype, memory_format=torch.contiguous_format)
-    return tensor
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient.to(dtype=ctx.dtype, memory_format=ctx.layout), None
 
 
 def without_autocast(device_type: str) -> contextlib.AbstractContextManager[Any]:

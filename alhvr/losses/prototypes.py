@@ -13,11 +13,14 @@ from torch import Tensor
 
 from alhvr.config import MethodConfig
 from alhvr.losses.interpolation import downsample_adjoint, upsample, upsampled_square_norm
+from alhvr.losses.one_hot import one_hot
 from alhvr.losses.precision import in_full_precision
 
 COUNT_EPSILON = 1e-5
 SMALLEST_NORM = 1e-4
 CANCELLATION = 1e-6
+OUT_OF_THE_SOFTMAX = -1e4
+"""In place of a cosine: its exponential is zero, and unlike that of minus infinity its product with zero is too."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ def class_prototypes(features: Tensor, targets: Tensor, n_classes: int) -> Tenso
     features: [B, F, *s] at their own size. targets: [B, *S] int64, class indices. An image without the class adds a
     zero vector to the mean, which leaves the direction to the others; a class that is nowhere has the zero prototype.
     """
-    return _prototypes(features, _onehot(targets, n_classes, features.dtype))
+    return _prototypes(features, one_hot(targets, n_classes, features.dtype))
 
 
 @in_full_precision
@@ -56,27 +59,24 @@ def upsampled_cosine(features: Tensor, prototypes: Tensor, size: Sequence[int]) 
 
 @in_full_precision
 def prototype_loss(
-    student_features: Tensor, source_features: Tensor, source_targets: Tensor, mask: Tensor, *,
-    n_classes: int, config: MethodConfig,
+    student_features: Tensor, source_features: Tensor, source_classes: Tensor, mask: Tensor, *, config: MethodConfig,
 ) -> PrototypeLoss:
     """L_ce and L_cos of one network, the student, that learns from the other, the source (Eqs. 19 and 20).
 
-    student_features: [B_u, F, *s], perturbed. source_features: [B_u, F, *s], clean. source_targets: [B_u, *S] int64,
-    the source's most probable classes. mask: [B_u, *S] bool, where the student learns. An empty mask gives zero with
-    zero gradient. ``config``: ce_alignment, cosine_loss, absent_class, detach_prototypes.
+    student_features: [B_u, F, *s], perturbed. source_features: [B_u, F, *s], clean. source_classes: [B_u, C, *S], the
+    source's most probable classes, one-hot. mask: [B_u, *S] bool, where the student learns. An empty mask gives zero
+    with zero gradient. ``config``: ce_alignment, cosine_loss, absent_class, detach_prototypes.
     """
-    onehot = _onehot(source_targets, n_classes, source_features.dtype)
     source = source_features.detach() if config.detach_prototypes else source_features
-    cosine = upsampled_cosine(student_features, _prototypes(source, onehot), source_targets.shape[1:])
+    cosine = upsampled_cosine(student_features, _prototypes(source, source_classes), source_classes.shape[2:])
     logits = cosine
     if config.absent_class == "exclude":
-        logits = cosine.masked_fill(_absent(onehot), -torch.inf)
-    index = source_targets.unsqueeze(1)
-    ce = -logits.log_softmax(dim=1).gather(1, index).squeeze(1)
+        logits = cosine.masked_fill(_absent(source_classes), OUT_OF_THE_SOFTMAX)
+    ce = -(logits.log_softmax(dim=1) * source_classes).sum(dim=1)
     weights = mask.to(cosine.dtype)
     return PrototypeLoss(
         ce=_masked_mean(ce, weights) if config.ce_alignment == "aligned" else broadcast_mean(ce, weights),
-        cosine=_cosine_loss(cosine, index, weights, config),
+        cosine=_cosine_loss(cosine, source_classes, weights, config),
     )
 
 
@@ -94,11 +94,11 @@ def _masked_mean(values: Tensor, weights: Tensor) -> Tensor:
     return (weights * values).sum() / weights.sum().clamp(min=1)
 
 
-def _cosine_loss(cosine: Tensor, index: Tensor, weights: Tensor, config: MethodConfig) -> Tensor:
+def _cosine_loss(cosine: Tensor, classes: Tensor, weights: Tensor, config: MethodConfig) -> Tensor:
     """L_cos (Eq. 20): of the target class over the mask, or of all classes with the mean over everything (row 2)."""
     if config.cosine_loss == "all":
         return ((1 - cosine) * weights.unsqueeze(1)).mean()
-    return _masked_mean(1 - cosine.gather(1, index).squeeze(1), weights)
+    return _masked_mean(1 - (cosine * classes).sum(dim=1), weights)
 
 
 def _prototypes(features: Tensor, onehot: Tensor) -> Tensor:
@@ -106,12 +106,6 @@ def _prototypes(features: Tensor, onehot: Tensor) -> Tensor:
     counts = onehot.flatten(2).sum(dim=2, keepdim=True)
     weights = downsample_adjoint(onehot, features.shape[2:]).flatten(2) / (counts + COUNT_EPSILON)
     return torch.einsum("bcn,bfn->cf", weights, features.flatten(2)) / len(features)
-
-
-def _onehot(targets: Tensor, n_classes: int, dtype: torch.dtype) -> Tensor:
-    """Class indices [B, *S] as [B, C, *S] of zeros and ones."""
-    empty = torch.zeros(len(targets), n_classes, *targets.shape[1:], dtype=dtype, device=targets.device)
-    return empty.scatter_(1, targets.unsqueeze(1), 1.0)
 
 
 def _absent(onehot: Tensor) -> Tensor:

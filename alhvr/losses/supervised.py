@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from alhvr.losses.one_hot import one_hot
 from alhvr.losses.precision import in_full_precision
 
 STANDARD_SMOOTHING = 1e-5
@@ -44,20 +45,16 @@ def supervised_loss(
     and count as one class in Dice, to which the image gives nothing for the missing classes themselves.
     Nothing missing and everything annotated gives the plain loss to the last bit.
     """
-    annotated = labels != NOT_ANNOTATED
-    index = labels.masked_fill(~annotated, 0).unsqueeze(1)
+    onehot = one_hot(labels, logits.shape[1], logits.dtype)
+    annotated = (labels != NOT_ANNOTATED).to(logits.dtype)
     log_probability = logits.log_softmax(dim=1)
-    log_likelihood = log_probability.gather(1, index).squeeze(1)
+    probability = log_probability.exp() * annotated.unsqueeze(1)
+    log_likelihood = (log_probability * onehot).sum(dim=1)
     if missing is not None:
         log_likelihood = torch.where(labels == 0, _log_background(log_probability, missing), log_likelihood)
-    ce = -(log_likelihood * annotated).sum() / annotated.sum().clamp(min=1)
-    known = annotated.unsqueeze(1)
-    probability = log_probability.exp() * known
-    onehot = torch.zeros_like(log_probability).scatter_(1, index, 1.0) * known
-    if missing is not None:
         probability, onehot = merge_missing(probability, missing), merge_missing(onehot, missing)
-    per_class = dice_per_class(probability, onehot, dice=dice)
-    return SupervisedLoss(ce=ce, dice=per_class.mean())
+    ce = -log_likelihood.sum() / annotated.sum().clamp(min=1)
+    return SupervisedLoss(ce=ce, dice=dice_per_class(probability, onehot, dice=dice).mean())
 
 
 def dice_per_class(

@@ -38,3 +38,11 @@ def test_channels_last_becomes_plain_order_with_the_same_values():
     widened = widen(x.to(memory_format=torch.channels_last))
     assert widened.is_contiguous()
     assert torch.equal(widened, x)
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_the_gradient_comes_back_in_the_order_of_the_tensor(layout):
+    logits = torch.randn(2, 3, 4, 5).bfloat16().to(memory_format=layout).requires_grad_()
+    (gradient,) = torch.autograd.grad((widen(logits) * torch.arange(5.0)).sum(), logits)
+    assert gradient.dtype == torch.bfloat16 and gradient.is_contiguous(memory_format=layout)
+    assert torch.equal(gradient.float(), torch.arange(5.0).expand(2, 3, 4, 5))

@@ -8,6 +8,7 @@ from direct_losses import direct_cosine, direct_prototypes
 from torch.nn import functional
 
 from alhvr.config import MethodConfig
+from alhvr.losses.one_hot import one_hot
 from alhvr.losses.prototypes import broadcast_mean, class_prototypes, prototype_loss, upsampled_cosine
 
 GRIDS = [
@@ -93,7 +94,7 @@ def losses(config=PAPER, *, mask=None, targets=None, requires_grad=False):
     student.requires_grad_(requires_grad), source.requires_grad_(requires_grad)
     targets = default_targets if targets is None else targets
     mask = torch.rand(2, 32, 40, generator=torch.Generator().manual_seed(2)) < 0.3 if mask is None else mask
-    return prototype_loss(student, source, targets, mask, n_classes=4, config=config), student, source
+    return prototype_loss(student, source, one_hot(targets, 4, student.dtype), mask, config=config), student, source
 
 
 def test_the_source_learns_only_when_prototypes_are_not_detached():
