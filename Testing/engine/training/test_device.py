@@ -31,12 +31,12 @@ def test_half_precision_is_refused_on_a_cpu() -> None:
 
 @pytest.mark.parametrize(("bf16_s", "expected"), [(0.5, "bf16"), (0.9, "fp32"), (3.0, "fp32")])
 def test_bf16_is_taken_on_a_cpu_only_where_it_is_clearly_faster(bf16_s, expected, monkeypatch) -> None:
-    monkeypatch.setattr(room, "_seconds_of_convolution", lambda dtype: bf16_s if dtype == torch.bfloat16 else 1.0)
+    monkeypatch.setattr(room, "_seconds_of_convolution", lambda: {torch.bfloat16: bf16_s, torch.float32: 1.0})
     assert choose_compute(TrainingConfig(device="cpu", threads=1)).precision == expected
 
 
 def test_the_probe_takes_time_in_either_arithmetic() -> None:
-    assert room._seconds_of_convolution(torch.float32) > 0 and room._seconds_of_convolution(torch.bfloat16) > 0
+    assert all(seconds > 0 for seconds in room._seconds_of_convolution().values())
 
 
 def test_threads_that_are_asked_for_are_set() -> None:
