@@ -15,20 +15,22 @@ from alhvr.settings import STANDARD_WIDTH
 _NETWORK_BYTES = {
     "torch": {2: (600, 950), 3: (450, 700)},
     "onnxruntime": {2: (800, 1200), 3: (500, 800)},
-    "openvino in bf16": {2: (1100, 1350), 3: (900, 1150)},
-    "openvino in f32": {2: (1450, 1750), 3: (1300, 1500)},
+    "openvino in bf16": {2: (350, 950), 3: (350, 900)},
+    "openvino in f32": {2: (650, 1350), 3: (650, 1300)},
 }
 """What both networks of standard width take for each pixel of a batch by backend and its precision, in 2-D and 3-D,
 without and with regions: the most that was measured with windows of 256 x 256 to 1024 x 1024 and 64 x 64 x 64 to
 128 x 128 x 96, and a little more."""
 _WIDTHLESS_SHARE = 0.1
 """Of these bytes, what does not shrink with narrower networks."""
+_GRAPHS_FOR_REGIONS = {"openvino in bf16", "openvino in f32"}
+"""Backends that decode for the regions in graphs of their own, so that mirrored copies take theirs beside them."""
 _FREED_AT_ONCE = {"torch"}
 """Backends that give this memory back after each batch; the others keep most of it for the next one."""
 _LIBRARY_BYTES = 120 * 2**20
 """What the libraries add once they work, whatever the scan."""
-_LOADED_BEFORE = {"openvino in bf16"}
-"""Backends whose libraries have worked by then: bf16 was tried out."""
+_LIBRARY_BYTES_LEFT = {"openvino in bf16": 40 * 2**20}
+"""The same where they have worked before: bf16 was tried out."""
 _COMPONENT_BYTES = 16
 """Of each voxel of a slab in which components are looked for."""
 _FEW_PLANES = 8
@@ -55,6 +57,8 @@ class Work:
     label_bytes: int
     """Of the segmentation."""
     regions: bool
+    mirror: bool
+    """Whether mirrored copies are segmented too."""
     largest_component: bool
     """Whether components are looked for afterwards."""
     width: int
@@ -118,9 +122,11 @@ def in_gb(n_bytes: int) -> str:
 def _network_bytes(work: Work) -> int:
     """What both networks take beyond what they hold."""
     held = 0 if work.backend in _FREED_AT_ONCE else work.pixels_before
-    libraries = 0 if work.pixels_before or work.backend in _LOADED_BEFORE else _LIBRARY_BYTES
+    libraries = 0 if work.pixels_before else _LIBRARY_BYTES_LEFT.get(work.backend, _LIBRARY_BYTES)
     known = _NETWORK_BYTES.get(work.backend, _NETWORK_BYTES["openvino in f32"])
-    per_pixel = known[2 if work.window[0] == 1 else 3][int(work.regions)]
+    plain, with_regions = known[2 if work.window[0] == 1 else 3]
+    beside = plain if work.mirror and work.backend in _GRAPHS_FOR_REGIONS else 0
+    per_pixel = with_regions + beside if work.regions else plain
     relative = work.width / STANDARD_WIDTH
     per_pixel *= max(relative, _WIDTHLESS_SHARE + (1 - _WIDTHLESS_SHARE) * relative)
     return libraries + round(per_pixel) * max(0, _batch(work) * prod(work.window) - held)

@@ -98,7 +98,7 @@ class Predictor:
             n_classes=self._labels.n_classes, n_channels=self._plan.n_channels, voxel_bytes=voxel_bytes,
             reading_bytes=reading_bytes,
             label_bytes=self._labels.to_values(np.zeros(0, np.uint8)).itemsize, regions=regions,
-            largest_component=self._settings.largest_component, width=self._plan.width,
+            mirror=self._settings.mirror, largest_component=self._settings.largest_component, width=self._plan.width,
             backend=_full_name(self._backend), pixels_before=self._pixels_before))
 
     def require_memory(self, geometry: Geometry, *, regions: bool = False, voxel_bytes: int = 4,

@@ -33,22 +33,34 @@ class PaintedBackend:
         """``every``: the networks run on the first batch and then on one in so many."""
         self.name, self._backend, self._every = backend.name, backend, every
         self.precision = getattr(backend, "precision", "")
+        if hasattr(backend, "decode_twice"):
+            self.decode_twice = self._decode_twice
         self._runs = dict.fromkeys(NETWORKS, 0)
         self._images = np.zeros(0)
         self.networks_s = self.painting_s = 0.0
         """Processor time."""
 
-    def encode(self, network: str, batch: np.ndarray) -> list[Any]:
+    def encode(self, network: str, batch: np.ndarray) -> Any:
         """Levels, or none of them where the networks do not run any more."""
         self._images = batch
         self._runs[network] += 1
         runs = self._runs[network] == 1 or self._runs[network] % self._every == 0
         return self._timed(self._backend.encode, network, batch) if runs else []
 
-    def decode(self, network: str, levels: list[Any]) -> np.ndarray:
+    def decode(self, network: str, levels: Any) -> np.ndarray:
         """Logits of the painted classes."""
-        shape = (len(self._images), LABELS.n_classes, *self._images.shape[2:])
-        logits = self._timed(self._backend.decode, network, levels) if levels else np.empty(shape, np.float32)
+        return self._painted(self._timed(self._backend.decode, network, levels) if levels else self._logits())
+
+    def _decode_twice(self, network: str, levels: Any, perturbation: Perturbation) -> list[np.ndarray]:
+        """The same twice."""
+        found = self._timed(self._backend.decode_twice, network, levels, perturbation) if levels else None
+        return [self._painted(logits) for logits in found or (self._logits(), self._logits())]
+
+    def _logits(self) -> np.ndarray:
+        return np.empty((len(self._images), LABELS.n_classes, *self._images.shape[2:]), np.float32)
+
+    def _painted(self, logits: np.ndarray) -> np.ndarray:
+        """``logits`` [N, C, *S], overwritten with those of the painted classes."""
         started = time.process_time()
         for c in range(LABELS.n_classes):
             centre = (c - 1) * HU_STEP / CT.std if c else AIR_HU / CT.std
@@ -57,11 +69,11 @@ class PaintedBackend:
         self.painting_s += time.process_time() - started
         return logits
 
-    def level_shapes(self, levels: list[Any]) -> list[tuple[int, ...]]:
+    def level_shapes(self, levels: Any) -> list[tuple[int, ...]]:
         """See Backend."""
         return self._backend.level_shapes(levels)
 
-    def perturb(self, levels: list[Any], perturbation: Perturbation) -> list[Any]:
+    def perturb(self, levels: Any, perturbation: Perturbation) -> Any:
         """See Backend."""
         return self._timed(self._backend.perturb, levels, perturbation) if levels else levels
 

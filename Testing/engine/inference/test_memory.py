@@ -81,10 +81,9 @@ class NamedBackend:
 
 
 def _predictor(dimensions: int = 3, labels: LabelSet = LABELS, width: int = 16, backend: Any = None,
-               largest_component: bool = False) -> Predictor:
+               **settings: bool) -> Predictor:
     plan = Plan(dimensions, "unet", (1.0, 1.0, 1.0), None, (96,) * dimensions, 2, 1, "CT", Normalization("ct"))
-    return Predictor(backend or NamedBackend(), replace(plan, width=width), labels,
-                     InferenceSettings(largest_component=largest_component))
+    return Predictor(backend or NamedBackend(), replace(plan, width=width), labels, InferenceSettings(**settings))
 
 
 def _grid(*size_ijk: int) -> Geometry:
@@ -147,6 +146,15 @@ def test_openvino_needs_more_in_f32_and_an_unknown_backend_counts_as_that(dimens
     bf16, f32, unknown = (_predictor(dimensions, backend=backend).forecast(_grid(512, 512, 300), regions=regions)
                           for backend in backends)
     assert bf16.networks < 0.9 * f32.networks and f32 == unknown
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_mirrored_copies_need_more_beside_regions_where_these_have_graphs_of_their_own(name: str):
+    backend = NamedBackend(name, "bf16" if name == "openvino" else "")
+    plain, mirrored = (_predictor(2, backend=backend, mirror=mirror) for mirror in (False, True))
+    size = _grid(512, 512, 300)
+    more = mirrored.forecast(size, regions=True).networks > plain.forecast(size, regions=True).networks
+    assert more == (name == "openvino") and mirrored.forecast(size) == plain.forecast(size)
 
 
 def test_components_need_memory_where_they_are_looked_for():
