@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -28,14 +29,12 @@ class DualViews:
 
 
 class DualPass:
-    """Both networks for one scan; the perturbation is drawn once and shared by all its windows."""
+    """Both networks for one scan; the perturbation of the first window is that of all."""
 
     def __init__(self, backend: Backend, settings: InferenceSettings, *, regions: bool) -> None:
         """``regions`` adds the perturbed decode. The same seed in ``settings`` gives the same perturbation."""
         self._backend, self._mirror, self._regions = backend, settings.mirror, regions
-        seeds = np.random.SeedSequence(settings.perturbation_seed).spawn(len(NETWORKS))
-        self._seeds = dict(zip(NETWORKS, seeds, strict=True))
-        self._perturbations: dict[str, Perturbation] = {}
+        self._seed = settings.perturbation_seed
 
     def __call__(self, images: np.ndarray) -> DualViews:
         """Runs images float32 [N, M, *S]; each is encoded once for its clean and its perturbed decode."""
@@ -53,12 +52,8 @@ class DualPass:
 
     def _decode_twice(self, network: str, levels: Any) -> Sequence[np.ndarray]:
         """Logits [N, C, *S] of the clean and of the perturbed decode."""
-        if network not in self._perturbations:
-            rng = np.random.default_rng(self._seeds[network])
-            channels_last = getattr(self._backend, "channels_last", False)
-            self._perturbations[network] = draw_perturbation(rng, self._backend.level_shapes(levels),
-                                                             channels_last=channels_last)
-        perturbation = self._perturbations[network]
+        perturbation = _drawn(self._seed, network, tuple(self._backend.level_shapes(levels)),
+                              getattr(self._backend, "channels_last", False))
         if hasattr(self._backend, "decode_twice"):
             return self._backend.decode_twice(network, levels, perturbation)
         clean = self._backend.decode(network, levels)
@@ -73,6 +68,14 @@ class DualPass:
             count += 1
         total /= count
         return total
+
+
+@lru_cache(maxsize=len(NETWORKS))
+def _drawn(seed: int, network: str, level_shapes: tuple[tuple[int, ...], ...], channels_last: bool) -> Perturbation:
+    """The perturbation of ``network``, kept for the scans that follow with windows of the same size."""
+    seeds = np.random.SeedSequence(seed).spawn(len(NETWORKS))
+    rng = np.random.default_rng(seeds[NETWORKS.index(network)])
+    return draw_perturbation(rng, level_shapes, channels_last=channels_last)
 
 
 def _mirrorings(dimensions: int) -> Iterator[tuple[int, ...]]:

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from alhvr.bundle import InferenceSettings
+from alhvr.inference import passes as room
 from alhvr.inference.fusion import confidence, softmax
 from alhvr.inference.passes import DualPass
 from alhvr.inference.torch_backend import TorchBackend
 from alhvr.networks.dual import DualNetwork
+from alhvr.networks.perturbation import draw_perturbation
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,18 @@ def test_a_backend_that_decodes_twice_at_once_is_asked_for_both(backend, images)
     np.testing.assert_array_equal(found.prob_a, expected.prob_a)
     np.testing.assert_array_equal(found.confidences, expected.confidences)
     assert at_once.asked == ["a", "b"]
+
+
+def test_a_perturbation_is_drawn_once_for_scans_of_the_same_windows(backend, images, monkeypatch):
+    room._drawn.cache_clear()
+    drawn = []
+    monkeypatch.setattr(room, "draw_perturbation",
+                        lambda *given, **how: drawn.append(given[1]) or draw_perturbation(*given, **how))
+    for _ in range(2):
+        DualPass(backend, InferenceSettings(), regions=True)(images)
+    assert len(drawn) == 2
+    DualPass(backend, InferenceSettings(), regions=True)(images[..., :32])
+    assert len(drawn) == 4
 
 
 def test_the_perturbation_of_a_window_does_not_depend_on_its_batch(backend, images):
