@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -41,7 +42,7 @@ class Costs:
     """What one archive costs."""
 
     survey_s: float
-    """Finding all scans, reading them (of more than 256 a part), and their hashes."""
+    """The check of all scans, nothing of it known from before, and what the plan needs to know of them."""
     plan_s: float
     start_s: float
     """From the plan to the first batch: every header, the first scans, the first patches."""
@@ -64,7 +65,7 @@ def measure(setting: Setting) -> Result:
         for file in files[:count]:
             (archive / file.name).symlink_to(file)
         done = subprocess.run([sys.executable, __file__, str(folder / "labeled"), str(archive)], check=True,
-                              capture_output=True, text=True)
+                              capture_output=True, text=True, env={**os.environ, "ALHVR_CACHE": ""})
         costs.append(Costs(**json.loads(done.stdout.splitlines()[-1])))
     return Result(_findings(costs, setting.threads), _series(costs))
 
