@@ -37,6 +37,7 @@ class PaintedBackend:
             self.decode_twice = self._decode_twice
         self._runs = dict.fromkeys(NETWORKS, 0)
         self._images = np.zeros(0)
+        self._shapes: list[tuple[int, ...]] = []
         self.networks_s = self.painting_s = 0.0
         """Processor time."""
 
@@ -70,8 +71,10 @@ class PaintedBackend:
         return logits
 
     def level_shapes(self, levels: Any) -> list[tuple[int, ...]]:
-        """See Backend."""
-        return self._backend.level_shapes(levels)
+        """See Backend; the same for batches on which the networks do not run."""
+        if levels:
+            self._shapes = self._backend.level_shapes(levels)
+        return self._shapes
 
     def perturb(self, levels: Any, perturbation: Perturbation) -> Any:
         """See Backend."""
