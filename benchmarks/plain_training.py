@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import sys
 
+import torch
 from torch import Tensor
-from torch.nn import functional
 
 from alhvr.cli import main
-from alhvr.networks.dropout import Dropout
+from alhvr.networks.dropout import Dropout, Mask
 
 
-def plain_dropout(self: Dropout, x: Tensor) -> Tensor:
-    """torch's dropout, one Bernoulli draw per value."""
-    return functional.dropout(x, self.p, self.training)
+def plain_draw(self: Dropout, x: Tensor) -> Mask | None:
+    """The mask of torch's dropout, one Bernoulli draw per value."""
+    if not self.training or self.p == 0:
+        return None
+    return Mask(torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - self.p), 1 / (1 - self.p))
 
 
 if __name__ == "__main__":
-    Dropout.forward = plain_dropout
+    Dropout.draw = plain_draw
     sys.exit(main())

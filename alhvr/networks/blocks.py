@@ -8,15 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 from alhvr.networks.dropout import Dropout
+from alhvr.networks.lean import Between, activate, convolve_after, convolve_joined, joined, needs_float32
 
 BATCH_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
-MAX_POOL = {2: F.max_pool2d, 3: F.max_pool3d}
-UPSAMPLING = {2: "bilinear", 3: "trilinear"}
 MEMORY_FORMAT = {2: torch.channels_last, 3: torch.channels_last_3d}
 FEATURE_STRIDES = (8, 4, 1)
 DEEPEST_STRIDE = 16
@@ -26,17 +24,13 @@ _N_LEVELS = 5
 
 
 class Conv3d(nn.Conv3d):
-    """nn.Conv3d that trains in float32 on CPU where the first spatial axis has two voxels.
-
-    In bf16, oneDNN 3.12 (torch 2.13) leaves parts of the weight gradient uninitialised there, for kernels of size 3.
-    Without gradients nothing is changed.
-    """
+    """nn.Conv3d that trains in float32 where it must; without gradients nothing is changed."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, channels_in, *S] -> [B, channels_out, *S]."""
-        if x.shape[2] != 2 or x.device.type != "cpu" or not torch.is_grad_enabled():
+        if not needs_float32(x) or not torch.is_grad_enabled():
             return super().forward(x)
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(x.device.type, enabled=False):
             return super().forward(x.float())
 
 
@@ -122,7 +116,11 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, channels_in, *S] -> [B, channels_out, *S]."""
-        return activate(self.norm(self.conv(x)), self.slope)
+        return self.finish(self.conv(x))
+
+    def finish(self, x: Tensor) -> Tensor:
+        """The convolution's output [B, channels_out, *S] -> batch norm and activation of it."""
+        return activate(self.norm(x), self.slope)
 
 
 class ConvBlock(nn.Module):
@@ -136,26 +134,18 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, channels_in, *S] -> [B, channels_out, *S]."""
-        return self.second(self.dropout(self.first(x)))
+        return self._rest(self.first.conv(x)) if self.training else self.second(self.first(x))
 
+    def forward_joined(self, skip: Tensor, reduced: Tensor) -> Tensor:
+        """skip [B, F, *S], reduced [B, F, *S / 2] with 2F = channels_in -> ``self(joined(skip, reduced))``."""
+        if not self.training:
+            return self(joined(skip, reduced))
+        return self._rest(convolve_joined(skip, reduced, self.first.conv))
 
-def activate(x: Tensor, slope: float) -> Tensor:
-    """ReLU (slope 0) or leaky ReLU of [B, F, *S], written over ``x``, which must be the output of a batch norm."""
-    return F.leaky_relu_(x, slope) if slope else F.relu_(x)
-
-
-def doubled(x: Tensor) -> Tensor:
-    """[B, F, *S] -> [B, F, *2S], linear with corners aligned.
-
-    The gradient that a concatenation sends back is a strided slice, on which torch's backward is 5 to 10 times
-    slower; it is made dense first, in the layout of ``x``.
-    """
-    dimensions = x.ndim - 2
-    up = F.interpolate(x, scale_factor=2, mode=UPSAMPLING[dimensions], align_corners=True)
-    if up.requires_grad:
-        layout = torch.contiguous_format if up.is_contiguous() else MEMORY_FORMAT[dimensions]
-        up.register_hook(lambda gradient: gradient.contiguous(memory_format=layout))
-    return up
+    def _rest(self, x: Tensor) -> Tensor:
+        """All that follows the first convolution, in train mode."""
+        between = Between(self.first.norm, self.first.slope, self.dropout.draw(x))
+        return self.second.finish(convolve_after(between, x, self.second.conv))
 
 
 def tail_of_batch(x: Tensor, start: int) -> Tensor:

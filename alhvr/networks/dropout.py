@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 LEVELS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Mask:
+    """What one draw of dropout does to a tensor."""
+
+    keep: Tensor
+    """Bool [B, F, *S]."""
+    scale: float
+    """Of the values that are kept."""
+
+    def apply_(self, x: Tensor) -> Tensor:
+        """Writes ``x * keep * scale`` over ``x`` [B, F, *S]; uint8 because torch converts bool slowly."""
+        return x.mul_(self.keep.view(torch.uint8)).mul_(self.scale)
 
 
 class Dropout(nn.Module):
@@ -27,13 +42,19 @@ class Dropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, F, *S] any floating type -> the same shape, type and memory layout."""
+        mask = self.draw(x)
+        return _Keep.apply(x, mask) if mask else x
+
+    def draw(self, x: Tensor) -> Mask | None:
+        """What is to be done to ``x`` [B, F, *S], laid out as ``x``; None: nothing."""
         if not self.training or self.p == 0:
-            return x
+            return None
         if x.device.type != "cpu":
-            return F.dropout(x, self.p)
+            keep = torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - self.p)
+            return Mask(keep, 1 / (1 - self.p))
         threshold = round(self.p * LEVELS)
         keep = torch.from_numpy(_random_bits(x.numel()) >= threshold)
-        return _Keep.apply(x, _laid_out_like(keep, x), LEVELS / (LEVELS - threshold))
+        return Mask(_laid_out_like(keep, x), LEVELS / (LEVELS - threshold))
 
     def extra_repr(self) -> str:
         """The probability, for printing the network."""
@@ -41,23 +62,18 @@ class Dropout(nn.Module):
 
 
 class _Keep(torch.autograd.Function):
-    """``x * keep * scale``, remembering one byte a value; the 0-1 mask becomes the result in place."""
+    """A mask applied to a tensor; backward needs one byte a value."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, keep: Tensor, scale: float) -> Tensor:
-        ctx.save_for_backward(keep)
-        ctx.scale = scale
-        return _scaled(x, keep, scale)
+    def forward(ctx: FunctionCtx, x: Tensor, mask: Mask) -> Tensor:
+        ctx.save_for_backward(mask.keep)
+        ctx.scale = mask.scale
+        return mask.apply_(x.clone())
 
     @staticmethod
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
         (keep,) = ctx.saved_tensors
-        return _scaled(gradient, keep, ctx.scale), None, None
-
-
-def _scaled(x: Tensor, keep: Tensor, scale: float) -> Tensor:
-    """[B, F, *S] values where bool ``keep``, times ``scale``; uint8 because torch converts bool slowly."""
-    return keep.view(torch.uint8).to(x.dtype).mul_(x).mul_(scale)
+        return Mask(keep, ctx.scale).apply_(gradient.clone()), None
 
 
 def _random_bits(count: int) -> np.ndarray:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from alhvr.networks.blocks import (
     CONVOLUTION,
-    MAX_POOL,
     STANDARD_WIDTH,
     ConvBlock,
     Decoded,
     SegmentationNetwork,
-    doubled,
 )
+from alhvr.networks.lean import halved
 
 ENCODER_DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)
 REDUCTION_OF_STRIDE = {8: 1, 4: 2}
@@ -32,7 +30,7 @@ class UpStage(nn.Module):
 
     def forward(self, reduced: Tensor, skip: Tensor) -> Tensor:
         """reduced [B, F, *S / 2] (the output of ``self.reduce``), skip [B, F, *S] -> [B, F, *S]."""
-        return self.block(torch.cat([skip, doubled(reduced)], dim=1))
+        return self.block.forward_joined(skip, reduced)
 
 
 class UNet(SegmentationNetwork):
@@ -61,7 +59,7 @@ class UNet(SegmentationNetwork):
         self._check_input(x)
         levels = [self.encoder[0](x)]
         for block in self.encoder[1:]:
-            levels.append(block(MAX_POOL[self.dimensions](levels[-1], 2)))
+            levels.append(block(halved(levels[-1])))
         return levels
 
     def decode(self, levels: Sequence[Tensor], *, perturbed: bool = False) -> Decoded:

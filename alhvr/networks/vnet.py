@@ -15,8 +15,8 @@ from alhvr.networks.blocks import (
     ConvNorm,
     Decoded,
     SegmentationNetwork,
-    activate,
 )
+from alhvr.networks.lean import activate
 
 ENCODER_CONVS = (1, 2, 3, 3, 3)
 DECODER_CONVS = (3, 3, 2, 1)

@@ -1,4 +1,4 @@
-"""The parts: doubling with its gradient, the tail of a batch, and running statistics that can be left alone."""
+"""The parts: doubling, the tail of a batch, and running statistics that can be left alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from alhvr.networks.blocks import ConvNorm, doubled, frozen_running_statistics, tail_of_batch
+from alhvr.networks.blocks import ConvNorm, frozen_running_statistics, tail_of_batch
+from alhvr.networks.lean import doubled
 from alhvr.networks.unet import UNet
 
 LAYOUTS = pytest.mark.parametrize(
@@ -21,24 +22,11 @@ LAYOUTS = pytest.mark.parametrize(
 
 
 @LAYOUTS
-def test_doubling_is_torchs_interpolation_with_the_same_gradient(shape, layout):
-    x = torch.randn(shape, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+def test_doubling_is_torchs_interpolation(shape, layout):
+    x = torch.randn(shape, dtype=torch.float64).contiguous(memory_format=layout)
     mode = {4: "bilinear", 5: "trilinear"}[len(shape)]
     expected = F.interpolate(x, scale_factor=2, mode=mode, align_corners=True)
-    skip, weight = torch.randn_like(expected), torch.randn(3, 8, *expected.shape[2:], dtype=torch.float64)
-    (plain,) = torch.autograd.grad((torch.cat([skip, expected], 1) * weight).sum(), x)
-    (ours,) = torch.autograd.grad((torch.cat([skip, doubled(x)], 1) * weight).sum(), x)
-    torch.testing.assert_close(doubled(x), expected)
-    torch.testing.assert_close(ours, plain)
-
-
-def test_the_gradient_reaches_doubling_dense_and_channels_last():
-    x = torch.randn(2, 4, 8, 8).contiguous(memory_format=torch.channels_last).requires_grad_()
-    up = doubled(x)
-    seen = []
-    up.grad_fn.register_prehook(lambda gradients: seen.extend(gradients))
-    torch.cat([torch.randn_like(up), up], dim=1).square().sum().backward()
-    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(doubled(x), expected) and doubled(x).stride() == expected.stride()
 
 
 @LAYOUTS

@@ -66,7 +66,7 @@ def test_in_train_mode_encoding_is_random_and_decoding_is_not():
 
 
 def test_zooming_is_linear_with_corners_aligned():
-    network = UNet(2, 2)
+    network = UNet(2, 2).eval()
     inputs = []
     network.decoder[0].block.register_forward_hook(lambda module, args, output: inputs.append(args[0]))
     network.decode(levels := network.encode(torch.randn(2, 1, 32, 32)))
