@@ -103,17 +103,24 @@ def result(wanted: Sequence[Case], target_gb: float, setting: Setting) -> Result
     """The peak of every case, and how far the forecast is from it at most."""
     runs = {case: in_child(case, setting.work) for case in wanted}
     findings = [_peak(case, found, target_gb) for case, found in runs.items()]
-    ratios, what = [found.ratio for found in runs.values()], f"Memory forecast of segmenting {wanted[0].size}"
+    what = f"Memory forecast of segmenting {wanted[0].size}"
+    ratios = {case: found.ratio for case, found in runs.items()}
+    highest = max(ratios, key=ratios.get)
     findings += [
-        Finding(5, f"{what} against the peak, lowest", round(min(ratios), 3), "x", 1.0, at_least=True,
+        Finding(5, f"{what} against the peak, lowest", round(min(ratios.values()), 3), "x", 1.0, at_least=True,
                 threads=setting.threads, detail="of all rows above: never below what a run takes"),
-        Finding(5, f"{what} against the peak, highest", round(max(ratios), 3), "x", LARGEST_RATIO,
-                threads=setting.threads)]
+        Finding(5, f"{what} against the peak, highest", round(ratios[highest], 3), "x", LARGEST_RATIO,
+                threads=setting.threads, detail=f"{_name(highest)}; reading counts as twice the scan, which NRRD takes "
+                                                "and NIfTI does not")]
     return Result(tuple(findings), remarks=(" ".join(REMARK.format(every=wanted[0].every).split()),))
 
 
+def _name(case: Case) -> str:
+    return f"{case.plan}{', with regions' * case.regions}"
+
+
 def _peak(case: Case, found: Found, target_gb: float) -> Finding:
-    what = f"Segmenting {case.size}, {case.plan}{', with regions' * case.regions}: peak"
+    what = f"Segmenting {case.size}, {_name(case)}: peak"
     return Finding(5, what, round(found.peak_gb, 2), "GB", target_gb, threads=case.threads,
                    detail=f"forecast {found.forecast_gb:.2f} GB; {found.before_gb:.2f} GB were there before the scan "
                           "was read")
