@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
+from fp32_bound import Bound, Layers, least_time
 from ready_models import SLICES, make_model, make_networks
 from records import Finding, Result, Setting, from_json
 from segmenting import BACKENDS, titled
@@ -29,6 +31,8 @@ from alhvr.inference.openvino_backend import OpenVinoBackend
 
 THREADS = (1, 2)
 TARGET = 3.0
+REMARK = """The most that fp32 could reach: PyTorch as it comes over the convolutions of both networks and nothing else,
+by the clock, in the same rounds; by PyTorch, NNPACK (Winograd), OpenVINO or onnxruntime."""
 KEPT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0",
         "MALLOC_TRIM_THRESHOLD_": str(2**34), "MALLOC_TOP_PAD_": str(2**28)}
 """Keeps memory in the process and in large pages; read by the C library when a process starts."""
@@ -71,7 +75,25 @@ def _measure(setting: Setting, suffix: str, batches: tuple[int, ...] = (8,)) -> 
             findings.append(Finding(4, f"Eager PyTorch over {name}, both 2-D U-Nets, 256x256, batch {batch}{suffix}",
                                     round(ratio.value, 3), "x", target, at_least=True, threads=setting.threads,
                                     detail=f"{detail}; {spread(ratio)}"))
-    return Result(tuple(findings))
+        if batch == 8:
+            bound = least_time(model, sides["eager"], Layers.of(networks.a, images), threads=setting.threads,
+                               rounds=setting.rounds, work=setting.work)
+            findings += _most(bound, f"batch {batch}{suffix}", setting.threads)
+    return Result(tuple(findings), remarks=(" ".join(REMARK.split()),))
+
+
+def _most(bound: Bound, suffix: str, threads: int) -> Iterator[Finding]:
+    """What there would be if float32 took no more than its convolutions: by one library, and each by the fastest."""
+    middle = statistics.median
+    others = ", ".join(f"{name} {1000 * middle(s):.0f} ms" for name, s in bound.libraries.items() if name != bound.best)
+    for who, taken, more in ((f"all by {bound.best}", bound.libraries[bound.best], f"; {others}"),
+                             ("each by the library fastest at it", bound.mixed, "")):
+        ratios = [eager / seconds for eager, seconds in zip(bound.eager, taken, strict=True)]
+        yield Finding(4, f"The most that fp32 could reach here: eager PyTorch over the convolutions alone, {who}, "
+                         f"{suffix}", round(middle(ratios), 3), "x", threads=threads,
+                      detail=f"{1000 * middle(bound.eager):.0f} ms against {1000 * middle(taken):.0f} ms for "
+                             f"{bound.gflop:.0f} GFLOP, {bound.gflop / middle(taken):.0f} GFLOP/s; rounds "
+                             f"{min(ratios):.3f} to {max(ratios):.3f}{more}")
 
 
 def _backends(model: Model, threads: int) -> dict[str, Backend]:
