@@ -47,7 +47,7 @@ BEHIND_TORCH = {"onnx"}
 LIGHT_ROOMS = {"ground", "data", "bundle", "export", "evaluation", "inference", "checking", "cli"}
 TRAINING_FILES = {"alhvr.data.augment", "alhvr.data.batches", "alhvr.data.phantom", "alhvr.inference.torch_backend"}
 """The files of light rooms that only training, the demo or a GPU needs."""
-BACKENDS = {"alhvr.inference.onnx_backend", "alhvr.inference.openvino_backend"}
+BACKENDS = {"alhvr.inference.onnx_backend", "alhvr.inference.openvino_backend", "alhvr.inference.openvino_graphs"}
 """Each is imported when it was chosen."""
 STARTUP = {"numpy", "SimpleITK"}
 """What every segmentation loads; other libraries of the light install wait until they are needed."""
