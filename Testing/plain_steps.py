@@ -31,6 +31,7 @@ def plain_halved(x: Tensor) -> Tensor:
 def use_plain_steps(patch: pytest.MonkeyPatch) -> None:
     """Every U-Net trains with the plain steps from here on."""
     patch.setattr(blocks, "convolve_after", plain_after)
+    patch.setattr(unet, "convolve_after", plain_after)
     patch.setattr(blocks, "convolve_joined", plain_joined)
     patch.setattr(unet, "halved", plain_halved)
 

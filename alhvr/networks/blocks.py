@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 from alhvr.networks.dropout import Dropout
-from alhvr.networks.lean import Between, activate, convolve_after, convolve_joined, joined, needs_float32
+from alhvr.networks.lean import Between, activate, convolve_after, convolve_joined, needs_float32
 
 BATCH_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 MEMORY_FORMAT = {2: torch.channels_last, 3: torch.channels_last_3d}
@@ -134,18 +134,20 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, channels_in, *S] -> [B, channels_out, *S]."""
-        return self._rest(self.first.conv(x)) if self.training else self.second(self.first(x))
-
-    def forward_joined(self, skip: Tensor, reduced: Tensor) -> Tensor:
-        """skip [B, F, *S], reduced [B, F, *S / 2] with 2F = channels_in -> ``self(joined(skip, reduced))``."""
         if not self.training:
-            return self(joined(skip, reduced))
-        return self._rest(convolve_joined(skip, reduced, self.first.conv))
+            return self.second(self.first(x))
+        return self.second.finish(self._second(self.first.conv(x)))
 
-    def _rest(self, x: Tensor) -> Tensor:
-        """All that follows the first convolution, in train mode."""
-        between = Between(self.first.norm, self.first.slope, self.dropout.draw(x))
-        return self.second.finish(convolve_after(between, x, self.second.conv))
+    def unfinished(self, skip: Tensor, reduced: Tensor) -> Tensor:
+        """What ``second.finish`` makes into ``self(joined(skip, reduced))`` [B, channels_out, *S], in train mode.
+
+        skip [B, F, *S], reduced [B, F, *S / 2] with 2F = channels_in.
+        """
+        return self._second(convolve_joined(skip, reduced, self.first.conv))
+
+    def _second(self, x: Tensor) -> Tensor:
+        """The second convolution's output from the first one's, in train mode."""
+        return convolve_after(Between(self.first.norm, self.first.slope, self.dropout.draw(x)), x, self.second.conv)
 
 
 def tail_of_batch(x: Tensor, start: int) -> Tensor:

@@ -13,7 +13,7 @@ from alhvr.networks.blocks import (
     Decoded,
     SegmentationNetwork,
 )
-from alhvr.networks.lean import halved
+from alhvr.networks.lean import Between, convolve_after, halved, joined
 
 ENCODER_DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)
 REDUCTION_OF_STRIDE = {8: 1, 4: 2}
@@ -30,7 +30,9 @@ class UpStage(nn.Module):
 
     def forward(self, reduced: Tensor, skip: Tensor) -> Tensor:
         """reduced [B, F, *S / 2] (the output of ``self.reduce``), skip [B, F, *S] -> [B, F, *S]."""
-        return self.block.forward_joined(skip, reduced)
+        if self.training:
+            return self.block.second.finish(self.block.unfinished(skip, reduced))
+        return self.block(joined(skip, reduced))
 
 
 class UNet(SegmentationNetwork):
@@ -64,6 +66,8 @@ class UNet(SegmentationNetwork):
 
     def decode(self, levels: Sequence[Tensor], *, perturbed: bool = False) -> Decoded:
         """Levels x0 .. x4 -> logits [B, C, *S] and features; both passes are the same here."""
+        if self.training and self.feature_stride in REDUCTION_OF_STRIDE:
+            return self._decode_lean(levels)
         x = levels[-1]
         features = None
         for number, (stage, skip) in enumerate(zip(self.decoder, levels[-2::-1], strict=True)):
@@ -72,3 +76,14 @@ class UNet(SegmentationNetwork):
                 features = reduced
             x = stage(reduced, skip)
         return Decoded(logits=self.head(x), features=x if features is None else features)
+
+    def _decode_lean(self, levels: Sequence[Tensor]) -> Decoded:
+        """The same where no stage's output is wanted by itself: it goes into the next convolution and is not kept."""
+        reduced = self.decoder[0].reduce(levels[-1])
+        of_stages = [reduced]
+        convs = (*(stage.reduce for stage in self.decoder[1:]), self.head)
+        for stage, skip, conv in zip(self.decoder, levels[-2::-1], convs, strict=True):
+            second = stage.block.second
+            x = stage.block.unfinished(skip, of_stages[-1])
+            of_stages.append(convolve_after(Between(second.norm, second.slope), x, conv))
+        return Decoded(logits=of_stages[-1], features=of_stages[REDUCTION_OF_STRIDE[self.feature_stride]])

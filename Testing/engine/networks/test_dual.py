@@ -94,7 +94,7 @@ def test_running_statistics_are_those_of_the_clean_pass_alone():
 
 
 def test_the_perturbed_pass_normalises_with_its_own_batch():
-    dual = dual_unet()
+    dual = DualNetwork("unet", 2, 4, feature_stride=1)
     seen = []
     norm = dual.a.decoder[-1].block.second.norm
     norm.register_forward_hook(lambda module, inputs, output: seen.append(output.clone()))

@@ -169,7 +169,7 @@ def step_bytes(size: tuple[int, ...], precision: torch.dtype | None) -> int:
     return peak_bytes(lambda: trained(size, precision))
 
 
-@pytest.mark.parametrize(("size", "share"), [((192, 192), 0.72), ((32, 48, 48), 0.75)], ids=["2-D", "3-D"])
+@pytest.mark.parametrize(("size", "share"), [((192, 192), 0.6), ((32, 48, 48), 0.6)], ids=["2-D", "3-D"])
 @pytest.mark.parametrize("precision", [None, torch.bfloat16], ids=["fp32", "bf16"])
 def test_a_step_takes_less_memory_than_with_plain_steps(size, share, precision, monkeypatch):
     lean = step_bytes(size, precision)

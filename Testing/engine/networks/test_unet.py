@@ -36,7 +36,7 @@ def test_logits_have_the_images_size_and_features_their_stride(dimensions, size,
 
 
 def test_features_at_stride_8_are_the_1x1_convolution_before_doubling():
-    network = UNet(2, 4)
+    network = UNet(2, 4).eval()
     seen = []
     network.decoder[1].reduce.register_forward_hook(lambda module, inputs, output: seen.append(output))
     features = network.decode(network.encode(torch.randn(2, 1, 64, 64))).features
