@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 from alhvr.networks.dropout import Dropout
-from alhvr.networks.lean import Between, activate, convolve_after, convolve_joined, needs_float32
+from alhvr.networks.lean import Between, activate, needs_float32
+from alhvr.networks.steps import PLAIN, Steps
 
 BATCH_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 MEMORY_FORMAT = {2: torch.channels_last, 3: torch.channels_last_3d}
@@ -122,6 +123,11 @@ class ConvNorm(nn.Module):
         """The convolution's output [B, channels_out, *S] -> batch norm and activation of it."""
         return activate(self.norm(x), self.slope)
 
+    @property
+    def between(self) -> Between:
+        """What lies between this convolution and the next."""
+        return Between(self.norm, self.slope)
+
 
 class ConvBlock(nn.Module):
     """Two ConvNorm with leaky ReLU (0.01) and dropout between them."""
@@ -132,22 +138,21 @@ class ConvBlock(nn.Module):
         self.dropout = Dropout(dropout)
         self.second = ConvNorm(dimensions, channels_out, channels_out, slope=0.01)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, steps: Steps = PLAIN) -> Tensor:
         """[B, channels_in, *S] -> [B, channels_out, *S]."""
-        if not self.training:
-            return self.second(self.first(x))
-        return self.second.finish(self._second(self.first.conv(x)))
+        return self.second.finish(self._second(self.first.conv(x), steps))
 
-    def unfinished(self, skip: Tensor, reduced: Tensor) -> Tensor:
-        """What ``second.finish`` makes into ``self(joined(skip, reduced))`` [B, channels_out, *S], in train mode.
+    def unfinished(self, skip: Tensor, reduced: Tensor, steps: Steps = PLAIN) -> Tensor:
+        """What ``second.finish`` makes into the block's output [B, channels_out, *S] for a skip and what lies below.
 
-        skip [B, F, *S], reduced [B, F, *S / 2] with 2F = channels_in.
+        skip [B, F, *S], reduced [B, F, *S / 2] with 2F = channels_in; the latter is doubled and goes after the former.
         """
-        return self._second(convolve_joined(skip, reduced, self.first.conv))
+        return self._second(steps.convolve_joined(skip, reduced, self.first.conv), steps)
 
-    def _second(self, x: Tensor) -> Tensor:
-        """The second convolution's output from the first one's, in train mode."""
-        return convolve_after(Between(self.first.norm, self.first.slope, self.dropout.draw(x)), x, self.second.conv)
+    def _second(self, x: Tensor, steps: Steps) -> Tensor:
+        """The second convolution's output from the first one's."""
+        between = Between(self.first.norm, self.first.slope, self.dropout.draw(x))
+        return steps.convolve_after(between, x, self.second.conv)
 
 
 def tail_of_batch(x: Tensor, start: int) -> Tensor:

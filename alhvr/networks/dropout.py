@@ -42,8 +42,7 @@ class Dropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, F, *S] any floating type -> the same shape, type and memory layout."""
-        mask = self.draw(x)
-        return _Keep.apply(x, mask) if mask else x
+        return dropped(x, self.draw(x))
 
     def draw(self, x: Tensor) -> Mask | None:
         """What is to be done to ``x`` [B, F, *S], laid out as ``x``; None: nothing."""
@@ -59,6 +58,11 @@ class Dropout(nn.Module):
     def extra_repr(self) -> str:
         """The probability, for printing the network."""
         return f"p={self.p}"
+
+
+def dropped(x: Tensor, mask: Mask | None) -> Tensor:
+    """``x`` [B, F, *S] with ``mask`` applied; ``x`` itself for None."""
+    return _Keep.apply(x, mask) if mask else x
 
 
 class _Keep(torch.autograd.Function):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from torch import Tensor, nn
 
@@ -13,7 +14,7 @@ from alhvr.networks.blocks import (
     Decoded,
     SegmentationNetwork,
 )
-from alhvr.networks.lean import Between, convolve_after, halved, joined
+from alhvr.networks.steps import steps_for
 
 ENCODER_DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)
 REDUCTION_OF_STRIDE = {8: 1, 4: 2}
@@ -27,12 +28,6 @@ class UpStage(nn.Module):
         super().__init__()
         self.reduce = CONVOLUTION[dimensions](channels_in, channels_out, 1)
         self.block = ConvBlock(dimensions, 2 * channels_out, channels_out, dropout=0.0)
-
-    def forward(self, reduced: Tensor, skip: Tensor) -> Tensor:
-        """reduced [B, F, *S / 2] (the output of ``self.reduce``), skip [B, F, *S] -> [B, F, *S]."""
-        if self.training:
-            return self.block.second.finish(self.block.unfinished(skip, reduced))
-        return self.block(joined(skip, reduced))
 
 
 class UNet(SegmentationNetwork):
@@ -59,31 +54,23 @@ class UNet(SegmentationNetwork):
     def encode(self, x: Tensor) -> list[Tensor]:
         """x [B, in_channels, *S], S multiples of 16 (ValueError otherwise) -> x0 .. x4, full resolution first."""
         self._check_input(x)
-        levels = [self.encoder[0](x)]
+        steps = steps_for(x, len(x) * self.level_channels[0] * prod(x.shape[2:]), training=self.training)
+        levels = [self.encoder[0](x, steps)]
         for block in self.encoder[1:]:
-            levels.append(block(halved(levels[-1])))
+            levels.append(block(steps.halved(levels[-1]), steps))
         return levels
 
     def decode(self, levels: Sequence[Tensor], *, perturbed: bool = False) -> Decoded:
         """Levels x0 .. x4 -> logits [B, C, *S] and features; both passes are the same here."""
-        if self.training and self.feature_stride in REDUCTION_OF_STRIDE:
-            return self._decode_lean(levels)
-        x = levels[-1]
-        features = None
-        for number, (stage, skip) in enumerate(zip(self.decoder, levels[-2::-1], strict=True)):
-            reduced = stage.reduce(x)
-            if number == REDUCTION_OF_STRIDE.get(self.feature_stride):
-                features = reduced
-            x = stage(reduced, skip)
-        return Decoded(logits=self.head(x), features=x if features is None else features)
-
-    def _decode_lean(self, levels: Sequence[Tensor]) -> Decoded:
-        """The same where no stage's output is wanted by itself: it goes into the next convolution and is not kept."""
-        reduced = self.decoder[0].reduce(levels[-1])
-        of_stages = [reduced]
-        convs = (*(stage.reduce for stage in self.decoder[1:]), self.head)
-        for stage, skip, conv in zip(self.decoder, levels[-2::-1], convs, strict=True):
-            second = stage.block.second
-            x = stage.block.unfinished(skip, of_stages[-1])
-            of_stages.append(convolve_after(Between(second.norm, second.slope), x, conv))
-        return Decoded(logits=of_stages[-1], features=of_stages[REDUCTION_OF_STRIDE[self.feature_stride]])
+        steps = steps_for(levels[0], levels[0].numel(), training=self.training)
+        reductions = [self.decoder[0].reduce(levels[-1])]
+        for stage, skip, below in zip(self.decoder, levels[-2:0:-1], self.decoder[1:], strict=False):
+            x = stage.block.unfinished(skip, reductions[-1], steps)
+            reductions.append(steps.convolve_after(stage.block.second.between, x, below.reduce))
+        last = self.decoder[-1].block
+        x = last.unfinished(levels[0], reductions[-1], steps)
+        if self.feature_stride in REDUCTION_OF_STRIDE:
+            features = reductions[REDUCTION_OF_STRIDE[self.feature_stride]]
+            return Decoded(logits=steps.convolve_after(last.second.between, x, self.head), features=features)
+        features = last.second.finish(x)
+        return Decoded(logits=self.head(features), features=features)

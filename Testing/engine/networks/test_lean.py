@@ -7,12 +7,13 @@ from copy import deepcopy
 import pytest
 import torch
 from peak_memory import peak_bytes
-from plain_steps import plain_after, plain_halved, plain_joined, use_plain_steps
 from torch import Tensor, nn
 
+from alhvr.networks import unet
 from alhvr.networks.blocks import BATCH_NORM, CONVOLUTION, MEMORY_FORMAT, frozen_running_statistics, tail_of_batch
 from alhvr.networks.dropout import Dropout
 from alhvr.networks.lean import Between, convolve_after, convolve_joined, halved
+from alhvr.networks.steps import LEAN, PLAIN, Steps, steps_for
 from alhvr.networks.unet import UNet
 
 DIMENSIONS = pytest.mark.parametrize("dimensions", [2, 3])
@@ -50,7 +51,7 @@ def assert_same_gradients(lean: Tensor, plain: Tensor, leaves: list[Tensor]) -> 
 def test_convolving_after_norm_and_dropout_is_that_of_the_modules(dimensions, slope, p):
     way, conv, x = between(dimensions, slope, p), convolution(dimensions, 3), image(3, SIZE[dimensions])
     leaves = [x, *way.norm.parameters(), *conv.parameters()]
-    assert_same_gradients(convolve_after(way, x, conv), plain_after(way, x, conv), leaves)
+    assert_same_gradients(convolve_after(way, x, conv), PLAIN.convolve_after(way, x, conv), leaves)
 
 
 def test_numerical_gradients_agree_too():
@@ -65,14 +66,14 @@ def test_numerical_gradients_agree_too():
 def test_convolving_a_join_is_convolving_the_concatenation(dimensions):
     size = SIZE[dimensions]
     skip, reduced, conv = image(3, tuple(2 * n for n in size)), image(2, size), convolution(dimensions, 5)
-    lean, plain = convolve_joined(skip, reduced, conv), plain_joined(skip, reduced, conv)
+    lean, plain = convolve_joined(skip, reduced, conv), PLAIN.convolve_joined(skip, reduced, conv)
     assert_same_gradients(lean, plain, [skip, reduced, *conv.parameters()])
 
 
 @DIMENSIONS
 def test_halving_is_max_pooling(dimensions):
     x = image(3, SIZE[dimensions])
-    assert_same_gradients(halved(x), plain_halved(x), [x])
+    assert_same_gradients(halved(x), PLAIN.halved(x), [x])
 
 
 @DIMENSIONS
@@ -94,7 +95,7 @@ def test_every_gradient_keeps_channels_last(dimensions):
 def test_running_statistics_go_on_as_in_batch_norm(frozen):
     way, conv, x = between(2, 0.01, 0.0), convolution(2, 3), image(3, SIZE[2])
     other = Between(deepcopy(way.norm), way.slope)
-    for step, what in ((convolve_after, way), (plain_after, other)):
+    for step, what in ((convolve_after, way), (PLAIN.convolve_after, other)):
         for _ in range(2):
             step(what, x, conv)
             if frozen:
@@ -111,6 +112,11 @@ def test_a_second_derivative_is_refused():
         (gradient,) = torch.autograd.grad(result.square().sum(), x, create_graph=True)
         with pytest.raises(RuntimeError, match="once_differentiable"):
             gradient.sum().backward()
+
+
+def use(steps: Steps, patch: pytest.MonkeyPatch) -> None:
+    """Every U-Net trains with these ``steps`` from here on."""
+    patch.setattr(unet, "steps_for", lambda *_, **__: steps)
 
 
 def trained(size: tuple[int, ...], precision: torch.dtype | None) -> tuple[float, dict, dict]:
@@ -137,8 +143,9 @@ def distance(gradients: dict[str, Tensor], exact: dict[str, Tensor]) -> float:
 
 @NETWORKS
 def test_a_whole_network_trains_as_with_plain_steps(size, monkeypatch):
+    use(LEAN, monkeypatch)
     loss, gradients, buffers = trained(size, None)
-    use_plain_steps(monkeypatch)
+    use(PLAIN, monkeypatch)
     plain_loss, plain_gradients, plain_buffers = trained(size, None)
     assert loss == plain_loss
     assert all(torch.equal(buffers[name], plain) for name, plain in plain_buffers.items())
@@ -148,8 +155,9 @@ def test_a_whole_network_trains_as_with_plain_steps(size, monkeypatch):
 
 @NETWORKS
 def test_in_bf16_gradients_are_as_near_to_fp32_as_with_plain_steps(size, monkeypatch):
+    use(LEAN, monkeypatch)
     loss, gradients, _ = trained(size, torch.bfloat16)
-    use_plain_steps(monkeypatch)
+    use(PLAIN, monkeypatch)
     plain_loss, plain, _ = trained(size, torch.bfloat16)
     _, exact, _ = trained(size, None)
     assert loss == pytest.approx(plain_loss, rel=1e-3)
@@ -158,7 +166,8 @@ def test_in_bf16_gradients_are_as_near_to_fp32_as_with_plain_steps(size, monkeyp
 
 
 @NETWORKS
-def test_two_steps_from_one_seed_do_not_differ_in_one_bit(size):
+def test_two_steps_from_one_seed_do_not_differ_in_one_bit(size, monkeypatch):
+    use(LEAN, monkeypatch)
     first, second = (trained(size, torch.bfloat16) for _ in range(2))
     assert first[0] == second[0]
     assert all(torch.equal(first[1][name], second[1][name]) for name in first[1])
@@ -172,6 +181,17 @@ def step_bytes(size: tuple[int, ...], precision: torch.dtype | None) -> int:
 @pytest.mark.parametrize(("size", "share"), [((192, 192), 0.6), ((32, 48, 48), 0.6)], ids=["2-D", "3-D"])
 @pytest.mark.parametrize("precision", [None, torch.bfloat16], ids=["fp32", "bf16"])
 def test_a_step_takes_less_memory_than_with_plain_steps(size, share, precision, monkeypatch):
+    use(LEAN, monkeypatch)
     lean = step_bytes(size, precision)
-    use_plain_steps(monkeypatch)
+    use(PLAIN, monkeypatch)
     assert lean < share * step_bytes(size, precision)
+
+
+@pytest.mark.parametrize(("size", "count", "expected"), [((256, 256), 4, LEAN), ((128, 128), 8, PLAIN)])
+def test_only_large_steps_keep_little(size, count, expected):
+    x = torch.empty(count, 1, *size)
+    n_values = 16 * x.numel()
+    assert steps_for(x, n_values, training=True) is expected
+    assert steps_for(x, n_values, training=False) is PLAIN
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert steps_for(x, n_values, training=True) is PLAIN

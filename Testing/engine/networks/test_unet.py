@@ -68,7 +68,7 @@ def test_in_train_mode_encoding_is_random_and_decoding_is_not():
 def test_zooming_is_linear_with_corners_aligned():
     network = UNet(2, 2).eval()
     inputs = []
-    network.decoder[0].block.register_forward_hook(lambda module, args, output: inputs.append(args[0]))
+    network.decoder[0].block.first.conv.register_forward_hook(lambda module, args, output: inputs.append(args[0]))
     network.decode(levels := network.encode(torch.randn(2, 1, 32, 32)))
     up, coarse = inputs[0][:, 128:], network.decoder[0].reduce(levels[-1])
     torch.testing.assert_close(inputs[0][:, :128], levels[3])
