@@ -25,6 +25,8 @@ from drawing import draw
 from records import FILE, Result, Setting, from_json, joined, read_all, store
 from report import write_report
 
+from alhvr.training import SPINS
+
 HERE = Path(__file__).resolve().parent
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -71,7 +73,7 @@ def _measure(name: str, rounds: int) -> bool:
 
 
 def _child(name: str, threads: int, rounds: int) -> Result | None:
-    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
+    environment = {"GOMP_SPINCOUNT": SPINS, **os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
     with tempfile.TemporaryDirectory(prefix="alhvr-speed-") as folder:
         into = Path(folder) / "result.json"
         done = subprocess.run([sys.executable, str(HERE), name, "--threads", str(threads), "--rounds", str(rounds),
