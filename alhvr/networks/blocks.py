@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
+from alhvr.networks.between import Between, activate, needs_float32
 from alhvr.networks.dropout import Dropout
-from alhvr.networks.lean import Between, activate, needs_float32
 from alhvr.networks.steps import PLAIN, Steps
 
 BATCH_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from alhvr.networks import lean
+from alhvr.networks.between import MAX_POOL, Between, activate, doubled, training_type
 from alhvr.networks.dropout import dropped
-from alhvr.networks.lean import MAX_POOL, Between, activate, doubled, training_type
 
 LARGE_STEP = 1 << 22
 """Values of the finest level, all images together, from which on memory counts for more than time."""

@@ -10,10 +10,11 @@ from peak_memory import peak_bytes
 from torch import Tensor, nn
 
 from alhvr.networks import unet
+from alhvr.networks.between import Between
 from alhvr.networks.blocks import BATCH_NORM, CONVOLUTION, MEMORY_FORMAT, frozen_running_statistics, tail_of_batch
 from alhvr.networks.dropout import Dropout
-from alhvr.networks.lean import Between, convolve_after, convolve_joined, halved
-from alhvr.networks.steps import LEAN, PLAIN, Steps, steps_for
+from alhvr.networks.lean import convolve_after, convolve_joined, halved
+from alhvr.networks.steps import LEAN, PLAIN, Steps
 from alhvr.networks.unet import UNet
 
 DIMENSIONS = pytest.mark.parametrize("dimensions", [2, 3])
@@ -185,13 +186,3 @@ def test_a_step_takes_less_memory_than_with_plain_steps(size, share, precision, 
     lean = step_bytes(size, precision)
     use(PLAIN, monkeypatch)
     assert lean < share * step_bytes(size, precision)
-
-
-@pytest.mark.parametrize(("size", "count", "expected"), [((256, 256), 4, LEAN), ((128, 128), 8, PLAIN)])
-def test_only_large_steps_keep_little(size, count, expected):
-    x = torch.empty(count, 1, *size)
-    n_values = 16 * x.numel()
-    assert steps_for(x, n_values, training=True) is expected
-    assert steps_for(x, n_values, training=False) is PLAIN
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert steps_for(x, n_values, training=True) is PLAIN
