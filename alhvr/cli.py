@@ -123,7 +123,8 @@ def _add_train(commands: Any) -> None:
                         help="labelled cases to choose the best model on; left out: some are set aside")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON, like RUN/config.json")
-    parser.add_argument("--preset", choices=["paper", "official"], help="the paper's text, or the released code")
+    parser.add_argument("--preset", choices=["standard", "paper", "official"],
+                        help="our own choices (default), the paper's text, or the released code")
     parser.add_argument("--from", dest="start_from", type=Path, metavar="MODEL", help="fine-tune this model")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--iterations", type=int, metavar="N", help="optimiser steps")

@@ -12,20 +12,27 @@ from typing import Literal
 
 from alhvr.settings import WIDTHS, check_choices, from_dict, require, to_dict
 
-__all__ = ["OFFICIAL_AUGMENT", "OFFICIAL_METHOD", "AugmentConfig", "DataConfig", "MethodConfig", "PlanConfig",
-           "RunConfig", "SegmentingConfig", "TrainingConfig", "as_released", "from_dict", "to_dict"]
+__all__ = ["OFFICIAL_METHOD", "PAPER_METHOD", "RELEASED_AUGMENT", "AugmentConfig", "DataConfig", "MethodConfig",
+           "PlanConfig", "PresetName", "RunConfig", "SegmentingConfig", "TrainingConfig", "from_dict", "to_dict",
+           "with_preset"]
 
-PresetName = Literal["paper", "official"]
+PresetName = Literal["standard", "paper", "official"]
+BETA_OF_PAPER = {2: 0.8, 3: 0.7}
+"""By dimensions: the paper's beta for ACDC (2-D), and for BraTS (3-D)."""
 
 
 @dataclass(frozen=True)
 class MethodConfig:
     """The ALHVR loss: what the paper's equations leave open, and where the released code differs from them."""
 
-    preset: PresetName = "paper"
-    """Where the values come from: the paper's text with evident bugs mended, or the released code's semantics."""
-    beta: float = 0.8
-    """Share of the least confident pixels whose mean is the threshold gamma (Eq. 11), between 0 and 1."""
+    preset: PresetName = "standard"
+    """Where the values come from: our own choices for few labels and short runs, the paper's text taken literally, or
+    the released code's semantics."""
+    beta: float | None = 0.8
+    """Share of the least confident pixels whose mean is the threshold gamma (Eq. 11), between 0 and 1; None takes the
+    paper's, 0.8 in 2-D and 0.7 in 3-D."""
+    threshold_scope: Literal["batch", "image"] = "batch"
+    """One gamma for the whole unlabelled batch as released, or one for each image as the paper's text (row 6)."""
     temperature: float = 0.1
     """Sharpening temperature T of the competing teacher (Eq. 22), above 0 and at most 1."""
     max_weight: float = 0.1
@@ -34,16 +41,34 @@ class MethodConfig:
     """Share of the run over which lambda rises to its largest value; the paper takes the whole run (1.0)."""
     warmup_shape: Literal["smooth", "staircase"] = "smooth"
     """Lambda rises at every iteration, or in 200 steps as in the released code (row 13)."""
+    warmup_iterations: int | None = None
+    """Lambda rises over so many iterations, however long the run; None takes warmup_fraction (row 13)."""
     ce_alignment: Literal["aligned", "broadcast"] = "aligned"
     """Pixel by pixel masking of the prototype cross-entropy, or the released code's broadcast over images (row 1)."""
     ce_weight: float = 1.0
     """Weight of the prototype cross-entropy; the released broadcast multiplies it by the unlabelled batch (row 1)."""
+    cosine_weight: float = 1.0
+    """Weight of the prototype cosine loss (Eq. 20)."""
+    mse_weight: float = 1.0
+    """Weight of the distance from the competing teacher (Eq. 24)."""
+    entropy_weight: float = 1.0
+    """Weight of the entropy where both networks are unsure (Eq. 25)."""
+    prototype_consistency: bool = True
+    """The module CG-CPCL is on: both prototype losses."""
+    teacher_competition: bool = True
+    """The module DTCT is on: distance from the competing teacher, and entropy."""
+    cross_pseudo_regions: tuple[int, ...] = ()
+    """Regions (1, 2, 3) in which each network also learns the other's classes, as in the paper's table 1."""
+    cross_pseudo_weight: float = 1.0
+    """Weight of that cross-entropy."""
     cosine_loss: Literal["target", "all"] = "target"
     """Cosine loss of the target class over the mask, or of all classes over all pixels (row 2)."""
     feature_stride: Literal[8, 4, 1] = 8
     """Decoder level of the features: 1/8 as released, 1/4, or full resolution as the paper's text says (row 3)."""
     absent_class: Literal["zero", "exclude"] = "zero"
     """A class without pixels keeps a cosine of zero in the softmax, or is left out of it (row 5)."""
+    prototype_mean: Literal["images", "pixels"] = "images"
+    """A prototype is the mean of each image's mean as released, or over all pixels as the paper's text (row 4)."""
     sharpening: Literal["binary", "normalized"] = "binary"
     """Sharpen each class against the rest, or the whole vector to sum one (row 9)."""
     detach_teacher: bool = True
@@ -54,7 +79,7 @@ class MethodConfig:
     """Entropy averaged over all pixels, or over the masked ones (row 12)."""
     dice: Literal["standard", "official"] = "standard"
     """Dice loss with factor two, or the released one, half of it plus a half (row 14)."""
-    clean_dropout: bool = True
+    clean_dropout: bool = False
     """The 3-D network's last dropout also acts on the clean output that teaches (row 17)."""
     tie_teacher: Literal["a", "b"] = "a"
     """Which network teaches where both are equally confident (row 8)."""
@@ -66,11 +91,16 @@ class MethodConfig:
     def __post_init__(self) -> None:
         """Checks the ranges; raises UserError."""
         check_choices(self)
-        require(0 < self.beta <= 1, "beta", self.beta, "a number above 0 and at most 1")
+        require(self.beta is None or 0 < self.beta <= 1, "beta", self.beta, "a number above 0 and at most 1")
         require(0 < self.temperature <= 1, "temperature", self.temperature, "a number above 0 and at most 1")
         require(self.max_weight >= 0, "max_weight", self.max_weight, "a number of 0 or more")
         require(0 < self.warmup_fraction <= 1, "warmup_fraction", self.warmup_fraction, "above 0 and at most 1")
-        require(self.ce_weight >= 0, "ce_weight", self.ce_weight, "a number of 0 or more")
+        require(self.warmup_iterations is None or self.warmup_iterations >= 1, "warmup_iterations",
+                self.warmup_iterations, "a whole number of 1 or more")
+        for name in ("ce_weight", "cosine_weight", "mse_weight", "entropy_weight", "cross_pseudo_weight"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "a number of 0 or more")
+        require(set(self.cross_pseudo_regions) <= {1, 2, 3}, "cross_pseudo_regions", self.cross_pseudo_regions,
+                "any of 1, 2, 3")
 
 
 @dataclass(frozen=True)
@@ -87,9 +117,13 @@ class AugmentConfig:
     """Largest relative change of size."""
     intensity: bool = True
     """Gaussian noise, blur, contrast (gamma) and brightness."""
+    law: Literal["independent", "released"] = "independent"
+    """Every change is drawn for itself, or as the released code does: quarter turns with one mirror, else a rotation by
+    whole degrees without interpolation (2-D); quarter turns with one mirror, always (3-D)."""
 
     def __post_init__(self) -> None:
         """Checks the ranges; raises UserError."""
+        check_choices(self)
         require(0 <= self.rotate_degrees <= 180, "rotate_degrees", self.rotate_degrees, "0 to 180 degrees")
         require(0 <= self.scale < 0.9, "scale", self.scale, "0 to 0.9")
 
@@ -112,10 +146,17 @@ class TrainingConfig:
     """L2 penalty of SGD."""
     ema_decay: float = 0.99
     """Decay of the exponential mean of the weights that is validated and kept; 0 turns it off."""
+    batch_norm_statistics: Literal["measured", "running"] = "measured"
+    """Batch-norm statistics of the kept weights: measured on recent batches before each validation, or the running ones
+    of the networks that learn."""
+    statistics_batches: int = 16
+    """Batches on which they are measured, at most; fewer where that would take more than 5 % of the steps."""
+    selection: Literal["pair", "network"] = "pair"
+    """The best state is that of both networks together, or each network's own, as in the released code."""
     validations: int = 10
     """How many times the model is scored on the validation cases during the run, evenly spaced."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Arithmetic of the networks; auto takes bf16 where a probe shows that it is faster. Losses are always fp32."""
+    """Arithmetic of the networks; auto takes bf16 where the processor or the card has units for it. Losses are always fp32."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where the networks run."""
     threads: int = 0
@@ -138,6 +179,7 @@ class TrainingConfig:
         require(0 <= self.momentum < 1, "momentum", self.momentum, "0 to below 1")
         require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "a number of 0 or more")
         require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "0 to below 1")
+        require(self.statistics_batches >= 1, "statistics_batches", self.statistics_batches, "1 or more")
         require(self.validations >= 1, "validations", self.validations, "a whole number of 1 or more")
         require(self.threads >= 0, "threads", self.threads, "0 (automatic) or more")
         require(self.memory_gb > 0, "memory_gb", self.memory_gb, "a number of GB above 0")
@@ -161,8 +203,11 @@ class PlanConfig:
     """Patches in a batch, labelled and unlabelled together; half of them are labelled."""
     modality: Literal["CT", "MR", "other"] | None = None
     """CT is read in HU and clipped to stored percentiles; everything else is normalised scan by scan."""
-    normalization: Literal["ct", "zscore", "percentile"] | None = None
-    """How intensities are brought to one scale; None follows the modality."""
+    normalization: Literal["ct", "zscore", "percentile", "released"] | None = None
+    """How intensities are brought to one scale; None follows the modality. released: as the released code does, by
+    the extremes of each scan in 2-D, by its voxels above zero in 3-D."""
+    stretch: bool = False
+    """2-D: every slice is scaled to the patch's size whatever its shape, as the released code does."""
     width: int | None = None
     """Channels of the networks at full resolution, 2 to 64; None takes the paper's 16. Fewer: smaller and faster."""
 
@@ -201,8 +246,9 @@ class DataConfig:
 class SegmentingConfig:
     """How the finished model segments; kept in the model."""
 
-    fusion: Literal["auto", "mean", "competition"] = "auto"
-    """Mean of both networks' probabilities, or the more confident one pixel by pixel; auto: better on validation."""
+    fusion: Literal["auto", "mean", "competition", "a", "b"] = "auto"
+    """Mean of both networks' probabilities, the more confident one pixel by pixel, or one network alone; auto: the best
+    on validation, the mean where another is not clearly better."""
     largest_component: Literal["auto", "on", "off"] = "auto"
     """Keep only the largest connected part of each class; auto: where it is better on validation."""
     mirror: bool = False
@@ -229,6 +275,17 @@ class RunConfig:
     """How the finished model segments."""
 
 
+PAPER_METHOD = MethodConfig(
+    preset="paper",
+    threshold_scope="image",
+    warmup_fraction=1.0,
+    feature_stride=1,
+    prototype_mean="pixels",
+    entropy_mean="masked",
+    clean_dropout=False,
+)
+"""The paper's text taken literally where it says something, evident bugs of the released code fixed; in 2-D."""
+
 OFFICIAL_METHOD = MethodConfig(
     preset="official",
     beta=0.8,
@@ -236,6 +293,7 @@ OFFICIAL_METHOD = MethodConfig(
     max_weight=0.1,
     warmup_fraction=1.0,
     warmup_shape="staircase",
+    warmup_iterations=30_000,
     ce_alignment="broadcast",
     ce_weight=1.0,
     cosine_loss="all",
@@ -251,14 +309,33 @@ OFFICIAL_METHOD = MethodConfig(
     perturbed_statistics=True,
     perturb_labeled=True,
 )
-"""The released code's semantics, for parity; the staircase counts 200 steps over the run."""
+"""The released code's semantics, for parity; in 2-D."""
 
-OFFICIAL_AUGMENT = AugmentConfig(mirror=True, quarter_turns=True, rotate_degrees=20.0, scale=0.0, intensity=False)
-"""Flips, quarter turns and rotations, as the released code has them."""
+RELEASED_AUGMENT = AugmentConfig(mirror=True, quarter_turns=True, rotate_degrees=20.0, scale=0.0, intensity=False,
+                                 law="released")
+"""Mirrors, quarter turns and rotations, as the released code has them."""
 
 
-def as_released(config: RunConfig) -> RunConfig:
-    """``config`` with the method, the optimiser and the augmentation of the released code; the rest stays."""
-    training = replace(config.training, augment=OFFICIAL_AUGMENT, learning_rate=0.01, learning_rate_decay="constant",
-                       momentum=0.9, weight_decay=1e-4, ema_decay=0.0)
-    return replace(config, method=OFFICIAL_METHOD, training=training)
+def with_preset(config: RunConfig, preset: PresetName) -> RunConfig:
+    """``config`` with the method, the optimiser and, where they say something, the augmentation of ``preset``.
+
+    ``paper`` and ``official``: constant rate, no mean of the weights, running statistics, the released augmentation
+    (the paper names none). ``official`` also: fp32, the released normalization and grid, and the best state of each
+    network. Seeds, length, device, and what only users decide stay.
+    """
+    if preset == "standard":
+        chosen = TrainingConfig()
+        method, augment, statistics = MethodConfig(), AugmentConfig(), chosen.batch_norm_statistics
+        decay, ema = chosen.learning_rate_decay, chosen.ema_decay
+    else:
+        method = replace(PAPER_METHOD if preset == "paper" else OFFICIAL_METHOD, beta=None)
+        augment, decay, ema, statistics = RELEASED_AUGMENT, "constant", 0.0, "running"
+    official = preset == "official"
+    training = replace(config.training, augment=augment, learning_rate=0.01, learning_rate_decay=decay, momentum=0.9,
+                       weight_decay=1e-4, ema_decay=ema, batch_norm_statistics=statistics,
+                       selection="network" if official else "pair",
+                       precision="fp32" if official else config.training.precision)
+    plan = config.plan
+    if official:
+        plan = replace(plan, stretch=True, normalization=plan.normalization or "released")
+    return replace(config, method=method, training=training, plan=plan)

@@ -8,17 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from alhvr.config import MethodConfig, RunConfig, as_released, from_dict, to_dict
+from alhvr.config import RunConfig, from_dict, to_dict, with_preset
 from alhvr.errors import UserError
 
 
 def run_config(options: argparse.Namespace) -> RunConfig:
     """All settings that the arguments ask for; raises UserError for a file or a value that is not accepted."""
     config = _config_file(options.config) if options.config else RunConfig()
-    if options.preset == "official":
-        config = as_released(config)
-    elif options.preset == "paper":
-        config = replace(config, method=MethodConfig())
+    if options.preset:
+        config = with_preset(config, options.preset)
     return RunConfig(
         method=_with(config.method, options, "beta", "temperature"),
         training=_with(config.training, options, "iterations", "minutes", "seed", "device"),
@@ -32,12 +30,13 @@ def _with(config: Any, options: argparse.Namespace, *names: str) -> Any:
 
 
 def _config_file(path: Path) -> RunConfig:
-    """The settings in a file; what it leaves out is the default, or the released code's where it names that preset."""
+    """The settings in a file; what it leaves out is that of the preset that it names, else the default."""
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UserError(f"The settings file {path} cannot be read ({error}).",
                         f"Give a JSON file with the parts {', '.join(to_dict(RunConfig()))}.") from error
     method = values.get("method") if isinstance(values, dict) else None
-    official = isinstance(method, dict) and method.get("preset") == "official"
-    return from_dict(RunConfig, values, "settings", base=as_released(RunConfig()) if official else RunConfig())
+    preset = method.get("preset") if isinstance(method, dict) else None
+    base = with_preset(RunConfig(), preset) if preset in ("paper", "official") else RunConfig()
+    return from_dict(RunConfig, values, "settings", base=base)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from alhvr.data.augment import Augmenter
-from alhvr.data.labels import NOT_ANNOTATED
+from alhvr.data.labels import NOT_ANNOTATED, PADDING
 from alhvr.data.plan import Plan
 from alhvr.data.rarity import shown_parts
 from alhvr.data.sampling import (
@@ -48,6 +48,11 @@ class Batch:
     """How many of these, the first ones, have every pixel annotated."""
     missing: torch.Tensor | None = None
     """bool [n_labeled, C]: classes that nobody annotated in an image; None where there are none."""
+    inside: torch.Tensor | None = None
+    """bool [B, *S]: pixels of a scan, not of the padding beyond it; None where there is no padding.
+
+    Padding is NOT_ANNOTATED in ``labels`` too; of ``n_clean`` only pixels inside count.
+    """
 
 
 class TwoStreamBatches:
@@ -81,7 +86,8 @@ class TwoStreamBatches:
         """Batch ``iteration`` (from 0): a function of it, the seed and the data alone. Raises UserError."""
         labeled, *others = [stream.patches(iteration) for stream in self._streams]
         labeled = sorted(labeled, key=lambda patch: patch.leaves_open)
-        images = np.stack([patch.image for patch in chain(labeled, *others)])
+        patches = list(chain(labeled, *others))
+        images = np.stack([patch.image for patch in patches])
         labels = np.stack([patch.label for patch in labeled]).astype(np.int64)
         missing = None
         if any(patch.missing for patch in labeled):
@@ -89,7 +95,7 @@ class TwoStreamBatches:
             for row, patch in zip(missing, labeled, strict=True):
                 row[list(patch.missing)] = True
         return Batch(torch.from_numpy(images), torch.from_numpy(labels), len(labeled),
-                     sum(not patch.leaves_open for patch in labeled), missing)
+                     sum(not patch.leaves_open for patch in labeled), missing, _inside(patches))
 
     def iterate(self, start: int) -> Iterator[tuple[int, Batch]]:
         """Yields (iteration, batch) from ``start`` on, without end; the next ones are prepared in the background."""
@@ -118,14 +124,25 @@ class _Patch:
     image: np.ndarray
     """float32 [1, *S]."""
     label: np.ndarray | None
-    """uint8 [*S]; None for an unlabelled patch."""
+    """uint8 [*S], NOT_ANNOTATED beyond the scan; None for an unlabelled patch."""
     missing: tuple[int, ...]
     """Class indices of structures that nobody annotated."""
+    inside: np.ndarray | None
+    """bool [*S]: pixels of the scan; None where the patch has no padding."""
 
     @property
     def leaves_open(self) -> bool:
-        """Whether nobody annotated some of the pixels."""
-        return bool((self.label == NOT_ANNOTATED).any())
+        """Whether nobody annotated some of the pixels of the scan."""
+        unknown = self.label == NOT_ANNOTATED
+        return bool((unknown if self.inside is None else unknown & self.inside).any())
+
+
+def _inside(patches: Sequence[_Patch]) -> torch.Tensor | None:
+    """bool [B, *S]: the pixels of scans; None where no patch has padding."""
+    if all(patch.inside is None for patch in patches):
+        return None
+    everywhere = np.ones(patches[0].image.shape[1:], dtype=bool)
+    return torch.from_numpy(np.stack([everywhere if p.inside is None else p.inside for p in patches]))
 
 
 class _Stream:
@@ -223,8 +240,19 @@ class _Stream:
         corner = [s - m for s, m in zip(start, self._augmenter.margin, strict=True)]
         field = self._augmenter.field_size
         parts = [cut(channel, corner, field, fill) for channel, fill in zip(image, case.background, strict=True)]
-        image = np.stack(parts) if len(parts) > 1 else parts[0][np.newaxis]
-        if label is not None:
-            label = cut(label, corner, field, 0 if case.fully_annotated else NOT_ANNOTATED)
-        changed = self._augmenter(image, label, rng)
-        return _Patch(changed.image, changed.label, case.missing)
+        has_padding = _reaches_beyond(image.shape[1:], corner, field)
+        if label is None and has_padding:
+            label = np.zeros(image.shape[1:], dtype=np.uint8)
+        marks = None if label is None else cut(label, corner, field, PADDING)
+        changed = self._augmenter(np.stack(parts) if len(parts) > 1 else parts[0][np.newaxis], marks, rng)
+        inside, label = (changed.label != PADDING if has_padding else None), changed.label
+        if inside is not None and inside.all():
+            inside = None
+        if inside is not None:
+            label = np.where(inside, label, np.uint8(NOT_ANNOTATED))
+        return _Patch(changed.image, label if self.store.labeled else None, case.missing, inside)
+
+
+def _reaches_beyond(shape: Sequence[int], start: Sequence[int], size: Sequence[int]) -> bool:
+    """Whether ``size`` voxels from ``start`` on leave an array of ``shape``."""
+    return any(s < 0 or s + n > whole for s, n, whole in zip(start, size, shape, strict=True))

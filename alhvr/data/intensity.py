@@ -13,6 +13,8 @@ from alhvr.errors import UserError
 LOWER_PERCENT, UPPER_PERCENT = 0.5, 99.5
 """Percentiles that stand for the darkest and the brightest voxel, so that a few odd ones do not matter."""
 
+KINDS = ("ct", "zscore", "percentile", "minmax", "nonzero")
+_NONZERO_PERCENT = 99.9
 _SAMPLE_VOXELS = 200_000
 _AIR_SHARE = 0.05
 """Voxels in the lowest 5 % of a scan's robust range are taken for air or padding."""
@@ -40,11 +42,12 @@ class Normalization:
 
     ``ct``: clip to lower..upper, then (x - mean) / std, the same for every scan. ``zscore``: per scan, clip to its
     0.5th..99.5th percentile and use mean and deviation of its voxels above air. ``percentile``: per scan, its
-    0.5th..99.5th percentile to 0..1.
+    0.5th..99.5th percentile to 0..1. ``minmax``: per scan, its extremes to 0..1. ``nonzero``: per scan, clip to its
+    99.9th percentile and use mean and deviation of its voxels above 0. The last two are those of the released code.
     """
 
-    kind: Literal["ct", "zscore", "percentile"]
-    """Which of the three; the numbers below serve ``ct`` only."""
+    kind: Literal["ct", "zscore", "percentile", "minmax", "nonzero"]
+    """Which of these; the numbers below serve ``ct`` only."""
     lower: float = 0.0
     """Smallest intensity kept, in the scan's unit (HU)."""
     upper: float = 1.0
@@ -56,8 +59,8 @@ class Normalization:
 
     def __post_init__(self) -> None:
         """Checks kind and ranges; raises UserError."""
-        if self.kind not in ("ct", "zscore", "percentile"):
-            raise UserError(f"normalization is {self.kind!r}.", "Accepted: ct, zscore, percentile.")
+        if self.kind not in KINDS:
+            raise UserError(f"normalization is {self.kind!r}.", f"Accepted: {', '.join(KINDS)}.")
         if self.kind == "ct" and not (self.lower < self.upper and self.std > 0):
             raise UserError(f"CT normalization has range {self.lower} to {self.upper} and deviation {self.std}.",
                             "The upper bound must exceed the lower one and the deviation must be above 0.")
@@ -106,9 +109,11 @@ def scale_of(normalization: Normalization, sample: np.ndarray) -> Scale:
     if normalization.kind == "ct":
         lower, upper = normalization.lower, normalization.upper
         shift, deviation = normalization.mean, normalization.std
-    elif normalization.kind == "percentile":
-        lower, upper = _range(sample)
+    elif normalization.kind in ("percentile", "minmax"):
+        lower, upper = _range(sample) if normalization.kind == "percentile" else _extremes(sample)
         shift, deviation = lower, upper - lower
+    elif normalization.kind == "nonzero":
+        lower, upper, shift, deviation = _nonzero(sample)
     else:
         lower, upper, shift, deviation = _zscore(sample)
     return Scale(lower, upper, shift, 1.0 / deviation if deviation > 0 else 1.0)
@@ -125,7 +130,18 @@ def _zscore(sample: np.ndarray) -> tuple[float, float, float, float]:
     return lower, upper, float(clipped.mean(dtype=float)), float(clipped.std(dtype=float))
 
 
+def _nonzero(sample: np.ndarray) -> tuple[float, float, float, float]:
+    """Lower and upper bound, and mean and deviation of the voxels above 0, of one scan."""
+    lower, upper = float(sample.min()), float(np.percentile(sample, _NONZERO_PERCENT))
+    body = np.minimum(sample[sample > 0], upper) if (sample > 0).any() else sample
+    return lower, max(lower, upper), float(body.mean(dtype=float)), float(body.std(dtype=float))
+
+
+def _extremes(sample: np.ndarray) -> tuple[float, float]:
+    return float(sample.min()), float(sample.max())
+
+
 def _range(sample: np.ndarray) -> tuple[float, float]:
     """0.5th and 99.5th percentile, or the extremes when nearly all voxels are alike."""
     lower, upper = (float(v) for v in np.percentile(sample, (LOWER_PERCENT, UPPER_PERCENT)))
-    return (lower, upper) if upper > lower else (float(sample.min()), float(sample.max()))
+    return (lower, upper) if upper > lower else _extremes(sample)

@@ -17,8 +17,10 @@ Colour = tuple[float, float, float]
 
 NOT_ANNOTATED = 255
 """Class index, uint8, of a voxel of which nobody said what it is."""
-MAX_LABELS = 254
-"""Class indices are uint8, and NOT_ANNOTATED is none of them."""
+PADDING = 254
+"""In place of a class index, uint8: a voxel of a patch that lies beyond its scan."""
+MAX_LABELS = 253
+"""Class indices are uint8, and NOT_ANNOTATED and PADDING are none of them."""
 MAX_VALUE = 65535
 """Largest value in a label file: uint16."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from alhvr.data import planning
@@ -74,6 +74,8 @@ class Plan:
     """All channels in order; empty for one channel that nobody named, as in older models."""
     width: int = STANDARD_WIDTH
     """Channels of the networks at full resolution; older models have 16."""
+    stretch: bool = False
+    """2-D: every slice is scaled to ``patch_size`` whatever its shape."""
 
     def __post_init__(self) -> None:
         """Checks that the values fit each other; raises UserError."""
@@ -88,6 +90,8 @@ class Plan:
                  f"1 to the batch size of {self.batch_size}")
         _require(self.in_plane_matrix is None or (self.dimensions == 2 and self.target_spacing_mm is None),
                  "in_plane_matrix", self.in_plane_matrix, "only in 2-D and without a target spacing")
+        _require(not self.stretch or (self.dimensions == 2 and self.target_spacing_mm is None), "stretch", self.stretch,
+                 "true only in 2-D and without a target spacing")
         spacing = self.target_spacing_mm
         _require(spacing is None or (len(spacing) == 3 and min(spacing) > 0), "target_spacing_mm", spacing,
                  "three numbers above 0, in mm")
@@ -144,12 +148,13 @@ def make_plan(labeled: Sequence[Fingerprint], unlabeled: Sequence[Fingerprint], 
     prepared = planning.prepared_sizes(axes, grid.value, dimensions.value, config)
     batch = planning.decide_batch(prepared, dimensions.value, config, memory_gb)
     patch_size, batch_size = batch.value
-    found = decide_channels(scans, channels, config)
+    found = decide_channels(scans, channels, _by_dimensions(config, dimensions.value))
+    stretch = config.stretch and dimensions.value == 2 and grid.value.target_spacing_mm is None
     return Plan(
         dimensions=dimensions.value,
         network=config.network or ("unet" if dimensions.value == 2 else "vnet"),
         target_spacing_mm=grid.value.target_spacing_mm,
-        in_plane_matrix=patch_size if grid.value.in_plane_matrix else None,
+        in_plane_matrix=patch_size if grid.value.in_plane_matrix or stretch else None,
         patch_size=patch_size,
         batch_size=batch_size,
         labeled_batch_size=batch_size // 2,
@@ -158,7 +163,15 @@ def make_plan(labeled: Sequence[Fingerprint], unlabeled: Sequence[Fingerprint], 
         reasons=Reasons(dimensions.reason, grid.reason, batch.reason, _joined(c.normalization.reason for c in found)),
         channels=tuple(ChannelPlan(c.name, c.modality, c.normalization.value) for c in found if c.name),
         width=config.width or STANDARD_WIDTH,
+        stretch=stretch,
     )
+
+
+def _by_dimensions(config: PlanConfig, dimensions: int) -> PlanConfig:
+    """``config`` with the released code's normalization named, which differs by ``dimensions``."""
+    if config.normalization != "released":
+        return config
+    return replace(config, normalization={2: "minmax", 3: "nonzero"}[dimensions])
 
 
 def _tell_dimensions(plan: Plan) -> str:
@@ -170,6 +183,8 @@ def _tell_dimensions(plan: Plan) -> str:
 
 def _tell_grid(plan: Plan) -> str:
     why = _because(plan.reasons.grid)
+    if plan.stretch:
+        return f"Each slice is scaled to {_times(plan.patch_size)} pixels, whatever its shape{why}."
     if plan.in_plane_matrix is not None:
         return f"Each slice is scaled, its shape kept, to fit {_times(plan.in_plane_matrix)} pixels{why}."
     if plan.target_spacing_mm is None:
@@ -210,6 +225,8 @@ def _tell_rule(rule: Normalization, modality: str) -> str:
               f"{rule.mean:.0f}{unit} and divided by {rule.std:.0f}{unit}",
         "zscore": "Intensities are brought to mean 0 and deviation 1 scan by scan, air and extreme voxels left out",
         "percentile": "Intensities are scaled to 0 to 1 scan by scan, extreme voxels clipped",
+        "minmax": "Intensities are scaled to 0 to 1 scan by scan",
+        "nonzero": "Intensities are brought to mean 0 and deviation 1 scan by scan, by their voxels above 0",
     }[rule.kind]
 
 

@@ -88,6 +88,9 @@ def decide_grid(scans: Sequence[Fingerprint], axes: Axes, dimensions: int, confi
     if config.target_spacing_mm is not None:
         return Decision(Grid(tuple(float(s) for s in config.target_spacing_mm), None), "chosen by you")
     medians = np.median(axes.spacings_mm, axis=0)
+    if dimensions == 2 and config.stretch:
+        side = _nearest_step(min(float(np.median(axes.sizes[:, 1:].max(axis=1))), _MAX_PATCH_2D))
+        return Decision(Grid(None, tuple(config.patch_size or (side, side))), "as in the released code")
     if dimensions == 3:
         target = _anisotropic(axes.spacings_mm, medians)
         return Decision(Grid(tuple(float(s) for s in target), None), f"the median of {len(scans)} scans")

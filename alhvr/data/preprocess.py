@@ -136,6 +136,8 @@ def _prepared_shape(geometry: Geometry, arranged: Arrangement, plan: Plan) -> tu
     """Shape [K, J, I] of the prepared grid: every changed axis at least one voxel, extent in mm kept."""
     sizes = arranged.pick(geometry.shape_kji)
     spacing = arranged.pick(geometry.spacing_mm[::-1])
+    if plan.stretch:
+        return (sizes[0], *plan.patch_size)
     if plan.in_plane_matrix is not None:
         extent = [n * s for n, s in zip(sizes[1:], spacing[1:], strict=True)]
         scale = min(m / e for m, e in zip(plan.in_plane_matrix, extent, strict=True))

@@ -113,10 +113,12 @@ class StreamOrder:
 
     def epoch(self, number: int) -> Epoch:
         """Epoch ``number``, drawn from the seed; the last ones are kept, which changes nothing but the time."""
-        if number not in self._recent:
-            self._recent = {k: v for k, v in self._recent.items() if abs(k - number) <= 1}
-            self._recent[number] = self._draw_epoch(np.random.default_rng([*self._seed, _ORDER, number]))
-        return self._recent[number]
+        recent = self._recent
+        if number not in recent:  # two threads may ask at once: neither changes what the other one holds
+            recent = {k: v for k, v in recent.items() if abs(k - number) <= 1}
+            recent[number] = self._draw_epoch(np.random.default_rng([*self._seed, _ORDER, number]))
+            self._recent = recent
+        return recent[number]
 
     def _draw_epoch(self, rng: np.random.Generator) -> Epoch:
         blocks: list[np.ndarray] = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -60,15 +61,18 @@ def upsampled_cosine(features: Tensor, prototypes: Tensor, size: Sequence[int]) 
 @in_full_precision
 def prototype_loss(
     student_features: Tensor, source_features: Tensor, source_classes: Tensor, mask: Tensor, *, config: MethodConfig,
+    n_pixels: Tensor | None = None,
 ) -> PrototypeLoss:
     """L_ce and L_cos of one network, the student, that learns from the other, the source (Eqs. 19 and 20).
 
     student_features: [B_u, F, *s], perturbed. source_features: [B_u, F, *s], clean. source_classes: [B_u, C, *S], the
-    source's most probable classes, one-hot. mask: [B_u, *S] bool, where the student learns. An empty mask gives zero
-    with zero gradient. ``config``: ce_alignment, cosine_loss, absent_class, detach_prototypes.
+    source's most probable classes, one-hot, all zero in padding. mask: [B_u, *S] bool, where the student learns. An
+    empty mask gives zero with zero gradient. n_pixels: what a mean over everything divides by; None for all pixels of
+    the mask. ``config``: ce_alignment, cosine_loss, absent_class, detach_prototypes, prototype_mean.
     """
     source = source_features.detach() if config.detach_prototypes else source_features
-    cosine = upsampled_cosine(student_features, _prototypes(source, source_classes), source_classes.shape[2:])
+    cosine = upsampled_cosine(student_features, _prototypes(source, source_classes, config.prototype_mean),
+                              source_classes.shape[2:])
     logits = cosine
     if config.absent_class == "exclude":
         logits = cosine.masked_fill(_absent(source_classes), OUT_OF_THE_SOFTMAX)
@@ -76,7 +80,7 @@ def prototype_loss(
     weights = mask.to(cosine.dtype)
     return PrototypeLoss(
         ce=_masked_mean(ce, weights) if config.ce_alignment == "aligned" else broadcast_mean(ce, weights),
-        cosine=_cosine_loss(cosine, source_classes, weights, config),
+        cosine=_cosine_loss(cosine, source_classes, weights, config, n_pixels),
     )
 
 
@@ -94,18 +98,27 @@ def _masked_mean(values: Tensor, weights: Tensor) -> Tensor:
     return (weights * values).sum() / weights.sum().clamp(min=1)
 
 
-def _cosine_loss(cosine: Tensor, classes: Tensor, weights: Tensor, config: MethodConfig) -> Tensor:
+def _cosine_loss(cosine: Tensor, classes: Tensor, weights: Tensor, config: MethodConfig,
+                 n_pixels: Tensor | None) -> Tensor:
     """L_cos (Eq. 20): of the target class over the mask, or of all classes with the mean over everything (row 2)."""
     if config.cosine_loss == "all":
-        return ((1 - cosine) * weights.unsqueeze(1)).mean()
+        n_values = cosine.shape[1] * (weights.numel() if n_pixels is None else n_pixels.clamp(min=1))
+        return ((1 - cosine) * weights.unsqueeze(1)).sum() / n_values
     return _masked_mean(1 - (cosine * classes).sum(dim=1), weights)
 
 
-def _prototypes(features: Tensor, onehot: Tensor) -> Tensor:
-    """p_c [C, F] from features [B, F, *s] and the one-hot classes [B, C, *S] (Eq. 15)."""
+def _prototypes(features: Tensor, onehot: Tensor, mean: Literal["images", "pixels"] = "images") -> Tensor:
+    """p_c [C, F] from features [B, F, *s] and the one-hot classes [B, C, *S] (Eq. 15).
+
+    ``images``: mean over the images of each image's mean, as released; ``pixels``: mean over all pixels of the batch,
+    as the paper's text has it (row 4).
+    """
     counts = onehot.flatten(2).sum(dim=2, keepdim=True)
+    if mean == "pixels":
+        counts = counts.sum(dim=0, keepdim=True)
     weights = downsample_adjoint(onehot, features.shape[2:]).flatten(2) / (counts + COUNT_EPSILON)
-    return torch.einsum("bcn,bfn->cf", weights, features.flatten(2)) / len(features)
+    total = torch.einsum("bcn,bfn->cf", weights, features.flatten(2))
+    return total / len(features) if mean == "images" else total
 
 
 def _absent(onehot: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from alhvr.config import MethodConfig
 from alhvr.losses.precision import in_full_precision
 
 SAMPLE = 8192
@@ -57,6 +58,19 @@ def confidence_threshold(confidence: Tensor, beta: float) -> Tensor:
     return _threshold_on_device(flat, count).to(flat.dtype)
 
 
+def region_threshold(confidence: Tensor, config: MethodConfig, *, unlabelled: Tensor | None = None) -> Tensor:
+    """gamma for ``split_regions``: one for the whole batch (scalar), or one for each image [B_u, 1, ...].
+
+    confidence: [B_u, *S], mean of both networks' confidences. unlabelled: bool [B_u, *S], the pixels that count; None
+    for all. ``config``: beta, threshold_scope (row 6).
+    """
+    if config.threshold_scope == "batch":
+        return confidence_threshold(confidence if unlabelled is None else confidence[unlabelled], config.beta)
+    images = confidence if unlabelled is None else [c[u] for c, u in zip(confidence, unlabelled, strict=True)]
+    gammas = torch.stack([confidence_threshold(image, config.beta) for image in images])
+    return gammas.view(-1, *[1] * (confidence.ndim - 1))
+
+
 def _mean_of_smallest(values: np.ndarray, count: int) -> float:
     """Mean of the ``count`` smallest of ``values`` [N], 1 <= count <= N, in float64.
 
@@ -99,6 +113,7 @@ def split_regions(
     """The three regions and both learning masks from the perturbed confidences (Eqs. 12 to 14, 17, 18).
 
     confidence_a, confidence_b: [B_u, *S], values 0..1, largest class probability of the perturbed predictions.
+    gamma: scalar, or [B_u, 1, ...] for one threshold an image.
     Reaching gamma exactly counts as confident, which closes the gaps that the paper's inequalities leave at ties.
     unlabelled: bool [B_u, *S], the pixels that any region may hold; None for all.
     """

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 
 from alhvr.checking.result import CheckResult
-from alhvr.config import PlanConfig, RunConfig
+from alhvr.config import BETA_OF_PAPER, PlanConfig, RunConfig
 from alhvr.data.plan import Plan, make_plan
 from alhvr.progress import Reporter
 from alhvr.training.device import Compute
@@ -38,9 +38,15 @@ def _plan(seen: Survey, config: PlanConfig, memory_gb: float) -> Plan:
 
 
 def _settled(config: RunConfig, plan: Plan) -> RunConfig:
-    """Decides what the settings leave open: mirrored anatomy is learnt only where orientation means nothing anyway."""
+    """Decides what the settings leave open: mirrored anatomy is learnt only where orientation means nothing anyway.
+
+    Beta by dimensions is the paper's.
+    """
     unknown = plan.in_plane_matrix is not None
     augment = config.training.augment
     augment = replace(augment, mirror=unknown if augment.mirror is None else augment.mirror,
                       quarter_turns=unknown if augment.quarter_turns is None else augment.quarter_turns)
-    return replace(config, training=replace(config.training, augment=augment))
+    method = config.method
+    if method.beta is None:
+        method = replace(method, beta=BETA_OF_PAPER[plan.dimensions])
+    return replace(config, method=method, training=replace(config.training, augment=augment))

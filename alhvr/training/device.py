@@ -1,9 +1,8 @@
-"""Where the networks run and in which arithmetic: device, threads, and a short probe for bf16."""
+"""Where the networks run and in which arithmetic: device, threads, and bf16 where the processor has it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,8 +15,6 @@ from alhvr.inference.cores import free_cores
 from alhvr.inference.torch_backend import choose_device, is_out_of_memory
 from alhvr.training.kept_memory import keep_freed_memory
 
-PROBE_ROUNDS = 7
-CLEARLY_FASTER = 0.8
 SAFE_SHARE = 0.7
 LOG_EVERY_CPU = 10
 LOG_EVERY_GPU = 50
@@ -89,38 +86,13 @@ def memory_as_user_error() -> Iterator[None]:
 
 
 def _best_precision(device: str) -> str:
+    """What the processor or the card has units for: nothing that changes a result depends on how busy it is now."""
     if device == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if device == "cpu":
-        seconds = _seconds_of_convolution()
-        if seconds[torch.bfloat16] < CLEARLY_FASTER * seconds[torch.float32]:
-            return "bf16"
-    return "fp32"
+    return "bf16" if device == "cpu" and _has_bf16_units() else "fp32"
 
 
-def _seconds_of_convolution() -> dict[torch.dtype, float]:
-    """Seconds of a 64-channel convolution forward and backward; bf16 is emulated, hence slow, on many CPUs.
-
-    The least of several rounds in which both take turns, in processor time of one thread, so that a busy computer is
-    not taken for a slow arithmetic.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        sides = {dtype: _convolution(dtype) for dtype in (torch.float32, torch.bfloat16)}
-        rounds = [{dtype: _processor_seconds(side) for dtype, side in sides.items()} for _ in range(PROBE_ROUNDS)]
-    finally:
-        torch.set_num_threads(threads)
-    return {dtype: min(found[dtype] for found in rounds) for dtype in sides}
-
-
-def _convolution(dtype: torch.dtype) -> Callable[[], None]:
-    conv = torch.nn.Conv2d(64, 64, 3, padding=1).to(dtype=dtype, memory_format=torch.channels_last)
-    x = torch.zeros(2, 64, 64, 64, dtype=dtype).to(memory_format=torch.channels_last).requires_grad_()
-    return lambda: conv(x).sum().backward()
-
-
-def _processor_seconds(work: Callable[[], None]) -> float:
-    started_at = time.process_time()
-    work()
-    return time.process_time() - started_at
+def _has_bf16_units() -> bool:
+    """Whether the processor multiplies bf16 by itself; elsewhere bf16 is emulated, and slower than fp32."""
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))

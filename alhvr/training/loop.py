@@ -10,11 +10,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from alhvr.data.batches import Batch, TwoStreamBatches
 from alhvr.errors import Cancelled, UserError
 from alhvr.losses.objective import Objective
 from alhvr.progress import Reporter
-from alhvr.training.averaging import WeightAverage
+from alhvr.training.averaging import WeightAverage, measure_statistics
 from alhvr.training.checkpoint import load_checkpoint, save_checkpoint
 from alhvr.training.run_folder import RunFolder
 from alhvr.training.schedules import ema_decay, learning_rate, unsupervised_weight
@@ -22,6 +24,10 @@ from alhvr.training.scoring_backend import ScoringBackends
 from alhvr.training.setup import RunSetup
 from alhvr.training.step import TrainingStep
 from alhvr.training.validation import ValidationScore, Validator
+
+STATISTICS_SHARE = 0.15
+"""Batches on which batch-norm statistics are measured, per step between two validations; one costs a third of a step.
+"""
 
 
 @dataclass
@@ -53,6 +59,7 @@ class TrainingLoop:
         self._sitting_began_at = self._saved_at = time.monotonic()
         self._elapsed_before_s = 0.0
         self._iterations_before = 0
+        self._should_stop: Callable[[], bool] = lambda: False
 
     def resume(self) -> None:
         """Continues from the newest checkpoint, if there is one."""
@@ -74,9 +81,10 @@ class TrainingLoop:
         never stopped. Raises UserError when the loss is not finite or the end cannot be saved.
         """
         self._sitting_began_at = self._saved_at = time.monotonic()
+        self._should_stop = should_stop
         self._report_progress()
         try:
-            done = self._train_until_done(should_stop)
+            done = self._train_until_done()
         except Cancelled:
             done = False
         self._save(final=True)
@@ -84,11 +92,11 @@ class TrainingLoop:
             self._report_progress()
         return done
 
-    def _train_until_done(self, should_stop: Callable[[], bool]) -> bool:
+    def _train_until_done(self) -> bool:
         with closing(self._batches.iterate(self.state.iteration)) as stream:
             self._validate_if_due()
             while self._progress() < 1.0:
-                if should_stop():
+                if self._should_stop():
                     return False
                 iteration, batch = next(stream)
                 self._one_step(iteration, batch)
@@ -146,6 +154,7 @@ class TrainingLoop:
         """Scores the mean weights, keeps the best, and saves; raises Cancelled with nothing changed."""
         if not self._validation_is_due():
             return
+        self._measure_statistics()
         score = self._score()
         self.state.validations = self._validations_by_now()
         if score.mean > self.state.best_mean or self._validator is None:
@@ -155,6 +164,22 @@ class TrainingLoop:
             self._reporter.metrics(self.state.iteration, dice=score.by_class, mean_dice=score.mean,
                                    best_iteration=self.state.best_iteration, elapsed_s=round(self.state.elapsed_s, 1))
         self._save()
+
+    def _measure_statistics(self) -> None:
+        """Gives the mean weights batch-norm statistics of their own, from the batches of the last steps."""
+        if self._config.batch_norm_statistics == "running" or not self.state.iteration:
+            return
+        since_last = self.state.iteration / max(1, self._validations_by_now())
+        n_batches = min(self._config.statistics_batches, max(2, int(STATISTICS_SHARE * since_last)))
+        first = max(0, self.state.iteration - n_batches)
+        images = (self._images_of(iteration) for iteration in range(first, self.state.iteration))
+        measure_statistics((self.average.model.a, self.average.model.b), images, self._compute.autocast())
+
+    def _images_of(self, iteration: int) -> Tensor:
+        """The images of a batch where the networks are; raises Cancelled when the run is to stop."""
+        if self._should_stop():
+            raise Cancelled("Stopped before a validation.")
+        return self._step.to_device(self._batches.batch(iteration).images)
 
     def _score(self) -> ValidationScore:
         """Of the mean weights, run as users run a finished model; below every score without validation cases."""

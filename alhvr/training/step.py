@@ -37,16 +37,18 @@ class TrainingStep:
     def run(self, batch: Batch, iteration: int, *, weight: float, learning_rate: float) -> Objective:
         """One step on ``batch``; its first images are labelled, the first ``n_clean`` of them fully.
 
-        ``weight`` is lambda (Eq. 10). Returns the loss and its named terms, detached.
+        ``weight`` is lambda (Eq. 10); with 0 the unlabelled images only share the batch statistics, and nothing is
+        decoded perturbed. Returns the loss and its named terms, detached.
         """
         self._seed(iteration)
         self.networks.train()
-        images, labels, missing = (self._to_device(tensor) for tensor in (batch.images, batch.labels, batch.missing))
-        images = images.to(memory_format=torch.channels_last if images.ndim == 4 else torch.channels_last_3d)
-        perturbations = self._draw(iteration, images) if batch.n_clean < len(images) else None
+        images = self.to_device(batch.images)
+        labels, missing, inside = (self._moved(tensor) for tensor in (batch.labels, batch.missing, batch.inside))
+        learns_unlabelled = weight > 0 and batch.n_clean < len(images)
+        perturbations = self._draw(iteration, images) if learns_unlabelled else None
         with self._compute.autocast():
             views = self.networks.forward_views(images, batch.n_clean, perturbations, self._passes)
-        objective = alhvr_objective(views, labels, weight, self._method, missing=missing)
+        objective = alhvr_objective(views, labels, weight, self._method, missing=missing, inside=inside)
         self._update(objective.total, learning_rate)
         return objective
 
@@ -68,7 +70,11 @@ class TrainingStep:
         rng = np.random.default_rng([self._training.seed, _NOISE_STREAM, iteration])
         return draw_dual_perturbation(rng, self.networks.a.level_shapes(images.shape[2:]))
 
-    def _to_device(self, tensor: torch.Tensor | None) -> torch.Tensor | None:
+    def to_device(self, images: torch.Tensor) -> torch.Tensor:
+        """Images [B, M, *S] where the networks are, in their memory format."""
+        return self._moved(images).to(memory_format=self.networks.memory_format)
+
+    def _moved(self, tensor: torch.Tensor | None) -> torch.Tensor | None:
         if tensor is not None and self._compute.device == "cuda":
             tensor = tensor.pin_memory()
         return None if tensor is None else tensor.to(self._compute.device, non_blocking=True)
