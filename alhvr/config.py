@@ -156,7 +156,7 @@ class TrainingConfig:
     validations: int = 10
     """How many times the model is scored on the validation cases during the run, evenly spaced."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Arithmetic of the networks; auto takes bf16 where the processor or the card has units for it. Losses are always fp32."""
+    """Arithmetic of the networks; auto takes bf16 where the hardware has units for it. Losses are always fp32."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where the networks run."""
     threads: int = 0

@@ -24,7 +24,6 @@ from pathlib import Path
 from threading import Lock
 
 import numpy as np
-
 from accuracy import DATA, NAMES, machine, spread
 
 HERE = Path(__file__).resolve().parent
@@ -222,9 +221,9 @@ def report() -> str:
         for arm in sorted(arms, key=list(ARMS).index):
             found = [runs[key] for key in sorted(runs) if key.startswith(f"{study}/{arm}/")]
             curve = ", ".join(f"{step}: {spread([r['curve'][step] for r in found])}" for step in found[0]["curve"])
-            parts.append(f"| {arm} | {len(found)} | {curve} | {spread([r['last']['mean'] for r in found])} | "
-                         f"{', '.join(f'{r['last']['mean']:.3f}' for r in found)} | "
-                         f"{spread([r['best']['mean'] for r in found])} | "
+            last, best = ([r[state]["mean"] for r in found] for state in ("last", "best"))
+            parts.append(f"| {arm} | {len(found)} | {curve} | {spread(last)} | "
+                         f"{', '.join(f'{value:.3f}' for value in last)} | {spread(best)} | "
                          f"{np.mean([r['minutes'] for r in found]):.1f} |")
         parts.append("")
     parts += ["Command: `python benchmarks/training.py run ...`, one thread a run, beside other work: minutes of "
