@@ -49,14 +49,17 @@ def upsampled(features: Tensor, size: tuple[int, ...]) -> Tensor:
     return functional.interpolate(features, size=size, mode=MODES[len(size)], align_corners=False)
 
 
-def direct_prototypes(features: Tensor, targets: Tensor, n_classes: int) -> Tensor:
-    """Eq. 15: [C, F] from features [B, F, *s] and targets [B, *S]."""
+def direct_prototypes(features: Tensor, targets: Tensor, n_classes: int, *, pooled: bool = False) -> Tensor:
+    """Eq. 15: [C, F] from features [B, F, *s] and targets [B, *S]; ``pooled``: over all pixels of the batch."""
     large = upsampled(features, tuple(targets.shape[1:]))
     pixels = tuple(range(2, large.ndim))
     rows = []
     for c in range(n_classes):
         mask = (targets == c).unsqueeze(1).to(large.dtype)
-        rows.append(((large * mask).sum(pixels) / (mask.sum(pixels) + 1e-5)).mean(dim=0))
+        if pooled:
+            rows.append((large * mask).sum((0, *pixels)) / (mask.sum() + 1e-5))
+        else:
+            rows.append(((large * mask).sum(pixels) / (mask.sum(pixels) + 1e-5)).mean(dim=0))
     return torch.stack(rows)
 
 
@@ -68,12 +71,15 @@ def direct_cosine(features: Tensor, prototypes: Tensor, size: tuple[int, ...]) -
 
 
 def direct_objective(views: DualViews, labels: Tensor, weight: float, config: MethodConfig) -> Tensor:
-    """The total loss for the presets ``paper`` and ``official``, with the [B, B, *S] product of the latter."""
+    """The total loss of each preset, with the [B, B, *S] product of ``official``."""
     clean = [n.clean_logits[len(labels):].softmax(dim=1) for n in (views.a, views.b)]
     perturbed = [n.perturbed_logits.softmax(dim=1) for n in (views.a, views.b)]
     confidence = [p.detach().amax(dim=1) for p in perturbed]
-    both = torch.stack(confidence).mean(dim=0).flatten().sort().values
-    gamma = both[: int(config.beta * both.numel())].double().mean()
+    both = torch.stack(confidence).mean(dim=0)
+    gamma = _direct_gamma(both, config.beta)
+    if config.threshold_scope == "image":
+        gamma = torch.stack([_direct_gamma(image, config.beta) for image in both])
+        gamma = gamma.reshape(-1, *(1 for _ in both.shape[1:]))
     low = [c < gamma for c in confidence]
     target = _direct_teacher(clean, config)
     total = torch.zeros(())
@@ -81,9 +87,14 @@ def direct_objective(views: DualViews, labels: Tensor, weight: float, config: Me
         student, source = (views.a, views.b)[me], (views.a, views.b)[other]
         total = total + _direct_supervised(student.clean_logits[: len(labels)], labels, config)
         prototype = _direct_prototype_loss(student, source, clean[other].argmax(dim=1), low[me] & ~low[other], config)
-        competition = _direct_competition(clean[me], perturbed[me], target, low[0] & low[1])
+        competition = _direct_competition(clean[me], perturbed[me], target, low[0] & low[1], config)
         total = total + weight * (prototype + competition)
     return total
+
+
+def _direct_gamma(confidence: Tensor, beta: float) -> Tensor:
+    values = confidence.flatten().sort().values
+    return values[: int(beta * values.numel())].double().mean()
 
 
 def _direct_teacher(clean: list[Tensor], config: MethodConfig) -> Tensor:
@@ -110,7 +121,7 @@ def _direct_prototype_loss(
     student: Views, source: Views, classes: Tensor, learns: Tensor, config: MethodConfig
 ) -> Tensor:
     n_classes = student.clean_logits.shape[1]
-    prototypes = direct_prototypes(source.clean_features, classes, n_classes)
+    prototypes = direct_prototypes(source.clean_features, classes, n_classes, pooled=config.prototype_mean == "pixels")
     prototypes = prototypes.detach() if config.detach_prototypes else prototypes
     cosine = direct_cosine(student.perturbed_features, prototypes, tuple(classes.shape[1:]))
     ce = functional.cross_entropy(cosine, classes, reduction="none")
@@ -123,8 +134,11 @@ def _direct_prototype_loss(
     return masked_ce + (mask * (1 - of_target)).sum() / (mask.sum() + 1e-16)
 
 
-def _direct_competition(clean: Tensor, perturbed: Tensor, target: Tensor, region: Tensor) -> Tensor:
+def _direct_competition(clean: Tensor, perturbed: Tensor, target: Tensor, region: Tensor,
+                        config: MethodConfig) -> Tensor:
     mask = region.unsqueeze(1).to(clean.dtype)
     mse = (mask * (perturbed - target) ** 2).sum() / (mask.sum() + 1e-16)
     entropies = [-(y * torch.log(y + 1e-6)).sum(dim=1) for y in (clean, perturbed)]
-    return mse + sum((mask.squeeze(1) * h).mean() for h in entropies)
+    pixels = mask.sum() + 1e-16 if config.entropy_mean == "masked" else mask.numel()
+    entropy = sum((mask.squeeze(1) * h).sum() for h in entropies) / pixels
+    return config.mse_weight * mse + config.entropy_weight * entropy

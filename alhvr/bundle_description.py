@@ -10,6 +10,8 @@ from alhvr.data.plan import STANDARD_WIDTH, WIDTHS, Plan
 from alhvr.errors import UserError
 from alhvr.settings import from_dict
 
+FUSIONS = ("mean", "competition", "a", "b")
+
 
 @dataclass(frozen=True)
 class NetworkSpec:
@@ -40,8 +42,8 @@ class NetworkSpec:
 class InferenceSettings:
     """How to segment with the model; chosen at the end of training."""
 
-    fusion: Literal["mean", "competition"] = "mean"
-    """Mean of both networks' probabilities, or per voxel the network that is surer."""
+    fusion: Literal["mean", "competition", "a", "b"] = "mean"
+    """Mean of both networks' probabilities, per voxel the more confident network, or one network alone."""
     mirror: bool = False
     """Also segment mirrored copies and take the mean."""
     largest_component: bool = False
@@ -57,7 +59,7 @@ class InferenceSettings:
 
     def __post_init__(self) -> None:
         """Checks the ranges; raises UserError."""
-        _require(self.fusion in ("mean", "competition"), "fusion", self.fusion, "mean, competition")
+        _require(self.fusion in FUSIONS, "fusion", self.fusion, ", ".join(FUSIONS))
         _require(0 < self.beta <= 1, "beta", self.beta, "a number above 0 and at most 1")
         _require(0 < self.temperature <= 1, "temperature", self.temperature, "a number above 0 and at most 1")
         _require(0 <= self.window_overlap < 1, "window_overlap", self.window_overlap, "0 to below 1")

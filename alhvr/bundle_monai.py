@@ -30,7 +30,7 @@ class FusedNetwork(DualNetwork):
         kind: Literal["unet", "vnet"],
         dimensions: Literal[2, 3],
         n_classes: int,
-        fusion: Literal["mean", "competition"] = "mean",
+        fusion: Literal["mean", "competition", "a", "b"] = "mean",
         **options: Unpack[NetworkOptions],
     ) -> None:
         """``n_classes`` counts the background; ``fusion`` as in InferenceSettings."""
@@ -41,6 +41,8 @@ class FusedNetwork(DualNetwork):
         """[B, M, *S], sides multiples of 16, to probabilities [B, C, *S] that sum to 1 over C."""
         views = self.forward_views(image, len(image), None)
         a, b = views.a.clean_logits.softmax(1), views.b.clean_logits.softmax(1)
+        if self._fusion in ("a", "b"):
+            return a if self._fusion == "a" else b
         if self._fusion == "mean":
             return (a + b) / 2
         return torch.where(a.amax(1, keepdim=True) >= b.amax(1, keepdim=True), a, b)

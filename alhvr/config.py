@@ -151,6 +151,8 @@ class TrainingConfig:
     of the networks that learn."""
     statistics_batches: int = 16
     """Batches on which they are measured, at most; fewer where that would take more than 5 % of the steps."""
+    balanced: bool = True
+    """Labelled slices and scans with rare structures are shown more often, those without any structure less often."""
     selection: Literal["pair", "network"] = "pair"
     """The best state is that of both networks together, or each network's own, as in the released code."""
     validations: int = 10
@@ -319,21 +321,21 @@ RELEASED_AUGMENT = AugmentConfig(mirror=True, quarter_turns=True, rotate_degrees
 def with_preset(config: RunConfig, preset: PresetName) -> RunConfig:
     """``config`` with the method, the optimiser and, where they say something, the augmentation of ``preset``.
 
-    ``paper`` and ``official``: constant rate, no mean of the weights, running statistics, the released augmentation
-    (the paper names none). ``official`` also: fp32, the released normalization and grid, and the best state of each
-    network. Seeds, length, device, and what only users decide stay.
+    ``paper`` and ``official``: constant rate, no mean of the weights, running statistics, every slice once an epoch,
+    the released augmentation (the paper names none). ``official`` also: fp32, the released normalization and grid, and
+    the best state of each network. Seeds, length, device, and what only users decide stay.
     """
     if preset == "standard":
         chosen = TrainingConfig()
         method, augment, statistics = MethodConfig(), AugmentConfig(), chosen.batch_norm_statistics
-        decay, ema = chosen.learning_rate_decay, chosen.ema_decay
+        decay, ema, balanced = chosen.learning_rate_decay, chosen.ema_decay, chosen.balanced
     else:
         method = replace(PAPER_METHOD if preset == "paper" else OFFICIAL_METHOD, beta=None)
-        augment, decay, ema, statistics = RELEASED_AUGMENT, "constant", 0.0, "running"
+        augment, decay, ema, statistics, balanced = RELEASED_AUGMENT, "constant", 0.0, "running", False
     official = preset == "official"
     training = replace(config.training, augment=augment, learning_rate=0.01, learning_rate_decay=decay, momentum=0.9,
                        weight_decay=1e-4, ema_decay=ema, batch_norm_statistics=statistics,
-                       selection="network" if official else "pair",
+                       selection="network" if official else "pair", balanced=balanced,
                        precision="fp32" if official else config.training.precision)
     plan = config.plan
     if official:

@@ -17,7 +17,7 @@ def add_segment_arguments(parser: argparse.ArgumentParser) -> None:
                         help="folder for the results; alhvr-segment.json in it tells what is done, so that the same "
                              "command skips it the next time and leaves results alone that somebody changed")
     parser.add_argument("--regions", action="store_true", help="also write the high-value regions")
-    parser.add_argument("--fusion", choices=["mean", "competition"],
+    parser.add_argument("--fusion", choices=["mean", "competition", "a", "b"],
                         help="label by the mean of both networks, or voxel by voxel by the surer one; left out: as the "
                              "model was set when it was trained")
     parser.add_argument("--temperature", type=float, metavar="T",

@@ -152,8 +152,8 @@ def run_one(name: str, arm: str, draw: int, work: Path) -> None:
     with open(run.with_suffix(".log"), "a") as log:
         if not (run / "model" / "manifest.json").exists():
             subprocess.run([str(c) for c in command], check=True, stdout=log, stderr=log, env=environment)
-        score = subprocess.run([sys.executable, __file__, "score", run, cases / "held_back"], check=True, env=environment,
-                               stdout=subprocess.PIPE, stderr=log, text=True)
+        score = subprocess.run([sys.executable, __file__, "score", run, cases / "held_back"], check=True,
+                               env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
     add_result(key, {**json.loads(score.stdout), **_curve(run)})
 
 

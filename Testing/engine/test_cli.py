@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from alhvr import cli
-from alhvr.config import OFFICIAL_METHOD, RunConfig, as_released, to_dict
+from alhvr.config import OFFICIAL_METHOD, PAPER_METHOD, RunConfig, to_dict, with_preset
 from alhvr.errors import Cancelled, UserError
 from alhvr.train_options import run_config
 
@@ -153,7 +153,7 @@ def test_a_settings_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_the_official_preset_switches_everything_and_options_still_count(tmp_path: Path) -> None:
     config = settings("--preset", "official", "--beta", "0.9", "--seed", "4")
-    released = as_released(RunConfig())
+    released = with_preset(RunConfig(), "official")
     assert config.method == type(OFFICIAL_METHOD)(**{**to_dict(OFFICIAL_METHOD), "beta": 0.9})
     assert config.training == type(released.training)(**{**vars(released.training), "seed": 4})
 
@@ -167,7 +167,8 @@ def test_a_settings_file_may_name_the_official_preset(tmp_path: Path) -> None:
 def test_the_paper_preset_overrules_the_method_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text('{"method": {"beta": 0.5}, "training": {"iterations": 5}}')
     config = settings("--config", tmp_path / "c.json", "--preset", "paper")
-    assert config.method == RunConfig().method and config.training.iterations == 5
+    assert config.method == type(PAPER_METHOD)(**{**vars(PAPER_METHOD), "beta": None})
+    assert config.training.iterations == 5
 
 
 def test_the_config_that_a_run_writes_can_be_given_again(tmp_path: Path) -> None:

@@ -8,17 +8,19 @@ import json
 import pytest
 
 from alhvr.config import (
-    OFFICIAL_AUGMENT,
+    BETA_OF_PAPER,
     OFFICIAL_METHOD,
+    PAPER_METHOD,
+    RELEASED_AUGMENT,
     AugmentConfig,
     MethodConfig,
     PlanConfig,
     RunConfig,
     SegmentingConfig,
     TrainingConfig,
-    as_released,
     from_dict,
     to_dict,
+    with_preset,
 )
 from alhvr.errors import UserError
 
@@ -63,7 +65,7 @@ def test_the_v_net_is_three_dimensional() -> None:
 
 
 def test_settings_come_back_from_json() -> None:
-    config = RunConfig(method=OFFICIAL_METHOD, training=TrainingConfig(minutes=3.5, augment=OFFICIAL_AUGMENT),
+    config = RunConfig(method=OFFICIAL_METHOD, training=TrainingConfig(minutes=3.5, augment=RELEASED_AUGMENT),
                        plan=PlanConfig(patch_size=(32, 48), dimensions=2))
     assert from_dict(RunConfig, json.loads(json.dumps(to_dict(config)))) == config
 
@@ -98,23 +100,58 @@ def test_whole_numbers_may_stand_for_real_ones_and_none_for_an_open_choice() -> 
 
 
 def test_what_a_file_leaves_out_comes_from_the_base() -> None:
-    base = as_released(RunConfig(plan=PlanConfig(batch_size=6)))
+    base = with_preset(RunConfig(plan=PlanConfig(batch_size=6)), "official")
     config = from_dict(RunConfig, {"training": {"augment": {"scale": 0.1}}, "plan": {"dimensions": 3}}, base=base)
-    assert config.method == OFFICIAL_METHOD and config.plan == PlanConfig(batch_size=6, dimensions=3)
-    assert config.training.augment == dataclasses.replace(OFFICIAL_AUGMENT, scale=0.1)
+    assert config.method == base.method and config.plan == dataclasses.replace(base.plan, dimensions=3)
+    assert config.training.augment == dataclasses.replace(RELEASED_AUGMENT, scale=0.1)
+
+
+STARTED = RunConfig(
+    method=MethodConfig(beta=0.5, max_weight=1.0, warmup_fraction=0.2, feature_stride=4),
+    training=TrainingConfig(learning_rate=0.1, momentum=0.5, weight_decay=0.0, ema_decay=0.5,
+                            learning_rate_decay="poly", iterations=7, seed=3))
 
 
 def test_the_official_preset_is_the_released_code_whatever_the_defaults_are() -> None:
-    started = RunConfig(method=MethodConfig(beta=0.5, max_weight=1.0, warmup_fraction=0.2, feature_stride=4),
-                        training=TrainingConfig(learning_rate=0.1, momentum=0.5, weight_decay=0.0, ema_decay=0.5,
-                                                learning_rate_decay="poly", iterations=7, seed=3))
-    released = as_released(started)
-    expected = {"preset": "official", "beta": 0.8, "temperature": 0.1, "max_weight": 0.1, "warmup_fraction": 1.0,
-                "warmup_shape": "staircase", "ce_alignment": "broadcast", "ce_weight": 1.0, "cosine_loss": "all",
-                "feature_stride": 8, "absent_class": "zero", "sharpening": "binary", "detach_teacher": False,
-                "detach_prototypes": False, "entropy_mean": "all", "dice": "official", "clean_dropout": True,
-                "tie_teacher": "b", "perturbed_statistics": True, "perturb_labeled": True}
-    assert to_dict(released.method) == expected
+    released = with_preset(STARTED, "official")
+    changed = {name: value for name, value in to_dict(released.method).items()
+               if value != getattr(MethodConfig(), name)}
+    assert changed == {
+        "preset": "official", "beta": None, "warmup_fraction": 1.0, "warmup_shape": "staircase",
+        "warmup_iterations": 30_000, "ce_alignment": "broadcast", "cosine_loss": "all", "detach_teacher": False,
+        "detach_prototypes": False, "dice": "official", "clean_dropout": True, "tie_teacher": "b",
+        "perturbed_statistics": True, "perturb_labeled": True} | _differing(MethodConfig(), OFFICIAL_METHOD, changed)
     t = released.training
     assert (t.learning_rate, t.learning_rate_decay, t.momentum, t.weight_decay) == (0.01, "constant", 0.9, 1e-4)
-    assert t.ema_decay == 0.0 and t.augment == OFFICIAL_AUGMENT and (t.iterations, t.seed) == (7, 3)
+    assert (t.ema_decay, t.batch_norm_statistics, t.selection, t.precision) == (0.0, "running", "network", "fp32")
+    assert t.augment == RELEASED_AUGMENT and (t.iterations, t.seed) == (7, 3)
+    assert released.plan.stretch and released.plan.normalization == "released"
+
+
+def _differing(default: MethodConfig, preset: MethodConfig, seen: dict) -> dict:
+    """What our own default chooses otherwise than the paper's text and code alike, which both presets set back."""
+    names = ("max_weight", "entropy_weight")
+    return {n: getattr(preset, n) for n in names if n in seen and getattr(default, n) != getattr(preset, n)}
+
+
+def test_the_paper_preset_is_the_papers_text() -> None:
+    paper = with_preset(STARTED, "paper")
+    m, t = paper.method, paper.training
+    assert m == dataclasses.replace(PAPER_METHOD, beta=None)
+    assert (m.max_weight, m.warmup_fraction, m.warmup_shape, m.warmup_iterations) == (0.1, 1.0, "smooth", None)
+    assert (m.threshold_scope, m.prototype_mean, m.entropy_mean, m.feature_stride) == ("image", "pixels", "masked", 1)
+    assert (m.ce_alignment, m.cosine_loss, m.dice, m.detach_teacher, m.detach_prototypes) == (
+        "aligned", "target", "standard", True, True)
+    assert (m.ce_weight, m.cosine_weight, m.mse_weight, m.entropy_weight) == (1.0, 1.0, 1.0, 1.0)
+    assert (t.learning_rate_decay, t.ema_decay, t.batch_norm_statistics) == ("constant", 0.0, "running")
+    assert paper.plan == STARTED.plan and (t.iterations, t.seed) == (7, 3)
+
+
+@pytest.mark.parametrize("preset", ["paper", "official"])
+def test_both_presets_leave_beta_to_the_dimensions(preset: str) -> None:
+    assert with_preset(RunConfig(), preset).method.beta is None and BETA_OF_PAPER == {2: 0.8, 3: 0.7}
+
+
+def test_the_standard_preset_sets_everything_back() -> None:
+    back = with_preset(with_preset(RunConfig(), "official"), "standard")
+    assert back.method == MethodConfig() and back.training == dataclasses.replace(TrainingConfig(), precision="fp32")

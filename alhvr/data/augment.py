@@ -18,6 +18,7 @@ from monai.data import get_track_meta, set_track_meta
 from monai.transforms import (
     CenterSpatialCropd,
     Compose,
+    Flipd,
     OneOf,
     RandAdjustContrastd,
     RandAffined,
@@ -26,7 +27,9 @@ from monai.transforms import (
     RandGaussianSmoothd,
     Randomizable,
     RandRotate90d,
+    RandRotated,
     RandScaleIntensityd,
+    Rotate90d,
     Transform,
 )
 
@@ -63,7 +66,8 @@ class Augmenter:
         self.margin = _margin(self.patch_size, angles, config.scale)
         """Voxels to be read beyond each side of the patch, per axis, so that a turned patch finds real voxels."""
         self._state = np.random.RandomState()
-        self._transform = Compose(_transforms(config, self.patch_size, angles))
+        chosen = _released if config.law == "released" else _transforms
+        self._transform = Compose(chosen(config, self.patch_size, angles))
         _share_random_state(self._transform, self._state)
 
     @property
@@ -124,6 +128,22 @@ def _transforms(config: AugmentConfig, patch_size: tuple[int, ...], angles: tupl
         *_rearrangements(config, patch_size),
         *(_intensities() if config.intensity else []),
     ]
+
+
+def _released(config: AugmentConfig, patch_size: tuple[int, ...], angles: tuple[float, ...]) -> list[Transform]:
+    """The released code's law. 2-D: half of the patches are turned by quarters and mirrored along one axis, a quarter
+    of them rotated without interpolation. 3-D: each is turned and mirrored, in the plane of its first two axes."""
+    crop, plane = CenterSpatialCropd(_KEYS, patch_size, allow_missing_keys=True), (0, 1)
+    quarters = range(4) if patch_size[0] == patch_size[1] else (0, 2)
+    turn = Compose([
+        OneOf([Rotate90d(_KEYS, k=k, spatial_axes=plane, allow_missing_keys=True) for k in quarters]),
+        OneOf([Flipd(_KEYS, spatial_axis=axis, allow_missing_keys=True) for axis in plane]),
+    ])
+    if len(patch_size) == 3:
+        return [crop, turn]
+    rotate = RandRotated(_KEYS, range_x=angles[0], prob=1.0, mode="nearest", padding_mode="border", keep_size=True,
+                         allow_missing_keys=True)
+    return [OneOf([Compose([crop, turn]), Compose([rotate, crop]), crop], weights=[0.5, 0.25, 0.25])]
 
 
 def _resampling(config: AugmentConfig, patch_size: tuple[int, ...], angles: tuple[float, ...]) -> Transform:

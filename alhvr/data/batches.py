@@ -59,18 +59,22 @@ class TwoStreamBatches:
     """Labelled and unlabelled patches, drawn from two stores.
 
     An epoch of either stream shows each of its items once: every slice in 2-D, one random crop of every scan in 3-D.
-    Labelled items with a rare structure come several times, those in which nobody annotated anything not at all.
+    Labelled items with a rare structure come several times, those without any structure make up a third at most, and
+    those in which nobody annotated anything do not come at all.
     The two streams have epochs of their own, so the whole archive is seen before any of it is seen again.
     """
 
     def __init__(self, labeled: ScanStore, unlabeled: ScanStore | None, plan: Plan, augmenter: Augmenter,
-                 seed: int) -> None:
+                 seed: int, *, balanced: bool = True) -> None:  # noqa: PLR0913
         """``unlabeled`` None: batches of ``plan.labeled_batch_size`` labelled patches only.
+
+        ``balanced`` False: every labelled item comes once an epoch, whatever it shows.
 
         Reads the headers and the labels. Raises UserError when one of these, or every unlabelled header, cannot be
         read, and when nothing is annotated.
         """
-        self._labeled = _Stream(labeled, plan, augmenter, batch=plan.labeled_batch_size, seed=(seed, _LABELED))
+        self._labeled = _Stream(labeled, plan, augmenter, batch=plan.labeled_batch_size, seed=(seed, _LABELED),
+                                balanced=balanced)
         self._streams = [self._labeled]
         self._n_classes = labeled.n_classes
         rest = plan.batch_size - plan.labeled_batch_size
@@ -149,8 +153,9 @@ class _Stream:
     """One store, the order of its items, and how a patch is cut from one of them."""
 
     def __init__(self, store: ScanStore, plan: Plan, augmenter: Augmenter, *, batch: int, seed: tuple[int, int],
-                 ) -> None:
+                 balanced: bool = True) -> None:
         self.store, self._plan, self._augmenter, self._seed = store, plan, augmenter, seed
+        self._balanced = balanced
         self._warned: set[int] = set()
         self._looked_at: tuple[int, int] | None = None
         sizes = self._sizes_bytes()
@@ -184,7 +189,8 @@ class _Stream:
         if not self.store.labeled:
             return {case: range(self.store.shape(case)[0] if flat else crops) for case in cases}
         slices = {case: self.store.classes_by_slice(case) for case in cases}
-        shown = shown_parts(slices if flat else {case: [frozenset().union(*s)] for case, s in slices.items()})
+        shown = shown_parts(slices if flat else {case: [frozenset().union(*s)] for case, s in slices.items()},
+                            balanced=self._balanced)
         if not shown:
             raise UserError("Nothing is annotated in any labelled case.", "Check the value given by --not-annotated.")
         return shown if flat else {case: range(crops * len(times)) for case, times in shown.items()}

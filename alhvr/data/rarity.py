@@ -14,15 +14,18 @@ EMPTY_SHARE = 1 / 3
 """Largest share of the items shown that hold background alone, where repeating the others can reach it."""
 
 
-def shown_parts(classes: Mapping[int, Sequence[frozenset[int]]]) -> dict[int, list[int]]:
+def shown_parts(classes: Mapping[int, Sequence[frozenset[int]]], *, balanced: bool = True) -> dict[int, list[int]]:
     """The items of each case, one as often as it is to be shown in an epoch.
 
     ``classes``: by case and item, the class indices that are annotated there, background (0) included. Items without
     any are left out, and so are cases without such items. An item with a foreground class that fewer than SHARE of
     the items show is repeated so that it comes near that share. Where more than EMPTY_SHARE of the items hold
-    background alone, as in a stack that is mostly above or below the organ, all others are repeated.
+    background alone, as in a stack that is mostly above or below the organ, all others are repeated. Not ``balanced``,
+    nothing is repeated.
     """
     shown = {case: [n for n, found in enumerate(parts) if found] for case, parts in classes.items()}
+    if not balanced:
+        return {case: parts for case, parts in shown.items() if parts}
     counts = Counter(value for case, parts in shown.items() for n in parts for value in classes[case][n] if value)
     n_items = sum(map(len, shown.values()))
     often = _repeats_against_empty(n_items, sum(not classes[c][n] - {0} for c, parts in shown.items() for n in parts))

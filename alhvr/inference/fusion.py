@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from alhvr.errors import UserError
 
 RULES = ("mean", "competition", "a", "b")
 """Mean of both networks, the more confident one at each pixel, or one network alone."""
+
+
+def networks_of(rules: Iterable[str]) -> tuple[str, ...]:
+    """The networks whose probabilities these rules need: both, but for the rule of one alone."""
+    alone = set(rules)
+    return tuple(sorted(alone)) if len(alone) == 1 and alone <= {"a", "b"} else ("a", "b")
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

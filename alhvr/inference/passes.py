@@ -23,7 +23,7 @@ class DualViews:
     prob_a: np.ndarray
     """float32 [N, C, *S]: class probabilities of network a, clean, mean over mirrored copies where asked for."""
     prob_b: np.ndarray
-    """The same of network b."""
+    """The same of network b; that of network a again where only one of both was asked for, and likewise."""
     confidences: tuple[np.ndarray, ...]
     """float32 [N, *S] of networks a and b: largest probability under perturbation. Empty without regions."""
 
@@ -31,15 +31,21 @@ class DualViews:
 class DualPass:
     """Both networks for one scan; the perturbation of the first window is that of all."""
 
-    def __init__(self, backend: Backend, settings: InferenceSettings, *, regions: bool) -> None:
-        """``regions`` adds the perturbed decode. The same seed in ``settings`` gives the same perturbation."""
+    def __init__(self, backend: Backend, settings: InferenceSettings, *, regions: bool,
+                 networks: Sequence[str] = NETWORKS) -> None:
+        """``regions`` adds the perturbed decode. The same seed in ``settings`` gives the same perturbation.
+
+        ``networks``: those whose probabilities are needed; with ``regions`` both always run.
+        """
         self._backend, self._mirror, self._regions = backend, settings.mirror, regions
+        self._networks = NETWORKS if regions else tuple(networks)
         self._seed = settings.perturbation_seed
 
     def __call__(self, images: np.ndarray) -> DualViews:
         """Runs images float32 [N, M, *S]; each is encoded once for its clean and its perturbed decode."""
-        probabilities, confidences = [], []
-        for network in NETWORKS:
+        probabilities: dict[str, np.ndarray] = {}
+        confidences = []
+        for network in self._networks:
             levels = self._backend.encode(network, images)
             if self._regions:
                 logits, perturbed = self._decode_twice(network, levels)
@@ -47,8 +53,9 @@ class DualPass:
                 clean = softmax(logits)
             else:
                 clean = softmax(self._backend.decode(network, levels))
-            probabilities.append(self._mirrored_mean(network, images, clean) if self._mirror else clean)
-        return DualViews(*probabilities, tuple(confidences))
+            probabilities[network] = self._mirrored_mean(network, images, clean) if self._mirror else clean
+        one = next(iter(probabilities.values()))
+        return DualViews(*(probabilities.get(network, one) for network in NETWORKS), tuple(confidences))
 
     def _decode_twice(self, network: str, levels: Any) -> Sequence[np.ndarray]:
         """Logits [N, C, *S] of the clean and of the perturbed decode."""

@@ -18,7 +18,7 @@ from alhvr.data.scan import Scan, Segmentation
 from alhvr.errors import Cancelled, OutOfMemory
 from alhvr.inference.backends import NETWORKS, Backend
 from alhvr.inference.exhaustion import memory_as_user_error
-from alhvr.inference.fusion import RULES, competing_confidence, fuse
+from alhvr.inference.fusion import RULES, competing_confidence, fuse, networks_of
 from alhvr.inference.memory import MemoryForecast, Work, forecast, in_gb, require
 from alhvr.inference.passes import DualPass, DualViews
 from alhvr.inference.postprocess import clear_small_components
@@ -161,7 +161,8 @@ class Predictor:
         grid = pad(planes.shape, shape)
         windows = tile(grid.shape, shape, self._settings.window_overlap)
         source, blender = WindowSource(planes, grid, watch.check), Blender(grid, maps.add)
-        run = DualPass(self._backend, self._settings, regions=bool(maps.confidences))
+        run = DualPass(self._backend, self._settings, regions=bool(maps.confidences),
+                       networks=networks_of(maps.classes))
         countdown, done = Countdown(len(windows)), 0
         while done < len(windows):
             watch.check()

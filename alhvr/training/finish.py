@@ -15,6 +15,7 @@ import torch
 import alhvr
 from alhvr.bundle import InferenceSettings, ModelDescription, write_model
 from alhvr.config import to_dict
+from alhvr.inference.fusion import RULES
 from alhvr.networks.dual import DualNetwork
 from alhvr.progress import Reporter
 from alhvr.training.checked_graphs import NoGraphs, checked_graphs
@@ -24,8 +25,9 @@ from alhvr.training.scoring_backend import scoring_backend
 from alhvr.training.setup import PARTS, RunSetup
 from alhvr.training.validation import CLEANED, ValidationScore, Validator
 
-RULES = ("mean", "competition", "a", "b")
 WORTH_CLEANING = 0.001
+WORTH_CHOOSING = 0.002
+"""How much better than the mean of both networks, in validation Dice, another way to segment has to be."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ def finish_model(setup: RunSetup, networks: DualNetwork, validator: Validator | 
 def summary(finished: FinishedModel, state: LoopState) -> list[str]:
     """How the run went, as sentences for people."""
     settings = finished.settings
-    how = {"mean": "the mean of both networks", "competition": "the surer network of both, voxel by voxel"}
+    how = {"mean": "the mean of both networks", "competition": "the more confident network, voxel by voxel",
+           "a": "network a alone", "b": "network b alone"}
     cleaned = ", keeping the largest part of each structure" if settings.largest_component else ""
     if not finished.scores:
         went = f"Kept as it is after iteration {state.best_iteration}; there were no validation cases to score it on."
@@ -93,12 +96,21 @@ def _choose(setup: RunSetup, found: dict[str, ValidationScore]) -> InferenceSett
     means = {name: score.mean for name, score in found.items()}
     fusion = wish.fusion
     if fusion == "auto":
-        fusion = "competition" if means.get("competition", 0.0) > means.get("mean", 0.0) else "mean"
+        best = max(RULES, key=lambda rule: means.get(rule, 0.0))
+        fusion = best if means.get(best, 0.0) > means.get("mean", 0.0) + WORTH_CHOOSING else "mean"
     largest = wish.largest_component == "on"
     if wish.largest_component == "auto" and found:
         largest = means[fusion + CLEANED] > means[fusion] + WORTH_CLEANING
     return InferenceSettings(fusion=fusion, mirror=wish.mirror, largest_component=largest, beta=method.beta,
                              perturbation_seed=setup.config.training.seed, temperature=method.temperature)
+
+
+def _archive(setup: RunSetup, state: LoopState) -> dict[str, Any] | None:
+    """What validation showed of the archive; None for a run without one."""
+    if not setup.unlabeled:
+        return None
+    return {"max_weight": setup.config.method.max_weight, "share_left": state.archive_share,
+            "reduced": state.archive_harm}
 
 
 def _record(setup: RunSetup, state: LoopState, scores: dict[str, float], ways: dict[str, float]) -> dict[str, Any]:
@@ -111,7 +123,7 @@ def _record(setup: RunSetup, state: LoopState, scores: dict[str, float], ways: d
         "cases": counts, "case_hashes": hashes, "validation_was_set_aside": setup.held_out,
         "settings": to_dict(config), "seed": config.training.seed, "iterations": state.iteration,
         "best_iteration": state.best_iteration, "minutes": round(state.elapsed_s / 60.0, 2),
-        "validation_dice": scores, "validation_dice_by_way": ways,
+        "validation_dice": scores, "validation_dice_by_way": ways, "archive": _archive(setup, state),
         "device": setup.compute.device, "precision": setup.compute.precision,
         "start_from": Path(setup.start_from).name if setup.start_from else None, "forced": list(setup.forced),
         "date": datetime.date.today().isoformat(),

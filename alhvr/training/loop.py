@@ -14,6 +14,7 @@ from torch import Tensor
 
 from alhvr.data.batches import Batch, TwoStreamBatches
 from alhvr.errors import Cancelled, UserError
+from alhvr.inference.backends import NETWORKS
 from alhvr.losses.objective import Objective
 from alhvr.progress import Reporter
 from alhvr.training.averaging import WeightAverage, measure_statistics
@@ -25,6 +26,10 @@ from alhvr.training.setup import RunSetup
 from alhvr.training.step import TrainingStep
 from alhvr.training.validation import ValidationScore, Validator
 
+HARM = 0.01
+"""By how much validation Dice may lie below the best so far before less is learnt from the archive."""
+SMALLEST_SHARE = 0.25
+"""Of lambda; after that, nothing more is learnt from the archive."""
 STATISTICS_SHARE = 0.15
 """Batches on which batch-norm statistics are measured, per step between two validations; one costs a third of a step.
 """
@@ -43,6 +48,12 @@ class LoopState:
     best_iteration: int = -1
     best_mean: float = -1.0
     best_by_class: dict[str, float] = field(default_factory=dict)
+    best_of_network: dict[str, float] = field(default_factory=dict)
+    """Best validation Dice of either network alone, where each keeps its own best state."""
+    archive_share: float = 1.0
+    """Part of lambda that is left after what validation showed of the archive."""
+    archive_harm: list[dict[str, float]] = field(default_factory=list)
+    """Each time that less of the archive was used: iteration, the Dice before and then, and the part left."""
 
 
 class TrainingLoop:
@@ -53,7 +64,7 @@ class TrainingLoop:
         self.state = LoopState()
         self.average = WeightAverage(step.networks)
         self._step, self._batches, self._validator = step, batches, validator
-        self._run, self._reporter, self._compute = run, reporter, setup.compute
+        self._run, self._reporter, self._compute, self._setup = run, reporter, setup.compute, setup
         self._backends = ScoringBackends(setup.compute, reporter)
         self._config, self._method = setup.config.training, setup.config.method
         self._sitting_began_at = self._saved_at = time.monotonic()
@@ -107,7 +118,7 @@ class TrainingLoop:
 
     def _one_step(self, iteration: int, batch: Batch) -> None:
         progress = self._progress()
-        weight = unsupervised_weight(progress, self._method)
+        weight = self.state.archive_share * unsupervised_weight(progress, self._method, iteration)
         rate = learning_rate(progress, self._config)
         objective = self._step.run(batch, iteration, weight=weight, learning_rate=rate)
         self.average.update(self._step.networks, ema_decay(iteration, self._config))
@@ -155,10 +166,13 @@ class TrainingLoop:
         if not self._validation_is_due():
             return
         self._measure_statistics()
-        score = self._score()
+        scores = self._score()
+        score = scores["mean"]
         self.state.validations = self._validations_by_now()
-        if score.mean > self.state.best_mean or self._validator is None:
-            self._keep_as_best(score)
+        self._watch_archive(score)
+        improved = self._improved(scores)
+        if improved:
+            self._keep_as_best(scores, improved)
         self.state.elapsed_s = self._elapsed_before_s + time.monotonic() - self._sitting_began_at
         if self._validator is not None:
             self._reporter.metrics(self.state.iteration, dice=score.by_class, mean_dice=score.mean,
@@ -181,18 +195,52 @@ class TrainingLoop:
             raise Cancelled("Stopped before a validation.")
         return self._step.to_device(self._batches.batch(iteration).images)
 
-    def _score(self) -> ValidationScore:
-        """Of the mean weights, run as users run a finished model; below every score without validation cases."""
-        if self._validator is None:
-            return ValidationScore({}, -1.0)
-        return self._validator.score(self._backends.of(self.average.model))["mean"]
+    def _score(self) -> dict[str, ValidationScore]:
+        """Of the mean weights, run as users run a finished model: both networks ("mean"), and each where each is kept.
 
-    def _keep_as_best(self, score: ValidationScore) -> None:
-        """Where the disk refuses them, the best weights from before stay the best."""
+        Below every score without validation cases.
+        """
+        rules = ("mean", *NETWORKS) if self._config.selection == "network" else ("mean",)
+        if self._validator is None:
+            return dict.fromkeys(rules, ValidationScore({}, -1.0))
+        return self._validator.score(self._backends.of(self.average.model), rules)
+
+    def _improved(self, scores: dict[str, ValidationScore]) -> tuple[str, ...]:
+        """The networks whose weights are the best so far; both where there is nothing to score them on."""
+        if self._validator is None:
+            return NETWORKS
+        if self._config.selection == "network":
+            return tuple(n for n in NETWORKS if scores[n].mean > self.state.best_of_network.get(n, -1.0))
+        return NETWORKS if scores["mean"].mean > self.state.best_mean else ()
+
+    def _keep_as_best(self, scores: dict[str, ValidationScore], improved: tuple[str, ...]) -> None:
+        """Keeps the weights of these networks; where the disk refuses them, the best from before stay the best."""
         weights = self.average.model.state_dict()
+        if len(improved) < len(NETWORKS) and self._run.best.exists():
+            other = load_checkpoint(self._run.best)["average"]
+            weights = {name: (weights if name.split(".")[0] in improved else other)[name] for name in weights}
         if self._try_to_save(self._run.best, {"average": weights, "iteration": self.state.iteration}):
-            self.state.best_iteration, self.state.best_mean = self.state.iteration, score.mean
-            self.state.best_by_class = score.by_class
+            self.state.best_iteration = self.state.iteration
+            self.state.best_of_network |= {name: scores[name].mean for name in improved if name in scores}
+            if scores["mean"].mean > self.state.best_mean:
+                self.state.best_mean, self.state.best_by_class = scores["mean"].mean, scores["mean"].by_class
+
+    def _watch_archive(self, score: ValidationScore) -> None:
+        """Halves lambda where validation has fallen below the best state while the archive was learnt from.
+
+        With labels alone validation rarely falls like that; networks that confirm each other's errors make it fall.
+        """
+        share, before = self.state.archive_share, self.state.best_mean
+        learns = self._setup.unlabeled and self._method.max_weight > 0 and share > 0
+        if self._validator is None or not learns or score.mean >= before - HARM:
+            return
+        left = share / 2 if share > SMALLEST_SHARE else 0.0
+        self.state.archive_share = left
+        self.state.archive_harm.append({"iteration": self.state.iteration, "best_dice": before, "dice": score.mean,
+                                        "share_left": left})
+        now = f"count {left:.0%} of their weight" if left else "no longer count"
+        self._reporter.warning(f"Validation Dice fell from {before:.3f} to {score.mean:.3f} while learning from the "
+                               f"archive, which may do harm: its losses {now} from here on.")
 
     def load_best(self) -> None:
         """Puts the weights with the best validation Dice into ``average``; where none were kept, the last stay."""

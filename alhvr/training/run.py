@@ -169,7 +169,8 @@ def _batches(setup: RunSetup, reporter: Reporter) -> TwoStreamBatches:
     if setup.unlabeled:
         unlabeled = ScanStore(setup.unlabeled, setup.plan, None, budget_bytes=budget - budget // 2, reporter=reporter)
     augmenter = Augmenter(setup.config.training.augment, setup.plan.dimensions, setup.plan.patch_size)
-    return TwoStreamBatches(labeled, unlabeled, setup.plan, augmenter, setup.config.training.seed)
+    return TwoStreamBatches(labeled, unlabeled, setup.plan, augmenter, setup.config.training.seed,
+                            balanced=setup.config.training.balanced)
 
 
 def _validator(setup: RunSetup, reporter: Reporter, stop: StopRequest) -> Validator | None:

@@ -10,13 +10,16 @@ STAIRCASE_STEPS = 200
 POLY_POWER = 0.9
 
 
-def unsupervised_weight(progress: float, config: MethodConfig) -> float:
+def unsupervised_weight(progress: float, config: MethodConfig, iteration: int) -> float:
     """Lambda of Eq. 10: max_weight * exp(-5 (1 - x)^2), x = progress / warmup_fraction, at most 1.
 
-    ``progress`` is the part of the run done before the step, 0 to 1 (iterations, or time for a run in minutes).
-    The staircase rounds x down to 1/200, as the released code does.
+    ``progress`` is the part of the run done before the step, 0 to 1 (iterations, or time for a run in minutes), and
+    ``iteration`` the number of steps done: with ``warmup_iterations``, x is their share of these. The staircase rounds
+    x down to 1/200, as the released code does.
     """
     x = min(1.0, progress / config.warmup_fraction)
+    if config.warmup_iterations is not None:
+        x = min(1.0, iteration / config.warmup_iterations)
     if config.warmup_shape == "staircase":
         x = math.floor(x * STAIRCASE_STEPS + 1e-9) / STAIRCASE_STEPS
     return config.max_weight * math.exp(-5.0 * (1.0 - x) ** 2)

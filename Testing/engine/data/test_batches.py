@@ -18,6 +18,7 @@ from alhvr.data.annotation import Annotation
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import Batch, TwoStreamBatches
 from alhvr.data.cases import Case
+from alhvr.data.labels import NOT_ANNOTATED
 from alhvr.data.plan import Plan
 from alhvr.data.store import ScanStore
 from alhvr.errors import UserError
@@ -41,14 +42,16 @@ class World:
         return ScanStore(cases, plan, label_set, budget_bytes=budget, reporter=self.listener)
 
     def batches(self, plan: Plan, *, seed: int = 0, budget: int = 10**9, config: AugmentConfig | None = None,
-                ) -> TwoStreamBatches:
+                balanced: bool = True) -> TwoStreamBatches:
         augmenter = Augmenter(config or AugmentConfig(), plan.dimensions, plan.patch_size)
         unlabeled = self.store(self.unlabeled, plan, budget=budget)
-        return TwoStreamBatches(self.store(self.labeled, plan), unlabeled, plan, augmenter, seed)
+        return TwoStreamBatches(self.store(self.labeled, plan), unlabeled, plan, augmenter, seed, balanced=balanced)
 
 
 def same(first: Batch, second: Batch) -> bool:
-    return torch.equal(first.images, second.images) and torch.equal(first.labels, second.labels)
+    insides = [torch.ones(1) if b.inside is None else b.inside for b in (first, second)]
+    return (torch.equal(first.images, second.images) and torch.equal(first.labels, second.labels)
+            and torch.equal(*insides))
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=["2-D", "3-D"])
@@ -56,7 +59,8 @@ def test_a_batch_holds_labelled_patches_first(tmp_path: Path, plan: Plan) -> Non
     batch = World(tmp_path).batches(plan).batch(0)
     assert batch.images.shape == (4, 1, *plan.patch_size) and batch.images.dtype == torch.float32
     assert batch.labels.shape == (2, *plan.patch_size) and batch.labels.dtype == torch.int64
-    assert batch.n_labeled == 2 and batch.labels.min() >= 0 and batch.labels.max() <= 2
+    annotated = batch.labels[batch.labels != NOT_ANNOTATED]
+    assert batch.n_labeled == 2 and batch.n_clean == 2 and annotated.min() >= 0 and annotated.max() <= 2
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=["2-D", "3-D"])
@@ -102,13 +106,39 @@ def test_every_slice_is_shown_once_an_epoch_with_its_own_label(tmp_path: Path) -
     assert not expected
 
 
-def test_what_lies_beyond_a_scan_is_its_background_without_label(tmp_path: Path) -> None:
+def test_what_lies_beyond_a_scan_is_its_darkest_value_and_marked_as_padding(tmp_path: Path) -> None:
     batch = World(tmp_path).batches(tiny_plan(3, (16, 32, 32)), config=NOTHING).batch(0)
     inside = np.zeros((16, 32, 32), dtype=bool)
     inside[5:11, 6:26, 4:28] = True
     for image in batch.images[:, 0].numpy():
         assert np.all(image[~inside] == image[inside].min())
-    assert np.all(batch.labels.numpy()[:, ~inside] == 0) and batch.labels.max() == 2
+    assert np.all(batch.labels.numpy()[:, ~inside] == NOT_ANNOTATED) and batch.labels.numpy()[:, inside].max() == 2
+    assert batch.n_clean == 2
+    assert all(np.array_equal(image, inside) for image in batch.inside.numpy())
+
+
+def test_a_patch_within_its_scan_has_no_padding(tmp_path: Path) -> None:
+    batch = World(tmp_path).batches(tiny_plan(3, (16, 16, 16)), config=NOTHING).batch(0)
+    assert batch.inside is not None  # six slices in a patch of sixteen
+    batch = World(tmp_path).batches(tiny_plan(2, (16, 16)), config=NOTHING).batch(0)
+    assert batch.inside is None
+
+
+def test_padding_turns_with_the_patch(tmp_path: Path) -> None:
+    turned = AugmentConfig(mirror=False, rotate_degrees=45, scale=0, intensity=False)
+    batches = World(tmp_path).batches(tiny_plan(2, (32, 32)), config=turned)
+    seen = [batches.batch(n) for n in range(4)]
+    for batch in seen:
+        for image, inside in zip(batch.images[:, 0], batch.inside, strict=True):
+            # linear interpolation of the image reaches one pixel further than the nearest of the mask
+            rim = torch.nn.functional.max_pool2d(inside[None, None].float(), 3, 1, 1)[0, 0] > 0
+            assert torch.all(image[~rim] == image[~rim].min()) if (~rim).any() else True
+    assert any(len(set(batch.inside.sum(dim=(1, 2)).tolist())) > 1 for batch in seen)
+
+
+def test_an_unlabelled_patch_has_padding_too(tmp_path: Path) -> None:
+    batch = World(tmp_path).batches(tiny_plan(2, (32, 32)), config=NOTHING).batch(0)
+    assert (~batch.inside[batch.n_labeled:]).any() and batch.labels.shape[0] == batch.n_labeled
 
 
 def test_the_archive_is_seen_whole_before_any_of_it_is_seen_again(tmp_path: Path) -> None:
@@ -263,6 +293,6 @@ def test_seven_patients_of_136_slices_make_seventeen_iterations(tmp_path: Path) 
     slices = [9, 9, 10, 10, 10, 10, 8, 8, 11, 11, 10, 10, 10, 10]
     world = World(tmp_path, unlabeled=2)
     world.labeled[:] = [write_case(tmp_path, f"p{n}", (k, 16, 16), label=True) for n, k in enumerate(slices)]
-    batches = world.batches(tiny_plan(2, (16, 16), labeled=8, unlabeled=8))
+    batches = world.batches(tiny_plan(2, (16, 16), labeled=8, unlabeled=8), balanced=False)
     assert batches.iterations_per_epoch == 17
     assert batches.batch(16).labels.shape == (8, 16, 16) and batches.batch(16).images.shape[0] == 16

@@ -10,11 +10,11 @@ from direct_losses import direct_objective, leaves, random_views
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from alhvr.config import OFFICIAL_METHOD, MethodConfig
+from alhvr.config import OFFICIAL_METHOD, PAPER_METHOD, MethodConfig
 from alhvr.losses.objective import alhvr_objective
 from alhvr.networks.dual import DualViews, Views
 
-PRESETS = [MethodConfig(), OFFICIAL_METHOD]
+PRESETS = [MethodConfig(max_weight=0.1, entropy_weight=1.0), PAPER_METHOD, OFFICIAL_METHOD]
 SIZES = [(32, 40), (16, 24, 16)]
 TERMS = {
     "supervised_ce", "supervised_dice", "prototype_ce", "prototype_cosine",

@@ -11,21 +11,22 @@ from alhvr.training.schedules import ema_decay, learning_rate, unsupervised_weig
 @pytest.mark.parametrize(("step", "expected"), [(0, 6.737947e-4), (149, 6.737947e-4), (150, 7.082524e-4),
                                                 (7500, 0.00600547), (14999, 0.02793960), (30000, 0.1)])
 def test_official_lambda_climbs_in_steps_of_150_iterations(step: int, expected: float) -> None:
-    assert unsupervised_weight(step / 30000, OFFICIAL_METHOD) == pytest.approx(expected, rel=1e-5)
+    assert unsupervised_weight(0.0, OFFICIAL_METHOD, step) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(("step", "expected"), [(7500, 0.02865048), (15000, 0.1)])
 def test_paper_lambda_climbs_smoothly_to_its_largest_value(step: int, expected: float) -> None:
-    assert unsupervised_weight(step / 15000, MethodConfig(warmup_fraction=1.0)) == pytest.approx(expected, rel=1e-5)
+    found = unsupervised_weight(step / 15000, MethodConfig(warmup_fraction=1.0), step)
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_lambda_stays_at_its_largest_value_after_a_short_warm_up() -> None:
     config = MethodConfig(warmup_fraction=0.25)
-    assert unsupervised_weight(0.25, config) == unsupervised_weight(1.0, config) == pytest.approx(0.1)
+    assert unsupervised_weight(0.25, config, 0) == unsupervised_weight(1.0, config, 0) == pytest.approx(0.1)
 
 
 def test_lambda_never_falls() -> None:
-    values = [unsupervised_weight(i / 500, OFFICIAL_METHOD) for i in range(501)]
+    values = [unsupervised_weight(0.0, OFFICIAL_METHOD, 60 * i) for i in range(501)]
     assert values == sorted(values)
 
 
