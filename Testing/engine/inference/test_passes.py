@@ -8,7 +8,7 @@ import torch
 
 from alhvr.bundle import InferenceSettings
 from alhvr.inference import passes as room
-from alhvr.inference.fusion import confidence, softmax
+from alhvr.inference.fusion import confidence, fuse, networks_of, softmax
 from alhvr.inference.passes import DualPass
 from alhvr.inference.torch_backend import TorchBackend
 from alhvr.networks.dual import DualNetwork
@@ -51,6 +51,22 @@ def test_clean_probabilities_are_the_softmax_of_each_network(backend, images):
     np.testing.assert_allclose(views.prob_a, _probabilities(backend, "a", images), atol=1e-6)
     np.testing.assert_allclose(views.prob_b, _probabilities(backend, "b", images), atol=1e-6)
     assert views.confidences == ()
+
+
+@pytest.mark.parametrize("network", ["a", "b"])
+def test_where_one_network_is_asked_for_the_other_does_not_run(backend, images, network, monkeypatch):
+    asked = []
+    encode = TorchBackend.encode
+    monkeypatch.setattr(TorchBackend, "encode", lambda self, name, x: (asked.append(name), encode(self, name, x))[1])
+    views = DualPass(backend, InferenceSettings(fusion=network), regions=False, networks=networks_of([network]))(images)
+    assert asked == [network]
+    np.testing.assert_allclose(fuse(views.prob_a, views.prob_b, network), _probabilities(backend, network, images),
+                               atol=1e-6)
+
+
+def test_regions_always_need_both_networks(backend, images):
+    views = DualPass(backend, InferenceSettings(fusion="a"), regions=True, networks=("a",))(images)
+    assert len(views.confidences) == 2 and not np.array_equal(views.prob_a, views.prob_b)
 
 
 def test_mirroring_is_the_mean_over_all_flips_turned_back(backend, images):

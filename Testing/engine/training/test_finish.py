@@ -62,6 +62,16 @@ def test_competition_is_kept_where_it_scores_better_than_the_mean(tmp_path: Path
         fusion="competition", mirror=False, largest_component=False, beta=0.7, perturbation_seed=5, temperature=0.2)
 
 
+@pytest.mark.parametrize("network", ["a", "b"])
+def test_one_network_is_kept_where_it_scores_best(tmp_path: Path, network: str) -> None:
+    found = finish(tmp_path, Scored(**{"mean": 0.8, "competition": 0.8, network: 0.83}))
+    assert found.settings.fusion == network and found.scores["mean"] == 0.83
+
+
+def test_a_way_that_is_hardly_better_than_the_mean_is_not_chosen(tmp_path: Path) -> None:
+    assert finish(tmp_path, Scored(mean=0.8, competition=0.801, a=0.8015)).settings.fusion == "mean"
+
+
 def test_the_mean_is_kept_where_both_score_alike(tmp_path: Path) -> None:
     assert finish(tmp_path, Scored(mean=0.8, competition=0.8)).settings.fusion == "mean"
 
@@ -130,7 +140,7 @@ def test_the_summary_names_best_iteration_scores_and_the_way_to_segment() -> Non
     settings = InferenceSettings(fusion="competition", largest_component=True)
     said = summary(FinishedModel(settings, {"liver": 0.9, "mean": 0.9}), LoopState(iteration=40, best_iteration=30))
     assert said == ["Best after iteration 30 of 40: validation Dice liver 0.900, mean 0.900.",
-                    "The model segments by the surer network of both, voxel by voxel, keeping the largest part of each "
+                    "The model segments by the more confident network, voxel by voxel, keeping the largest part of each "
                     "structure."]
 
 

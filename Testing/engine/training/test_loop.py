@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 from collections.abc import Callable
@@ -13,14 +14,17 @@ from tiny_cases import Listener
 from tiny_runs import write_study
 
 from alhvr.checking.watch import Watch
-from alhvr.config import PlanConfig, RunConfig, TrainingConfig
+from alhvr.config import MethodConfig, PlanConfig, RunConfig, TrainingConfig
 from alhvr.errors import UserError
 from alhvr.training import loop as room
+from alhvr.training.averaging import measure_statistics
 from alhvr.training.checkpoint import load_checkpoint
 from alhvr.training.loop import TrainingLoop
 from alhvr.training.run import RUN_FILE, TrainRequest, _build_loop, _new_setup
 from alhvr.training.run_folder import RecordingReporter, RunFolder
 from alhvr.training.setup import RunSetup
+from alhvr.training.step import TrainingStep
+from alhvr.training.validation import ValidationScore
 
 
 def never() -> bool:
@@ -32,12 +36,13 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_study(tmp_path_factory.mktemp("study"), labeled=2, archive=2)
 
 
-def new_run(study: Path, out: Path, **training) -> RunFolder:
+def new_run(study: Path, out: Path, *, archive: bool = True, **training) -> RunFolder:
     run = RunFolder(out)
     run.create()
     settings = {"threads": 1, "precision": "fp32", "validations": 2, "iterations": 4, **training}
-    config = RunConfig(training=TrainingConfig(**settings), plan=PlanConfig(patch_size=(32, 32), batch_size=2))
-    request = TrainRequest(study / "labeled", out, study / "archive", config=config)
+    config = RunConfig(method=MethodConfig(max_weight=0.1), training=TrainingConfig(**settings),
+                       plan=PlanConfig(patch_size=(32, 32), batch_size=2))
+    request = TrainRequest(study / "labeled", out, study / "archive" if archive else None, config=config)
     _new_setup(run, request, Watch(Listener()))
     return run
 
@@ -96,7 +101,7 @@ def test_a_stop_while_validating_is_saved_and_validated_when_the_run_goes_on(stu
 
 def test_a_stop_between_steps_is_saved_and_the_run_goes_on_as_if_it_had_not_been(study, whole, tmp_path) -> None:
     run = new_run(study, tmp_path / "run")
-    asked = iter([False, False, False, True])
+    asked = iter([False, False, False, False, True])  # before each step, and before the batch of statistics
     assert not loop_of(run).train(lambda: next(asked))
     assert load_checkpoint(run.last)["loop"]["iteration"] == 3
     assert loop_of(run).train(never)
@@ -177,3 +182,89 @@ def test_without_validation_cases_the_last_weights_are_kept(study: Path, tmp_pat
     assert loop.state.best_iteration == 2 and scored_iterations(run) == []
     kept = load_checkpoint(run.best)["average"]
     assert all(torch.equal(value, kept[name]) for name, value in loop.average.model.state_dict().items())
+
+
+class Scripted:
+    """A validator that gives these scores one after the other: Dice of the pair, or of ("mean", "a", "b")."""
+
+    def __init__(self, *scores: float | tuple[float, float, float]) -> None:
+        self._scores = iter(scores)
+
+    def score(self, backend: object, rules: tuple[str, ...]) -> dict[str, ValidationScore]:
+        score = next(self._scores)
+        values = score if isinstance(score, tuple) else (score,) * len(rules)
+        return {rule: ValidationScore({"x": value}, value) for rule, value in zip(rules, values, strict=True)}
+
+
+def scripted(study: Path, out: Path, *scores: float | tuple[float, float, float], archive: bool = True, **training):
+    """A trained loop whose validations gave ``scores``, and what it reported."""
+    run, reporter = new_run(study, out, archive=archive, iterations=len(scores), validations=len(scores),
+                            **training), Listener()
+    loop = loop_of(run, reporter=reporter)
+    loop._validator = Scripted(*scores)
+    assert loop.train(never)
+    return loop, reporter
+
+
+def test_where_validation_falls_less_is_learnt_from_the_archive_and_it_is_said(study: Path, tmp_path: Path) -> None:
+    loop, reporter = scripted(study, tmp_path / "run", 0.5, 0.6, 0.55)
+    assert loop.state.archive_share == 0.5
+    assert loop.state.archive_harm == [{"iteration": 3, "best_dice": 0.6, "dice": 0.55, "share_left": 0.5}]
+    assert [w for w in reporter.warnings if "may do harm" in w and "50% of their weight" in w]
+
+
+def test_where_validation_stays_low_nothing_more_is_learnt_from_the_archive(study: Path, tmp_path: Path) -> None:
+    loop, reporter = scripted(study, tmp_path / "run", 0.6, 0.5, 0.5, 0.5, 0.5)
+    assert loop.state.archive_share == 0.0 and [h["share_left"] for h in loop.state.archive_harm] == [0.5, 0.25, 0.0]
+    assert "no longer count" in reporter.warnings[-1]
+
+
+def test_what_is_left_of_lambda_is_what_the_steps_get(study: Path, tmp_path: Path, monkeypatch) -> None:
+    seen = []
+    run = TrainingStep.run
+    monkeypatch.setattr(TrainingStep, "run", lambda self, *a, weight, **k: (
+        seen.append(weight), run(self, *a, weight=weight, **k))[1])
+    scripted(study, tmp_path / "run", 0.6, 0.5, 0.5, 0.5, 0.5)
+    assert seen[0] > 0 and seen[-1] == 0
+
+
+def test_noise_in_validation_changes_nothing(study: Path, tmp_path: Path) -> None:
+    loop, reporter = scripted(study, tmp_path / "run", 0.6, 0.595, 0.61)
+    assert loop.state.archive_share == 1.0 and not loop.state.archive_harm and not reporter.warnings
+
+
+def test_labels_alone_are_not_watched(study: Path, tmp_path: Path) -> None:
+    loop, _ = scripted(study, tmp_path / "run", 0.6, 0.3, archive=False)
+    assert loop.state.archive_share == 1.0 and not loop.state.archive_harm
+
+
+def test_each_network_keeps_its_own_best_state_where_that_is_wanted(study: Path, tmp_path: Path) -> None:
+    loop, _ = scripted(study, tmp_path / "run", (0.5, 0.6, 0.4), (0.5, 0.5, 0.5), selection="network",
+                       save_every_s=0.0)
+    kept, last = load_checkpoint(loop._run.best)["average"], loop.average.model.state_dict()
+    alike = {name: torch.equal(value, last[name]) for name, value in kept.items() if name.endswith("conv.weight")}
+    assert all(same for name, same in alike.items() if name.startswith("b."))
+    assert not any(same for name, same in alike.items() if name.startswith("a."))
+    assert loop.state.best_of_network == {"a": 0.6, "b": 0.5}
+
+
+def test_the_kept_weights_have_statistics_of_their_own(study: Path, tmp_path: Path) -> None:
+    """Measured on the last batches of the run, so that anybody can measure them again."""
+    run = new_run(study, tmp_path / "run", iterations=6, validations=1, statistics_batches=2)
+    loop = loop_of(run)
+    assert loop.train(never)
+    kept = load_checkpoint(run.best)["average"]
+    networks = copy.deepcopy(loop.average.model)
+    for buffer in networks.buffers():
+        buffer.zero_()
+    images = [loop._step.to_device(loop._batches.batch(n).images) for n in (4, 5)]
+    measure_statistics((networks.a, networks.b), images)
+    assert all(torch.equal(value, kept[name]) for name, value in networks.state_dict().items())
+
+
+def test_running_statistics_are_kept_where_they_are_wanted(study: Path, tmp_path: Path) -> None:
+    run = new_run(study, tmp_path / "run", iterations=2, validations=1, batch_norm_statistics="running", ema_decay=0.0)
+    loop = loop_of(run)
+    assert loop.train(never)
+    kept, networks = load_checkpoint(run.best)["average"], loop._step.networks.state_dict()
+    assert all(torch.equal(value, kept[name]) for name, value in networks.items())
