@@ -19,7 +19,7 @@ from alhvr.inference.fusion import RULES
 from alhvr.networks.dual import DualNetwork
 from alhvr.progress import Reporter
 from alhvr.training.checked_graphs import NoGraphs, checked_graphs
-from alhvr.training.loop import LoopState
+from alhvr.training.loop_state import LoopState
 from alhvr.training.run_folder import RunFolder
 from alhvr.training.scoring_backend import scoring_backend
 from alhvr.training.setup import PARTS, RunSetup

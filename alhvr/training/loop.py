@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from alhvr.losses.objective import Objective
 from alhvr.progress import Reporter
 from alhvr.training.averaging import WeightAverage, measure_statistics
 from alhvr.training.checkpoint import load_checkpoint, save_checkpoint
+from alhvr.training.loop_state import LoopState
 from alhvr.training.run_folder import RunFolder
 from alhvr.training.schedules import ema_decay, learning_rate, unsupervised_weight
 from alhvr.training.scoring_backend import ScoringBackends
@@ -26,34 +27,9 @@ from alhvr.training.setup import RunSetup
 from alhvr.training.step import TrainingStep
 from alhvr.training.validation import ValidationScore, Validator
 
-HARM = 0.01
-"""By how much validation Dice may lie below the best so far before less is learnt from the archive."""
-SMALLEST_SHARE = 0.25
-"""Of lambda; after that, nothing more is learnt from the archive."""
 STATISTICS_SHARE = 0.15
 """Batches on which batch-norm statistics are measured, per step between two validations; one costs a third of a step.
 """
-
-
-@dataclass
-class LoopState:
-    """What a resumed run continues from, beside the weights."""
-
-    iteration: int = 0
-    """Steps done."""
-    elapsed_s: float = 0.0
-    """Seconds trained, over all sittings."""
-    validations: int = 0
-    """Validations done."""
-    best_iteration: int = -1
-    best_mean: float = -1.0
-    best_by_class: dict[str, float] = field(default_factory=dict)
-    best_of_network: dict[str, float] = field(default_factory=dict)
-    """Best validation Dice of either network alone, where each keeps its own best state."""
-    archive_share: float = 1.0
-    """Part of lambda that is left after what validation showed of the archive."""
-    archive_harm: list[dict[str, float]] = field(default_factory=list)
-    """Each time that less of the archive was used: iteration, the Dice before and then, and the part left."""
 
 
 class TrainingLoop:
@@ -155,22 +131,22 @@ class TrainingLoop:
         steps, seconds = done - self._iterations_before, time.monotonic() - self._sitting_began_at
         self._reporter.progress("training", done, total, round(seconds / steps * (total - done), 1) if steps else None)
 
-    def _validation_is_due(self) -> bool:
-        return self._validations_by_now() > self.state.validations
-
     def _validations_by_now(self) -> int:
         return math.floor(self._progress() * self._config.validations + 1e-9)
 
     def _validate_if_due(self) -> None:
         """Scores the mean weights, keeps the best, and saves; raises Cancelled with nothing changed."""
-        if not self._validation_is_due():
+        if self._validations_by_now() <= self.state.validations:
             return
         self._measure_statistics()
         scores = self._score()
         score = scores["mean"]
         self.state.validations = self._validations_by_now()
-        self._watch_archive(score)
-        improved = self._improved(scores)
+        if self._setup.unlabeled and self._method.max_weight > 0 and self._validator is not None:
+            harm = self.state.watch_archive(score.mean)
+            if harm:
+                self._reporter.warning(harm)
+        improved = self.state.improved(scores) if self._validator is not None else NETWORKS
         if improved:
             self._keep_as_best(scores, improved)
         self.state.elapsed_s = self._elapsed_before_s + time.monotonic() - self._sitting_began_at
@@ -185,15 +161,15 @@ class TrainingLoop:
             return
         since_last = self.state.iteration / max(1, self._validations_by_now())
         n_batches = min(self._config.statistics_batches, max(2, int(STATISTICS_SHARE * since_last)))
-        first = max(0, self.state.iteration - n_batches)
-        images = (self._images_of(iteration) for iteration in range(first, self.state.iteration))
-        measure_statistics((self.average.model.a, self.average.model.b), images, self._compute.autocast())
+        measure_statistics((self.average.model.a, self.average.model.b),
+                           self._recent_images(min(n_batches, self.state.iteration)), self._compute.autocast())
 
-    def _images_of(self, iteration: int) -> Tensor:
-        """The images of a batch where the networks are; raises Cancelled when the run is to stop."""
-        if self._should_stop():
-            raise Cancelled("Stopped before a validation.")
-        return self._step.to_device(self._batches.batch(iteration).images)
+    def _recent_images(self, n_batches: int) -> Iterator[Tensor]:
+        """The images of the last batches where the networks are; raises Cancelled when the run is to stop."""
+        for iteration in range(self.state.iteration - n_batches, self.state.iteration):
+            if self._should_stop():
+                raise Cancelled("Stopped before a validation.")
+            yield self._step.to_device(self._batches.batch(iteration).images)
 
     def _score(self) -> dict[str, ValidationScore]:
         """Of the mean weights, run as users run a finished model: both networks ("mean"), and each where each is kept.
@@ -205,42 +181,14 @@ class TrainingLoop:
             return dict.fromkeys(rules, ValidationScore({}, -1.0))
         return self._validator.score(self._backends.of(self.average.model), rules)
 
-    def _improved(self, scores: dict[str, ValidationScore]) -> tuple[str, ...]:
-        """The networks whose weights are the best so far; both where there is nothing to score them on."""
-        if self._validator is None:
-            return NETWORKS
-        if self._config.selection == "network":
-            return tuple(n for n in NETWORKS if scores[n].mean > self.state.best_of_network.get(n, -1.0))
-        return NETWORKS if scores["mean"].mean > self.state.best_mean else ()
-
     def _keep_as_best(self, scores: dict[str, ValidationScore], improved: tuple[str, ...]) -> None:
         """Keeps the weights of these networks; where the disk refuses them, the best from before stay the best."""
         weights = self.average.model.state_dict()
         if len(improved) < len(NETWORKS) and self._run.best.exists():
             other = load_checkpoint(self._run.best)["average"]
             weights = {name: (weights if name.split(".")[0] in improved else other)[name] for name in weights}
-        if self._try_to_save(self._run.best, {"average": weights, "iteration": self.state.iteration}):
-            self.state.best_iteration = self.state.iteration
-            self.state.best_of_network |= {name: scores[name].mean for name in improved if name in scores}
-            if scores["mean"].mean > self.state.best_mean:
-                self.state.best_mean, self.state.best_by_class = scores["mean"].mean, scores["mean"].by_class
-
-    def _watch_archive(self, score: ValidationScore) -> None:
-        """Halves lambda where validation has fallen below the best state while the archive was learnt from.
-
-        With labels alone validation rarely falls like that; networks that confirm each other's errors make it fall.
-        """
-        share, before = self.state.archive_share, self.state.best_mean
-        learns = self._setup.unlabeled and self._method.max_weight > 0 and share > 0
-        if self._validator is None or not learns or score.mean >= before - HARM:
-            return
-        left = share / 2 if share > SMALLEST_SHARE else 0.0
-        self.state.archive_share = left
-        self.state.archive_harm.append({"iteration": self.state.iteration, "best_dice": before, "dice": score.mean,
-                                        "share_left": left})
-        now = f"count {left:.0%} of their weight" if left else "no longer count"
-        self._reporter.warning(f"Validation Dice fell from {before:.3f} to {score.mean:.3f} while learning from the "
-                               f"archive, which may do harm: its losses {now} from here on.")
+        if _saved(self._run.best, {"average": weights, "iteration": self.state.iteration}, self._reporter):
+            self.state.remember_best(scores, improved)
 
     def load_best(self) -> None:
         """Puts the weights with the best validation Dice into ``average``; where none were kept, the last stay."""
@@ -253,16 +201,18 @@ class TrainingLoop:
 
     def _save(self, *, final: bool = False) -> None:
         state = {"step": self._step.state(), "average": self.average.model.state_dict(), "loop": asdict(self.state)}
-        saved = self._try_to_save(self._run.last, state)
+        saved = _saved(self._run.last, state, self._reporter)
         self._saved_at = time.monotonic()
         if final and not saved:
             raise UserError(f"The last checkpoint of {self._run.path} could not be written; the one before is whole.",
                             "Free some disk space and go on with --resume.")
 
-    def _try_to_save(self, path: Path, state: dict[str, Any]) -> bool:
-        try:
-            save_checkpoint(path, state)
-        except OSError as error:
-            self._reporter.warning(f"{error}. The one before it is kept; training goes on. Free some disk space.")
-            return False
-        return True
+
+def _saved(path: Path, state: dict[str, Any], reporter: Reporter) -> bool:
+    """Whether the disk took the checkpoint; where it did not, a warning says so and the one before it stays."""
+    try:
+        save_checkpoint(path, state)
+    except OSError as error:
+        reporter.warning(f"{error}. The one before it is kept; training goes on. Free some disk space.")
+        return False
+    return True

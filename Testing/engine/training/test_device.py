@@ -29,14 +29,18 @@ def test_half_precision_is_refused_on_a_cpu() -> None:
         choose_compute(TrainingConfig(device="cpu", precision="fp16"))
 
 
-@pytest.mark.parametrize(("bf16_s", "expected"), [(0.5, "bf16"), (0.9, "fp32"), (3.0, "fp32")])
-def test_bf16_is_taken_on_a_cpu_only_where_it_is_clearly_faster(bf16_s, expected, monkeypatch) -> None:
-    monkeypatch.setattr(room, "_seconds_of_convolution", lambda: {torch.bfloat16: bf16_s, torch.float32: 1.0})
+@pytest.mark.parametrize(("capabilities", "expected"), [
+    ({"avx512_bf16": True}, "bf16"), ({"amx_bf16": True, "avx512_bf16": False}, "bf16"),
+    ({"avx512_bf16": False, "avx2": True}, "fp32"), ({}, "fp32"),
+])
+def test_bf16_is_taken_on_a_cpu_only_where_it_has_units_for_it(capabilities, expected, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     assert choose_compute(TrainingConfig(device="cpu", threads=1)).precision == expected
 
 
-def test_the_probe_takes_time_in_either_arithmetic() -> None:
-    assert all(seconds > 0 for seconds in room._seconds_of_convolution().values())
+def test_a_pytorch_that_cannot_say_what_the_cpu_has_trains_in_fp32(monkeypatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert choose_compute(TrainingConfig(device="cpu", threads=1)).precision == "fp32"
 
 
 def test_threads_that_are_asked_for_are_set() -> None:

@@ -17,7 +17,7 @@ from alhvr.networks.onnx_export import export_networks
 from alhvr.training import checked_graphs
 from alhvr.training.device import Compute
 from alhvr.training.finish import FinishedModel, finish_model, summary
-from alhvr.training.loop import LoopState
+from alhvr.training.loop_state import LoopState
 from alhvr.training.run_folder import RunFolder
 from alhvr.training.setup import RunSetup
 from alhvr.training.validation import CLEANED, ValidationScore
@@ -140,8 +140,8 @@ def test_the_summary_names_best_iteration_scores_and_the_way_to_segment() -> Non
     settings = InferenceSettings(fusion="competition", largest_component=True)
     said = summary(FinishedModel(settings, {"liver": 0.9, "mean": 0.9}), LoopState(iteration=40, best_iteration=30))
     assert said == ["Best after iteration 30 of 40: validation Dice liver 0.900, mean 0.900.",
-                    "The model segments by the more confident network, voxel by voxel, keeping the largest part of each "
-                    "structure."]
+                    "The model segments by the more confident network, voxel by voxel, keeping the largest part of "
+                    "each structure."]
 
 
 def test_the_summary_says_when_there_was_nothing_to_score_on() -> None:

@@ -101,7 +101,7 @@ def test_a_stop_while_validating_is_saved_and_validated_when_the_run_goes_on(stu
 
 def test_a_stop_between_steps_is_saved_and_the_run_goes_on_as_if_it_had_not_been(study, whole, tmp_path) -> None:
     run = new_run(study, tmp_path / "run")
-    asked = iter([False, False, False, False, True])  # before each step, and before the batch of statistics
+    asked = iter([False] * 5 + [True])  # before each step, and before each of two batches of statistics
     assert not loop_of(run).train(lambda: next(asked))
     assert load_checkpoint(run.last)["loop"]["iteration"] == 3
     assert loop_of(run).train(never)
