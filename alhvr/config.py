@@ -149,8 +149,9 @@ class TrainingConfig:
     batch_norm_statistics: Literal["measured", "running"] = "measured"
     """Batch-norm statistics of the kept weights: measured on recent batches before each validation, or the running ones
     of the networks that learn."""
-    statistics_batches: int = 16
-    """Batches on which they are measured, at most; fewer where that would take more than 5 % of the steps."""
+    statistics_batches: int = 24
+    """Batches on which they are measured, at most; fewer before a validation where that would take more than 5 % of the
+    time. A batch costs a third of a step."""
     balanced: bool = True
     """Labelled slices and scans with rare structures are shown more often, those without any structure less often."""
     selection: Literal["pair", "network"] = "pair"

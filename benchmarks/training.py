@@ -185,6 +185,46 @@ def score_run(run: Path, held_back: Path) -> dict:
     return found
 
 
+def measure_statistics_of(run: Path) -> dict:
+    """Validation Dice of a finished run by the number of batches on which batch-norm statistics are measured.
+
+    And what a batch costs, in steps of the same run, both in processor time of one thread.
+    """
+
+    from alhvr.networks.dual import DualNetwork
+    from alhvr.progress import SilentReporter
+    from alhvr.training.averaging import measure_statistics
+    from alhvr.training.checkpoint import load_checkpoint
+    from alhvr.training.run import _batches, _validator
+    from alhvr.training.scoring_backend import ScoringBackends
+    from alhvr.training.setup import RunSetup
+    from alhvr.training.step import TrainingStep
+
+    setup, silent = RunSetup.from_dict(json.loads((run / "run.json").read_text())), SilentReporter()
+    setup.compute.apply()
+    networks = DualNetwork.build(setup.network)
+    networks.load_state_dict(load_checkpoint(run / "checkpoints" / "last.pt")["average"])
+    networks = networks.to(memory_format=networks.memory_format).eval()
+    learning = DualNetwork.build(setup.network).to(memory_format=networks.memory_format)
+    step = TrainingStep(learning, setup.config.method, setup.config.training, setup.compute)
+    stream, validator = _batches(setup, silent), _validator(setup, silent, lambda: False)
+    batches = [stream.batch(n) for n in range(48)]
+    for n in range(3):
+        step.run(batches[n], n, weight=0.05, learning_rate=0.001)
+    began = time.process_time()
+    for n in range(10):
+        step.run(batches[n], n, weight=0.05, learning_rate=0.001)
+    step_s, rows = (time.process_time() - began) / 10, {}
+    for count in (1, 2, 4, 8, 16, 24, 48):
+        began = time.process_time()
+        images = (step.to_device(batch.images) for batch in batches[:count])
+        measure_statistics((networks.a, networks.b), images, setup.compute.autocast())
+        cost = (time.process_time() - began) / count / step_s
+        dice = validator.score(ScoringBackends(setup.compute, silent).of(networks))["mean"].mean
+        rows[count] = {"dice": dice, "steps_per_batch": round(cost, 3)}
+    return {"run": run.name, "step_s": round(step_s, 3), "by_batches": rows}
+
+
 def _curve(run: Path) -> dict:
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     record = json.loads((run / "model" / "alhvr.json").read_text())["training"]
@@ -245,10 +285,16 @@ def main() -> None:
     score = commands.add_parser("score")
     score.add_argument("run", type=Path)
     score.add_argument("held_back", type=Path)
+    statistics = commands.add_parser("statistics", help="how many batches batch-norm statistics need")
+    statistics.add_argument("run", type=Path)
     commands.add_parser("report")
     options = parser.parse_args()
     if options.command == "score":
         print(json.dumps(score_run(options.run, options.held_back)))
+    elif options.command == "statistics":
+        found = json.dumps(measure_statistics_of(options.run), indent=1)
+        (RESULTS.parent / "training_statistics.json").write_text(found + "\n")
+        print(found)
     elif options.command == "report":
         print(report())
     else:

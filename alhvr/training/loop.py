@@ -138,7 +138,8 @@ class TrainingLoop:
         """Scores the mean weights, keeps the best, and saves; raises Cancelled with nothing changed."""
         if self._validations_by_now() <= self.state.validations:
             return
-        self._measure_statistics()
+        since_last = self.state.iteration / max(1, self._validations_by_now())
+        self._measure_statistics(min(self._config.statistics_batches, max(2, int(STATISTICS_SHARE * since_last))))
         scores = self._score()
         score = scores["mean"]
         self.state.validations = self._validations_by_now()
@@ -155,12 +156,10 @@ class TrainingLoop:
                                    best_iteration=self.state.best_iteration, elapsed_s=round(self.state.elapsed_s, 1))
         self._save()
 
-    def _measure_statistics(self) -> None:
+    def _measure_statistics(self, n_batches: int) -> None:
         """Gives the mean weights batch-norm statistics of their own, from the batches of the last steps."""
         if self._config.batch_norm_statistics == "running" or not self.state.iteration:
             return
-        since_last = self.state.iteration / max(1, self._validations_by_now())
-        n_batches = min(self._config.statistics_batches, max(2, int(STATISTICS_SHARE * since_last)))
         measure_statistics((self.average.model.a, self.average.model.b),
                            self._recent_images(min(n_batches, self.state.iteration)), self._compute.autocast())
 
@@ -191,13 +190,18 @@ class TrainingLoop:
             self.state.remember_best(scores, improved)
 
     def load_best(self) -> None:
-        """Puts the weights with the best validation Dice into ``average``; where none were kept, the last stay."""
+        """Puts the weights with the best validation Dice into ``average``; where none were kept, the last stay.
+
+        Their statistics are measured once more, on as many batches as the settings say. Raises Cancelled as ``train``
+        is stopped.
+        """
         if self._run.best.exists():
             saved = load_checkpoint(self._run.best)
             self.average.model.load_state_dict(saved["average"])
             self.state.best_iteration = saved["iteration"]
         else:
             self.state.best_iteration = self.state.iteration
+        self._measure_statistics(self._config.statistics_batches)
 
     def _save(self, *, final: bool = False) -> None:
         state = {"step": self._step.state(), "average": self.average.model.state_dict(), "loop": asdict(self.state)}

@@ -107,9 +107,9 @@ def _train(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopReques
 
 def _finish(setup: RunSetup, loop: TrainingLoop, run: RunFolder, listener: Watch) -> FinishedModel | None:
     """The finished model; None when stopped before it was written."""
-    loop.load_best()
     validator = _validator(setup, listener.reporter, listener.should_stop)
     try:
+        loop.load_best()
         return finish_model(setup, loop.average.model, validator, run, loop.state, listener.reporter)
     except Cancelled:
         return None
