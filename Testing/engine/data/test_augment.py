@@ -148,3 +148,38 @@ def test_a_patch_of_another_size_is_refused() -> None:
         augmenter(noise((40, 32)), None, np.random.default_rng(0))
     with pytest.raises(ValueError, match="label"):
         augmenter(noise((32, 32)), ball((32, 48)), np.random.default_rng(0))
+
+
+RELEASED = AugmentConfig(mirror=True, quarter_turns=True, rotate_degrees=20, scale=0, intensity=False, law="released")
+
+
+def eight_positions(image: np.ndarray) -> list[bytes]:
+    """``image`` [n, n] turned by quarters, and each of these mirrored."""
+    turned = [np.rot90(image, k) for k in range(4)]
+    return [np.ascontiguousarray(p).tobytes() for t in turned for p in (t, np.flip(t, 0))]
+
+
+def test_the_released_law_turns_and_mirrors_half_of_the_slices_rotates_a_quarter_and_leaves_a_quarter() -> None:
+    augmenter = Augmenter(RELEASED, 2, (16, 16))
+    image = noise((16, 16))
+    still, positions = image[0].tobytes(), set(eight_positions(image[0]))
+    found = [patch.image[0].tobytes() for patch in changes(augmenter, image, None, 400)]
+    rotated = sum(one not in positions for one in found)
+    as_it_was = sum(one == still for one in found)
+    assert 60 < rotated < 140  # a quarter
+    assert 80 < as_it_was < 160  # a quarter, and a sixteenth that is turned and mirrored back: 125 of 400
+
+
+def test_the_released_rotation_makes_no_new_intensities() -> None:
+    augmenter = Augmenter(RELEASED, 2, (16, 16))
+    image, label = noise((16, 16)), ball((16, 16))
+    for patch in changes(augmenter, image, label, 40):
+        assert np.isin(patch.image, image).all() and np.isin(patch.label, label).all()
+
+
+def test_the_released_law_always_turns_volumes_in_their_first_two_axes() -> None:
+    augmenter = Augmenter(RELEASED, 3, (16, 16, 32))
+    image = noise((16, 16, 32))
+    lines = {line.tobytes() for line in image[0].reshape(-1, 32)}
+    for patch in changes(augmenter, image, None, 8):
+        assert {line.tobytes() for line in patch.image[0].reshape(-1, 32)} == lines

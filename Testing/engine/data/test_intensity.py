@@ -47,13 +47,25 @@ def test_percentile_brings_a_scan_to_zero_and_one() -> None:
     assert result.min() == 0 and result.max() == pytest.approx(1)
 
 
+def test_minmax_brings_the_extremes_to_zero_and_one_outliers_included() -> None:
+    array = np.array([-3.0, 1.0, 5.0], np.float32).reshape(1, 1, 3)
+    np.testing.assert_allclose(normalize(array, Normalization("minmax"), array.ravel()).ravel(), [0, 0.5, 1])
+
+
+def test_nonzero_measures_the_voxels_above_zero() -> None:
+    array = np.zeros((10, 10, 10), np.float32)
+    array[:5] = np.random.default_rng(0).normal(600, 50, (5, 10, 10))
+    result = normalize(array, Normalization("nonzero"), array.ravel())
+    assert abs(result[:5].mean()) < 0.05 and abs(result[:5].std() - 1) < 0.05 and (result[5:] < -5).all()
+
+
 def test_ct_clips_and_centres_with_the_stored_numbers() -> None:
     array = np.array([-1000.0, 40.0, 140.0, 3000.0], np.float32).reshape(1, 1, 4)
     result = normalize(array, Normalization("ct", -160, 240, 40, 100), array.ravel())
     np.testing.assert_allclose(result.ravel(), [-2, 0, 1, 2])
 
 
-@pytest.mark.parametrize("kind", ["zscore", "percentile"])
+@pytest.mark.parametrize("kind", ["zscore", "percentile", "minmax", "nonzero"])
 def test_a_nearly_constant_scan_stays_finite(kind: str) -> None:
     array = np.zeros((8, 30, 30), np.float32)
     assert np.isfinite(normalize(array, Normalization(kind), sample_voxels(array))).all()

@@ -17,6 +17,7 @@ from alhvr.data.fingerprint import Fingerprint
 from alhvr.data.geometry import Geometry
 from alhvr.data.intensity import Statistics
 from alhvr.data.plan import Plan, make_plan
+from alhvr.data.preprocess import axis_transform
 from alhvr.errors import UserError
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -51,6 +52,20 @@ def test_the_matrix_follows_the_chosen_patch() -> None:
 def test_slices_of_one_size_without_spacing_keep_their_grid() -> None:
     plan = _plan([_seen((128, 128, 10), (1.0, 1.0, 1.0))] * 3)
     assert plan.in_plane_matrix is None and plan.target_spacing_mm is None and plan.patch_size == (128, 128)
+
+
+def test_the_released_grid_fills_the_patch_with_every_slice_whatever_its_shape() -> None:
+    plan = _plan(CARDIAC, stretch=True, normalization="released", patch_size=(128, 128))
+    assert plan.stretch and plan.normalization.kind == "minmax"
+    shapes = {axis_transform(scan.geometry, plan).shape[1:] for scan in CARDIAC}
+    assert shapes == {(128, 128)}
+    assert "whatever its shape" in " ".join(plan.describe())
+
+
+def test_the_released_grid_of_volumes_is_our_own_and_their_intensities_are_not() -> None:
+    plan = _plan(HIPPOCAMPUS, stretch=True, normalization="released")
+    assert not plan.stretch and plan.normalization.kind == "nonzero"
+    assert plan.target_spacing_mm == _plan(HIPPOCAMPUS).target_spacing_mm
 
 
 def test_small_volumes_become_a_3d_plan_with_patches_of_their_size() -> None:
