@@ -206,9 +206,9 @@ class PlanConfig:
     """Patches in a batch, labelled and unlabelled together; half of them are labelled."""
     modality: Literal["CT", "MR", "other"] | None = None
     """CT is read in HU and clipped to stored percentiles; everything else is normalised scan by scan."""
-    normalization: Literal["ct", "zscore", "percentile", "released"] | None = None
+    normalization: Literal["ct", "zscore", "percentile", "minmax", "nonzero", "released"] | None = None
     """How intensities are brought to one scale; None follows the modality. released: as the released code does, by
-    the extremes of each scan in 2-D, by its voxels above zero in 3-D."""
+    the extremes of each scan in 2-D (minmax), by its voxels above zero in 3-D (nonzero)."""
     stretch: bool = False
     """2-D: every slice is scaled to the patch's size whatever its shape, as the released code does."""
     width: int | None = None
