@@ -24,7 +24,7 @@ def model_card(description: ModelDescription, *, with_graphs: bool = False) -> s
         what_it_is(description),
         *([f"## Channels\n\n{_channel_table(description)}"] if description.plan.n_channels > 1 else []),
         f"## Structures\n\n{_label_table(description)}",
-        f"## Training\n\n{_training_table(description)}{_forced(description)}",
+        f"## Training\n\n{_training_table(description)}{_archive(description)}{_forced(description)}",
         f"## Scores\n\n{_score_table(description)}",
         f"## Use\n\n{_USE}" + (f"\n\n{_GRAPHS}" if with_graphs else ""),
         "## Limits\n\nThe scores say how the model does on scans like those it was validated on. Another scanner, "
@@ -68,6 +68,8 @@ def what_it_is(description: ModelDescription) -> str:
     taught = "taught each other on scans without labels (ALHVR)"
     if count_cases(description, "unlabeled") == "0":
         taught = "learnt from labelled scans only"
+    elif _archive_record(description).get("max_weight") == 0:
+        taught = "learnt from labelled scans, beside scans without labels that took part in the batch statistics only"
     networks = f"Two {plan.dimensions}-D {kinds[plan.network]} that {taught}."
     return f"Segments {', '.join(description.labels.names)} in {scans}. {networks}"
 
@@ -102,6 +104,20 @@ def _training_table(description: ModelDescription) -> str:
             *[(name, str(training.get(name, UNKNOWN))) for name in ("date", "iterations", "minutes", "seed")],
         ]
     )
+
+
+def _archive_record(description: ModelDescription) -> dict:
+    found = description.training.get("archive")
+    return found if isinstance(found, dict) else {}
+
+
+def _archive(description: ModelDescription) -> str:
+    """A sentence where validation fell while the model learnt from scans without labels."""
+    reduced, left = _archive_record(description).get("reduced"), _archive_record(description).get("share_left")
+    if not reduced or not isinstance(left, (int, float)):
+        return ""
+    return ("\n\n**Validation Dice fell while the scans without labels were learnt from, so they counted for less from "
+            f"then on: {left:.0%} of their weight at the end.** A model from the labels alone may be as good; compare.")
 
 
 def _forced(description: ModelDescription) -> str:

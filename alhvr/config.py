@@ -118,8 +118,8 @@ class AugmentConfig:
     intensity: bool = True
     """Gaussian noise, blur, contrast (gamma) and brightness."""
     law: Literal["independent", "released"] = "independent"
-    """Every change is drawn for itself, or as the released code does: half of the slices get quarter turns and a mirror,
-    a quarter a rotation without interpolation (2-D); volumes always get turns and a mirror (3-D)."""
+    """Every change is drawn for itself, or as the released code does: half of the slices get quarter turns and a
+    mirror, a quarter a rotation without interpolation (2-D); volumes always get turns and a mirror (3-D)."""
 
     def __post_init__(self) -> None:
         """Checks the ranges; raises UserError."""

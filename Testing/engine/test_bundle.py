@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from alhvr.bundle import InferenceSettings, ModelDescription, NetworkSpec, read_model, write_model
+from alhvr.bundle_card import model_card
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import ChannelPlan, Normalization, Plan
 from alhvr.errors import UserError
@@ -194,6 +195,21 @@ def test_the_card_of_a_model_without_an_archive_says_so(tmp_path):
     cases = {"labeled": 5, "unlabeled": 0, "validation": 1}
     write_model(tmp_path / "m", replace(DESCRIPTION, training={"cases": cases}), STATE)
     assert "learnt from labelled scans only" in read_model(tmp_path / "m").card()
+
+
+def test_the_card_says_where_validation_fell_while_the_archive_was_learnt_from():
+    reduced = [{"iteration": 400, "best_dice": 0.6, "dice": 0.5, "share_left": 0.5}]
+    record = {**TRAINING, "archive": {"max_weight": 0.1, "share_left": 0.5, "reduced": reduced}}
+    card = model_card(replace(DESCRIPTION, training=record), with_graphs=True)
+    assert "Validation Dice fell while the scans without labels were learnt from" in card
+    assert "50% of their weight" in card
+    assert "Validation Dice fell" not in model_card(DESCRIPTION, with_graphs=True)
+
+
+def test_the_card_does_not_claim_that_the_archive_taught_where_lambda_was_zero():
+    record = {**TRAINING, "archive": {"max_weight": 0, "share_left": 1.0, "reduced": []}}
+    card = model_card(replace(DESCRIPTION, training=record), with_graphs=True)
+    assert "batch statistics only" in card and "taught each other" not in card
 
 
 def test_a_model_without_a_training_record_has_a_card_too(tmp_path):
