@@ -168,9 +168,12 @@ def _labeled(folder: Path, listing: Listing, told: CaseFile, count: int, *, stri
 def _structures(folder: Path, listing: Listing, told: CaseFile, cases: Sequence[Case]) -> Structures:
     """What the values of the labels mean; raises UserError for files that contradict each other."""
     source = "dataset.json" if (folder / "dataset.json").is_file() else "labels.json"
-    named, joins = dict(listing.label_names), told.joins or listing.regions
-    if not told.joins:
-        named |= {value: f"label {value}" for values in joins.values() for value in values if value not in named}
+    named, joins = dict(listing.label_names), told.joins
+    if listing.regions and not told.joins:
+        parts = {value for values in listing.regions.values() for value in values}
+        # A label that a region covers is a region of its own: both overlap, which is refused.
+        joins = listing.regions | {name: (value,) for value, name in named.items() if value in parts}
+        named |= {value: f"label {value}" for value in sorted(parts - named.keys())}
     found = find_structures(source, named, _headers(cases), joins)
     if told.joins and listing.regions:
         regions = ", ".join(f'"{shown(name)}"' for name in listing.regions)

@@ -6,6 +6,7 @@ those of labels.json or dataset.json, else those of the label file that names mo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,6 +24,7 @@ _AUTOMATIC = "segment_"
 _RESERVED = 255
 """Usually the value for not annotated."""
 _LISTED = 8
+_WHOLE = re.compile(r"\s*[+-]?[0-9]{1,9}\s*")
 
 
 class NameClash(UserError):
@@ -93,21 +95,18 @@ class Structures:
 def parse_label_names(source: str, record: Any) -> dict[int, str]:
     """Label value to name from {"1": "liver"} or {"liver": 1}, without background; raises UserError."""
     names: dict[int, str] = {}
-    try:
-        for key, value in dict(record).items():
-            by_name = isinstance(value, int) and not isinstance(value, bool)
-            number, name = (value, key) if by_name else (key, value)
-            if not isinstance(name, str):
-                raise TypeError(f"{key}: {value}")
-            number, name = int(number), clean_name(name)
-            if number in names:
-                raise UserError(f'{source} has two names for the value {number}: "{shown(names[number])}" and '
-                                f'"{shown(name)}".', "Give every structure a value of its own.")
-            names[number] = name
-    except (TypeError, ValueError) as error:
-        hint = 'Write it as {"1": "liver", "2": "spleen"}.'
-        reason = shown(str(error)[:200])
-        raise UserError(f"The labels in {source} are not one name for one whole number ({reason}).", hint) from error
+    for key, value in record.items() if isinstance(record, dict) else ((None, record),):
+        number, name = (value, key) if type(value) is int else (key, value)
+        if isinstance(number, str) and _WHOLE.fullmatch(number):
+            number = int(number)
+        if type(number) is not int or not isinstance(name, str):
+            seen = shown(repr(value if key is None else {key: value})[:80])
+            raise UserError(f"The labels in {source} are not one name for one whole number: {seen}.",
+                            'Write it as {"1": "liver", "2": "spleen"}.')
+        if number in names:
+            raise UserError(f'{source} has two names for the value {number}: "{shown(names[number])}" and '
+                            f'"{shown(clean_name(name))}".', "Give every structure a value of its own.")
+        names[number] = clean_name(name)
     return {number: names[number] for number in sorted(names) if number != 0}
 
 

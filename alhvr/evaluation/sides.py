@@ -117,9 +117,9 @@ def match_names(labels: LabelSet | None, references: Side, predictions: Side) ->
     for side, what in ((references, "the references"), (predictions, "the predictions")):
         names |= add_names(names, side.structures.names, what)
     clashes: dict[str, str] = {}
+    cases = references.files.keys() & predictions.files.keys()
     unnamed: dict[str, list[str]] = {}
     for side, what in ((references, "reference"), (predictions, "prediction")):
-        cases = references.files.keys() & side.files.keys()
         headers = side.headers(cases)
         if not side.structures.names:
             unnamed[what] = sorted(cases - headers.keys())

@@ -166,6 +166,12 @@ def test_regions_that_overlap_are_refused_with_the_value_and_both_names(tmp_path
         find_cases(tmp_path, labeled=True)
 
 
+def test_a_label_that_a_region_covers_overlaps_it(tmp_path: Path) -> None:
+    for kidneys in (2, [2]):
+        with pytest.raises(UserError, match='The value 2 belongs to "abdomen" and to "kidneys"'):
+            find_cases(_nnunet(tmp_path, {"background": 0, "abdomen": [1, 2, 3], "kidneys": kidneys}), labeled=True)
+
+
 def test_a_join_takes_the_place_of_regions_and_says_so(tmp_path: Path) -> None:
     _nnunet(tmp_path, {"background": 0, "whole": [1, 2, 3], "core": [2, 3]})
     (tmp_path / "cases.json").write_text('{"join": {"whole": [1, 2, 3]}}')

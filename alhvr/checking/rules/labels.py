@@ -84,7 +84,9 @@ def unknown_values(study: Study) -> Iterator[Finding]:
         others = f", and so do {len(holders) - 1} more" if len(holders) > 1 else ""
         seen = f"The label {holders[0].case.label.name} holds the value {value}, {what}{others}."
         remedy = "Add it to labels.json or dataset.json, or remove it from the label"
-        if _may_mean_not_annotated(value, holders):
+        if value < 0:
+            remedy = "Give these voxels another value; --not-annotated takes one of 1 to 65535, usually 255"
+        elif _may_mean_not_annotated(value, holders):
             remedy += f"; if it marks what nobody annotated, give --not-annotated {value}"
         yield fault("unknown_label_value", holders, seen, f"{remedy}.", labels=True)
 
