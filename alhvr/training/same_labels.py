@@ -78,7 +78,7 @@ def _require_same_meaning(before: Case, now: Case) -> None:
         if read_segment_names(before.label):
             return  # its own header names the values, and it was read with the names of the run
     values = {folded(name): value for name, value in now.meaning.by_name}
-    called = {value: name for name, value in now.meaning.by_name}
+    called = {value: name for name, value in reversed(now.meaning.by_name)}
     for name, value in before.meaning.by_name:
         if values.get(folded(name), value) != value or (folded(name) not in values and value in called):
             raise UserError(f'The value {value} of {shown(before.label.name)} was "{shown(name)}" when the run began; '
