@@ -54,7 +54,7 @@ def _named_not_annotated(world: World) -> None:
 
 
 @fault("folders that mean different structures by one value", "names_differ", FAULT,
-       seen='Label value 1 is "liver" in one folder and "heart" in validation', remedy="the same values",
+       seen='Label value 1 is "liver" in one folder and "heart" in validation', remedy="by the same names",
        file="validation")
 def _other_names(world: World) -> None:
     world.put_json("validation", "labels.json", {**NAMES, 1: "heart"})

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from alhvr.data.channel_names import (
     split_number,
 )
 from alhvr.data.dicom_series import find_series
+from alhvr.data.label_names import parse_label_names, split_regions
 from alhvr.data.reading import is_image_file, scan_name
 from alhvr.errors import UserError
+from alhvr.files import read_bytes, shown
+from alhvr.json_file import LARGEST_BYTES, parse_json
 
 LAYOUTS = ("images/ with labels/ beside it, a Decathlon or nnU-Net dataset.json, image files, DICOM series, or a "
            "cases.json")
@@ -43,6 +47,8 @@ class Listing:
     """What was left out."""
     channels: tuple[Channel, ...] = ()
     """What a file calls the channels; empty where none does."""
+    regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Structures that a dataset.json makes of several label values, by name."""
 
 
 def list_folder(folder: Path, channels: int | None = None) -> Listing:
@@ -108,7 +114,8 @@ def _find_series(folder: Path) -> tuple[dict[str, Path], str | None]:
 def _list_dataset(folder: Path, description: Mapping[str, Any]) -> Listing:
     """A Decathlon (lists of files) or nnU-Net (NAME_0000 files) dataset."""
     channels = _dataset_channels(description)
-    label_names = parse_label_names("dataset.json", description.get("labels") or {})
+    singles, regions = split_regions(description.get("labels") or {})
+    label_names = parse_label_names("dataset.json", singles)
     modalities = {channel.modality for channel in channels}
     if isinstance(description.get("training"), list):
         if len(channels) > 1:
@@ -120,7 +127,7 @@ def _list_dataset(folder: Path, description: Mapping[str, Any]) -> Listing:
         whole = any(split_number(name)[1] is not None for name in found.keys() & labels.keys())
         files = Listing({name: {0: found[name]} for name in found} if whole else gather_numbered(found), labels)
     modality = modalities.pop() if len(modalities) == 1 else None
-    return replace(files, label_names=label_names, modality=modality, channels=channels)
+    return replace(files, label_names=label_names, modality=modality, channels=channels, regions=regions)
 
 
 def _dataset_channels(description: Mapping[str, Any]) -> tuple[Channel, ...]:
@@ -147,27 +154,25 @@ def _decathlon_files(folder: Path, training: list[Any], test: list[Any]) -> List
     return Listing(images, labels, warnings=warnings)
 
 
-def parse_label_names(source: str, record: Any) -> dict[int, str]:
-    """Label value to name from {"1": "liver"} or {"liver": 1}, without background; raises UserError."""
-    names = {}
-    try:
-        for key, value in dict(record).items():
-            number, name = (value, key) if isinstance(value, int) else (key, value)
-            if not isinstance(name, str):
-                raise TypeError(f"{key}: {value}")
-            names[int(number)] = name
-    except (TypeError, ValueError) as error:
-        hint = 'Write it as {"1": "liver", "2": "spleen"}.'
-        raise UserError(f"The labels in {source} are not one name for one whole number ({error}).", hint) from error
-    return {number: names[number] for number in sorted(names) if number != 0}
-
-
 def read_json(path: Path) -> Any:
-    """The content of a JSON file that people write; raises UserError."""
+    """The content of a JSON file that people write; raises UserError, also for a key that an object has twice."""
     try:
-        return json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path.name} cannot be read: {error}.", "Mend or remove the file.") from error
+        data = read_bytes(path, at_most=LARGEST_BYTES)
+        value = parse_json(data, shown(path.name))
+    except OSError as error:
+        raise UserError(f"{shown(path.name)} cannot be read ({error.strerror}).", "Mend or remove the file.") from error
+    json.loads(data.decode("utf-8-sig"), object_pairs_hook=partial(_unique, shown(path.name)))
+    return value
+
+
+def _unique(name: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The entries of an object; of two of one key, JSON would keep the last one silently: raises UserError."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if found.setdefault(key, value) != value:
+            raise UserError(f'{name} has "{shown(key)}" twice: {shown(repr(found[key])[:60])} and '
+                            f"{shown(repr(value)[:60])}.", "Take one of them out.")
+    return found
 
 
 def _files(folder: Path) -> dict[str, Path]:

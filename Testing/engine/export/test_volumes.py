@@ -104,6 +104,13 @@ def test_a_seg_nrrd_names_every_segment_as_slicer_expects_it(tmp_path):
     np.testing.assert_allclose(colour, LABELS.labels[0].colour_rgb, atol=1e-6)
 
 
+def test_a_name_of_two_lines_stays_one_key_of_the_header(tmp_path):
+    labels = LabelSet.from_names({1: "liver\nSegment0_LabelValue:=9", 7: "a\tb"})
+    header = _header(write_segmentation(tmp_path / "scan.seg.nrrd", _segmentation(labels=labels)))
+    assert (header["Segment0_Name"], header["Segment1_Name"]) == ("liver Segment0_LabelValue:=9", "a b")
+    assert header["Segment0_LabelValue"] == "1"
+
+
 def test_a_seg_nrrd_tells_representation_and_grid_in_slicers_words(tmp_path):
     segmentation = _segmentation()
     header = _header(write_segmentation(tmp_path / "scan.seg.nrrd", segmentation))
