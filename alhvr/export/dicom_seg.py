@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import alhvr
-from alhvr.data.dicom_series import Stack
+from alhvr.data.dicom_stack import Stack
 from alhvr.data.geometry import Geometry
 from alhvr.data.labels import Code, Label
 from alhvr.data.reading import dicom_stack
