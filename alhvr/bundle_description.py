@@ -10,6 +10,7 @@ from alhvr.data.plan import STANDARD_WIDTH, WIDTHS, Plan
 from alhvr.errors import ModelError, UserError
 from alhvr.settings import check_choices, from_dict
 
+FEATURE_STRIDES = (8, 4, 1)
 LARGEST_OVERLAP = 0.9
 LARGEST_SEED = 2**63 - 1
 
@@ -36,6 +37,8 @@ class NetworkSpec:
     def __post_init__(self) -> None:
         """Checks the kind and the width; raises UserError."""
         check_choices(self)
+        strides = ", ".join(map(str, FEATURE_STRIDES))
+        _require(self.feature_stride in FEATURE_STRIDES, "feature_stride", self.feature_stride, strides)
         low, high = WIDTHS
         _require(low <= self.width <= high, "width", self.width, f"{low} to {high}")
 

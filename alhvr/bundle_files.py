@@ -21,6 +21,7 @@ MANIFEST, DESCRIPTION, WEIGHTS, CARD = "manifest.json", "alhvr.json", "models/mo
 COPY_AGAIN = "Copy the whole model folder again from where it came."
 WRITTEN_BY_TRAIN = "Give a folder that `alhvr train` wrote, such as RUN/model."
 MOST_FILES, LARGEST_MODEL_BYTES = 1000, 16 * 10**9
+LONGEST_NAME = 200
 """What lists more, or has larger files, is no model: the largest networks there are take 2 GB of them."""
 
 
@@ -190,7 +191,7 @@ def _is_good_name(name: str) -> bool:
     """Whether a manifest may list it: a path below the folder, of letters that every system takes."""
     inside = PurePosixPath(name)
     good = bool(inside.parts) and not inside.is_absolute() and ".." not in inside.parts
-    return good and name.isprintable() and not set(name) & set('\\:*?"<>|')
+    return good and len(name) <= LONGEST_NAME and name.isprintable() and not set(name) & set('\\:*?"<>|')
 
 
 def _inside(folder: Path, name: str) -> Path:

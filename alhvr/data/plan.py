@@ -248,4 +248,4 @@ def _are_sides(sizes: Sequence[int], count: int) -> bool:
 
 def _require(good: bool, name: str, seen: Any, accepted: str) -> None:
     if not good:
-        raise UserError(f"plan: {name} is {seen!r}.", f"Accepted: {accepted}.")
+        raise UserError(f"plan: {name} is {seen!r:.100}.", f"Accepted: {accepted}.")

@@ -48,6 +48,8 @@ class Origin:
     fusion: str | None = None
     temperature: float | None = None
     """Where these were not to be the model's own."""
+    ran_with: str = ""
+    """What ran the networks."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ class ResultWriter:
                 marks = {path.name: Mark.of(path) for path in files}
                 entry = Entry(origin.source.name, origin.model, origin.regions, origin.dicom_seg, origin.input, marks,
                               self._before(origin.target, marks), volumes_ml(prediction.segmentation),
-                              prediction.segmentation.geometry.nominal, origin.fusion, origin.temperature)
+                              prediction.segmentation.geometry.nominal, origin.fusion, origin.temperature,
+                              origin.ran_with)
                 places = tuple(self._folder / path.name for path in files)
                 kept = next((place.name for place in places if self._is_foreign(place, marks[place.name])), "")
                 if not kept:
