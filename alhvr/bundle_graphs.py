@@ -1,255 +1,205 @@
-"""Graphs: what an ONNX file of a model may hold, looked at before ONNX Runtime or OpenVINO opens it.
+"""The graphs of a model are those of its networks: each step is known, and the sizes add up, before a runtime runs one.
 
-They open what a graph names (data in other files, libraries of operators), so a graph must be whole in itself, of
-standard operators, with the inputs and outputs that ``networks.onnx_export`` writes, and of finite weights. The file is
-one protobuf message (onnx.proto); of that, only the fields that matter here are known, by their numbers.
+Runtimes crash on graphs that nobody would write. So a graph is followed from its inputs to its outputs with the
+channels and the resolution of each array; what ``networks.onnx_export`` writes for a U-Net or a V-Net gets through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from math import prod
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from alhvr.bundle_description import NetworkSpec
+from alhvr.bundle_onnx import Graph, NotAGraph, Operator, Shape, Weights, read_graph
 from alhvr.errors import ModelError, UserError
 from alhvr.files import read_bytes, shown
 
 LEVELS = tuple(f"level{number}" for number in range(5))
 LARGEST_BYTES = 2**31
 """Of a file: protobuf knows none larger."""
-MOST_FIELDS = 200_000
-"""That are looked at in one file; a graph of ours has some thousands."""
-_STANDARD = ("", "ai.onnx")
-_FLOAT = 1
-_DTYPES = {1: "<f4", 10: "<f2", 11: "<f8"}
-"""numpy's name of the floating types of ONNX that numpy has."""
-_MOST_DIMS = 8
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-
-_MODEL = {"graph": 7, "opset": 8, "functions": 25, "training": 20}
-_GRAPH = {"nodes": 1, "initializers": 5, "inputs": 11, "outputs": 12, "sparse": 15}
-_NODE = {"operator": 4, "attributes": 5, "domain": 7}
-_ATTRIBUTE = {"tensor": 5, "graph": 6, "tensors": 10, "graphs": 11, "sparse": 22, "sparse_tensors": 23}
-_TENSOR = {"dims": 1, "kind": 2, "floats": 4, "name": 8, "raw": 9, "doubles": 10, "external": 13, "location": 14}
-_VALUE = {"name": 1, "type": 2}
 
 
-class _Bad(Exception):
-    """Why a file is none of our graphs, in a few words."""
+class _Array(NamedTuple):
+    """What is known of an array of a graph."""
 
-
-@dataclass
-class _Budget:
-    """How many fields may still be looked at."""
-
-    left: int = field(default=MOST_FIELDS)
-
-    def spend(self) -> None:
-        """Counts one field."""
-        self.left -= 1
-        if self.left < 0:
-            raise _Bad(f"it has more than {MOST_FIELDS} fields")
+    channels: int
+    halvings: int
+    """How often its sides were halved; 0 is full resolution."""
 
 
 def require_graphs(graphs: Mapping[str, bytes | Path], spec: NetworkSpec) -> None:
     """Raises ModelError unless every one of ``graphs`` (by bundle.GRAPHS, content or file) is a graph of ``spec``."""
     for name, graph in graphs.items():
-        where = graph if isinstance(graph, Path) else f"{name}.onnx"
+        where = shown(graph if isinstance(graph, Path) else f"{name}.onnx")
         try:
             data = graph if isinstance(graph, bytes) else read_bytes(graph, at_most=LARGEST_BYTES)
-            _check_model(memoryview(data), is_encoder=name.endswith("_encoder"), spec=spec)
-        except _Bad as error:
-            raise ModelError(f"{shown(where)} is no network of this model: {error}.",
+            _Walk(read_graph(data), spec, is_encoder=name.endswith("_encoder")).follow()
+        except NotAGraph as error:
+            raise ModelError(f"{where} is no network of this model: {error}.",
                              "Copy the model again, or use --backend torch.") from None
         except OSError as error:
-            raise ModelError(f"{shown(where)} cannot be read: {error.strerror or error}.",
-                             "Copy the model again.") from error
+            raise ModelError(f"{where} cannot be read: {error.strerror or error}.", "Copy the model again.") from error
         except UserError as error:
             raise ModelError(error.message, error.hint) from error
 
 
-def _check_model(data: memoryview, *, is_encoder: bool, spec: NetworkSpec) -> None:
-    if not len(data):
-        raise _Bad("it is empty")
-    budget = _Budget()
-    found = _fields(data, budget, _MODEL)
-    if found["functions"] or found["training"]:
-        raise _Bad("it brings functions of its own")
-    for opset in found["opset"]:
-        _require_standard(_last_text(_fields(opset, budget, {"domain": 1})["domain"]))
-    if len(found["graph"]) != 1:
-        raise _Bad("it is no ONNX file" if not found["graph"] else "it holds several graphs")
-    graph = _fields(found["graph"][0], budget, _GRAPH)
-    if graph["sparse"]:
-        raise _Bad("it has sparse weights")
-    _check_ends(graph, budget, is_encoder=is_encoder, spec=spec)
-    for tensor in graph["initializers"]:
-        _check_tensor(tensor, budget)
-    for node in graph["nodes"]:
-        _check_node(node, budget)
+class _Walk:
+    """One graph, followed from its inputs to its outputs."""
+
+    def __init__(self, graph: Graph, spec: NetworkSpec, *, is_encoder: bool) -> None:
+        self._graph, self._axes = graph, spec.dimensions
+        levels = {name: _Array(spec.width << number, number) for number, name in enumerate(LEVELS)}
+        image, logits = {"image": _Array(spec.in_channels, 0)}, {"logits": _Array(spec.n_classes, 0)}
+        self._inputs, self._outputs = (image, levels) if is_encoder else (levels, logits)
+        self._arrays = dict(self._inputs)
+        self._constants: dict[str, Weights] = {}
+
+    def follow(self) -> None:
+        """Raises NotAGraph unless all steps are known and the outputs are as they should be."""
+        _require_ends("inputs", self._graph.inputs, self._inputs, self._axes)
+        _require_ends("outputs", self._graph.outputs, self._outputs, self._axes)
+        known = {*self._arrays, *self._graph.weights}
+        if len(known) < len(self._arrays) + len(self._graph.weights):
+            raise NotAGraph("a name stands for two things")
+        for step in self._graph.operators:
+            _require(len(step.outputs) == 1 and step.outputs[0] and step.outputs[0] not in known, step, "outputs")
+            _require(all(type(value) is _TYPES.get(name) for name, value in step.settings.items()), step, "settings")
+            known.add(step.outputs[0])
+            if step.kind == "Constant":
+                self._constants[step.outputs[0]] = _constant(step)
+            else:
+                _require(step.kind in _STEPS, step, "kind")
+                self._arrays[step.outputs[0]] = _STEPS[step.kind](self, step)
+        for name, wanted in self._outputs.items():
+            if self._arrays.get(name) != wanted:
+                raise NotAGraph(f"{name} is not what the networks of this model give")
+
+    def conv(self, step: Operator) -> _Array:
+        """Of size 3 or 1 at one resolution, or of size 2 from one to the next coarser one."""
+        array, weights = self._array(step), self._weights(step)
+        kernel, stride = self._window(step, weights)
+        same = (kernel, stride) in ((1, 1), (3, 1)) and _pads(step, self._axes) == kernel // 2
+        halves = (kernel, stride) == (2, 2) and _pads(step, self._axes) == 0
+        _require((same or halves) and weights.sizes[1] == array.channels, step, "sizes")
+        return _Array(weights.sizes[0], array.halvings + halves)
+
+    def conv_transpose(self, step: Operator) -> _Array:
+        """Of size 2, from one resolution to the next finer one."""
+        array, weights = self._array(step), self._weights(step, out_axis=1)
+        good = self._window(step, weights) == (2, 2) and _pads(step, self._axes) == 0
+        _require(good and weights.sizes[0] == array.channels and array.halvings > 0, step, "sizes")
+        return _Array(weights.sizes[1], array.halvings - 1)
+
+    def max_pool(self, step: Operator) -> _Array:
+        """From one resolution to the next coarser one."""
+        array, settings = self._array(step, 1), step.settings
+        good = (settings.get("kernel_shape"), settings.get("strides")) == ((2,) * self._axes,) * 2
+        _require(good and _pads(step, self._axes) == 0 and settings.get("ceil_mode", 0) == 0, step, "sizes")
+        _require(_are_ones(settings.get("dilations"), self._axes), step, "sizes")
+        _require(settings.keys() <= {"kernel_shape", "strides", "pads", "dilations", "ceil_mode"}, step, "settings")
+        return _Array(array.channels, array.halvings + 1)
+
+    def resize(self, step: Operator) -> _Array:
+        """Linear, from one resolution to the next finer one."""
+        array = self._array(step, 3)
+        factors = self._constants.get(step.inputs[2]) or self._graph.weights.get(step.inputs[2])
+        doubles = factors is not None and list(factors.values) == [1, 1, *[2] * self._axes]
+        _require(doubles and step.inputs[1] == "" and array.halvings > 0, step, "sizes")
+        wanted = {"coordinate_transformation_mode": b"align_corners", "mode": b"linear"}
+        _require(all(step.settings.get(name) == value for name, value in wanted.items()), step, "settings")
+        _require(step.settings.keys() <= {*wanted, "cubic_coeff_a", "nearest_mode"}, step, "settings")
+        return _Array(array.channels, array.halvings - 1)
+
+    def concat(self, step: Operator) -> _Array:
+        """Of two arrays of one resolution, along the channels."""
+        first, second = self._pair(step)
+        _require(first.halvings == second.halvings and step.settings == {"axis": 1}, step, "sizes")
+        return _Array(first.channels + second.channels, first.halvings)
+
+    def add(self, step: Operator) -> _Array:
+        """Of two arrays that are alike."""
+        first, second = self._pair(step)
+        _require(first == second and not step.settings, step, "sizes")
+        return first
+
+    def pointwise(self, step: Operator) -> _Array:
+        """A function of each number."""
+        _require(step.settings.keys() <= ({"alpha"} if step.kind == "LeakyRelu" else set()), step, "settings")
+        return self._array(step, 1)
+
+    def _array(self, step: Operator, *n_inputs: int) -> _Array:
+        """The first input; ``n_inputs``: how many there must be."""
+        found = self._arrays.get(step.inputs[0]) if step.inputs else None
+        _require(found is not None and len(step.inputs) in (n_inputs or (2, 3)), step, "inputs")
+        return found
+
+    def _pair(self, step: Operator) -> list[_Array]:
+        found = [self._arrays.get(name) for name in step.inputs]
+        _require(len(found) == 2 and None not in found, step, "inputs")
+        return found
+
+    def _weights(self, step: Operator, *, out_axis: int = 0) -> Weights:
+        """Those of a convolution, whose bias fits them."""
+        found = [self._graph.weights.get(name) for name in step.inputs[1:]]
+        _require(None not in found and len(found[0].sizes) == 2 + self._axes, step, "inputs")
+        _require(all(bias.sizes == (found[0].sizes[out_axis],) for bias in found[1:]), step, "inputs")
+        return found[0]
+
+    def _window(self, step: Operator, weights: Weights) -> tuple[int, int]:
+        """Side and stride of a convolution, alike along all axes: (kernel, stride) as in (3, 1)."""
+        kernel, strides = weights.sizes[2:], step.settings.get("strides", (1,) * self._axes)
+        _require(step.settings.get("kernel_shape", kernel) == kernel, step, "sizes")
+        _require(len(set(kernel)) == len(set(strides)) == 1 and len(strides) == self._axes, step, "sizes")
+        _require(step.settings.get("group", 1) == 1 and _are_ones(step.settings.get("dilations"), self._axes), step,
+                 "settings")
+        _require(step.settings.keys() <= {"kernel_shape", "strides", "pads", "dilations", "group"}, step, "settings")
+        return kernel[0], strides[0]
 
 
-def _check_ends(graph: dict[str, list[Any]], budget: _Budget, *, is_encoder: bool, spec: NetworkSpec) -> None:
-    """Raises _Bad unless inputs and outputs have the names, the types and the sizes of an encoder or a decoder."""
-    inputs, outputs = (dict(_value(each, budget) for each in graph[part]) for part in ("inputs", "outputs"))
-    levels = {name: spec.width << number for number, name in enumerate(LEVELS)}
-    wanted = ({"image": spec.in_channels}, levels) if is_encoder else (levels, {"logits": spec.n_classes})
-    for kind, found, channels in (("inputs", inputs, wanted[0]), ("outputs", outputs, wanted[1])):
-        if set(found) != set(channels) or len(graph[kind]) != len(channels):
-            raise _Bad(f"its {kind} are {_listed(found)} instead of {_listed(channels)}")
-        for name, count in channels.items():
-            shape = found[name]
-            if shape is not None and (len(shape) != 2 + spec.dimensions or shape[1] not in (None, count)):
-                raise _Bad(f"{name} has the shape {shape} instead of {count} channels in {spec.dimensions}-D")
+_STEPS: dict[str, Callable[[_Walk, Operator], _Array]] = {
+    "Conv": _Walk.conv, "ConvTranspose": _Walk.conv_transpose, "MaxPool": _Walk.max_pool, "Resize": _Walk.resize,
+    "Concat": _Walk.concat, "Add": _Walk.add, "LeakyRelu": _Walk.pointwise, "Relu": _Walk.pointwise,
+    "Identity": _Walk.pointwise,
+}
+_TYPES: dict[str, type] = {
+    **dict.fromkeys(("kernel_shape", "strides", "pads", "dilations"), tuple), "alpha": float, "cubic_coeff_a": float,
+    **dict.fromkeys(("group", "ceil_mode", "axis"), int), "value": Weights,
+    **dict.fromkeys(("mode", "coordinate_transformation_mode", "nearest_mode"), bytes),
+}
+"""What a setting is where an operator has it; no others are accepted."""
 
 
-def _value(data: Any, budget: _Budget) -> tuple[str, tuple[int | None, ...] | None]:
-    """Name and shape of an input or output of float32; None stands for a size, or a shape, that is open."""
-    found = _fields(data, budget, _VALUE)
-    name = _last_text(found["name"])
-    tensor = _only(_fields(_only(found["type"], name), budget, {"tensor": 1})["tensor"], name)
-    about = _fields(tensor, budget, {"kind": 1, "shape": 2})
-    if about["kind"][-1:] != [_FLOAT]:
-        raise _Bad(f"{shown(name)[:50]} is not of float32")
-    if not about["shape"]:
-        return name, None
-    dims = _fields(_only(about["shape"], name), budget, {"dims": 1})["dims"]
-    sizes = [_fields(dim, budget, {"size": 1})["size"] for dim in dims]
-    return name, tuple(size[-1] if size else None for size in sizes)
+def _require_ends(kind: str, found: Iterable[tuple[str, Shape]], wanted: Mapping[str, _Array], axes: int) -> None:
+    """Raises NotAGraph unless the inputs or outputs have the names and the channels that are ``wanted``."""
+    names = [name for name, _ in found]
+    if sorted(names) != sorted(wanted):
+        raise NotAGraph(f"its {kind} are {_listed(names)} instead of {_listed(wanted)}")
+    for name, shape in found:
+        channels = wanted[name].channels
+        if shape is not None and (len(shape) != 2 + axes or shape[1] not in (None, channels)):
+            raise NotAGraph(f"{name} has the shape {str(shape):.50} instead of {channels} channels in {axes}-D")
 
 
-def _check_node(data: Any, budget: _Budget) -> None:
-    node = _fields(data, budget, _NODE)
-    _require_standard(_last_text(node["domain"]))
-    for part in node["attributes"]:
-        attribute = _fields(part, budget, _ATTRIBUTE)
-        if attribute["graph"] or attribute["graphs"]:
-            raise _Bad(f"its operator {shown(_last_text(node['operator']))[:50]} holds graphs of its own")
-        if attribute["sparse"] or attribute["sparse_tensors"]:
-            raise _Bad("it has sparse weights")
-        for tensor in (*attribute["tensor"], *attribute["tensors"]):
-            _check_tensor(tensor, budget)
-
-
-def _check_tensor(data: Any, budget: _Budget) -> None:
-    """Raises _Bad for numbers that lie in another file, are fewer than the shape says, or are not finite."""
-    tensor = _fields(data, budget, _TENSOR)
-    if tensor["external"] or any(tensor["location"]):
-        raise _Bad("some of its weights lie in another file, which a model may not have")
-    name, kind = shown(_last_text(tensor["name"]))[:50], tensor["kind"][-1] if tensor["kind"] else 0
-    if not isinstance(kind, int):
-        raise _Bad("it is no ONNX file")
-    dtype = _DTYPES.get(kind)
-    if dtype is None:
-        return
-    found = [_numbers(part, dtype) for part in tensor["raw"]]
-    found += [_numbers(part, "<f4") for part in tensor["floats"]]
-    found += [_numbers(part, "<f8") for part in tensor["doubles"]]
-    expected = prod(_dims(tensor["dims"]))
-    if dtype != "<f2" and sum(len(part) for part in found) != expected:
-        raise _Bad(f"its weights {name} are not as many as their shape says")
-    if not all(np.isfinite(part).all() for part in found):
-        raise _Bad(f"its weights {name} hold NaN or infinity, so it would give no numbers")
-
-
-def _numbers(part: Any, dtype: str) -> np.ndarray:
-    """Numbers one after the other, or the bits of one."""
-    size = np.dtype(dtype).itemsize
-    data = part.to_bytes(10, "little")[:size] if isinstance(part, int) else part
-    return np.frombuffer(data, dtype, len(data) // size) if len(data) >= size else np.zeros(0, dtype)
-
-
-def _dims(parts: Iterable[Any]) -> list[int]:
-    """The sizes of a tensor, which stand packed or one by one."""
-    found: list[int] = []
-    for part in parts:
-        at = 0
-        if isinstance(part, int):
-            found.append(part)
-            continue
-        while at < len(part) and len(found) <= _MOST_DIMS:
-            number, at = _varint(part, at)
-            found.append(number)
-    if len(found) > _MOST_DIMS:
-        raise _Bad(f"some of its weights have more than {_MOST_DIMS} axes")
-    return found
-
-
-def _fields(data: Any, budget: _Budget, wanted: Mapping[str, int]) -> dict[str, list[Any]]:
-    """The values of the ``wanted`` fields of a message, in order: bytes, or whole numbers; raises _Bad for no message.
-
-    Numbers of a fixed size come as their bits.
-    """
-    data = _bytes_of(data)
-    names = {number: name for name, number in wanted.items()}
-    found: dict[str, list[Any]] = {name: [] for name in wanted}
-    at = 0
-    while at < len(data):
-        budget.spend()
-        key, at = _varint(data, at)
-        value, at = _one(data, at, key & 7)
-        if key >> 3 in names:
-            found[names[key >> 3]].append(value)
-    return found
-
-
-def _one(data: memoryview, at: int, wire: int) -> tuple[Any, int]:
-    """A value of the kind ``wire`` at ``at``, and where the next field begins."""
-    if wire == _VARINT:
-        return _varint(data, at)
-    sizes = {_FIXED64: 8, _FIXED32: 4}
-    if wire in sizes:
-        end = at + sizes[wire]
-        value: Any = int.from_bytes(data[at:end], "little")
-    elif wire == _BYTES:
-        size, at = _varint(data, at)
-        end = at + size
-        value = data[at:end]
-    else:
-        raise _Bad("it is no ONNX file")
-    if end > len(data):
-        raise _Bad("it is no ONNX file, or cut short")
-    return value, end
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    number = 0
-    for shift in range(0, 70, 7):
-        if at >= len(data):
-            raise _Bad("it is no ONNX file, or cut short")
-        byte = data[at]
-        at += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, at
-    raise _Bad("it is no ONNX file")
-
-
-def _require_standard(domain: str) -> None:
-    if domain not in _STANDARD:
-        raise _Bad(f"it wants operators of {shown(domain)[:50]!r}, which are no standard ones")
-
-
-def _bytes_of(value: Any) -> memoryview:
-    if not isinstance(value, memoryview):
-        raise _Bad("it is no ONNX file")
+def _constant(step: Operator) -> Weights:
+    value = step.settings.get("value")
+    _require(value is not None and len(step.settings) == 1 and not step.inputs, step, "settings")
     return value
 
 
-def _only(values: list[Any], name: str) -> memoryview:
-    if len(values) != 1:
-        raise _Bad(f"{shown(name)[:50]!r} has no type")
-    return _bytes_of(values[0])
+def _pads(step: Operator, axes: int) -> int:
+    """Pixels added at each end of each axis; -1 where they are not alike."""
+    pads = step.settings.get("pads", (0,) * 2 * axes)
+    return pads[0] if len(pads) == 2 * axes and len(set(pads)) == 1 else -1
 
 
-def _last_text(values: list[Any]) -> str:
-    """A text field; protobuf takes the last where there are several."""
-    return bytes(_bytes_of(values[-1])).decode("utf-8", errors="replace") if values else ""
+def _are_ones(values: tuple[int, ...] | None, axes: int) -> bool:
+    return values in (None, (1,) * axes)
+
+
+def _require(good: Any, step: Operator, what: str) -> None:
+    if not good:
+        raise NotAGraph(f"the {what} of its operator {shown(step.kind)[:50]} are none that these networks have")
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -1,8 +1,7 @@
-"""A model folder from a stranger: whatever its manifest agrees to, nothing outside of it is read, and one line says why."""
+"""A model folder from a stranger: whatever its manifest agrees to, nothing outside of it is read; one line says why."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from model_worlds import engine_model
+from model_worlds import change_manifest, engine_model, sign
 
 from alhvr import bundle_files
 from alhvr.bundle import Model, read_model, write_graphs
@@ -35,19 +34,8 @@ def folder(tmp_path: Path) -> Path:
     return engine_model(tmp_path / "model")
 
 
-def sign(folder: Path, *names: str) -> None:
-    """Makes the manifest agree with files that were changed, as somebody with intent would."""
-    manifest = json.loads((folder / "manifest.json").read_text())
-    for name in names:
-        content = (folder / name).read_bytes()
-        manifest["files"][name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-
-
 def list_file(folder: Path, name: str, entry: Any) -> None:
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"][name] = entry
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    change_manifest(folder, lambda values: values["files"].update({name: entry}))
 
 
 def refused(folder: Path, *parts: str) -> None:
@@ -116,7 +104,8 @@ def test_a_name_that_is_no_path_within_the_folder_is_refused(folder: Path, name:
     refused(folder)
 
 
-@pytest.mark.parametrize("entry", [None, [], "x", {}, {"bytes": "x"}, {"bytes": -1, "sha256": 5}, {"bytes": [DEEP[:9]]}])
+@pytest.mark.parametrize("entry", [None, [], "x", {}, {"bytes": "x"}, {"bytes": -1, "sha256": 5},
+                                   {"bytes": [DEEP[:9]]}])
 def test_an_entry_that_tells_neither_size_nor_content_is_refused(folder: Path, entry: Any) -> None:
     list_file(folder, "LICENSE", entry)
     refused(folder)

@@ -61,13 +61,13 @@ def from_graphs(graphs: Mapping[str, bytes | Path], threads: int, *, exact: bool
 def _session(graph: bytes | Path, threads: int, *, exact: bool = False) -> InferenceSession:
     options = SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors; what else it says is for its developers
+    options.log_severity_level = 4  # what it raises is told; what else it says is for its developers
     options.enable_mem_pattern = False  # plans for one size only, and would hold that memory for each graph
     options.add_session_config_entry("session.load_model_format", "ONNX")  # never by what the content looks like
     options.add_session_config_entry("session.use_env_allocators", "1")
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the core to others
     return InferenceSession(graph if isinstance(graph, bytes) else str(graph), options,
-                            providers=["CPUExecutionProvider"])
+                            providers=["CPUExecutionProvider"], enable_fallback=0)  # which would print on stdout
 
 
 @cache
