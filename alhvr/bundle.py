@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from alhvr.bundle_card import licence_text, model_card
-from alhvr.bundle_description import InferenceSettings, ModelDescription, NetworkSpec
+from alhvr.bundle_description import InferenceSettings, ModelDescription, NetworkSpec, default_name
 from alhvr.bundle_files import (
     CARD,
     COPY_AGAIN,
@@ -36,8 +36,8 @@ from alhvr.files import read_bytes, shown
 from alhvr.json_file import read_json, to_json
 from alhvr.torch_file import write_tensors
 
-__all__ = ["GRAPHS", "InferenceSettings", "Model", "ModelDescription", "NetworkSpec", "read_model", "write_graphs",
-           "write_model"]
+__all__ = ["GRAPHS", "InferenceSettings", "Model", "ModelDescription", "NetworkSpec", "default_name", "read_model",
+           "write_graphs", "write_model"]
 
 NETWORKS = ("a", "b")
 GRAPHS = ("a_encoder", "a_decoder", "b_encoder", "b_decoder")

@@ -11,6 +11,8 @@ from alhvr.errors import ModelError, UserError
 from alhvr.settings import check_choices, from_dict
 
 FEATURE_STRIDES = (8, 4, 1)
+NAMED, LONGEST_PART = 2, 40
+"""Structures that a model is named after, and letters of each."""
 LARGEST_OVERLAP = 0.9
 LARGEST_SEED = 2**63 - 1
 
@@ -71,6 +73,17 @@ class InferenceSettings:
                  f"0 to {LARGEST_OVERLAP}")
         _require(0 <= self.perturbation_seed <= LARGEST_SEED, "perturbation_seed", self.perturbation_seed,
                  f"0 to {LARGEST_SEED}")
+
+
+def default_name(plan: Plan, labels: LabelSet) -> str:
+    """What a model is called that nobody named: "Liver, spleen and 3 more in CT"; no folder has a say in it."""
+    names = [name if len(name) <= LONGEST_PART else f"{name[:LONGEST_PART]}..." for name in labels.names]
+    parts, more = names[:NAMED], len(names) - NAMED
+    if more > 0:
+        parts.append(f"{more} more")
+    joined = " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
+    where = f" in {plan.modality}" if plan.modality != "other" else ""
+    return f"{joined[:1].upper()}{joined[1:]}{where}"
 
 
 @dataclass(frozen=True)

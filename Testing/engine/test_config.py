@@ -118,3 +118,9 @@ def test_the_official_preset_is_the_released_code_whatever_the_defaults_are() ->
     t = released.training
     assert (t.learning_rate, t.learning_rate_decay, t.momentum, t.weight_decay) == (0.01, "constant", 0.9, 1e-4)
     assert t.ema_decay == 0.0 and t.augment == OFFICIAL_AUGMENT and (t.iterations, t.seed) == (7, 3)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 101, "two\nlines", "\x1b[2J", "turned \u202e round"])
+def test_a_name_that_cannot_be_shown_on_one_line_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match="name is"):
+        RunConfig(name=name)
