@@ -134,10 +134,9 @@ class ModelDescription:
         return found
 
     def _check(self) -> None:
-        """Raises UserError unless the networks are those of the plan and the labels, and every label can be shown."""
+        """Raises UserError unless the networks fit the plan and the labels, and every label can be shown."""
         plan, network = self.plan, self.network
-        planned = {"dimensions": plan.dimensions, "kind": plan.network, "in_channels": plan.n_channels,
-                   "width": plan.width, "n_classes": self.labels.n_classes}
+        planned = {"dimensions": plan.dimensions, "in_channels": plan.n_channels, "n_classes": self.labels.n_classes}
         for name, value in planned.items():
             _require(getattr(network, name) == value, f"network.{name}", getattr(network, name),
                      f"{value}, by the model's own plan and labels")
