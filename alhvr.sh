@@ -101,7 +101,7 @@ set_up() {
     exec 9<&-
 }
 
-# set_up_test_tools: what draws the modules' views and panels without a screen, and git, of Debian's.
+# set_up_test_tools: what draws the modules' views and panels without a screen, git, and strace, of Debian's.
 set_up_test_tools() {
     local libraries="libEGL.so.1 libGL.so.1 libxkbcommon.so.0 libdbus-1.so.3 libfontconfig.so.1 libX11.so.6 libglib-2.0.so.0"
     if ! "$python" -c "import ctypes, sys; [ctypes.CDLL(name) for name in sys.argv[1:]]" $libraries 2> /dev/null \
@@ -110,6 +110,8 @@ set_up_test_tools() {
             libx11-6 libglib2.0-0 fonts-dejavu-core
     fi
     command -v git > /dev/null || install_system_packages git
+    # What shows that no command looks anything up; there is none of it on some processors.
+    command -v strace > /dev/null || install_system_packages strace || say "Without strace, the tests of privacy are skipped."
 }
 
 # set_up_stable_slicer: the core of the stable release, beside .venv, for a second run of the modules' tests.

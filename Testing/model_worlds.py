@@ -72,6 +72,16 @@ def change_manifest(folder: pathlib.Path, change: Callable[[dict], None]) -> Non
     path.write_text(json.dumps(values))
 
 
+def sign(folder: pathlib.Path, *names: str) -> None:
+    """Makes the manifest agree with files that were changed, as somebody with intent would."""
+    def agree(values: dict) -> None:
+        for name in names:
+            content = (folder / name).read_bytes()
+            values["files"][name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+    change_manifest(folder, agree)
+
+
 def zipped(folder: pathlib.Path, path: pathlib.Path, *, below: str = "", more: Mapping[str, bytes] | None = None,
            without: tuple[str, ...] = ()) -> pathlib.Path:
     """A zip file of a folder's files below a folder of the archive, with `more` entries of any names."""

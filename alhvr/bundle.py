@@ -11,15 +11,13 @@
 
 from __future__ import annotations
 
-import json
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from alhvr.bundle_card import licence_text, model_card
-from alhvr.bundle_description import InferenceSettings, ModelDescription, NetworkSpec
+from alhvr.bundle_description import InferenceSettings, ModelDescription, NetworkSpec, default_name
 from alhvr.bundle_files import (
     CARD,
     COPY_AGAIN,
@@ -33,16 +31,18 @@ from alhvr.bundle_files import (
     write_manifest,
 )
 from alhvr.bundle_metadata import inference_config, metadata
-from alhvr.errors import UserError
-from alhvr.json_file import to_json
+from alhvr.errors import ModelError, UserError
+from alhvr.files import read_bytes, shown
+from alhvr.json_file import read_json, to_json
 from alhvr.torch_file import write_tensors
 
-__all__ = ["GRAPHS", "InferenceSettings", "Model", "ModelDescription", "NetworkSpec", "read_model", "write_graphs",
-           "write_model"]
+__all__ = ["GRAPHS", "InferenceSettings", "Model", "ModelDescription", "NetworkSpec", "default_name", "read_model",
+           "write_graphs", "write_model"]
 
 NETWORKS = ("a", "b")
 GRAPHS = ("a_encoder", "a_decoder", "b_encoder", "b_decoder")
 """The ONNX files of a model, without folder and ending."""
+LARGEST_CARD_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -64,30 +64,46 @@ class Model:
         return {} if None in found.values() else found
 
     def card(self) -> str:
-        """The model card for people, Markdown."""
-        return (self.folder / CARD).read_text(encoding="utf-8")
+        """The model card for people, Markdown; what could steer a terminal is escaped."""
+        text = read_bytes(self.folder / CARD, at_most=LARGEST_CARD_BYTES).decode("utf-8", errors="replace")
+        return "\n".join(shown(line) for line in text.replace("\r\n", "\n").split("\n"))
 
     def load_state(self) -> dict[str, dict[str, Any]]:
         """{"a": {name: tensor}, "b": ...} on the CPU, for ``load_state_dict``; needs torch, runs no code of the file.
 
-        Raises UserError when torch is not there or the file holds anything else.
+        Raises UserError when torch is not there, ModelError when the file holds anything else, or NaN.
         """
         try:
             import torch
         except ImportError as error:
             raise UserError("These weights need PyTorch, which is not installed.",
                             "Install it: pip install 'alhvr[train]'.") from error
-        try:
-            flat = torch.load(self.folder / WEIGHTS, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError) as error:
-            raise UserError(f"{self.folder / WEIGHTS} holds no plain weights.", COPY_AGAIN) from error
         state: dict[str, dict[str, Any]] = {network: {} for network in NETWORKS}
-        for key, tensor in flat.items():
+        for key, tensor in self._plain_weights(torch).items():
             network, _, name = key.partition(".")
             if network not in state:
-                raise UserError(f"{self.folder / WEIGHTS} holds {key!r}; keys a.* and b.* are known.", COPY_AGAIN)
+                raise ModelError(f"{shown(self.folder / WEIGHTS)} holds {key!r:.100}; keys a.* and b.* are known.",
+                                 COPY_AGAIN)
             state[network][name] = tensor
         return state
+
+    def _plain_weights(self, torch: Any) -> dict[str, Any]:
+        """Tensors of finite numbers by name, as they are in the file of weights; raises ModelError for all else."""
+        path = shown(self.folder / WEIGHTS)
+        try:
+            flat = torch.load(self.folder / WEIGHTS, map_location="cpu", weights_only=True)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  what torch raises for a file that is none of its own has no list
+            raise ModelError(f"{path} holds no plain weights.", COPY_AGAIN) from error
+        if not isinstance(flat, dict) or not all(isinstance(key, str) and _is_plain(value, torch)
+                                                 for key, value in flat.items()):
+            raise ModelError(f"{path} holds something else than weights by name.", COPY_AGAIN)
+        for key, value in flat.items():
+            if not torch.isfinite(value).all():
+                raise ModelError(f"{path}: {shown(key):.100} holds NaN or infinity, so the networks give no numbers.",
+                                 "Copy the model again, or train it anew.")
+        return flat
 
 
 def write_model(folder: Path, description: ModelDescription, state: Mapping[str, Mapping[str, Any]],
@@ -125,13 +141,24 @@ def write_graphs(model: Model, graphs: Mapping[str, bytes]) -> Model:
 def read_model(folder: Path) -> Model:
     """Verifies every file against the manifest and reads the description; the weights are read by ``load_state``.
 
-    The manifest finds damage and incomplete copies; it is no signature. Raises UserError for a missing folder, a
-    folder that is no ALHVR model, a newer format, and a file that is missing, cut short or changed.
+    The manifest finds damage and incomplete copies; it is no signature. Raises ModelError for a missing folder, a
+    folder that is no ALHVR model, a newer format, a description that nobody can mean, and a file that is missing, cut
+    short, changed, no plain file, or a link out of the folder.
     """
     folder = Path(folder)
     files = verified_files(folder)
-    values = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    return Model(ModelDescription.from_dict(values), folder, files)
+    try:
+        description = ModelDescription.from_dict(read_json(folder / DESCRIPTION))
+    except UserError as error:
+        raise ModelError(f"{shown(folder / DESCRIPTION)}: {error.message}", error.hint or COPY_AGAIN) from error
+    return Model(description, folder, files)
+
+
+def _is_plain(value: Any, torch: Any) -> bool:
+    """True for a tensor of numbers that are all in memory; one number repeated a million million times is none."""
+    if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.is_quantized:
+        return False
+    return value.device.type == "cpu" and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def _graph_file(name: str) -> str:

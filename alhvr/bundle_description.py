@@ -7,8 +7,14 @@ from typing import Any, Literal
 
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import STANDARD_WIDTH, WIDTHS, Plan
-from alhvr.errors import UserError
-from alhvr.settings import from_dict
+from alhvr.errors import ModelError, UserError
+from alhvr.settings import check_choices, from_dict
+
+FEATURE_STRIDES = (8, 4, 1)
+NAMED, LONGEST_PART = 2, 40
+"""Structures that a model is named after, and letters of each."""
+LARGEST_OVERLAP = 0.9
+LARGEST_SEED = 2**63 - 1
 
 FUSIONS = ("mean", "competition", "a", "b")
 
@@ -33,7 +39,10 @@ class NetworkSpec:
     """Channels at full resolution; each level below has twice as many as the one above. Older models have 16."""
 
     def __post_init__(self) -> None:
-        """Checks the width; raises UserError."""
+        """Checks the kind and the width; raises UserError."""
+        check_choices(self)
+        strides = ", ".join(map(str, FEATURE_STRIDES))
+        _require(self.feature_stride in FEATURE_STRIDES, "feature_stride", self.feature_stride, strides)
         low, high = WIDTHS
         _require(low <= self.width <= high, "width", self.width, f"{low} to {high}")
 
@@ -53,7 +62,7 @@ class InferenceSettings:
     perturbation_seed: int = 0
     """Seed of the perturbation behind the confidence maps, so that they can be repeated."""
     window_overlap: float = 0.5
-    """Overlap of neighbouring windows, 0 to below 1."""
+    """Overlap of neighbouring windows, 0 to 0.9."""
     temperature: float = 0.1
     """Sharpening temperature T of the competing teacher (Eq. 22), for its map beside the regions."""
 
@@ -62,7 +71,21 @@ class InferenceSettings:
         _require(self.fusion in FUSIONS, "fusion", self.fusion, ", ".join(FUSIONS))
         _require(0 < self.beta <= 1, "beta", self.beta, "a number above 0 and at most 1")
         _require(0 < self.temperature <= 1, "temperature", self.temperature, "a number above 0 and at most 1")
-        _require(0 <= self.window_overlap < 1, "window_overlap", self.window_overlap, "0 to below 1")
+        _require(0 <= self.window_overlap <= LARGEST_OVERLAP, "window_overlap", self.window_overlap,
+                 f"0 to {LARGEST_OVERLAP}")
+        _require(0 <= self.perturbation_seed <= LARGEST_SEED, "perturbation_seed", self.perturbation_seed,
+                 f"0 to {LARGEST_SEED}")
+
+
+def default_name(plan: Plan, labels: LabelSet) -> str:
+    """What a model is called that nobody named: "Liver, spleen and 3 more in CT"; no folder has a say in it."""
+    names = [name if len(name) <= LONGEST_PART else f"{name[:LONGEST_PART]}..." for name in labels.names]
+    parts, more = names[:NAMED], len(names) - NAMED
+    if more > 0:
+        parts.append(f"{more} more")
+    joined = " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
+    where = f" in {plan.modality}" if plan.modality != "other" else ""
+    return f"{joined[:1].upper()}{joined[1:]}{where}"
 
 
 @dataclass(frozen=True)
@@ -97,18 +120,34 @@ class ModelDescription:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelDescription:
-        """The inverse of ``to_dict``; raises UserError where an entry is missing or of another type."""
+        """The inverse of ``to_dict``; raises UserError where an entry is missing, of another type or out of range."""
         try:
-            return cls(
-                name=values["name"],
+            found = cls(
+                name=_text(values["name"], "name"),
                 plan=Plan.from_dict(values["plan"]),
                 labels=LabelSet.from_dict(values["labels"]),
                 network=from_dict(NetworkSpec, values["network"], "network"),
                 inference=from_dict(InferenceSettings, values["inference"], "inference", base=_trained(values)),
-                training=values["training"],
+                training=dict(values["training"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"The description of the model cannot be read: {error!r}.") from error
+            found._check()
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            raise ModelError(f"The description of the model cannot be read: {error!r:.200}.") from error
+        return found
+
+    def _check(self) -> None:
+        """Raises UserError unless the networks fit the plan and the labels, and every label can be shown."""
+        plan, network = self.plan, self.network
+        planned = {"dimensions": plan.dimensions, "in_channels": plan.n_channels, "n_classes": self.labels.n_classes}
+        for name, value in planned.items():
+            _require(getattr(network, name) == value, f"network.{name}", getattr(network, name),
+                     f"{value}, by the model's own plan and labels")
+        for label in self.labels.labels:
+            good = len(label.colour_rgb) == 3 and all(0 <= part <= 1 for part in label.colour_rgb)
+            _require(good, f"colour_rgb of {label.name!r:.50}", label.colour_rgb, "three numbers of 0 to 1")
+            for code in (label.category, label.type, *([label.modifier] if label.modifier else [])):
+                for part in (code.scheme, code.value, code.meaning):
+                    _text(part, f"a code of {label.name!r:.50}")
 
 
 def _trained(values: dict[str, Any]) -> InferenceSettings:
@@ -119,6 +158,11 @@ def _trained(values: dict[str, Any]) -> InferenceSettings:
     return InferenceSettings() if found is None else InferenceSettings(temperature=found)
 
 
+def _text(value: Any, name: str) -> str:
+    _require(isinstance(value, str), name, value, "a text")
+    return value
+
+
 def _require(good: bool, name: str, seen: Any, accepted: str) -> None:
     if not good:
-        raise UserError(f"{name} is {seen!r}.", f"Accepted: {accepted}.")
+        raise UserError(f"{name} is {seen!r:.100}.", f"Accepted: {accepted}.")

@@ -136,6 +136,7 @@ def _add_train(commands: Any) -> None:
     parser.add_argument("--not-annotated", type=int, metavar="V",
                         help="label value of voxels that nobody annotated (255 unless told otherwise)")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of every random draw")
+    parser.add_argument("--name", metavar="NAME", help="name of the model; left out: its structures and modality")
     _add_device(parser)
     parser.add_argument("--force", action="store_true",
                         help="go on despite faults in the data, where that is possible; the model records it")

@@ -262,6 +262,9 @@ class SegmentingConfig:
         check_choices(self)
 
 
+LONGEST_NAME = 100
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """All settings of ``alhvr train``; written to the run folder and into the model."""
@@ -276,6 +279,13 @@ class RunConfig:
     """How the label files are to be understood."""
     segmenting: SegmentingConfig = field(default_factory=SegmentingConfig)
     """How the finished model segments."""
+    name: str | None = None
+    """Name of the model for people; None: its structures and modality, never the name of a folder."""
+
+    def __post_init__(self) -> None:
+        """Checks the name; raises UserError."""
+        good = self.name is None or (self.name.strip() and self.name.isprintable() and len(self.name) <= LONGEST_NAME)
+        require(good, "name", self.name, f"a text of 1 to {LONGEST_NAME} letters on one line")
 
 
 PAPER_METHOD = MethodConfig(

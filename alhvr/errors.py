@@ -20,6 +20,10 @@ class UserError(Exception):
         return " ".join(f"{self.message} {self.hint}".split())
 
 
+class ModelError(UserError):
+    """A model folder that cannot be read, or networks that cannot be run or give no numbers."""
+
+
 class OutOfMemory(UserError):
     """The memory of a device is used up; smaller batches may still fit."""
 

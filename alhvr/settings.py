@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import types
 import typing
 from dataclasses import fields
@@ -13,6 +12,8 @@ from alhvr.errors import UserError
 
 STANDARD_WIDTH = 16
 """Channels of a network at full resolution, as in the paper."""
+LARGEST_NUMBER = 1e18
+"""A setting beyond is refused, and so is NaN: arithmetic in whole numbers or in float32 has no room for it."""
 WIDTHS = (2, 64)
 """Fewest and most of them."""
 
@@ -34,7 +35,7 @@ def from_dict(kind: type, values: dict[str, Any], where: str = "settings", *, ba
     built = {}
     for name, value in values.items():
         if name not in known:
-            raise UserError(f"{where}: unknown setting {name!r}.", f"Known settings: {', '.join(known)}.")
+            raise UserError(f"{where}: unknown setting {name!r:.100}.", f"Known settings: {', '.join(known)}.")
         built[name] = _cast(hints[name], value, f"{where}.{name}", getattr(base, name, None))
     return kind(**built) if base is None else dataclasses.replace(base, **built)
 
@@ -49,24 +50,26 @@ def _cast(hint: Any, value: Any, where: str, base: Any = None) -> Any:
         return from_dict(hint, value, where, base=base)
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, (list, tuple)):
-            raise UserError(f"{where} is {value!r}.", "Give a list of numbers.")
+            raise UserError(f"{where} is {value!r:.100}.", "Give a list of numbers.")
         return tuple(_cast(typing.get_args(hint)[0], entry, where) for entry in value)
     if hint is bool and not isinstance(value, bool):
-        raise UserError(f"{where} is {value!r}.", "Give true or false.")
+        raise UserError(f"{where} is {value!r:.100}.", "Give true or false.")
+    if hint is str and not isinstance(value, str):
+        raise UserError(f"{where} is {value!r:.100}.", "Give a text.")
     return _cast_number(hint, value, where) if hint in (int, float) else value
 
 
 def _cast_number(hint: type, value: Any, where: str) -> Any:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST_NUMBER
     if not number or (hint is int and value != int(value)):
-        raise UserError(f"{where} is {value!r}.", f"Give a {'whole number' if hint is int else 'number'}.")
+        raise UserError(f"{where} is {value!r:.100}.", f"Give a {'whole number' if hint is int else 'number'}.")
     return hint(value)
 
 
 def require(good: bool, name: str, seen: Any, accepted: str) -> None:
     """Raises UserError with the setting, the value seen and the values accepted, unless ``good``."""
     if not good:
-        raise UserError(f"{name.replace('_', '-')} is {seen!r}.", f"Accepted: {accepted}.")
+        raise UserError(f"{name.replace('_', '-')} is {seen!r:.100}.", f"Accepted: {accepted}.")
 
 
 def check_choices(config: Any) -> None:

@@ -21,7 +21,8 @@ def run_config(options: argparse.Namespace) -> RunConfig:
         method=_with(config.method, options, "beta", "temperature"),
         training=_with(config.training, options, "iterations", "minutes", "seed", "device"),
         plan=_with(config.plan, options, "batch_size", "patch_size"),
-        data=_with(config.data, options, "not_annotated"), segmenting=config.segmenting)
+        data=_with(config.data, options, "not_annotated"), segmenting=config.segmenting,
+        name=config.name if options.name is None else options.name)
 
 
 def _with(config: Any, options: argparse.Namespace, *names: str) -> Any:

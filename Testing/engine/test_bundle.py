@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from alhvr.bundle import InferenceSettings, ModelDescription, NetworkSpec, read_model, write_model
+from alhvr.bundle import InferenceSettings, ModelDescription, NetworkSpec, default_name, read_model, write_model
 from alhvr.bundle_card import model_card
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import ChannelPlan, Normalization, Plan
@@ -216,6 +216,14 @@ def test_a_model_without_a_training_record_has_a_card_too(tmp_path):
     write_model(tmp_path / "m", replace(DESCRIPTION, training={}), STATE)
     card = (tmp_path / "m/docs/README.md").read_text(encoding="utf-8")
     assert "Not scored" in card and "| labelled scans | not recorded |" in card
+
+
+@pytest.mark.parametrize(("names", "modality", "expected"), [
+    (["hippocampus"], "MR", "Hippocampus in MR"), (["a", "b"], "CT", "A and b in CT"),
+    (["a", "b", "c", "d", "e"], "other", "A, b and 3 more"), (["x" * 50], "CT", f"X{'x' * 39}... in CT")])
+def test_a_model_that_nobody_named_is_named_after_its_structures_and_modality(names, modality, expected):
+    labels = LabelSet.from_names(dict(enumerate(names, 1)))
+    assert default_name(replace(PLAN, modality=modality), labels) == expected
 
 
 def test_settings_out_of_range_are_refused():

@@ -155,3 +155,9 @@ def test_both_presets_leave_beta_to_the_dimensions(preset: str) -> None:
 def test_the_standard_preset_sets_everything_back() -> None:
     back = with_preset(with_preset(RunConfig(), "official"), "standard")
     assert back.method == MethodConfig() and back.training == dataclasses.replace(TrainingConfig(), precision="fp32")
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 101, "two\nlines", "\x1b[2J", "turned \u202e round"])
+def test_a_name_that_cannot_be_shown_on_one_line_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match="name is"):
+        RunConfig(name=name)

@@ -12,10 +12,15 @@ from alhvr.data.fingerprint import Fingerprint, fingerprint
 from alhvr.data.intensity import Normalization
 from alhvr.data.planning_channels import decide_channels
 from alhvr.errors import UserError
-from alhvr.settings import STANDARD_WIDTH, WIDTHS, from_dict, to_dict
+from alhvr.settings import STANDARD_WIDTH, WIDTHS, check_choices, from_dict, to_dict
 
 if TYPE_CHECKING:
     from alhvr.config import PlanConfig
+
+LARGEST_SIDE, LARGEST_BATCH = 8192, 65536
+"""Pixels of a patch along each axis, and patches of a batch, up to which a plan can be meant."""
+SPACINGS_MM = (1e-3, 1e3)
+"""Finest and coarsest spacing of a prepared scan."""
 
 __all__ = ["ChannelPlan", "Fingerprint", "Normalization", "Plan", "Reasons", "fingerprint", "make_plan"]
 
@@ -44,6 +49,10 @@ class ChannelPlan:
     """What was measured."""
     normalization: Normalization
     """How its intensities are brought to one scale."""
+
+    def __post_init__(self) -> None:
+        """Checks the modality; raises UserError."""
+        check_choices(self)
 
 
 @dataclass(frozen=True)
@@ -79,25 +88,32 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Checks that the values fit each other; raises UserError."""
-        _require(self.dimensions in (2, 3), "dimensions", self.dimensions, "2 or 3")
-        _require(self.network in (("unet",) if self.dimensions == 2 else ("unet", "vnet")), "network", self.network,
-                 "unet, or vnet in 3-D")
-        good = len(self.patch_size) == self.dimensions and all(n >= 16 and n % 16 == 0 for n in self.patch_size)
-        _require(good, "patch_size", self.patch_size, f"{self.dimensions} multiples of 16")
+        check_choices(self)
+        _require(self.network == "unet" or self.dimensions == 3, "network", self.network, "unet, or vnet in 3-D")
+        self._check_grid()
         low, high = WIDTHS
         _require(low <= self.width <= high, "width", self.width, f"{low} to {high}")
+        _require(self.batch_size <= LARGEST_BATCH, "batch_size", self.batch_size, f"up to {LARGEST_BATCH}")
         _require(0 < self.labeled_batch_size <= self.batch_size, "labeled_batch_size", self.labeled_batch_size,
                  f"1 to the batch size of {self.batch_size}")
-        _require(self.in_plane_matrix is None or (self.dimensions == 2 and self.target_spacing_mm is None),
-                 "in_plane_matrix", self.in_plane_matrix, "only in 2-D and without a target spacing")
         _require(not self.stretch or (self.dimensions == 2 and self.target_spacing_mm is None), "stretch", self.stretch,
                  "true only in 2-D and without a target spacing")
-        spacing = self.target_spacing_mm
-        _require(spacing is None or (len(spacing) == 3 and min(spacing) > 0), "target_spacing_mm", spacing,
-                 "three numbers above 0, in mm")
         first = [(channel.modality, channel.normalization) for channel in self.channels[:1]]
         _require(first in ([], [(self.modality, self.normalization)]), "channels", self.channels,
                  "channels of which the first has the plan's own modality and normalization")
+
+    def _check_grid(self) -> None:
+        """Raises UserError unless patch, matrix and spacing can be meant, and fit each other."""
+        _require(_are_sides(self.patch_size, self.dimensions), "patch_size", self.patch_size,
+                 f"{self.dimensions} multiples of 16, up to {LARGEST_SIDE}")
+        matrix, spacing = self.in_plane_matrix, self.target_spacing_mm
+        _require(matrix is None or (self.dimensions == 2 and spacing is None), "in_plane_matrix", matrix,
+                 "only in 2-D and without a target spacing")
+        good = matrix is None or (len(matrix) == 2 and all(1 <= n <= LARGEST_SIDE for n in matrix))
+        _require(good, "in_plane_matrix", matrix, f"two numbers of 1 to {LARGEST_SIDE}")
+        low, high = SPACINGS_MM
+        good = spacing is None or (len(spacing) == 3 and all(low <= mm <= high for mm in spacing))
+        _require(good, "target_spacing_mm", spacing, f"three numbers of {low:g} to {high:g}, in mm")
 
     @property
     def n_channels(self) -> int:
@@ -243,6 +259,10 @@ def _times(values: Sequence[float]) -> str:
     return " x ".join(f"{value:.4g}" for value in values)
 
 
+def _are_sides(sizes: Sequence[int], count: int) -> bool:
+    return len(sizes) == count and all(16 <= n <= LARGEST_SIDE and n % 16 == 0 for n in sizes)
+
+
 def _require(good: bool, name: str, seen: Any, accepted: str) -> None:
     if not good:
-        raise UserError(f"plan: {name} is {seen!r}.", f"Accepted: {accepted}.")
+        raise UserError(f"plan: {name} is {seen!r:.100}.", f"Accepted: {accepted}.")

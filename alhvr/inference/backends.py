@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from alhvr.bundle import Model
-from alhvr.errors import UserError
+from alhvr.bundle_graphs import require_graphs
+from alhvr.errors import ModelError, UserError
 from alhvr.inference.cores import free_cores
 from alhvr.networks.perturbation import Perturbation
 
@@ -35,6 +36,8 @@ class Backend(Protocol):
     """
 
     name: str
+    arithmetic: str
+    """What it computes in: "fp32", "bf16" or "fp16"; images and logits are float32 always."""
 
     def encode(self, network: str, batch: np.ndarray) -> Any:
         """Images float32 [N, M, *S], M channels, sides multiples of 16, to levels [N, F_k, *S / 2^k]."""
@@ -54,7 +57,7 @@ def choose_backend(model: Model, *, backend: str = "auto", device: str = "auto",
 
     auto: torch where a GPU is asked for or, for device auto, there; else openvino, onnxruntime, torch, whichever is
     installed first. ``threads`` on the CPU; None: as many as there are free cores. Raises UserError when the wish
-    cannot be met.
+    cannot be met, ModelError when the networks cannot be run.
     """
     _require_known(backend)
     graphs = model.graph_files()
@@ -69,8 +72,11 @@ def choose_backend(model: Model, *, backend: str = "auto", device: str = "auto",
         return _torch_backend(model, device, threads)
     if backend == "auto" and device == "auto" and _gpu_is_there():
         return _torch_backend(model, device, threads)
+    require_graphs(graphs, model.description.network)
     try:
         return backend_of_graphs(graphs, backend=backend, threads=threads)
+    except ModelError:
+        raise
     except UserError:
         if backend != "auto" or not _is_installed("torch"):
             raise

@@ -29,8 +29,6 @@ _FREED_AT_ONCE = {"torch"}
 """Backends that give this memory back after each batch; the others keep most of it for the next one."""
 _LIBRARY_BYTES = 120 * 2**20
 """What the libraries add once they work, whatever the scan."""
-_LIBRARY_BYTES_LEFT = {"openvino in bf16": 40 * 2**20}
-"""The same where they have worked before: bf16 was tried out."""
 _COMPONENT_BYTES = 16
 """Of each voxel of a slab in which components are looked for."""
 _FEW_PLANES = 8
@@ -122,7 +120,7 @@ def in_gb(n_bytes: int) -> str:
 def _network_bytes(work: Work) -> int:
     """What both networks take beyond what they hold."""
     held = 0 if work.backend in _FREED_AT_ONCE else work.pixels_before
-    libraries = 0 if work.pixels_before else _LIBRARY_BYTES_LEFT.get(work.backend, _LIBRARY_BYTES)
+    libraries = 0 if work.pixels_before else _LIBRARY_BYTES
     known = _NETWORK_BYTES.get(work.backend, _NETWORK_BYTES["openvino in f32"])
     plain, with_regions = known[2 if work.window[0] == 1 else 3]
     beside = plain if work.mirror and work.backend in _GRAPHS_FOR_REGIONS else 0

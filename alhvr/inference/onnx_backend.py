@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from onnxruntime import InferenceSession, OrtValue, SessionOptions
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 
-from alhvr.inference.exhaustion import memory_as_user_error
+from alhvr.inference.exhaustion import as_model_error
 from alhvr.networks.perturbation import Perturbation, apply_perturbation
 
-_OWN_ERRORS = (Fail, RuntimeException)
+onnxruntime.disable_telemetry_events()  # where ORT_DISABLE_TELEMETRY is not known, which is on Windows
 _ONLY_WHAT_IS_ASKED = 1
 """How onnxruntime's pool of memory grows; its default doubles, which keeps up to twice the memory of the networks."""
 
@@ -23,23 +22,24 @@ class OnnxBackend:
     """One session per graph; the levels stay in onnxruntime's memory between encoder and decoder."""
 
     name = "onnxruntime"
+    arithmetic = "fp32"
 
     def __init__(self, graphs: Mapping[str, bytes | Path], threads: int) -> None:
         """``graphs`` are those of onnx_export.export_networks, or files with them; ``threads`` run each layer."""
-        _share_memory()
-        with memory_as_user_error("cpu", *_OWN_ERRORS):
+        with as_model_error("onnxruntime"):
+            _share_memory()
             self._sessions = {name: _session(graph, threads) for name, graph in graphs.items()}
 
     def encode(self, network: str, batch: np.ndarray) -> list[OrtValue]:
-        """See Backend.encode. Raises OutOfMemory when the memory is used up."""
-        with memory_as_user_error("cpu", *_OWN_ERRORS):
+        """See Backend.encode. Raises OutOfMemory, and ModelError where onnxruntime refuses."""
+        with as_model_error("onnxruntime"):
             image = OrtValue.ortvalue_from_numpy(np.ascontiguousarray(batch, np.float32))
             return self._sessions[f"{network}_encoder"].run_with_ort_values(None, {"image": image})
 
     def decode(self, network: str, levels: list[OrtValue]) -> np.ndarray:
-        """See Backend.decode. Raises OutOfMemory when the memory is used up."""
+        """See Backend.decode. Raises OutOfMemory, and ModelError where onnxruntime refuses."""
         named = {f"level{number}": level for number, level in enumerate(levels)}
-        with memory_as_user_error("cpu", *_OWN_ERRORS):
+        with as_model_error("onnxruntime"):
             return self._sessions[f"{network}_decoder"].run_with_ort_values(None, named)[0].numpy()
 
     def level_shapes(self, levels: list[OrtValue]) -> list[tuple[int, ...]]:
@@ -47,8 +47,8 @@ class OnnxBackend:
         return [tuple(level.shape()[1:]) for level in levels]
 
     def perturb(self, levels: list[OrtValue], perturbation: Perturbation) -> list[OrtValue]:
-        """See Backend.perturb. Raises OutOfMemory when the memory is used up."""
-        with memory_as_user_error("cpu", *_OWN_ERRORS):
+        """See Backend.perturb. Raises OutOfMemory, and ModelError where onnxruntime refuses."""
+        with as_model_error("onnxruntime"):
             changed = apply_perturbation([level.numpy() for level in levels], perturbation)
             return [OrtValue.ortvalue_from_numpy(np.ascontiguousarray(level)) for level in changed]
 
@@ -61,12 +61,13 @@ def from_graphs(graphs: Mapping[str, bytes | Path], threads: int, *, exact: bool
 def _session(graph: bytes | Path, threads: int, *, exact: bool = False) -> InferenceSession:
     options = SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors; what else it says is for its developers
+    options.log_severity_level = 4  # what it raises is told; what else it says is for its developers
     options.enable_mem_pattern = False  # plans for one size only, and would hold that memory for each graph
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # never by what the content looks like
     options.add_session_config_entry("session.use_env_allocators", "1")
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the core to others
     return InferenceSession(graph if isinstance(graph, bytes) else str(graph), options,
-                            providers=["CPUExecutionProvider"])
+                            providers=["CPUExecutionProvider"], enable_fallback=0)  # which would print on stdout
 
 
 @cache

@@ -1,8 +1,7 @@
-"""OpenVinoBackend: runs the ONNX graphs of both networks with OpenVINO on the CPU, in bf16 where a probe is faster."""
+"""OpenVinoBackend: runs the ONNX graphs of both networks with OpenVINO on the CPU, in bf16 where that has it."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +12,9 @@ from typing import Any
 
 import numpy as np
 import openvino
-from openvino import opset13 as ops
 
 from alhvr.errors import OutOfMemory
-from alhvr.inference.exhaustion import memory_as_user_error
+from alhvr.inference.exhaustion import as_model_error
 from alhvr.inference.openvino_graphs import Graphs, clean_model, level_channels, perturbation_arrays, twofold_model
 from alhvr.networks.perturbation import Perturbation
 
@@ -27,9 +25,6 @@ ROOM = {CLEAN: 8, "dropout": 12, "noise": 12}
 """Memory of a model at work, in arrays as large as its first level: 5 to 6.5 and 8 to 11.3 were measured."""
 ROOM_FOR_CODE = 1 << 26
 """Bytes for the machine code that OpenVINO writes for each new size, and what else it takes besides arrays."""
-PROBE_CHANNELS, PROBE_SIDE, PROBE_LAYERS, PROBE_ROUNDS = 64, 16, 3, 20
-FASTER = 0.8
-"""Share of the float32 time below which bf16 is worth its rounding."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +57,24 @@ class OpenVinoBackend:
         self._successor: Any = None
         self._pixels_held: dict[tuple[str, str], int] = {}
         networks = sorted({name.partition("_")[0] for name in graphs})
-        with memory_as_user_error("cpu"):
+        with as_model_error("OpenVINO"):
             self._channels = {network: level_channels(the_core(), graphs, network) for network in networks}
             self._requests = {(network, CLEAN): self._compiled(clean_model(the_core(), graphs, network))
                               for network in networks}
 
+    @property
+    def arithmetic(self) -> str:
+        """See Backend."""
+        own = {"f32": "fp32"}.get(self.precision, self.precision)
+        return own if self._successor is None else f"{own}, then {self._successor.name} in {self._successor.arithmetic}"
+
     def encode(self, network: str, batch: np.ndarray) -> _Levels:
         """See Backend.encode; the work is done when the levels are decoded, and ``batch`` must stay as it is."""
-        with memory_as_user_error("cpu"):
+        with as_model_error("OpenVINO"):
             return _Levels(np.ascontiguousarray(batch, np.float32))
 
     def decode(self, network: str, levels: _Levels) -> np.ndarray:
-        """See Backend.decode. Raises OutOfMemory when the memory is used up."""
+        """See Backend.decode. Raises OutOfMemory, and ModelError where OpenVINO refuses."""
         if levels.perturbation is not None:
             return self.decode_twice(network, _Levels(levels.images), levels.perturbation)[1]
         if self._exhausted:
@@ -82,7 +83,7 @@ class OpenVinoBackend:
             return self._run((network, CLEAN), [levels.images])[0]
 
     def decode_twice(self, network: str, levels: _Levels, perturbation: Perturbation) -> list[np.ndarray]:
-        """See Backend.decode_twice. Raises OutOfMemory when the memory is used up."""
+        """See Backend.decode_twice. Raises OutOfMemory, and ModelError where OpenVINO refuses."""
         if self._exhausted:
             other = self._other()
             found = other.encode(network, levels.images)
@@ -138,7 +139,7 @@ class OpenVinoBackend:
     def _never_again(self) -> Iterator[None]:
         """Raises OutOfMemory where the code inside runs out of memory, and leaves OpenVINO alone from then on."""
         try:
-            with memory_as_user_error("cpu"):
+            with as_model_error("OpenVINO"):
                 yield
         except OutOfMemory:
             self._exhausted = True
@@ -153,8 +154,8 @@ class OpenVinoBackend:
 
 
 def from_graphs(graphs: Graphs, threads: int, *, exact: bool = False) -> OpenVinoBackend:
-    """The backend for ``graphs``: in float32 if it is to be ``exact``, else in the precision that is fastest here."""
-    return OpenVinoBackend(graphs, threads, "f32" if exact else fastest_precision())
+    """The backend for ``graphs``: in float32 if it is to be ``exact``, else in the precision of this CPU."""
+    return OpenVinoBackend(graphs, threads, "f32" if exact else precision_of_this_cpu())
 
 
 @cache
@@ -167,35 +168,10 @@ def the_core() -> openvino.Core:
     return openvino.Core()
 
 
-@cache
-def fastest_precision() -> str:
-    """"bf16" where the CPU has it and a few convolutions show that it is faster, else "f32"; found once.
+def precision_of_this_cpu() -> str:
+    """"bf16" where OpenVINO finds instructions for it in the CPU (AVX512_BF16, AMX), else "f32".
 
-    Trained networks keep their answer in bf16: on real scans 1 voxel in 10,000 or fewer gets another label.
+    It depends on the CPU and on nothing else, so that the same command gives the same result again. Trained networks
+    keep their answer in bf16: on real scans 1 voxel in 10,000 or fewer gets another label.
     """
-    core = the_core()
-    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        return "f32"
-    runs = {precision: _convolutions(core, precision) for precision in ("f32", "bf16")}
-    rounds = [{precision: _seconds(run) for precision, run in runs.items()} for _ in range(PROBE_ROUNDS)]
-    seconds = {precision: min(found[precision] for found in rounds) for precision in runs}
-    return "bf16" if seconds["bf16"] < FASTER * seconds["f32"] else "f32"
-
-
-def _convolutions(core: openvino.Core, precision: str) -> openvino.InferRequest:
-    """Convolutions of size 3 one after the other, ready to run on two images."""
-    image = ops.parameter([2, PROBE_CHANNELS, PROBE_SIDE, PROBE_SIDE], np.float32)
-    weights = ops.constant(np.full((PROBE_CHANNELS, PROBE_CHANNELS, 3, 3), 1e-3, np.float32))
-    found = image
-    for _ in range(PROBE_LAYERS):
-        found = ops.relu(ops.convolution(found, weights, [1, 1], [1, 1], [1, 1], [1, 1]))
-    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
-    request = core.compile_model(openvino.Model([found], [image]), "CPU", settings).create_infer_request()
-    request.infer()
-    return request
-
-
-def _seconds(request: openvino.InferRequest) -> float:
-    started_at = time.perf_counter()
-    request.infer()
-    return time.perf_counter() - started_at
+    return "bf16" if "BF16" in the_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from alhvr.bundle import InferenceSettings
+from alhvr.errors import ModelError
 from alhvr.inference.backends import NETWORKS, Backend
 from alhvr.inference.fusion import confidence, softmax
 from alhvr.networks.perturbation import Perturbation, draw_perturbation
@@ -42,17 +43,20 @@ class DualPass:
         self._seed = settings.perturbation_seed
 
     def __call__(self, images: np.ndarray) -> DualViews:
-        """Runs images float32 [N, M, *S]; each is encoded once for its clean and its perturbed decode."""
+        """Runs images float32 [N, M, *S]; each is encoded once for its clean and its perturbed decode.
+
+        Raises ModelError where a network gives NaN or infinity: such a map would look like one that found nothing.
+        """
         probabilities: dict[str, np.ndarray] = {}
         confidences = []
         for network in self._networks:
             levels = self._backend.encode(network, images)
             if self._regions:
                 logits, perturbed = self._decode_twice(network, levels)
-                confidences.append(confidence(perturbed))
-                clean = softmax(logits)
+                confidences.append(confidence(_finite(perturbed)))
+                clean = softmax(_finite(logits))
             else:
-                clean = softmax(self._backend.decode(network, levels))
+                clean = softmax(_finite(self._backend.decode(network, levels)))
             probabilities[network] = self._mirrored_mean(network, images, clean) if self._mirror else clean
         one = next(iter(probabilities.values()))
         return DualViews(*(probabilities.get(network, one) for network in NETWORKS), tuple(confidences))
@@ -71,10 +75,17 @@ class DualPass:
         total, count = clean, 1
         for axes in _mirrorings(images.ndim - 2):
             levels = self._backend.encode(network, np.flip(images, axes))
-            total += np.flip(softmax(self._backend.decode(network, levels)), axes)
+            total += np.flip(softmax(_finite(self._backend.decode(network, levels))), axes)
             count += 1
         total /= count
         return total
+
+
+def _finite(logits: np.ndarray) -> np.ndarray:
+    if not np.isfinite(logits).all():
+        raise ModelError("The networks of this model give NaN or infinity in place of numbers.",
+                         "Copy the model again or train it anew; look at the scan where others are segmented well.")
+    return logits
 
 
 @lru_cache(maxsize=len(NETWORKS))

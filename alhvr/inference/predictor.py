@@ -83,6 +83,11 @@ class Predictor:
         self._batch_pixels = BATCH_PIXELS
         self._pixels_before = 0
 
+    @property
+    def ran_with(self) -> str:
+        """What ran the networks, and in which arithmetic: "onnxruntime in fp32"."""
+        return f"{self._backend.name} in {self._backend.arithmetic}"
+
     def forecast(self, geometry: Geometry, *, regions: bool = False, voxel_bytes: int = 4, reading_bytes: int = 0,
                  ) -> MemoryForecast:
         """Memory that reading and segmenting a scan on this grid takes, beside what the program takes already.

@@ -70,6 +70,8 @@ class Entry:
     fusion: str | None = None
     temperature: float | None = None
     """Wishes that differed from the model's own settings; None where there was none."""
+    ran_with: str = ""
+    """What ran the networks, such as "openvino in bf16"; empty in older records. A result of another is as good."""
 
     @property
     def has_regions(self) -> bool:
@@ -85,6 +87,7 @@ class Entry:
                  "volumes_ml": {str(name): float(ml) for name, ml in values["volumes_ml"].items()},
                  "fusion": None if values.get("fusion") is None else str(values["fusion"]),
                  "temperature": None if values.get("temperature") is None else float(values["temperature"]),
+                 "ran_with": str(values.get("ran_with", "")),
                  **{name: bool(values[name]) for name in ("regions", "dicom_seg", "nominal")}}
         return cls(**{**values, **parts})
 

@@ -42,6 +42,8 @@ class Made:
     mark: Mark
     seconds: float
     """Of reading and segmenting."""
+    ran_with: str
+    """What ran the networks."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,14 @@ class ScanSteps:
         with _told_of(case.name):
             prediction = self._predictor.segment(loaded.scan, regions=self._request.regions, reporter=reporter,
                                                  should_stop=should_stop)
-        return Made(prediction, loaded.mark, loaded.seconds + time.monotonic() - start)
+        return Made(prediction, loaded.mark, loaded.seconds + time.monotonic() - start, self._predictor.ran_with)
 
     def write(self, case: Case, made: Made) -> Finished:
         """Writes the results of a scan; raises UserError."""
         start = time.monotonic()
         origin = Origin(case.name, case.image, self._request.target(case), made.mark, self._model,
                         self._request.regions, self._request.dicom_seg, self._request.fusion,
-                        self._request.temperature)
+                        self._request.temperature, made.ran_with)
         with _told_of(case.name):
             written = self._writer.write(origin, made.prediction)
         return Finished(written, made.seconds + time.monotonic() - start)

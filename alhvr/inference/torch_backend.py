@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from alhvr.bundle import Model
-from alhvr.errors import UserError
+from alhvr.errors import ModelError, UserError
 from alhvr.inference.cores import free_cores
-from alhvr.inference.exhaustion import is_out_of_memory, memory_as_user_error
+from alhvr.inference.exhaustion import as_model_error, is_out_of_memory
 from alhvr.networks.blocks import SegmentationNetwork
 from alhvr.networks.dual import DualNetwork
 from alhvr.networks.folding import folded
@@ -28,19 +28,20 @@ class TorchBackend:
 
     def __init__(self, networks: DualNetwork, device: str, precision: str) -> None:
         """``device`` is cpu, cuda or mps; ``precision`` fp32, bf16 or fp16. Heads and logits are always fp32."""
+        self.arithmetic = precision
         self._device, self._dtype = torch.device(device), DTYPES[precision]
         self._networks = {name: self._prepare(getattr(networks, name)) for name in ("a", "b")}
 
     def encode(self, network: str, batch: np.ndarray) -> list[Tensor]:
-        """See Backend.encode. Raises OutOfMemory when the device runs out of memory."""
+        """See Backend.encode. Raises OutOfMemory, and ModelError where PyTorch refuses."""
         runner = self._networks[network]
-        with torch.inference_mode(), memory_as_user_error(self._device.type):
+        with torch.inference_mode(), as_model_error("PyTorch", self._device.type):
             images = torch.from_numpy(np.ascontiguousarray(batch)).to(self._device, self._dtype)
             return runner.encode(images.contiguous(memory_format=runner.memory_format))
 
     def decode(self, network: str, levels: list[Tensor]) -> np.ndarray:
-        """See Backend.decode. Raises OutOfMemory when the device runs out of memory."""
-        with torch.inference_mode(), memory_as_user_error(self._device.type):
+        """See Backend.decode. Raises OutOfMemory, and ModelError where PyTorch refuses."""
+        with torch.inference_mode(), as_model_error("PyTorch", self._device.type):
             return self._networks[network].decode(levels).logits.contiguous().cpu().numpy()
 
     def level_shapes(self, levels: list[Tensor]) -> list[tuple[int, ...]]:
@@ -87,7 +88,7 @@ def from_model(model: Model, device: str = "auto", threads: int | None = None) -
         networks.a.load_state_dict(state["a"])
         networks.b.load_state_dict(state["b"])
     except (KeyError, RuntimeError) as error:
-        raise UserError(f"The weights of {model.folder} do not fit the networks it describes.",
+        raise ModelError(f"The weights of {model.folder} do not fit the networks it describes.",
                         "Copy the model folder again, or train it anew.") from error
     device = choose_device(device)
     if device == "cpu":

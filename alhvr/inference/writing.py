@@ -50,6 +50,8 @@ class Origin:
     fusion: str | None = None
     temperature: float | None = None
     """Where these were not to be the model's own."""
+    ran_with: str = ""
+    """What ran the networks."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class ResultWriter:
         found = read_label(self._folder / target)
         segmentation = Segmentation(scan, found.array, found.geometry, labels)
         origin = Origin(scan, source, target, done.input, done.model, done.regions, True, done.fusion,
-                        done.temperature)
+                        done.temperature, done.ran_with)
         return self._counted(lambda: self._write(origin, segmentation,
                                                  lambda stage: _write_dicom_seg(stage, origin, segmentation), done))
 
@@ -128,7 +130,7 @@ class ResultWriter:
                 entry = Entry(origin.source.name, origin.model, origin.regions,
                               origin.dicom_seg and not staged.dicom_seg_fault, origin.input, marks,
                               self._before(origin.target, marks), volumes_ml(segmentation),
-                              segmentation.geometry.nominal, origin.fusion, origin.temperature)
+                              segmentation.geometry.nominal, origin.fusion, origin.temperature, origin.ran_with)
                 places = tuple(self._folder / name for name in marks)
                 kept = next((name for name, mark in new.items() if self._is_foreign(self._folder / name, mark)), "")
                 if not kept:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 import alhvr
-from alhvr.bundle import InferenceSettings, ModelDescription, write_model
+from alhvr.bundle import InferenceSettings, ModelDescription, default_name, write_model
 from alhvr.config import to_dict
 from alhvr.inference.fusion import RULES
 from alhvr.networks.dual import DualNetwork
@@ -23,6 +23,7 @@ from alhvr.training.loop_state import LoopState
 from alhvr.training.run_folder import RunFolder
 from alhvr.training.scoring_backend import scoring_backend
 from alhvr.training.setup import PARTS, RunSetup
+from alhvr.training.start_from import identity_of
 from alhvr.training.validation import CLEANED, ValidationScore, Validator
 
 WORTH_CLEANING = 0.001
@@ -57,7 +58,7 @@ def finish_model(setup: RunSetup, networks: DualNetwork, validator: Validator | 
     scores = {**found[rule].by_class, "mean": found[rule].mean} if found else {}
     record = _record(setup, state, scores, {name: score.mean for name, score in found.items()})
     record["validation_annotated_in_part"] = found[rule].n_partly if found else 0
-    name = run.path.resolve().name.encode("utf-8", "backslashreplace").decode("utf-8")
+    name = setup.config.name or default_name(setup.plan, setup.labels)
     description = ModelDescription(name=name, plan=setup.plan, labels=setup.labels,
                                    network=setup.network, inference=settings, training=record)
     write_model(run.model, description, {"a": networks.a.state_dict(), "b": networks.b.state_dict()}, graphs)
@@ -125,7 +126,7 @@ def _record(setup: RunSetup, state: LoopState, scores: dict[str, float], ways: d
         "best_iteration": state.best_iteration, "minutes": round(state.elapsed_s / 60.0, 2),
         "validation_dice": scores, "validation_dice_by_way": ways, "archive": _archive(setup, state),
         "device": setup.compute.device, "precision": setup.compute.precision,
-        "start_from": Path(setup.start_from).name if setup.start_from else None, "forced": list(setup.forced),
+        "start_from": identity_of(Path(setup.start_from)) if setup.start_from else None, "forced": list(setup.forced),
         "date": datetime.date.today().isoformat(),
         "licence": "Apache-2.0 for the software; the terms of the training scans apply to the weights",
         "versions": {"alhvr": alhvr.__version__, "python": platform.python_version(), "torch": torch.__version__,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import torch
 
 from alhvr.bundle import Model, read_model
+from alhvr.bundle_files import MANIFEST
 from alhvr.config import PlanConfig
 from alhvr.data.channel_names import Channel, check_names, list_channels
 from alhvr.data.labels import LabelSet, folded
@@ -111,3 +113,12 @@ class Start:
 def load_start(folder: Path | None) -> Start | None:
     """Reads the model to start from; None without one."""
     return None if folder is None else Start(read_model(folder))
+
+
+def identity_of(folder: Path) -> str:
+    """How a training record names the model that a run began with: by its content, as a folder may name a patient."""
+    try:
+        content = (folder / MANIFEST).read_bytes()
+    except OSError:
+        return "a model that was no longer there at the end"
+    return f"the model whose {MANIFEST} has the SHA-256 {hashlib.sha256(content).hexdigest()}"

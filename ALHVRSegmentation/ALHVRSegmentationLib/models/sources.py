@@ -106,7 +106,7 @@ class ZipSource:
             raise ModelError(_("{name} holds more files than any model.").format(name=one_line(self.path.name)))
         files = [entry for entry in entries if not entry.is_dir()]
         for entry in files:
-            if not is_safe_name(entry.filename):
+            if not is_safe_name(entry.filename) or "\0" in entry.orig_filename:  # from where zipfile cuts the name
                 text = _("{name} holds a file with the unsafe name \"{file}\", so that nothing was unpacked.")
                 raise ModelError(text.format(name=one_line(self.path.name), file=one_line(entry.filename)))
         if len({entry.filename.casefold() for entry in files}) < len(files):

@@ -21,6 +21,7 @@ import threading
 import time
 import traceback
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before anything loads onnxruntime, as the import on trial does
 POLL_S = 0.1
 PATIENCE_S = 1.3
 """How long the command may take to stop by itself."""

@@ -12,7 +12,7 @@ from tiny_networks import make_boxes, train_tiny
 from alhvr.inference.backends import NETWORKS, Backend
 from alhvr.inference.fusion import softmax
 from alhvr.inference.onnx_backend import OnnxBackend
-from alhvr.inference.openvino_backend import OpenVinoBackend, fastest_precision
+from alhvr.inference.openvino_backend import OpenVinoBackend, precision_of_this_cpu
 from alhvr.inference.torch_backend import TorchBackend
 from alhvr.networks.dual import DualNetwork
 from alhvr.networks.onnx_export import export_networks
@@ -156,7 +156,7 @@ def test_level_shapes_are_the_same_for_all(world):
 
 
 def test_bf16_keeps_the_labels_where_the_machine_runs_it(world):
-    if fastest_precision() != "bf16":
+    if precision_of_this_cpu() != "bf16":
         pytest.skip("bf16 is not faster on this CPU, and is not used")
     backends, images = world
     exact, rough = (probabilities(backends[name], images) for name in ("openvino", "openvino bf16"))

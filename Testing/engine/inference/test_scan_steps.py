@@ -29,6 +29,8 @@ BYTES_A_VOXEL = 10
 class Machine:
     """A predictor on a machine with so much free memory, of which the scan under way takes its share."""
 
+    ran_with = "nothing"
+
     def __init__(self, free: int) -> None:
         self.free, self.taken = free, 0
         self.read_beside: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,19 @@ def test_the_record_holds_hashes_scores_and_versions_but_no_names(tmp_path: Path
     assert record["validation_dice_by_way"]["a"] == 0.5 and {"alhvr", "torch", "monai"} <= record["versions"].keys()
     files = [path for path in (tmp_path / "run" / "model").rglob("*") if path.is_file()]
     assert len(files) > 5 and not any(b"Jane" in file.read_bytes() for file in files)
+
+
+def test_a_model_is_named_after_its_structures_or_as_the_user_says_and_never_after_a_folder(tmp_path: Path) -> None:
+    def name(folder: str, wish: str | None) -> str:
+        setup = replace(setup_of(), config=replace(setup_of().config, name=wish), start_from=str(tmp_path / "Jane Doe"))
+        run = RunFolder(tmp_path / folder)
+        finish_model(setup, DualNetwork("unet", 2, 3), None, run, LoopState(iteration=1), Listener())
+        files = [path for path in run.model.rglob("*") if path.is_file()]
+        assert len(files) > 5 and not any(b"Jane" in path.read_bytes() for path in files)
+        return read_model(run.model).description.name
+
+    assert name("Jane Doe", None) == "Liver and spleen in MR"
+    assert name("Jane Doe 2", "Trial of May") == "Trial of May"
 
 
 def test_the_model_has_its_networks_as_onnx_and_is_scored_with_them(tmp_path: Path) -> None:

@@ -97,6 +97,13 @@ def test_a_zip_that_reaches_out_is_refused_whole(refused: Callable, source: path
     assert not list(tmp_path.rglob("*evil"))
 
 
+def test_a_zip_with_a_name_that_ends_for_some_programs_and_goes_on_for_others_is_refused(
+        refused: Callable, source: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    path = zipped(source, tmp_path / "x.zip", more={"liver/a-evil": b"evil"})
+    path.write_bytes(path.read_bytes().replace(b"a-evil", b"a\0evil"))
+    assert "unsafe name" in refused(path)
+
+
 def test_a_link_in_a_zip_is_refused(refused: Callable, source: pathlib.Path, tmp_path: pathlib.Path) -> None:
     path = zipped(source, tmp_path / "x.zip", without=("models/model.pt",))
     entry = zipfile.ZipInfo("models/model.pt")

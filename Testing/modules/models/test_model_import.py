@@ -69,7 +69,7 @@ def test_what_the_panel_takes_for_a_model_and_the_engine_does_not_is_refused(own
                                                                             tmp_path: pathlib.Path) -> None:
     result = Watched(write_model_folder(tmp_path / "fake")).result()
     assert (result.kind, result.name) == ("failed", "")
-    assert result.sentence.startswith("fake was not added: plan: ")
+    assert result.sentence.startswith("fake was not added: fake/alhvr.json: plan: ")
     assert str(own_settings) not in result.sentence
     assert left_in(own_settings) == []
 
