@@ -15,6 +15,7 @@ from alhvr.data.itk_file import read_itk, read_itk_header
 from alhvr.data.nifti import read_nifti, read_nifti_header
 from alhvr.data.scan import Modality, Scan, Segmentation, Volume
 from alhvr.errors import UserError
+from alhvr.files import require_plain
 
 ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 """Endings of the image files that are read, longest first."""
@@ -151,6 +152,7 @@ def _is_nifti(path: Path) -> bool:
     """True for NIfTI, False for NRRD and MetaImage; raises UserError for a missing file or any other kind."""
     if not path.exists():
         raise UserError(f"{path.name} is not there.", f"Look for it in the folder {path.parent.name}.")
+    require_plain(path)
     if not path.name.lower().endswith(ENDINGS):
         message = f"{path.name} is of no kind that is read: {', '.join(ENDINGS)} or a folder with a DICOM series."
         raise UserError(message, "Convert it, for example with Slicer.")
