@@ -126,6 +126,11 @@ def is_image_file(path: Path) -> bool:
     return path.name.lower().endswith(ENDINGS) and not path.name.startswith(".") and path.is_file()
 
 
+def is_dicom(path: Path) -> bool:
+    """True for a folder, and for a file that is called as DICOM files are: what ITK decodes."""
+    return path.is_dir() or path.name.lower().endswith(_DICOM_ENDINGS)
+
+
 def content_hash(content: Scan | Segmentation | LabelVolume) -> str:
     """SHA-256 (hex) of the voxels of all channels and their grid, whatever file they came from.
 
