@@ -14,7 +14,7 @@ from alhvr.checking.stamps import content, sources_of, stamp, total_bytes
 from alhvr.checking.watch import Watch
 from alhvr.checking.workers import Room, Work, work_through
 from alhvr.data.cases import Case
-from alhvr.data.reading import is_dicom, probe
+from alhvr.data.reading import is_read_here, probe
 from alhvr.data.reading_process import time_limit_s
 from alhvr.errors import UserError
 from alhvr.files import shown
@@ -130,7 +130,7 @@ def _examine_rest(cases: Sequence[Item], examiner: Examiner, found: dict[int, Ca
 def _room(items: Sequence[Item]) -> Room:
     """As many workers as there are free cores, as half of the free memory allows, and as are worth their start.
 
-    What ITK decodes is read in a worker, whatever its start costs: a damaged file may take the process down.
+    What compiled code of others decodes is read in a worker, whatever its start costs: a damaged file may crash it.
     """
     seconds = sum(_seconds(item) for item in items)
     free = available_bytes()
@@ -139,7 +139,7 @@ def _room(items: Sequence[Item]) -> Room:
     if budget is not None:
         workers = min(workers, budget // (2 * _WORKER_BYTES))
     workers = min(workers, free_cores()) if workers > 1 else 0
-    if not workers and any(is_dicom(path) for _, case in items for path in case.images):
+    if not workers and not all(is_read_here(path) for _, case in items for path in case.images):
         workers = 1
     return Room(workers, None if budget is None else max(0, budget - workers * _WORKER_BYTES))
 

@@ -92,9 +92,10 @@ def read_nifti(path: Path) -> Volume:
     if not kind.isnative:
         array = array.byteswap(inplace=True).view(kind.newbyteorder("="))
     if header.scaled:
-        array = array.astype(np.float32)
-        array *= np.float32(header.slope)
-        array += np.float32(header.intercept)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told of by who reads the scan
+            array = array.astype(np.float32)
+            array *= np.float32(header.slope)
+            array += np.float32(header.intercept)
     return Volume(array, header.geometry, warnings=header.warnings)
 
 
@@ -241,7 +242,8 @@ def _sheared(affine: np.ndarray) -> bool:
 def _grid(name: str, size: tuple[int, int, int], affine_ras: np.ndarray, pixdim_mm: np.ndarray) -> Geometry:
     """The grid of a RAS matrix; spacing is the header's own number where the columns agree with it to rounding."""
     try:
-        grid = Geometry.from_affine(size, _RAS_TO_LPS * affine_ras)
+        with np.errstate(over="ignore", invalid="ignore"):  # the grid refuses what is not finite
+            grid = Geometry.from_affine(size, _RAS_TO_LPS * affine_ras)
     except UserError as error:
         raise UserError(f"{name}: {error.message}", error.hint) from error
     spacing = [float(p) if abs(p - s) < 1e-4 * s else s for p, s in zip(pixdim_mm, grid.spacing_mm, strict=True)]

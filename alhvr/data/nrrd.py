@@ -147,9 +147,8 @@ def _domain_axes(fields: Fields, sizes: Sequence[int]) -> list[int]:
 
 
 def _voxel_type(fields: Fields) -> np.dtype:
-    kind = np.dtype(fields.one_of("type", _TYPES))
-    needs_order = kind.itemsize > 1 and fields.one_of("encoding", _ENCODINGS) != "text"
-    order = fields.one_of("endian", _ORDERS, None if needs_order else "little")
+    kind, packing = np.dtype(fields.one_of("type", _TYPES)), fields.one_of("encoding", _ENCODINGS)
+    order = fields.one_of("endian", _ORDERS, "little" if kind.itemsize == 1 or packing == "text" else None)
     return kind.newbyteorder(order)
 
 

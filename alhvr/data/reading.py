@@ -126,9 +126,9 @@ def is_image_file(path: Path) -> bool:
     return path.name.lower().endswith(ENDINGS) and not path.name.startswith(".") and path.is_file()
 
 
-def is_dicom(path: Path) -> bool:
-    """True for a folder, and for a file that is called as DICOM files are: what ITK decodes."""
-    return path.is_dir() or path.name.lower().endswith(_DICOM_ENDINGS)
+def is_read_here(path: Path) -> bool:
+    """True for the formats that this package reads itself; all others are decoded by compiled code of others."""
+    return path.name.lower().endswith(ENDINGS) and not path.is_dir()
 
 
 def content_hash(content: Scan | Segmentation | LabelVolume) -> str:

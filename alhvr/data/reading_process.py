@@ -1,6 +1,7 @@
 """ReadingProcess: what compiled code decodes is read in a process of its own, so that a crash costs that scan alone.
 
-DICOM images are decoded by ITK, which a damaged file can crash or hang; the other formats are read by this package.
+DICOM images are decoded by ITK, which a damaged file can crash or hang; NIfTI, NRRD and MetaImage files are read by
+this package itself, without a process.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from alhvr.data.geometry import Geometry
-from alhvr.data.reading import is_dicom, read_scan
+from alhvr.data.reading import is_read_here, read_scan
 from alhvr.data.scan import Scan
 from alhvr.errors import UserError
 from alhvr.files import shown
@@ -55,7 +56,7 @@ class _Running:
 
 
 class ReadingProcess:
-    """Reads scans; those that ITK decodes in another process, one at a time, which starts when it is needed.
+    """Reads scans; those that others decode in another process, one at a time, which starts when it is needed.
 
     May be used by several threads. A scan whose reading crashes, or takes longer than ``time_limit_s`` of its bytes, is
     a UserError, and the next one gets a new process. Where no process can be started, scans are read in this one.
@@ -70,7 +71,7 @@ class ReadingProcess:
 
     def read_scan(self, path: Path) -> Scan:
         """What ``reading.read_scan`` gives and raises."""
-        if not is_dicom(path) or self._helpless:
+        if is_read_here(path) or not path.exists() or self._helpless:
             return read_scan(path)
         with self._lock:
             running = self._started()
