@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 SHAPE = (4, 5, 6)
-KINDS = ("nifti1", "nifti2", "nifti_packed", "nrrd", "nrrd_packed", "nrrd_detached", "mha", "mha_packed", "mhd", "dicom")
+KINDS = ("nifti1", "nifti2", "nifti_packed", "nrrd", "nrrd_packed", "nrrd_detached", "mha", "mha_packed", "mhd",
+         "dicom")
 
 Files = dict[str, bytes]
 """Content by name; the first is the one to read."""
@@ -32,12 +33,13 @@ _TEXTS = ("", " ", "A" * 5000, "%s%n%s%n%s%n", "/etc/passwd", "../secret.bin", "
           "MET_SHORT_ARRAY", "MET_OTHER", "domain domain domain", "list domain domain", "space space space",
           "time domain domain", "??? ??? ???", "node node node", "cell cell cell", "2 3 4", "-2 3 4", "nan 3 4",
           "0 1 0 1 0 0 0 0 1", "0 0 0 0 0 0 0 0 0", "0.6 0.8 0 -0.8 0.6 0 0 0 1")
-_NRRD_FIELDS = ("type", "dimension", "sizes", "endian", "encoding", "space", "space directions", "space origin", "kinds",
-                "spacings", "axis mins", "centerings", "data file", "line skip", "byte skip", "space dimension",
+_NRRD_FIELDS = ("type", "dimension", "sizes", "endian", "encoding", "space", "space directions", "space origin",
+                "kinds", "spacings", "axis mins", "centerings", "data file", "line skip", "byte skip", "space dimension",
                 "measurement frame", "labels", "unknown")
 _META_FIELDS = ("NDims", "DimSize", "ElementType", "ElementDataFile", "ElementSpacing", "ElementSize", "Offset",
                 "Position", "TransformMatrix", "BinaryData", "BinaryDataByteOrderMSB", "ElementByteOrderMSB",
-                "CompressedData", "CompressedDataSize", "HeaderSize", "ElementNumberOfChannels", "ObjectType", "Unknown")
+                "CompressedData", "CompressedDataSize", "HeaderSize", "ElementNumberOfChannels", "ObjectType",
+                "Unknown")
 _NIFTI1 = (("h", (40, 42, 44, 46, 48, 50, 70, 72, 252, 254)), ("i", (0,)), ("B", (123,)),
            ("f", (76, 80, 84, 88, 108, 112, 116, 256, 260, 264, 268, 272, 276, *range(280, 328, 4))))
 _NIFTI2 = (("h", (12, 14)), ("q", (16, 24, 32, 40, 48, 56, 168)), ("i", (0, 344, 348, 500)),
@@ -46,8 +48,15 @@ _NIFTI2 = (("h", (12, 14)), ("q", (16, 24, 32, 40, 48, 56, 168)), ("i", (0, 344,
 
 def write_mutation(kind: str, seed: int, folder: Path) -> Path:
     """Writes a changed file of this kind, and what it needs beside it; returns the path to read."""
-    rng = random.Random(f"{kind} {seed}")
-    files = _mutated(kind, rng)
+    return _write(_mutated(kind, random.Random(f"{kind} {seed}")), folder)
+
+
+def write_good(kind: str, seed: int, folder: Path) -> Path:
+    """The file that ``write_mutation`` changes, as it was before."""
+    return _write(_good(kind, random.Random(f"{kind} {seed}")), folder)
+
+
+def _write(files: Files, folder: Path) -> Path:
     for name, content in files.items():
         (folder / name).write_bytes(content)
     return folder / next(iter(files))
@@ -113,7 +122,7 @@ def _good_nifti(kind: str, array: np.ndarray, order: str, rng: random.Random) ->
     magic, place = (b"n+1\0", 344) if version == 1 else (b"n+2\0\r\n\x1a\n", 4)
     header[place:place + len(magic)] = magic
     content = bytes(header).ljust(offset, b"\0") + array.astype(array.dtype.newbyteorder(order)).tobytes()
-    return {"a.nii.gz": gzip.compress(content, 1)} if kind == "nifti_packed" else {"a.nii": content}
+    return {"a.nii.gz": gzip.compress(content, 1, mtime=0)} if kind == "nifti_packed" else {"a.nii": content}
 
 
 def _good_nrrd(kind: str, array: np.ndarray, order: str, rng: random.Random) -> Files:
@@ -122,7 +131,7 @@ def _good_nrrd(kind: str, array: np.ndarray, order: str, rng: random.Random) -> 
     body = array.astype(array.dtype.newbyteorder(order)).tobytes()
     encoding = rng.choice(("raw", "gzip") if kind == "nrrd_detached" else ("gzip",) if kind == "nrrd_packed" else
                           ("raw", "raw", "ascii", "hex"))
-    packed = {"raw": lambda: body, "gzip": lambda: gzip.compress(body, 1), "hex": lambda: body.hex().encode(),
+    packed = {"raw": lambda: body, "gzip": lambda: gzip.compress(body, 1, mtime=0), "hex": lambda: body.hex().encode(),
               "ascii": lambda: " ".join(repr(float(v)) if array.dtype.kind == "f" else str(int(v))
                                         for v in array.ravel()).encode()}[encoding]()
     lines = ["NRRD0005", "# made by hand", f"type: {names[array.dtype.str[1:]]}", "dimension: 3", "sizes: 6 5 4",
@@ -136,7 +145,8 @@ def _good_nrrd(kind: str, array: np.ndarray, order: str, rng: random.Random) -> 
     lines += ["key:=value"]
     if kind != "nrrd_detached":
         return {"a.nrrd": "\n".join([*lines, "", ""]).encode() + packed}
-    slices = [(gzip.compress if encoding == "gzip" else bytes)(body[n * len(body) // 4:(n + 1) * len(body) // 4])
+    packing = (lambda part: gzip.compress(part, 1, mtime=0)) if encoding == "gzip" else bytes
+    slices = [packing(body[n * len(body) // 4:(n + 1) * len(body) // 4])
               for n in range(4)]
     many = {f"s{n}.raw": part for n, part in enumerate(slices)}
     where = rng.choice(("a.raw", "a.raw", "LIST", "s%d.raw 0 3 1"))
@@ -277,7 +287,7 @@ def _nifti_change(content: bytes, kind: str, rng: random.Random) -> bytes:
             plain = gzip.decompress(content)
         except (OSError, EOFError, zlib.error):
             return content
-        return gzip.compress(_nifti_change(plain, "nifti1", rng), 1)
+        return gzip.compress(_nifti_change(plain, "nifti1", rng), 1, mtime=0)
     if rng.random() < 0.3 or len(content) < 540:
         return _any_bytes(content, rng)
     code, places = rng.choice(_NIFTI2 if kind == "nifti2" else _NIFTI1)

@@ -22,7 +22,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from fuzz_mutations import KINDS, write_mutation
+import numpy as np
+from fuzz_mutations import KINDS, write_good, write_mutation
 from fuzz_references import differs, reference
 
 from alhvr.checking.watch import Watch
@@ -52,7 +53,8 @@ class Verdict:
 
     mutation: Mutation
     outcome: str
-    """"refused", "same" as the independent reader, "alone" where that refuses or crashes, or one of FAULTS."""
+    """"refused", "same" as the independent reader, "alone" where that refuses it and the scan is that of the good file,
+    or one of FAULTS."""
     reason: str = ""
 
 
@@ -86,9 +88,15 @@ def compare_one(mutation: Mutation) -> Verdict:
         try:
             expected = reference(mutation.kind, path)
         except Exception as error:  # noqa: BLE001  (any library, any reason)
-            return Verdict(mutation, "alone", f"{type(error).__name__}: {error}".splitlines()[-1][-200:])
-        fault = differs(scan, expected)
-        return Verdict(mutation, "wrong", fault) if fault else Verdict(mutation, "same")
+            reason = f"{type(error).__name__}: {error}".splitlines()[-1][-200:]
+        else:
+            fault = differs(scan, expected)
+            return Verdict(mutation, "wrong", fault) if fault else Verdict(mutation, "same")
+    with tempfile.TemporaryDirectory() as folder:
+        good = read_scan(write_good(mutation.kind, mutation.seed, Path(folder)))
+    unchanged = good.geometry == scan.geometry and np.array_equal(good.array, scan.array)
+    unchanged = unchanged or any("has fields that are not read" in warning for warning in scan.warnings)
+    return Verdict(mutation, "alone" if unchanged else "wrong", f"the independent reader refuses it: {reason}")
 
 
 def fuzz(kinds: Sequence[str], n_mutations: int, seed: int, room: Room) -> list[Verdict]:
@@ -154,8 +162,9 @@ def _write(verdicts: Sequence[Verdict], options: argparse.Namespace, seconds: fl
     options.out.mkdir(exist_ok=True)
     text = f"""# Reading damaged images
 
-{len(verdicts)} mutations of small good files, {seconds:.0f} s. Refused: one line says why. Same: voxels and grid are those
-of an independent reader. Alone: the independent reader refuses the file, or crashes.
+{len(verdicts)} mutations of small good files, {seconds:.0f} s. Refused: one line says why. Same: voxels and grid are
+those of an independent reader. Alone: the independent reader refuses the file, or crashes, and what is read is as
+before the mutation, or a warning says which field is not read.
 
 | format | {" | ".join(columns)} |
 |---|{"---|" * len(columns)}

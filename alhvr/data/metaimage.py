@@ -11,8 +11,8 @@ import numpy as np
 
 from alhvr.data.geometry import Geometry
 from alhvr.data.scan import Volume
-from alhvr.data.text_header import LARGEST_HEADER_BYTES, Fields, beside, listed, numbered, text_header
-from alhvr.data.voxel_file import Packing, VoxelFiles, read_voxels, require_plausible
+from alhvr.data.text_header import Fields, beside, listed, numbered, text_header
+from alhvr.data.voxel_file import LARGEST_HEADER_BYTES, Packing, VoxelFiles, read_voxels, require_plausible
 from alhvr.errors import UserError
 from alhvr.files import read_bytes, shown
 
@@ -30,6 +30,11 @@ _OTHER_NAMES = {
     "ByteOrderMSB": ("BinaryDataByteOrderMSB", "ElementByteOrderMSB"), "Spacing": ("ElementSpacing",),
 }  # fmt: skip
 """Names of fields that say the same."""
+_PASSED_OVER = {"ObjectType", "ObjectSubType", "ObjectTypeName", "ObjectSubTypeName", "TransformType", "Name", "ID",
+                "ParentID", "Comment", "Color", "CenterOfRotation", "AnatomicalOrientation", "DistanceUnits", "Modality",
+                "SequenceID", "ElementMin", "ElementMax", "ImagePosition", "AcquisitionDate",
+                "ElementToIntensityFunctionSlope", "ElementToIntensityFunctionOffset"}
+"""Fields of the format that say nothing of where voxels lie or what they hold."""
 _READ = {"NDims", "DimSize", "ElementType", "ElementDataFile", "HeaderSize", "BinaryData", "CompressedData",
          "CompressedDataSize", "ElementNumberOfChannels", "ElementSize",
          *(name for names in _OTHER_NAMES.values() for name in names)}
@@ -46,6 +51,8 @@ class MetaHeader:
     voxel_type: np.dtype
     """Number type in the file, with its byte order."""
     files: VoxelFiles
+    warnings: tuple[str, ...]
+    """What is odd about the header, one sentence each."""
 
 
 def read_metaimage_header(path: Path) -> MetaHeader:
@@ -61,32 +68,48 @@ def read_metaimage_header(path: Path) -> MetaHeader:
     geometry = _place(fields, sizes)
     files = _voxel_files(fields, rest, n_bytes)
     require_plausible(path, files, geometry.shape_kji, kind)
-    return MetaHeader(geometry, kind, files)
+    return MetaHeader(geometry, kind, files, _oddities(fields))
 
 
 def read_metaimage(path: Path) -> Volume:
     """Voxels [K, J, I] in the file's number type; raises UserError when it is damaged or not one 3-D image."""
     header = read_metaimage_header(path)
-    return Volume(read_voxels(path, header.files, header.geometry.shape_kji, header.voxel_type), header.geometry)
+    array = read_voxels(path, header.files, header.geometry.shape_kji, header.voxel_type)
+    return Volume(array, header.geometry, warnings=header.warnings)
 
 
 def _read(path: Path) -> tuple[Fields, list[str], int]:
     """Fields, the lines that follow the last of them, and the header's length in bytes."""
     text, n_bytes = text_header(path, _END)
     fields: dict[str, str] = {}
-    for line in text.split("\n"):
-        match = _LINE.fullmatch(line)
-        if match is None or match[1] not in _READ:
-            continue
-        if match[1] in fields:
-            raise _unreadable(path, f"it gives {match[1]} twice")
-        fields[match[1]] = match[2].strip()
-    if "ElementDataFile" not in fields or "DimSize" not in fields:
+    lines = text.split("\n")
+    matches = [_LINE.fullmatch(line) for line in lines]
+    if not any(match and match[1] == "ElementDataFile" for match in matches):
         raise _unreadable(path, "it is cut short, damaged or of another kind")
+    for index, (line, match) in enumerate(zip(lines, matches, strict=True), 1):
+        if match is None and line.strip():
+            raise _unreadable(path, f'line {index} of its header is "{shown(line.strip()[:60])}"')
+        if match is not None:
+            if match[1] in fields:
+                raise _unreadable(path, f"it gives {match[1]} twice")
+            fields[match[1]] = match[2].strip()
     rest: list[str] = []
     if fields["ElementDataFile"].split()[:1] == ["LIST"]:
         rest = read_bytes(path, at_most=LARGEST_HEADER_BYTES)[n_bytes:].decode("utf-8", "replace").split("\n")
     return Fields(path, fields), [line.strip() for line in rest if line.strip()], n_bytes
+
+
+def _oddities(fields: Fields) -> tuple[str, ...]:
+    """What the header says that is not heeded."""
+    name, odd = shown(fields.path.name), []
+    unknown = sorted(field for field in fields.texts if field not in _READ | _PASSED_OVER)
+    if unknown:
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+        odd.append(f"{name} has fields that are not read: {', '.join(text[:40] for text in unknown[:3])}{more}.")
+    for field, plain in (("ElementToIntensityFunctionSlope", 1.0), ("ElementToIntensityFunctionOffset", 0.0)):
+        if fields.get(field) is not None and fields.numbers(field, 1) != (plain,):
+            odd.append(f"{name} has {field} {shown(fields.get(field))}; its numbers are taken as stored.")
+    return tuple(odd)
 
 
 def _name(fields: Fields, meaning: str) -> str:
@@ -132,12 +155,12 @@ def _voxel_files(fields: Fields, rest: Sequence[str], n_bytes: int) -> VoxelFile
     """Where the voxels lie: behind the header, in a file beside it, or in several."""
     packing: Packing = "raw" if fields.one_of("BinaryData", _TRUTH, "true") else "text"
     packed_bytes = None
+    if fields.get("CompressedDataSize") is not None:
+        packed_bytes = fields.whole_numbers("CompressedDataSize", 1)[0]
+        if packed_bytes < 0:
+            raise fields.fault("CompressedDataSize", "a number of bytes is")
     if fields.one_of("CompressedData", _TRUTH, "false"):
         packing = "zlib"
-        if fields.get("CompressedDataSize") is not None:
-            packed_bytes = fields.whole_numbers("CompressedDataSize", 1)[0]
-            if packed_bytes < 1:
-                raise fields.fault("CompressedDataSize", "a number of bytes is")
     local = (fields.get("ElementDataFile") or "").upper() == "LOCAL"
     skip = fields.whole_numbers("HeaderSize", 1)[0] if fields.get("HeaderSize") is not None else 0
     if skip < -1 or (local and skip > 0) or (skip and packing != "raw"):

@@ -19,7 +19,7 @@ import numpy as np
 
 from alhvr.data.geometry import Geometry
 from alhvr.data.scan import Volume
-from alhvr.data.voxel_file import LARGEST_DEFLATE_RATIO, cut_short, damaged, fill
+from alhvr.data.voxel_file import LARGEST_DEFLATE_RATIO, cut_short, damaged, fill, require_end
 from alhvr.errors import UserError
 from alhvr.files import open_plain, shown
 
@@ -84,7 +84,8 @@ def read_nifti(path: Path) -> Volume:
         try:
             stream.seek(header.offset_bytes)
             seen = header.offset_bytes + fill(stream, memoryview(array.reshape(-1).view(np.uint8)))
-            stream.read(1)  # the end of a packed file carries its checksum
+            if isinstance(stream, gzip.GzipFile):
+                require_end(path, stream, array.nbytes)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise damaged(path, error) from error
     if seen < needed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isnan, sqrt
+from math import inf, isnan, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,11 @@ _TO_LPS = {
 _MOST_LINES = 65536
 """Lines before the voxels that may be skipped."""
 _OTHER_SPACES = ("scanner-xyz", "3d-right-handed", "3d-left-handed")
+_BEFORE = {"space directions": "space", "space origin": "space", "measurement frame": "space",
+           **dict.fromkeys(("sizes", "spacings", "thicknesses", "axis mins", "axis maxs", "centerings", "kinds",
+                            "labels", "units"), "dimension")}
+"""Fields that have to follow another one."""
+_QUOTED = re.compile(r'(?:"(?:[^"\\]|\\.)*"\s*)+')
 _VECTOR = re.compile(r"\(([^()]*)\)|none", re.IGNORECASE)
 
 
@@ -71,6 +76,11 @@ class NrrdHeader:
 def read_nrrd_header(path: Path) -> NrrdHeader:
     """The header of a .nrrd or .nhdr file; raises UserError unless it is 3-D with one real number a voxel."""
     fields, _, rest, n_bytes = _read(path)
+    for name, text in fields.texts.items():
+        if not text and name != "content":
+            raise fields.fault(name, "a text is")
+        if name in ("labels", "units", "space units") and not _QUOTED.fullmatch(text):
+            raise fields.fault(name, "texts in quotes are")
     dimension = fields.whole_numbers("dimension", 1)[0]
     if not 1 <= dimension <= 16:
         raise fields.fault("dimension", "a whole number from 1 to 16 is")
@@ -78,6 +88,8 @@ def read_nrrd_header(path: Path) -> NrrdHeader:
     axes = _domain_axes(fields, sizes)
     kind = _voxel_type(fields)
     geometry, warnings = _place(fields, sizes, axes)
+    if fields.get("measurement frame") is not None:
+        _vectors(fields, "measurement frame", 3)
     files = _voxel_files(fields, rest, n_bytes)
     require_plausible(path, files, geometry.shape_kji, kind)
     return NrrdHeader(geometry, kind, files, warnings)
@@ -108,6 +120,9 @@ def _read(path: Path) -> tuple[Fields, dict[str, str], list[str], int]:
         if name is not None:
             if name in fields:
                 raise _unreadable(path, f"it gives the field {name} twice")
+            first = _BEFORE.get(name)
+            if first is not None and first not in fields and f"{first} dimension" not in fields:
+                raise _unreadable(path, f"it gives the field {name} before {first}")
             fields[name] = line.split(":", 1)[1].strip()
             if name == "data file" and fields[name].split()[:1] == ["LIST"]:
                 return Fields(path, fields), values, [other for other in lines[index + 1:] if other], n_bytes
@@ -164,6 +179,8 @@ def _place(fields: Fields, sizes: Sequence[int], axes: Sequence[int]) -> tuple[G
     for place, axis in enumerate(axes):
         if directions[axis] is not None:
             spacing[place] = length = sqrt(sum(part * part for part in directions[axis]))
+            if not 0 < length < inf:
+                raise fields.fault("space directions", "steps that can be measured in mm are")
             columns[place] = [part * (1.0 / length) * flip
                               for part, flip in zip(directions[axis], flips or (1.0,) * 3, strict=True)]
         elif not isnan(spacings[axis]):
@@ -199,7 +216,7 @@ def _space(fields: Fields) -> tuple[tuple[float, float, float] | None, tuple[str
 
 
 def _vectors(fields: Fields, name: str, count: int) -> list[tuple[float, ...] | None]:
-    """The ``count`` vectors of three finite numbers in a field; none of them is zero, unless it is the only one."""
+    """The ``count`` vectors of three finite numbers in a field; None for those that say none."""
     text = fields.get(name) or ""
     found = list(_VECTOR.finditer(text))
     if len(found) != count or _VECTOR.sub("", text).strip():
@@ -207,10 +224,8 @@ def _vectors(fields: Fields, name: str, count: int) -> list[tuple[float, ...] | 
     vectors: list[tuple[float, ...] | None] = []
     for match in found:
         inside = match[1]
-        vector = None if inside is None else Fields(fields.path, {name: inside.replace(",", " ")}).numbers(name, 3)
-        if vector is not None and count > 1 and not any(vector):
-            raise fields.fault(name, "steps of more than 0 mm are")
-        vectors.append(vector)
+        vectors.append(None if inside is None else
+                       Fields(fields.path, {name: inside.replace(",", " ")}).numbers(name, 3))
     return vectors
 
 
@@ -230,8 +245,10 @@ def _origin(fields: Fields, flips: tuple[float, float, float] | None, spacings: 
         raise fields.fault("centerings", f"{n_axes} words are")
     if any(isnan(spacing) for spacing in spacings):
         raise fields.fault("spacings", "beside axis mins, the spacing of each axis is")
-    if any(isnan(begins[axis]) for axis in axes):
+    if all(isnan(begins[axis]) for axis in axes):
         return 0.0, 0.0, 0.0
+    if any(isnan(begins[axis]) for axis in axes):
+        raise fields.fault("axis mins", "the begin of each axis or of none is")
     return tuple(begins[axis] + (0.0 if centres[axis] == "node" else spacing / 2)
                  for axis, spacing in zip(axes, spacings, strict=True))
 

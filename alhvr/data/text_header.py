@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
+from alhvr.data.voxel_file import LARGEST_HEADER_BYTES
 from alhvr.errors import UserError
 from alhvr.files import is_plain, open_plain, shown
 
-LARGEST_HEADER_BYTES = 1 << 23
-"""A text header of more is refused; those of hundreds of segments have a tenth."""
 _LARGEST_SIDE = 1 << 20
 """Voxels along an axis."""
 _MOST_FILES = 65536

@@ -19,6 +19,8 @@ from alhvr.files import open_plain, shown
 
 PIECE_BYTES = 1 << 24
 """Voxels are unpacked in pieces, so that they exist once."""
+LARGEST_HEADER_BYTES = 1 << 23
+"""A text header of more is refused; those of hundreds of segments have a tenth."""
 LARGEST_DEFLATE_RATIO = 1100
 """No gzip file grows by more than about 1032 when unpacked."""
 _LONGEST_TEXT = 40
@@ -47,7 +49,7 @@ class VoxelFiles:
 
 def require_plausible(path: Path, files: VoxelFiles, shape: tuple[int, ...], kind: np.dtype) -> None:
     """Raises UserError when the files cannot hold that many voxels, whatever they are packed with."""
-    needed, seen = prod(shape) * kind.itemsize, sum(file.stat().st_size for file in files.paths)
+    needed, seen = prod(shape) * kind.itemsize + files.skip_bytes, sum(file.stat().st_size for file in files.paths)
     if needed > seen * LARGEST_DEFLATE_RATIO or (files.packing == "text" and prod(shape) > seen):
         raise cut_short(path, seen, needed)
 
@@ -89,7 +91,7 @@ def _read_part(path: Path, stream: BinaryIO, files: VoxelFiles, part: np.ndarray
             with gzip.GzipFile(fileobj=stream, mode="rb") as unpacked:
                 unpacked.seek(files.skip_bytes)
                 filled = fill(unpacked, target)
-                unpacked.read(1)  # the end of a packed file carries its checksum
+                require_end(path, unpacked, len(target))
         else:
             stream.seek(files.skip_bytes, 1)
             filled = fill(stream, target)
@@ -104,6 +106,19 @@ def fill(stream: BinaryIO, target: memoryview) -> int:
     while count := stream.readinto(target[filled:filled + PIECE_BYTES]):
         filled += count
     return filled
+
+
+def require_end(path: Path, unpacked: BinaryIO, n_bytes: int) -> None:
+    """Reads a packed file to its end, which carries its checksum.
+
+    Raises UserError where more than as much follows as the ``n_bytes`` of its voxels, and what a damaged end raises.
+    """
+    left = max(n_bytes, LARGEST_HEADER_BYTES)
+    while piece := unpacked.read(min(PIECE_BYTES, left + 1)):
+        left -= len(piece)
+        if left < 0:
+            raise UserError(f"{shown(path.name)} goes on after its last voxel, by more than its header announces.",
+                            "Copy or export it again.")
 
 
 def _inflate(stream: BinaryIO, target: memoryview, packed_bytes: int | None) -> int:
