@@ -34,8 +34,8 @@ _TEXTS = ("", " ", "A" * 5000, "%s%n%s%n%s%n", "/etc/passwd", "../secret.bin", "
           "time domain domain", "??? ??? ???", "node node node", "cell cell cell", "2 3 4", "-2 3 4", "nan 3 4",
           "0 1 0 1 0 0 0 0 1", "0 0 0 0 0 0 0 0 0", "0.6 0.8 0 -0.8 0.6 0 0 0 1")
 _NRRD_FIELDS = ("type", "dimension", "sizes", "endian", "encoding", "space", "space directions", "space origin",
-                "kinds", "spacings", "axis mins", "centerings", "data file", "line skip", "byte skip", "space dimension",
-                "measurement frame", "labels", "unknown")
+                "kinds", "spacings", "axis mins", "centerings", "data file", "line skip", "byte skip",
+                "space dimension", "measurement frame", "labels", "unknown")
 _META_FIELDS = ("NDims", "DimSize", "ElementType", "ElementDataFile", "ElementSpacing", "ElementSize", "Offset",
                 "Position", "TransformMatrix", "BinaryData", "BinaryDataByteOrderMSB", "ElementByteOrderMSB",
                 "CompressedData", "CompressedDataSize", "HeaderSize", "ElementNumberOfChannels", "ObjectType",

@@ -31,8 +31,8 @@ _OTHER_NAMES = {
 }  # fmt: skip
 """Names of fields that say the same."""
 _PASSED_OVER = {"ObjectType", "ObjectSubType", "ObjectTypeName", "ObjectSubTypeName", "TransformType", "Name", "ID",
-                "ParentID", "Comment", "Color", "CenterOfRotation", "AnatomicalOrientation", "DistanceUnits", "Modality",
-                "SequenceID", "ElementMin", "ElementMax", "ImagePosition", "AcquisitionDate",
+                "ParentID", "Comment", "Color", "CenterOfRotation", "AnatomicalOrientation", "DistanceUnits",
+                "Modality", "SequenceID", "ElementMin", "ElementMax", "ImagePosition", "AcquisitionDate",
                 "ElementToIntensityFunctionSlope", "ElementToIntensityFunctionOffset"}
 """Fields of the format that say nothing of where voxels lie or what they hold."""
 _READ = {"NDims", "DimSize", "ElementType", "ElementDataFile", "HeaderSize", "BinaryData", "CompressedData",

@@ -94,7 +94,8 @@ def beside(header: Path, name: str) -> Path:
                         "beside it is read.", "Put both into one folder, or save the volume as one file.")
     path = header.parent / plain
     if not is_plain(path):
-        raise UserError(f"{shown(header.name)} needs the file {shown(plain)[:200]}, which is not there.",
+        missing = "not there" if not path.exists() else "no plain file"
+        raise UserError(f"{shown(header.name)} needs the file {shown(plain)[:200]}, which is {missing}.",
                         "Copy both together.")
     if path.resolve().parent != header.parent.resolve():
         raise UserError(f"{shown(header.name)} needs the file {shown(plain)[:200]}, which is a link to another folder.",

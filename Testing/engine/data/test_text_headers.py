@@ -178,8 +178,8 @@ def test_a_pipe_a_socket_or_a_device_is_refused_and_not_waited_for(
 @pytest.mark.parametrize("make", [pipe, listening, device])
 def test_a_pipe_a_socket_or_a_device_holds_no_voxels(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "a.raw")
-    refused(nrrd(tmp_path / "a.nhdr", b"", data_file="a.raw"), "a.raw")
-    refused(meta(tmp_path / "a.mhd", b"", ElementDataFile="a.raw"), "a.raw")
+    refused(nrrd(tmp_path / "a.nhdr", b"", data_file="a.raw"), "a.raw, which is no plain file")
+    refused(meta(tmp_path / "a.mhd", b"", ElementDataFile="a.raw"), "a.raw, which is no plain file")
 
 
 def test_a_link_to_a_file_of_the_same_folder_is_followed(tmp_path: Path) -> None:
