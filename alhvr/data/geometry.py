@@ -17,7 +17,7 @@ AXES = "IJK"
 _ALIGNED_TOLERANCE = 1e-4
 """Largest departure of a direction cosine from 0 or 1 for an axis to count as aligned."""
 
-_SPACING_MM = (1e-6, 1e4)
+_SPACING_MM = (1e-6, 1e3)
 """Least and largest distance of voxels: no microscope has finer ones, no patient coarser."""
 _FARTHEST_MM = 1e7
 """Largest coordinate of the first voxel."""
