@@ -17,7 +17,7 @@ from alhvr.data.voxel_file import Packing, VoxelFiles, read_voxels, require_plau
 from alhvr.errors import UserError
 from alhvr.files import shown
 
-_END = re.compile(rb"\r?\n\r?\n")
+_END = re.compile(rb"\n\r?\n")
 _MAGIC = re.compile(r"NRRD000[1-5]")
 _SAME_FIELD = {
     "axismins": "axis mins", "axismaxs": "axis maxs", "blocksize": "block size", "byteskip": "byte skip",

@@ -222,7 +222,8 @@ def _end(process: subprocess.Popen[bytes], patience_s: float = 0.0) -> str:
             stream.close()
     if code is None:
         return "it was stopped"
-    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+    names = {number.value: number.name for number in signal.Signals}
+    return names.get(-code, f"exit code {code}")
 
 
 def _lost(path: Path, reason: str) -> UserError:

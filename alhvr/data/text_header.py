@@ -5,6 +5,7 @@ A header may be endless, announce any number and name any file of the computer; 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ def beside(header: Path, name: str) -> Path:
                         "beside it is read.", "Put both into one folder, or save the volume as one file.")
     path = header.parent / plain
     if not is_plain(path):
-        missing = "not there" if not path.exists() else "no plain file"
+        missing = "not there" if not os.path.exists(path) else "no plain file"
         raise UserError(f"{shown(header.name)} needs the file {shown(plain)[:200]}, which is {missing}.",
                         "Copy both together.")
     if path.resolve().parent != header.parent.resolve():
@@ -135,9 +136,9 @@ def text_header(path: Path, end: re.Pattern[bytes]) -> tuple[str, int]:
     Raises UserError for a pipe, a device or a folder, and where the header has too many bytes.
     """
     with open_plain(path) as file:
-        start = b""
-        while more := file.read(65536):
-            overlap = max(0, len(start) - 65536)
+        start, n_more = b"", 65536
+        while more := file.read(n_more):
+            overlap, n_more = max(0, len(start) - 65536), 2 * n_more
             start += more
             if (found := end.search(start, overlap)) is not None:
                 start = start[: found.end()]

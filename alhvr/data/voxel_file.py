@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -23,8 +24,11 @@ LARGEST_HEADER_BYTES = 1 << 23
 """A text header of more is refused; those of hundreds of segments have a tenth."""
 LARGEST_DEFLATE_RATIO = 1100
 """No gzip file grows by more than about 1032 when unpacked."""
-_LONGEST_TEXT = 40
-"""Characters that a voxel may take where voxels are written as text."""
+_TEXT_BYTES = 1 << 20
+_LONGEST_NUMBER = 400
+"""Letters of a number that is written as text."""
+_LETTERS_PER_BYTE = 4
+"""Letters that a byte may take in hex, with the spaces between."""
 
 Packing = Literal["raw", "gzip", "zlib", "text", "hex"]
 """How voxels are stored: gzip as files are, zlib as one stream in the format of either, numbers or bytes as text."""
@@ -143,17 +147,36 @@ def _inflate(stream: BinaryIO, target: memoryview, packed_bytes: int | None) -> 
 
 def _from_text(path: Path, stream: BinaryIO, part: np.ndarray) -> np.ndarray:
     """Numbers [n] that stand as text; raises UserError unless there are as many as in ``part``, each in its range."""
-    words = stream.read(_LONGEST_TEXT * part.size + 1).split()
-    _require_bytes(path, len(words) * part.itemsize, part.nbytes)
-    try:
-        return np.array(words[: part.size], dtype="S").astype(part.dtype.newbyteorder("="))
-    except (ValueError, OverflowError) as error:
-        raise damaged(path, error) from error
+    found, filled, rest = np.empty(part.shape, part.dtype.newbyteorder("=")), 0, b""
+    while filled < part.size:
+        piece = stream.read(_TEXT_BYTES)
+        words = (rest + piece).split()
+        rest = words.pop() if words and piece and not piece[-1:].isspace() else b""
+        words = words[:part.size - filled]
+        if not piece and not words or len(rest) > _LONGEST_NUMBER:
+            break
+        try:
+            found[filled:filled + len(words)] = _numbers(words, found.dtype)
+        except (ValueError, OverflowError) as error:
+            raise damaged(path, error) from error
+        filled += len(words)
+    _require_bytes(path, filled * part.itemsize, part.nbytes)
+    return found
+
+
+def _numbers(words: Sequence[bytes], kind: np.dtype) -> np.ndarray:
+    """The numbers that ``words`` stand for; raises ValueError for what is none, or beyond its type."""
+    wide = np.array(words, dtype="S").astype({"u": np.uint64, "i": np.int64}.get(kind.kind, np.float64))
+    with np.errstate(over="ignore"):
+        numbers = wide.astype(kind)
+    if kind.kind in "iu" and not np.array_equal(numbers, wide):
+        raise ValueError(f"numbers from {wide.min()} to {wide.max()} are not {kind.name}")
+    return numbers
 
 
 def _from_hex(path: Path, stream: BinaryIO, part: np.ndarray) -> np.ndarray:
     """Numbers [n] whose bytes stand as text, two letters each, in the type and byte order of ``part``."""
-    letters = b"".join(stream.read(_LONGEST_TEXT * part.nbytes + 1).split())[: 2 * part.nbytes]
+    letters = b"".join(stream.read(_LETTERS_PER_BYTE * part.nbytes + 1).split())[: 2 * part.nbytes]
     _require_bytes(path, len(letters) // 2, part.nbytes)
     try:
         return np.frombuffer(bytes.fromhex(letters.decode("ascii")), part.dtype)
