@@ -159,6 +159,12 @@ def test_a_scan_larger_than_the_free_memory_is_not_read(tmp_path: Path, monkeypa
     assert "takes about 0.0 GB of memory" in found.image_problem.message and not found.images
 
 
+@pytest.mark.parametrize(("name", "workers"), [("series", 1), ("x.dcm", 1), ("x.nii.gz", 0), ("x.mha", 0)])
+def test_a_single_case_gets_a_worker_where_code_of_others_decodes_it(tmp_path: Path, name: str, workers: int) -> None:
+    (tmp_path / "series").mkdir()
+    assert examining._room([("unlabeled", Case("x", tmp_path / name, None))]).workers == workers
+
+
 @pytest.mark.parametrize(("seconds", "free", "cores", "workers"), [
     (600.0, 64e9, 8, 8), (600.0, 1e9, 8, 0), (600.0, 4e9, 8, 6), (7.0, 64e9, 8, 3), (1.0, 64e9, 8, 0),
     (600.0, None, 4, 4)])
