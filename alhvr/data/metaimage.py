@@ -17,7 +17,9 @@ from alhvr.errors import UserError
 from alhvr.files import read_bytes, shown
 
 _END = re.compile(rb"^ElementDataFile[ \t]*[=:][^\n]*\n", re.MULTILINE)
-_LINE = re.compile(r"\s*(\w+)\s*[=:](.*)", re.ASCII | re.DOTALL)
+_LINE = re.compile(r"([^=:]*)[=:](.*)", re.DOTALL)
+_COPIED = re.compile(r"[0-9a-f]{4}\|[0-9a-f]{4}|ITK_.*|", re.IGNORECASE)
+"""Names of fields that ITK writes for what it has read elsewhere, such as DICOM tags."""
 _TYPES = {
     "met_char": "i1", "met_uchar": "u1", "met_short": "i2", "met_ushort": "u2", "met_int": "i4", "met_uint": "u4",
     "met_long": "i4", "met_ulong": "u4", "met_long_long": "i8", "met_ulong_long": "u8", "met_float": "f4",
@@ -84,15 +86,18 @@ def _read(path: Path) -> tuple[Fields, list[str], int]:
     fields: dict[str, str] = {}
     lines = text.split("\n")
     matches = [_LINE.fullmatch(line) for line in lines]
-    if not any(match and match[1] == "ElementDataFile" for match in matches):
+    if not any(match and match[1].strip() == "ElementDataFile" for match in matches):
         raise _unreadable(path, "it is cut short, damaged or of another kind")
+    name = ""
     for index, (line, match) in enumerate(zip(lines, matches, strict=True), 1):
-        if match is None and line.strip():
+        if match is None and line.strip() and name in _READ | _PASSED_OVER | {""}:
             raise _unreadable(path, f'line {index} of its header is "{shown(line.strip()[:60])}"')
-        if match is not None:
-            if match[1] in fields:
-                raise _unreadable(path, f"it gives {match[1]} twice")
-            fields[match[1]] = match[2].strip()
+        if match is None:
+            continue  # empty, or it goes on with the text of somebody's own field
+        name = match[1].strip()
+        if name in fields and name in _READ:
+            raise _unreadable(path, f"it gives {name} twice")
+        fields[name] = match[2].strip()
     rest: list[str] = []
     if fields["ElementDataFile"].split()[:1] == ["LIST"]:
         rest = read_bytes(path, at_most=LARGEST_HEADER_BYTES)[n_bytes:].decode("utf-8", "replace").split("\n")
@@ -102,10 +107,13 @@ def _read(path: Path) -> tuple[Fields, list[str], int]:
 def _oddities(fields: Fields) -> tuple[str, ...]:
     """What the header says that is not heeded."""
     name, odd = shown(fields.path.name), []
-    unknown = sorted(field for field in fields.texts if field not in _READ | _PASSED_OVER)
-    if unknown:
+    unknown = sorted(field for field in fields.texts if field not in _READ | _PASSED_OVER
+                     and not _COPIED.fullmatch(field))
+    missing = [names[0] for names in _OTHER_NAMES.values() if not any(field in fields.texts for field in names)]
+    if unknown and missing:
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
-        odd.append(f"{name} has fields that are not read: {', '.join(text[:40] for text in unknown[:3])}{more}.")
+        odd.append(f"{name} has no {' and no '.join(missing)}, but has fields that are not read: "
+                   f"{', '.join(shown(text[:40]) for text in unknown[:3])}{more}.")
     for field, plain in (("ElementToIntensityFunctionSlope", 1.0), ("ElementToIntensityFunctionOffset", 0.0)):
         if fields.get(field) is not None and fields.numbers(field, 1) != (plain,):
             odd.append(f"{name} has {field} {shown(fields.get(field))}; its numbers are taken as stored.")

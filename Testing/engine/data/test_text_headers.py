@@ -242,6 +242,29 @@ def test_a_good_file_is_read_as_itk_reads_it(tmp_path: Path, how: str) -> None:
     assert scan.geometry.origin_lps_mm == image.GetOrigin() and scan.array.dtype == np.int16
 
 
+@pytest.mark.parametrize("ending", ["mha", "mhd", "nrrd", "nhdr"])
+def test_what_itk_copies_into_a_header_is_passed_over(tmp_path: Path, ending: str) -> None:
+    image = sitk.GetImageFromArray(ARRAY)
+    copied = {"0008|0060": "CT", "0010|4000": "one line\nanother one", "a key": "x", "ITK_foo": "y=z: 3", "": "x",
+              "Comment": "hello", "Experiment.Date": "2020: 1"}
+    for key, text in copied.items():
+        image.SetMetaData(key, text)
+    sitk.WriteImage(image, str(tmp_path / f"a.{ending}"))
+    scan = read_scan(tmp_path / f"a.{ending}")
+    assert scan.warnings == ()
+    np.testing.assert_array_equal(scan.array, ARRAY)
+
+
+def test_a_metaimage_without_a_place_whose_fields_are_strange_is_read_with_a_warning(tmp_path: Path) -> None:
+    path = meta(tmp_path / "a.mha", TransformMatrjx="0 1 0 1 0 0 0 0 1", Offset="1 2 3")
+    assert "no TransformMatrix" in read_scan(path).warnings[0] and "TransformMatrjx" in read_scan(path).warnings[0]
+
+
+@pytest.mark.parametrize("line", ["TransformMatrix 0 1 0 1 0 0 0 0 1", "0.5 0.5", "\0\0"])
+def test_a_line_of_a_metaimage_that_is_no_field_is_refused(tmp_path: Path, line: str) -> None:
+    refused(meta(tmp_path / "a.mha", NDims=f"3\n{line}"), "line 2 of its header")
+
+
 @pytest.mark.parametrize(("spaces", "words"), [
     ({"space": None, "space_directions": None}, "does not say where it lies"),
     ({"space": "scanner-xyz"}, "lies in scanner-xyz")])
