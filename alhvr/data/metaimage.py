@@ -142,6 +142,9 @@ def _require_one_volume(fields: Fields, sizes: Sequence[int]) -> None:
 
 def _place(fields: Fields, sizes: Sequence[int]) -> Geometry:
     """The grid; a negative spacing turns its axis round."""
+    for name in ("ElementSize", "CenterOfRotation"):
+        if fields.get(name) is not None:
+            fields.numbers(name, 3)
     name = _name(fields, "Spacing")
     name = name if fields.get(name) is not None else "ElementSize"
     spacing = fields.numbers(name, 3) if fields.get(name) is not None else (1.0, 1.0, 1.0)
