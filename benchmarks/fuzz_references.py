@@ -43,7 +43,7 @@ def differs(scan: Scan, expected: Expected) -> str:
         return f"{int((~close).sum())} voxels differ"
     scale = np.abs(expected.affine_lps).max()
     apart = np.abs(scan.geometry.affine_lps - expected.affine_lps).max()
-    return "" if apart <= 1e-5 * max(1.0, scale) else f"the grid is {apart:g} mm off"
+    return "" if apart <= 1e-4 * max(1.0, scale) else f"the grid is {apart:g} mm off"
 
 
 def _itk(path: Path) -> Expected:

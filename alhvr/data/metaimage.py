@@ -101,7 +101,7 @@ def _read(path: Path) -> tuple[Fields, list[str], int]:
     rest: list[str] = []
     if fields["ElementDataFile"].split()[:1] == ["LIST"]:
         rest = read_bytes(path, at_most=LARGEST_HEADER_BYTES)[n_bytes:].decode("utf-8", "replace").split("\n")
-    return Fields(path, fields), [line.strip() for line in rest if line.strip()], n_bytes
+    return Fields(path, fields), [line.strip() for line in "\n".join(rest).rstrip().split("\n")], n_bytes
 
 
 def _oddities(fields: Fields) -> tuple[str, ...]:

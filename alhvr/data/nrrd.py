@@ -232,14 +232,15 @@ def _vectors(fields: Fields, name: str, count: int) -> list[tuple[float, ...] | 
 def _origin(fields: Fields, flips: tuple[float, float, float] | None, spacings: Sequence[float], axes: Sequence[int],
             n_axes: int) -> tuple[float, float, float]:
     """Centre of the first voxel, from the space's origin or from where the axes begin."""
-    if fields.get("space origin"):
+    ends = [fields.numbers_or_nan(name, n_axes) for name in ("axis mins", "axis maxs") if fields.get(name) is not None]
+    if fields.get("space origin") is not None:
         vector = _vectors(fields, "space origin", 1)[0] if flips is not None else None
         if vector is None:
             raise fields.fault("space origin", "a space and one of (X, Y, Z) are")
         return tuple(part * flip for part, flip in zip(vector, flips, strict=True))
-    if flips is not None or not fields.get("axis mins"):
+    if flips is not None or fields.get("axis mins") is None:
         return 0.0, 0.0, 0.0
-    begins = fields.numbers_or_nan("axis mins", n_axes)
+    begins = ends[0]
     centres = (fields.get("centerings") or " ".join(["???"] * n_axes)).lower().split()
     if len(centres) != n_axes:
         raise fields.fault("centerings", f"{n_axes} words are")

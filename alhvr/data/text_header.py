@@ -22,7 +22,7 @@ _MOST_FILES = 65536
 """Files that one image may be spread over."""
 _LONGEST_SHOWN = 60
 """Letters of a field that a message repeats."""
-_PATTERN = re.compile(r"([^%]*)%(0?\d{0,2})d([^%]*)")
+_PATTERN = re.compile(r"([^%]*)%(0?[0-9]{0,2})d([^%]*)")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _REAL = re.compile(r"[+-]?(?:(?:[0-9]{1,400}\.?[0-9]{0,400}|\.[0-9]{1,400})(?:[eE][+-]?[0-9]{1,4})?|nan|inf)", re.I)
 
@@ -57,7 +57,7 @@ class Fields:
 
     def whole_numbers(self, name: str, count: int | None = None) -> tuple[int, ...]:
         """The whole numbers of a field; raises UserError unless there are ``count`` of them (or any number)."""
-        words = (self.texts.get(name) or "").split()
+        words = self._words(name)
         if not words or (count is not None and len(words) != count) or not all(map(_WHOLE.fullmatch, words)):
             raise self.fault(name, "a whole number is" if count == 1 else f"{count or 'some'} whole numbers are")
         return tuple(int(word) for word in words)
@@ -71,10 +71,14 @@ class Fields:
 
     def numbers_or_nan(self, name: str, count: int) -> tuple[float, ...]:
         """The ``count`` numbers of a field, of which some may be NaN or infinite; raises UserError."""
-        words = (self.texts.get(name) or "").split()
+        words = self._words(name)
         if len(words) != count or not all(map(_REAL.fullmatch, words)):
             raise self.fault(name, f"{count} numbers are")
         return tuple(float(word) for word in words)
+
+    def _words(self, name: str) -> list[str]:
+        """What blanks and tabs part; no other letter does, as in the programs that write such headers."""
+        return [word for word in (self.texts.get(name) or "").replace("\t", " ").split(" ") if word]
 
     def sides(self, name: str, count: int) -> tuple[int, ...]:
         """Voxels along ``count`` axes; raises UserError for what no image has."""
@@ -107,7 +111,7 @@ def beside(header: Path, name: str) -> Path:
 def numbered(header: Path, words: Sequence[str]) -> tuple[Path, ...]:
     """The files of a numbered name such as ``("slice%03d.raw", "1", "46", "1")``; raises UserError like ``beside``."""
     match = _PATTERN.fullmatch(words[0]) if len(words) == 4 else None
-    if match is None or not all(re.fullmatch(r"[+-]?\d{1,9}", word) for word in words[1:]):
+    if match is None or not all(re.fullmatch(r"[+-]?[0-9]{1,9}", word) for word in words[1:]):
         raise _numbering(header, words)
     first, last, step = (int(word) for word in words[1:])
     if step == 0 or not 0 <= (last - first) // step < _MOST_FILES:
