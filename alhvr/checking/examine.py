@@ -14,8 +14,10 @@ from alhvr.checking.stamps import content, sources_of, stamp, total_bytes
 from alhvr.checking.watch import Watch
 from alhvr.checking.workers import Room, Work, work_through
 from alhvr.data.cases import Case
-from alhvr.data.reading import is_dicom_slice, probe
+from alhvr.data.reading import is_dicom_slice, is_read_here, probe
+from alhvr.data.reading_process import time_limit_s
 from alhvr.errors import UserError
+from alhvr.files import shown
 from alhvr.inference.cores import free_cores
 from alhvr.inference.free_memory import available_bytes
 from alhvr.progress import Countdown
@@ -116,7 +118,7 @@ def _examine_rest(cases: Sequence[Item], examiner: Examiner, found: dict[int, Ca
     """Adds the facts of all cases that are not in ``found`` yet."""
     rest = [index for index in range(len(cases)) if index not in found]
     items = [cases[index] for index in rest]
-    work = Work(examiner, memory_of, _lost)
+    work = Work(examiner, memory_of, _lost, _limit_s)
     countdown = Countdown(len(cases), done=len(found))
     for place, facts in work_through(items, work, _room(items), watch):
         found[rest[place]] = facts
@@ -126,15 +128,19 @@ def _examine_rest(cases: Sequence[Item], examiner: Examiner, found: dict[int, Ca
 
 
 def _room(items: Sequence[Item]) -> Room:
-    """As many workers as there are free cores, as half of the free memory allows, and as are worth their start."""
+    """As many workers as there are free cores, as half of the free memory allows, and as are worth their start.
+
+    What compiled code of others decodes is read in a worker, whatever its start costs: a damaged file may crash it.
+    """
     seconds = sum(_seconds(item) for item in items)
     free = available_bytes()
     budget = None if free is None else int(FREE_SHARE * free)
     workers = min(len(items), int(seconds / _STARTING_S))
     if budget is not None:
         workers = min(workers, budget // (2 * _WORKER_BYTES))
-    if workers > 1:
-        workers = min(workers, free_cores())
+    workers = min(workers, free_cores()) if workers > 1 else 0
+    if not workers and not all(is_read_here(path) for _, case in items for path in case.images):
+        workers = 1
     return Room(workers, None if budget is None else max(0, budget - workers * _WORKER_BYTES))
 
 
@@ -144,6 +150,14 @@ def _seconds(item: Item) -> float:
         return _CASE_S + (0.0 if sources is None else total_bytes(sources) / _BYTES_PER_S)
     except OSError:
         return _CASE_S
+
+
+def _limit_s(item: Item) -> float:
+    try:
+        sources = sources_of(item[1])
+        return time_limit_s(0 if sources is None else total_bytes(sources))
+    except OSError:
+        return time_limit_s(0)
 
 
 def memory_of(item: Item) -> int:
@@ -169,9 +183,9 @@ def _scan_bytes(case: Case, path: Path) -> int:
     return _SCAN_COPIES * header.voxel_bytes * header.size_ijk[0] * header.size_ijk[1] * header.size_ijk[2]
 
 
-def _lost(item: Item) -> CaseFacts:
-    """For a case whose reading ended the worker each time."""
+def _lost(item: Item, why: str) -> CaseFacts:
+    """For a case whose reading ended the worker each time, or took too long."""
     part, case = item
-    reason = Problem(f"{case.image.name} could not be examined: the program that read it was ended, perhaps for want "
-                     "of memory.", "Close other programs, or look at the file, and check again.")
+    reason = Problem(f"{shown(case.image.name)} could not be examined: {why}.",
+                     "Close other programs, or look at the file, and check again.")
     return CaseFacts(part, case, image_problem=reason)

@@ -13,6 +13,7 @@ from pathlib import Path
 from alhvr.data.cases import Case
 from alhvr.data.dicom_folder import files_of_series_folder, visible_files
 from alhvr.data.reading import is_dicom_slice, scan_name
+from alhvr.files import is_plain
 
 _SETTLED_S = 2.0
 """A file that was changed more recently may be changed again without its time telling."""
@@ -82,6 +83,8 @@ def _source(path: Path) -> Source | None:
     """The files that hold a scan or label; None where a header does not name the one file with its voxels."""
     if path.is_dir():
         return Source(_plain(files_of_series_folder(path)))
+    if not is_plain(path):
+        return None
     if is_dicom_slice(path):
         return Source((path, *_plain(visible_files(path.parent))), one_of_many=True)
     if not path.name.lower().endswith(_DETACHED):
@@ -89,7 +92,7 @@ def _source(path: Path) -> Source | None:
     with path.open("rb") as stream:
         named = _DATA_FILE.search(stream.read(_HEADER_BYTES))
     data = None if named is None else path.parent / os.fsdecode(named[1])
-    return Source((path, data)) if data is not None and data.is_file() else None
+    return Source((path, data)) if data is not None and is_plain(data) else None
 
 
 def _plain(paths: Sequence[Path]) -> tuple[Path, ...]:

@@ -5,12 +5,14 @@ Imports nothing heavy, so that a worker can say how many threads its libraries m
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -18,6 +20,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
 from alhvr.checking.watch import Watch
+from alhvr.stopping import deaf_to_interrupts
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -30,6 +33,8 @@ _FAREWELL_S = 5.0
 _TRIES = 2
 """How often an item is tried that takes its worker down; the last time with nothing beside it."""
 _READY = "ready"
+_TOO_LONG = "it took too long"
+_ENDED = "the program that read it was ended, perhaps for want of memory"
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,10 @@ class Work(Generic[Item, Made]):
     """In a worker."""
     cost: Callable[[Item], int]
     """Bytes of memory that ``make`` takes at its peak."""
-    lost: Callable[[Item], Made]
-    """What stands for an item that took its worker down each time."""
+    lost: Callable[[Item, str], Made]
+    """What stands for an item that took its worker down each time, or took too long; says why."""
+    limit_s: Callable[[Item], float]
+    """How long ``make`` may take in a worker."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ class Room:
     """How much may be done at once."""
 
     workers: int
-    """Processes; with one the work is done in this process."""
+    """Processes; with none the work is done in this process."""
     n_bytes: int | None
     """Memory for all items that are worked on at a time; one item may exceed it, alone. None: no limit."""
 
@@ -67,6 +74,8 @@ class _Worker:
     line: Connection
     index: int | None = None
     """The item in work."""
+    due: float = math.inf
+    """Monotonic time by which it has to be done."""
     ready: bool = False
 
 
@@ -103,11 +112,12 @@ def work_through(items: Sequence[Item], work: Work[Item, Made], room: Room, watc
     queue = _Queue(list(range(len(items))))
     crew: list[_Worker] = []
     try:
-        if room.workers > 1:
+        if room.workers:
             crew += [_start(work.make) for _ in range(min(room.workers, len(items)))]
         while crew and (queue.waiting or queue.in_work):
             watch.pulse()
             _hand_out(crew, queue, items, work, room)
+            _kill_overdue(crew, queue)
             for worker in _heard_of(crew):
                 yield from _listen(worker, crew, queue, items, work)
     finally:
@@ -124,8 +134,17 @@ def _hand_out(crew: Sequence[_Worker], queue: _Queue, items: Sequence[Item], wor
             worker.index = queue.next(lambda index: work.cost(items[index]), room.n_bytes)
             if worker.index is None:
                 return
+            worker.due = time.monotonic() + work.limit_s(items[worker.index])
             with suppress(OSError):  # it is dead, and will be heard of
                 worker.line.send(items[worker.index])
+
+
+def _kill_overdue(crew: Sequence[_Worker], queue: _Queue) -> None:
+    """Ends workers that take too long; their items are not tried again."""
+    for worker in crew:
+        if worker.index is not None and time.monotonic() > worker.due:
+            queue.tries[worker.index] = _TRIES
+            worker.process.kill()
 
 
 def _heard_of(crew: Sequence[_Worker]) -> list[_Worker]:
@@ -168,33 +187,22 @@ def _replace(worker: _Worker, crew: list[_Worker], queue: _Queue, items: Sequenc
     if queue.tries[index] < _TRIES:
         queue.waiting.append(index)
     else:
-        yield index, work.lost(items[index])
+        late = time.monotonic() > worker.due
+        yield index, work.lost(items[index], _TOO_LONG if late else _ENDED)
 
 
 def _start(make: Callable[[Item], Made]) -> _Worker:
     """A worker that loads its libraries and waits for items."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
-    with _deaf_to_interrupts():
+    if hasattr(signal, "pthread_sigmask"):
+        resource_tracker.ensure_running()  # which would lift the block on its first start
+    with deaf_to_interrupts():
         process.start()
     theirs.close()
     with suppress(OSError):
         ours.send(make)
     return _Worker(process, ours)
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """A process that begins in here never hears Ctrl-C, which a terminal sends to all; this one hears it afterwards."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # which would lift the block on its first start
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _dismiss(crew: Sequence[_Worker]) -> None:

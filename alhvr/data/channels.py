@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
+from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
@@ -19,19 +21,20 @@ _REACH_STEPS = 17
 """Voxels along each axis that stand for a grid."""
 
 
-def read_case(case: Case) -> Scan:
+def read_case(case: Case, *, read: Callable[[Path], Scan] = read_scan) -> Scan:
     """The scan of ``case`` with all its channels, on the grid of the first one.
 
     A case of one channel is what ``read_scan`` makes of its image. A channel on another grid is resampled linearly, in
-    physical space, with a warning; where it does not reach, it takes its own smallest value. Raises UserError as
-    ``read_scan``, and for a channel that shares no voxel with the first one.
+    physical space, with a warning; where it does not reach, it takes its own smallest value. ``read`` reads one image,
+    such as ``ReadingProcess.read_scan``. Raises UserError as ``read_scan``, and for a channel that shares no voxel with
+    the first one.
     """
-    first = read_scan(case.image)
+    first = read(case.image)
     if not case.more_images:
         return first
     arrays, modalities, warnings = [], [], [*first.warnings]
     for path in case.more_images:
-        other = read_scan(path)
+        other = read(path)
         warnings += other.warnings
         difference = first.geometry.difference(other.geometry)
         if difference:

@@ -17,6 +17,11 @@ AXES = "IJK"
 _ALIGNED_TOLERANCE = 1e-4
 """Largest departure of a direction cosine from 0 or 1 for an axis to count as aligned."""
 
+_SPACING_MM = (1e-6, 1e3)
+"""Least and largest distance of voxels: no microscope has finer ones, no patient coarser."""
+_FARTHEST_MM = 1e7
+"""Largest coordinate of the first voxel."""
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -40,6 +45,12 @@ class Geometry:
             raise UserError("The grid's spacing, origin or direction is not a finite number.", "Export the scan again.")
         if min(self.spacing_mm) <= 0:
             raise UserError(f"The grid's spacing is {self.spacing_mm} mm; every axis needs more than 0 mm.")
+        if not (_SPACING_MM[0] <= min(self.spacing_mm) and max(self.spacing_mm) <= _SPACING_MM[1]):
+            raise UserError(f"The grid's spacing is {self.spacing_mm} mm; {_SPACING_MM[0]:g} to {_SPACING_MM[1]:g} mm "
+                            "are accepted.", "Export the scan again.")
+        if max(abs(number) for number in self.origin_lps_mm) > _FARTHEST_MM:
+            raise UserError(f"The grid's origin is {self.origin_lps_mm} mm; up to {_FARTHEST_MM:g} mm are accepted.",
+                            "Export the scan again.")
         if abs(np.linalg.det(np.reshape(self.direction, (3, 3)))) < 1e-6:
             raise UserError(f"The grid's axes do not span the space: direction {self.direction}.")
 

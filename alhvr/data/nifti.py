@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +19,9 @@ import numpy as np
 
 from alhvr.data.geometry import Geometry
 from alhvr.data.scan import Volume
+from alhvr.data.voxel_file import LARGEST_DEFLATE_RATIO, cut_short, damaged, fill, require_end
 from alhvr.errors import UserError
+from alhvr.files import open_plain, shown
 
 _VERSION_1 = {
     "dim": ("8i2", 40), "datatype": ("i2", 70), "pixdim": ("8f4", 76), "vox_offset": ("f4", 108),
@@ -39,10 +44,6 @@ _RAS_TO_LPS = np.array([[-1.0], [-1.0], [1.0], [1.0]])
 """Sign of each row of an index-to-mm matrix."""
 _SHEAR_TOLERANCE = 1e-3
 """Largest cosine between two axes that still counts as rounding of a right angle."""
-_PIECE_BYTES = 1 << 24
-"""Voxels are unpacked in pieces, so that they exist once."""
-_LARGEST_DEFLATE_RATIO = 1100
-"""No gzip file grows by more than about 1032 when unpacked."""
 
 
 @dataclass(frozen=True)
@@ -71,64 +72,59 @@ class NiftiHeader:
 def read_nifti_header(path: Path) -> NiftiHeader:
     """Header of a .nii or .nii.gz file without its voxels; raises UserError when it is not a 3-D NIfTI image."""
     with _opened(path) as stream:
-        return _parse(path.name, _read(path, stream, _HEADER_BYTES))
+        return _header(path, stream)[0]
 
 
 def read_nifti(path: Path) -> Volume:
     """Voxels [K, J, I] scaled by slope and intercept; raises UserError when the file is damaged or cut short."""
     with _opened(path) as stream:
-        header = _parse(path.name, _read(path, stream, _HEADER_BYTES))
-        shape, kind = header.geometry.shape_kji, header.voxel_type
-        needed = header.offset_bytes + int(np.prod(shape, dtype=object)) * kind.itemsize
-        if needed > path.stat().st_size * _LARGEST_DEFLATE_RATIO:
-            raise _cut_short(path, path.stat().st_size, needed)
-        array = np.empty(shape, kind)
-        seen = header.offset_bytes + _fill(path, stream, header.offset_bytes, array)
-        _read(path, stream, 1)  # the end of a packed file carries its checksum
+        header, needed = _header(path, stream)
+        kind = header.voxel_type
+        array = np.empty(header.geometry.shape_kji, kind)
+        try:
+            stream.seek(header.offset_bytes)
+            seen = header.offset_bytes + fill(stream, memoryview(array.reshape(-1).view(np.uint8)))
+            if isinstance(stream, gzip.GzipFile):
+                require_end(path, stream, array.nbytes)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise damaged(path, error) from error
     if seen < needed:
-        raise _cut_short(path, seen, needed)
+        raise cut_short(path, seen, needed)
     if not kind.isnative:
         array = array.byteswap(inplace=True).view(kind.newbyteorder("="))
     if header.scaled:
-        array = array.astype(np.float32)
-        array *= np.float32(header.slope)
-        array += np.float32(header.intercept)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told of by who reads the scan
+            array = array.astype(np.float32)
+            array *= np.float32(header.slope)
+            array += np.float32(header.intercept)
     return Volume(array, header.geometry, warnings=header.warnings)
 
 
-def _opened(path: Path) -> BinaryIO:
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
     """The file's content, unpacked when it begins as gzip does, whatever it is named."""
-    with path.open("rb") as stream:
-        packed = stream.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if packed else path.open("rb")
+    with open_plain(path) as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        if not packed:
+            yield file
+            return
+        with gzip.GzipFile(fileobj=file, mode="rb") as stream:
+            yield stream
 
 
-def _read(path: Path, stream: BinaryIO, n_bytes: int) -> bytes:
-    """Up to ``n_bytes`` from the stream; raises UserError when the packed data are damaged."""
+def _header(path: Path, stream: BinaryIO) -> tuple[NiftiHeader, int]:
+    """The header, and the bytes of the whole image; raises UserError where no file of this size can hold them."""
     try:
-        return stream.read(n_bytes)
+        raw = stream.read(_HEADER_BYTES)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _damaged(path, error) from error
-
-
-def _fill(path: Path, stream: BinaryIO, offset_bytes: int, array: np.ndarray) -> int:
-    """Reads from ``offset_bytes`` into ``array`` until it is full or the stream ends; returns the bytes that came."""
-    target, filled = memoryview(array.reshape(-1).view(np.uint8)), 0
-    try:
-        stream.seek(offset_bytes)
-        while count := stream.readinto(target[filled:filled + _PIECE_BYTES]):
-            filled += count
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _damaged(path, error) from error
-    return filled
-
-
-def _damaged(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path.name} is cut short or damaged: {error}.", "Copy or export it again.")
-
-
-def _cut_short(path: Path, seen: int, needed: int) -> UserError:
-    return UserError(f"{path.name} is cut short: {seen} of {needed} bytes are there.", "Copy or export it again.")
+        raise damaged(path, error) from error
+    header = _parse(shown(path.name), raw)
+    needed = header.offset_bytes + prod(header.geometry.size_ijk) * header.voxel_type.itemsize
+    n_bytes = path.stat().st_size
+    if needed > n_bytes * LARGEST_DEFLATE_RATIO:
+        raise cut_short(path, n_bytes, needed)
+    return header, needed
 
 
 def _parse(name: str, raw: bytes) -> NiftiHeader:
@@ -137,26 +133,42 @@ def _parse(name: str, raw: bytes) -> NiftiHeader:
         fields, where, magic = _KINDS.get(int(np.frombuffer(raw[:4].ljust(4), order + "i4")[0]), (None, None, None))
         if fields is not None and len(raw) >= 348 and raw[where] == magic:
             layout = np.dtype(fields).newbyteorder(order)
-            return _interpret(name, np.frombuffer(raw.ljust(_HEADER_BYTES, b"\0"), layout, 1)[0], order)
+            fields = np.frombuffer(raw.ljust(_HEADER_BYTES, b"\0"), layout, 1)[0]
+            return _interpret(name, fields, order, _offset(name, fields, 348 if where.start == 344 else 540))
     raise UserError(f"{name} is no NIfTI image: its header is missing.", "Check that it is the file you meant.")
 
 
-def _interpret(name: str, fields: np.void, order: str) -> NiftiHeader:
+def _offset(name: str, fields: np.void, header_bytes: int) -> int:
+    """Where the voxels begin; raises UserError for a place within the header, or none at all."""
+    offset = float(fields["vox_offset"])
+    if not header_bytes <= offset < 2**53 or offset != int(offset):
+        raise UserError(f"{name} says that its voxels begin at byte {offset:g} (vox_offset); they can begin at byte "
+                        f"{header_bytes} or later.", "Export it again.")
+    return int(offset)
+
+
+def _interpret(name: str, fields: np.void, order: str, offset_bytes: int) -> NiftiHeader:
     """Checks dimensions and number type, and places the grid."""
     code = int(fields["datatype"])
     if code not in _VOXEL_TYPES:
-        raise UserError(f"{name} has NIfTI data type {code}; one real number a voxel is needed.", "Export one channel.")
-    slope, intercept = float(fields["scl_slope"]), float(fields["scl_inter"])
-    if not (np.isfinite(slope) and np.isfinite(intercept)) or slope == 0:
+        raise UserError(f"{name} has NIfTI data type {code}; one real number a voxel is needed (data types "
+                        f"{', '.join(map(str, _VOXEL_TYPES))}).", "Export one channel.")
+    slope, intercept, odd = float(fields["scl_slope"]), float(fields["scl_inter"]), ()
+    if not (np.isfinite(slope) and np.isfinite(intercept)):
+        odd = (f"{name} has the slope {slope:g} and the intercept {intercept:g}; its numbers are taken as stored.",)
+        slope = 0.0
+    if slope == 0:
         slope, intercept = 1.0, 0.0
     geometry, warnings = _place(name, _size(name, fields["dim"]), fields)
-    voxel_type = np.dtype(order + _VOXEL_TYPES[code])
-    return NiftiHeader(geometry, voxel_type, int(fields["vox_offset"]), slope, intercept, warnings)
+    return NiftiHeader(geometry, np.dtype(order + _VOXEL_TYPES[code]), offset_bytes, slope, intercept,
+                       (*warnings, *odd))
 
 
 def _size(name: str, dim: np.ndarray) -> tuple[int, int, int]:
     """Voxels along I, J, K; raises UserError unless the image has three axes (more may follow with one entry each)."""
-    axes = tuple(int(size) for size in dim[1 : 1 + max(0, min(7, int(dim[0])))])
+    if not 1 <= int(dim[0]) <= 7:
+        raise UserError(f"{name} has {int(dim[0])} axes (dim[0]); 3 are needed.", "Export it again.")
+    axes = tuple(int(size) for size in dim[1 : 1 + int(dim[0])])
     if len(axes) < 3:
         raise UserError(f"{name} has {len(axes)} axes, size {axes}; a scan needs three.", "Give the whole volume.")
     if any(size != 1 for size in axes[3:]):
@@ -174,13 +186,21 @@ def _place(name: str, size: tuple[int, int, int], fields: np.void) -> tuple[Geom
     """
     unit_mm = _UNIT_MM.get(int(fields["xyzt_units"]) & 7, 1.0)
     pixdim_mm = np.abs(fields["pixdim"][1:4].astype(float)) * unit_mm
+    sform, odd = _sform(fields, unit_mm), ()
+    if sform is None:
+        if not np.isfinite(pixdim_mm).all():
+            raise UserError(f"{name} has voxels of {' x '.join(f'{p:g}' for p in pixdim_mm)} mm (pixdim); finite sizes "
+                            "are needed.", "Export it again.")
+        if not (pixdim_mm > 0).all():
+            odd = (f"{name} has voxels of {' x '.join(f'{p:g}' for p in pixdim_mm)} mm (pixdim); each 0 is taken as "
+                   "1 mm.",)
     pixdim_mm = np.where(pixdim_mm > 0, pixdim_mm, 1.0)
-    sform, qform = _sform(fields, unit_mm), _qform(fields, pixdim_mm, unit_mm)
+    qform = _qform(fields, pixdim_mm, unit_mm)
     if sform is None and qform is None:
-        odd = f"{name} does not say where it lies in the patient; its axes are taken as right, anterior, superior."
-        return _grid(name, size, np.diag([*pixdim_mm, 1.0]), pixdim_mm), (odd,)
+        unsaid = f"{name} does not say where it lies in the patient; its axes are taken as right, anterior, superior."
+        return _grid(name, size, np.diag([*pixdim_mm, 1.0]), pixdim_mm), (unsaid, *odd)
     if sform is None or qform is None:
-        return _grid(name, size, qform if sform is None else sform, pixdim_mm), ()
+        return _grid(name, size, qform if sform is None else sform, pixdim_mm), odd
     first, second = _grid(name, size, sform, pixdim_mm), _grid(name, size, qform, pixdim_mm)
     used, words = (first, "sform") if int(fields["sform_code"]) == 1 or _sheared(sform) else (second, "qform")
     apart = first.difference(second, tolerance_mm=0.1)
@@ -223,7 +243,8 @@ def _sheared(affine: np.ndarray) -> bool:
 def _grid(name: str, size: tuple[int, int, int], affine_ras: np.ndarray, pixdim_mm: np.ndarray) -> Geometry:
     """The grid of a RAS matrix; spacing is the header's own number where the columns agree with it to rounding."""
     try:
-        grid = Geometry.from_affine(size, _RAS_TO_LPS * affine_ras)
+        with np.errstate(over="ignore", invalid="ignore"):  # the grid refuses what is not finite
+            grid = Geometry.from_affine(size, _RAS_TO_LPS * affine_ras)
     except UserError as error:
         raise UserError(f"{name}: {error.message}", error.hint) from error
     spacing = [float(p) if abs(p - s) < 1e-4 * s else s for p, s in zip(pixdim_mm, grid.spacing_mm, strict=True)]

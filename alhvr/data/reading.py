@@ -16,6 +16,7 @@ from alhvr.data.itk_file import read_itk, read_itk_header
 from alhvr.data.nifti import read_nifti, read_nifti_header
 from alhvr.data.scan import Modality, Scan, Segmentation, Volume
 from alhvr.errors import UserError
+from alhvr.files import require_plain
 
 ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 """Endings of the image files that are read, longest first."""
@@ -138,6 +139,11 @@ def is_dicom_slice(path: Path) -> bool:
     return lower.endswith(DICOM_ENDINGS) or (not lower.endswith(ENDINGS) and is_dicom_file(path))
 
 
+def is_read_here(path: Path) -> bool:
+    """True for the formats that this package reads itself; all others are decoded by compiled code of others."""
+    return path.name.lower().endswith(ENDINGS) and not path.is_dir()
+
+
 def content_hash(content: Scan | Segmentation | LabelVolume) -> str:
     """SHA-256 (hex) of the voxels of all channels and their grid, whatever file they came from.
 
@@ -164,6 +170,7 @@ def _is_nifti(path: Path) -> bool:
     """True for NIfTI, False for NRRD and MetaImage; raises UserError for a missing file or any other kind."""
     if not path.exists():
         raise UserError(f"{path.name} is not there.", f"Look for it in the folder {path.parent.name}.")
+    require_plain(path)
     if not path.name.lower().endswith(ENDINGS):
         message = f"{path.name} is of no kind that is read: {', '.join(ENDINGS)} or a folder with a DICOM series."
         raise UserError(message, "Convert it, for example with Slicer.")

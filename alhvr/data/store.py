@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -16,8 +17,10 @@ from alhvr.data.geometry import Geometry
 from alhvr.data.labels import NOT_ANNOTATED
 from alhvr.data.plan import Plan
 from alhvr.data.preprocess import axis_transform, prepare, prepare_label
-from alhvr.data.reading import probe
+from alhvr.data.reading import probe, read_scan
+from alhvr.data.reading_process import ReadingProcess
 from alhvr.data.sampling import MAX_POINTS, annotated_background, foreground_points
+from alhvr.data.scan import Scan
 from alhvr.errors import UserError
 from alhvr.progress import Reporter
 
@@ -65,6 +68,7 @@ class ScanStore:
         self._shapes: dict[int, tuple[int, int, int]] = {}
         self._wishes: tuple[int, ...] = ()
         self._reader: threading.Thread | None = None
+        self._reading = ReadingProcess()
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
@@ -186,7 +190,7 @@ class ScanStore:
     def _read(self, index: int) -> PreparedCase:
         name = self.cases[index].image.name
         try:
-            case = load_case(self.cases[index], self._plan, self._annotation)
+            case = load_case(self.cases[index], self._plan, self._annotation, read=self._reading.read_scan)
         except (OSError, RuntimeError, ValueError, EOFError) as error:
             raise UserError(f"{name} cannot be read: {error}", "Check or remove this file.") from error
         if case.image.shape[1:] != self.shape(index):
@@ -211,9 +215,13 @@ class ScanStore:
         return True
 
 
-def load_case(case: Case, plan: Plan, annotation: Annotation | None) -> PreparedCase:
-    """Reads and prepares one case, with its label where ``annotation`` is given; raises UserError."""
-    scan = read_case(case)
+def load_case(case: Case, plan: Plan, annotation: Annotation | None, *,
+              read: Callable[[Path], Scan] = read_scan) -> PreparedCase:
+    """Reads and prepares one case, with its label where ``annotation`` is given; raises UserError.
+
+    ``read``: how each image is read.
+    """
+    scan = read_case(case, read=read)
     image = _owned(prepare(scan, plan).array)
     background = tuple(float(channel.min()) for channel in image)
     if annotation is None:

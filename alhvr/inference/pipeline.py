@@ -38,6 +38,8 @@ class Steps(Generic[Item, Read, Made, Kept]):
     """In the main thread, soon after ``write`` has ended."""
     failed: Callable[[Item, UserError], None]
     """In the main thread, for an item that ended in a UserError; what it raises ends the run."""
+    close: Callable[[], None] = lambda: None
+    """In the main thread, when the run ends: ends a ``read`` that is under way, if it can."""
 
 
 class Pipeline(Generic[Item, Read, Made, Kept]):
@@ -59,6 +61,7 @@ class Pipeline(Generic[Item, Read, Made, Kept]):
                     self._run_one(item, items[index + 1:index + 2], reader, writer)
             finally:
                 reader.shutdown(wait=False, cancel_futures=True)
+                self._steps.close()
                 self._settle()
 
     def pulse(self) -> bool:

@@ -134,7 +134,7 @@ class _Folder:
         work = ScanSteps(self._request, self._record, predictor, identity)
         pipeline: Pipeline[Case, Loaded, Made, Finished] = Pipeline(
             Steps(work.read, lambda case, loaded: work.compute(case, loaded, self._reporter, pipeline.pulse),
-                  work.write, self._wrote, self._failed), self._stop)
+                  work.write, self._wrote, self._failed, work.close), self._stop)
         self._countdown = Countdown(len(self._inputs.cases), len(self._outcomes))
         self._tell_progress()
         pipeline.run(todo)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from alhvr.data.cases import Case
 from alhvr.data.channels import read_case, reading_bytes
 from alhvr.data.reading import Header, probe
+from alhvr.data.reading_process import ReadingProcess
 from alhvr.data.scan import Scan
 from alhvr.errors import UserError
 from alhvr.export.dicom_seg import require_dicom
@@ -61,6 +62,7 @@ class ScanSteps:
     def __init__(self, request: SegmentRequest, record: Record, predictor: Predictor, model: str) -> None:
         self._request, self._record, self._predictor, self._model = request, record, predictor, model
         self._writer = ResultWriter(request.out, record, compressed=request.compressed)
+        self._reading = ReadingProcess()
 
     def read(self, case: Case, computing: Loaded | None) -> Loaded | None:
         """Reads a scan; None when memory does not suffice for it beside ``computing``. Raises UserError."""
@@ -72,8 +74,12 @@ class ScanSteps:
             if needed is None:
                 return None
             mark = Mark.of(*files_of(case, self._record))
-            scan = replace(read_case(case), name=case.name)
+            scan = replace(read_case(case, read=self._reading.read_scan), name=case.name)
         return Loaded(scan, mark, needed, time.monotonic() - start)
+
+    def close(self) -> None:
+        """Ends a read that is under way, which then is a UserError; no scan can be read afterwards."""
+        self._reading.close()
 
     def compute(self, case: Case, loaded: Loaded, reporter: Reporter, should_stop: Callable[[], bool]) -> Made:
         """Segments a scan; raises UserError and Cancelled."""

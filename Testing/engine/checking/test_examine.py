@@ -73,7 +73,7 @@ def test_workers_find_what_one_process_finds_in_the_order_asked_for(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     items = make_cases(tmp_path / "cases", 5)
     found = look(items)
-    monkeypatch.setattr(examining, "_room", lambda items: Room(1, None))
+    monkeypatch.setattr(examining, "_room", lambda items: Room(0, None))
     monkeypatch.setenv(FOLDER_VARIABLE, "")
     assert gist(found) == gist(look(items))
     assert [f.case for f in found] == [case for _, case in items]
@@ -159,8 +159,14 @@ def test_a_scan_larger_than_the_free_memory_is_not_read(tmp_path: Path, monkeypa
     assert "takes about 0.0 GB of memory" in found.image_problem.message and not found.images
 
 
+@pytest.mark.parametrize(("name", "workers"), [("series", 1), ("x.dcm", 1), ("x.nii.gz", 0), ("x.mha", 0)])
+def test_a_single_case_gets_a_worker_where_code_of_others_decodes_it(tmp_path: Path, name: str, workers: int) -> None:
+    (tmp_path / "series").mkdir()
+    assert examining._room([("unlabeled", Case("x", tmp_path / name, None))]).workers == workers
+
+
 @pytest.mark.parametrize(("seconds", "free", "cores", "workers"), [
-    (600.0, 64e9, 8, 8), (600.0, 1e9, 8, 1), (600.0, 4e9, 8, 6), (7.0, 64e9, 8, 3), (1.0, 64e9, 8, 0),
+    (600.0, 64e9, 8, 8), (600.0, 1e9, 8, 0), (600.0, 4e9, 8, 6), (7.0, 64e9, 8, 3), (1.0, 64e9, 8, 0),
     (600.0, None, 4, 4)])
 def test_workers_are_as_many_as_cores_and_memory_allow_and_as_are_worth_their_start(
         monkeypatch: pytest.MonkeyPatch, seconds: float, free: float | None, cores: int, workers: int) -> None:

@@ -68,8 +68,14 @@ def mistake(item: int) -> float:
     return 1 / item
 
 
-def work(make: object, cost: object = lambda item: 0) -> Work:
-    return Work(make, cost, lambda item: "lost")
+def hang_on_three(item: int) -> int:
+    while item == 3:
+        time.sleep(60)
+    return item
+
+
+def work(make: object, cost: object = lambda item: 0, limit_s: float = 600.0) -> Work:
+    return Work(make, cost, lambda item, why: f"lost: {why}", lambda item: limit_s)
 
 
 BEFORE: set[psutil.Process] = set()
@@ -88,15 +94,15 @@ def children() -> list[psutil.Process]:
     return [child for child in found if "resource_tracker" not in " ".join(child.cmdline())]
 
 
-@pytest.mark.parametrize("room", [Room(1, None), TWO, Room(2, 0)])
+@pytest.mark.parametrize("room", [Room(0, None), Room(1, None), TWO, Room(2, 0)])
 def test_every_item_comes_back_once(room: Room) -> None:
     found = list(work_through(range(7), work(double), room, Watch()))
     assert sorted(found) == [(n, 2 * n) for n in range(7)]
     assert children() == []
 
 
-def test_one_worker_is_this_process_and_two_are_others() -> None:
-    assert dict(work_through([0.0], work(own_number), Room(1, None), Watch()))[0] == os.getpid()
+def test_without_workers_the_work_is_done_in_this_process_and_with_some_in_others() -> None:
+    assert dict(work_through([0.0], work(own_number), Room(0, None), Watch()))[0] == os.getpid()
     assert os.getpid() not in dict(work_through([0.3] * 4, work(own_number), TWO, Watch())).values()
 
 
@@ -113,8 +119,17 @@ def test_a_killed_worker_is_replaced_and_its_item_done_again(tmp_path: Path) -> 
 def test_an_item_that_kills_each_worker_is_given_up_and_the_others_are_done(tmp_path: Path) -> None:
     items = [(n, str(tmp_path)) for n in range(6)]
     assert dict(work_through(items, work(die_on_three), TWO, Watch())) == {
-        0: 0, 1: 1, 2: 2, 3: "lost", 4: 4, 5: 5}
+        0: 0, 1: 1, 2: 2, 3: "lost: the program that read it was ended, perhaps for want of memory", 4: 4, 5: 5}
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("room", [Room(1, None), TWO])
+def test_an_item_that_hangs_is_given_up_once_and_the_others_are_done(room: Room) -> None:
+    began = time.monotonic()
+    found = dict(work_through(range(5), work(hang_on_three, limit_s=3.0), room, Watch()))
+    assert found == {0: 0, 1: 1, 2: 2, 3: "lost: it took too long", 4: 4}
+    assert time.monotonic() - began < 30
+    assert children() == []
 
 
 def test_items_that_do_not_fit_the_memory_together_are_done_one_after_the_other(tmp_path: Path) -> None:

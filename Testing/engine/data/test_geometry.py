@@ -121,3 +121,11 @@ def test_an_impossible_grid_is_refused(field: str, value: tuple) -> None:
 def test_stamping_an_image_of_another_size_is_refused() -> None:
     with pytest.raises(UserError, match="voxels"):
         GRIDS["identity"].stamp(sitk.Image((6, 5, 4), sitk.sitkUInt8))
+
+
+@pytest.mark.parametrize(("spacing", "origin"), [
+    ((1e-9, 1.0, 1.0), (0.0, 0.0, 0.0)), ((1.0, 1.0, 3653.5), (0.0, 0.0, 0.0)), ((1.0, 1.0, 1.0), (0.0, 1e30, 0.0))])
+def test_a_grid_that_no_patient_fits_is_refused(
+        spacing: tuple[float, float, float], origin: tuple[float, float, float]) -> None:
+    with pytest.raises(UserError, match="accepted"):
+        Geometry((4, 5, 6), spacing, origin, (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))

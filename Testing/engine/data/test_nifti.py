@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import math
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -170,3 +172,80 @@ def test_real_files_are_read_as_itk_reads_them(source: str) -> None:
     volume, image = read_nifti(path), sitk.ReadImage(str(path))
     assert volume.geometry.difference(Geometry.from_sitk(image), tolerance_mm=1e-4) == ""
     np.testing.assert_allclose(volume.array, sitk.GetArrayFromImage(image), rtol=1e-6)
+
+
+def _with(path: Path, code: str, place: int, *numbers: float) -> Path:
+    """A plain NIfTI-1 file of version 1 whose header has ``numbers`` at ``place``."""
+    write_nifti(path, ARRAY, sform=(1, np.eye(4)))
+    content = bytearray(path.read_bytes())
+    struct.pack_into(f"<{code}", content, place, *numbers)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("offset", [float("nan"), float("inf"), -float("inf"), -1.0, 0.0, 1.0, 347.0, 352.5, 1e9, 3e38])
+def test_voxels_that_begin_in_the_header_or_nowhere_are_refused(tmp_path: Path, offset: float) -> None:
+    with pytest.raises(UserError, match=r"begin at byte|cut short"):
+        read_nifti(_with(tmp_path / "a.nii", "f", 108, offset))
+
+
+def test_voxels_may_follow_the_header_at_once(tmp_path: Path) -> None:
+    path = _with(tmp_path / "a.nii", "f", 108, 348.0)
+    content = path.read_bytes()
+    path.write_bytes(content[:348] + content[352:])
+    np.testing.assert_array_equal(read_nifti(path).array, ARRAY)
+
+
+@pytest.mark.parametrize("dim", [(0, 6, 5, 4), (-1, 6, 5, 4), (8, 6, 5, 4), (32767, 6, 5, 4), (3, -6, 5, 4),
+                                 (3, 0, 5, 4), (3, 32767, 32767, 32767), (2, 6, 5, 4), (4, 6, 5, 4, 2)])
+def test_sizes_that_no_scan_has_are_refused(tmp_path: Path, dim: tuple[int, ...]) -> None:
+    with pytest.raises(UserError):
+        read_nifti(_with(tmp_path / "a.nii", f"{len(dim)}h", 40, *dim))
+
+
+@pytest.mark.parametrize("code", [0, -1, 1, 3, 32, 128, 1536, 1792, 2048, 2304, 32767])
+def test_a_data_type_of_no_single_number_is_refused_with_those_that_are_read(tmp_path: Path, code: int) -> None:
+    with pytest.raises(UserError, match=f"data type {code}; .*2, 4, 8, 16, 64, 256, 512"):
+        read_nifti(_with(tmp_path / "a.nii", "h", 70, code))
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(float("nan"), 0.0), (float("inf"), 0.0), (1.0, float("nan")),
+                                                  (float("nan"), float("nan"))])
+def test_a_slope_that_is_no_number_is_not_used_and_a_warning_says_so(
+        tmp_path: Path, slope: float, intercept: float) -> None:
+    volume = read_nifti(_with(tmp_path / "a.nii", "2f", 112, slope, intercept))
+    np.testing.assert_array_equal(volume.array, ARRAY)
+    assert "taken as stored" in volume.warnings[0]
+
+
+@pytest.mark.parametrize("size", [float("nan"), float("inf")])
+def test_a_voxel_size_that_is_no_number_is_refused_where_the_grid_needs_it(tmp_path: Path, size: float) -> None:
+    path = _with(tmp_path / "a.nii", "f", 80, size)
+    assert read_nifti(path).geometry.spacing_mm == (1.0, 1.0, 1.0)
+    content = bytearray(path.read_bytes())
+    content[254:256] = b"\0\0"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="pixdim"):
+        read_nifti(path)
+
+
+def test_a_voxel_size_of_0_is_taken_as_1_mm_with_a_warning(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "a.nii", ARRAY, pixdim=(0.0, 2.0, 3.0))
+    volume = read_nifti(path)
+    assert volume.geometry.spacing_mm == (1.0, 2.0, 3.0) and any("taken as 1 mm" in odd for odd in volume.warnings)
+
+
+def test_a_packed_file_whose_checksum_is_wrong_is_refused_also_where_more_follows(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "a.nii", ARRAY)
+    packed = bytearray(gzip.compress(path.read_bytes() + b"behind the voxels" * 99))
+    packed[-8] ^= 1
+    (tmp_path / "b.nii.gz").write_bytes(packed)
+    with pytest.raises(UserError, match="damaged"):
+        read_nifti(tmp_path / "b.nii.gz")
+
+
+def test_a_packed_file_that_hardly_ends_is_refused(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "a.nii", ARRAY)
+    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(path.read_bytes() + b"\0" * 2**26))
+    with pytest.raises(UserError, match="goes on after its last voxel"):
+        read_nifti(tmp_path / "b.nii.gz")

@@ -203,3 +203,17 @@ def test_nothing_goes_on_after_a_hopeless_error() -> None:
 def test_an_error_that_is_no_users_mistake_is_not_hidden() -> None:
     with pytest.raises(ZeroDivisionError):
         Log(write=lambda item, made: 1 // (item - 1)).run(4)
+
+
+def test_a_read_that_hangs_is_ended_when_the_run_is_stopped() -> None:
+    closed = threading.Event()
+
+    def read(item: int, beside: int | None) -> int:
+        log.asked_to_stop = True
+        assert closed.wait(PATIENCE_S)
+        raise UserError("Reading was stopped.")
+
+    log = Log(read=read, close=closed.set)
+    with pytest.raises(Cancelled):
+        log.run(2)
+    assert log.failed == []
