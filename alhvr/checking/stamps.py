@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alhvr.data.cases import Case
+from alhvr.data.image_2d import is_2d
 from alhvr.data.reading import scan_name
 
 _SETTLED_S = 2.0
@@ -82,7 +83,7 @@ def _source(path: Path) -> Source | None:
     """The files that hold a scan or label; None where a header does not name the one file with its voxels."""
     if path.is_dir():
         return Source(_files_in(path))
-    if path.name.lower().endswith(_SLICES):
+    if path.name.lower().endswith(_SLICES) and not is_2d(path):
         return Source((path, *_files_in(path.parent)), one_of_many=True)
     if not path.name.lower().endswith(_DETACHED):
         return Source((path,))

@@ -12,9 +12,10 @@ import numpy as np
 
 from alhvr.data.cases import CaseSet, find_cases
 from alhvr.data.geometry import Geometry
+from alhvr.data.image_2d import PICTURE_ENDINGS
 from alhvr.data.itk_file import read_segment_names
 from alhvr.data.labels import LabelSet
-from alhvr.data.reading import is_image_file, read_label, scan_name
+from alhvr.data.reading import ENDINGS, is_image_file, read_label, scan_name
 from alhvr.errors import UserError
 from alhvr.evaluation.metrics import ABSENT, ABSENT_PAPER, UNKNOWN, ClassScore, present_values, score
 from alhvr.evaluation.results import CaseScores, Report
@@ -102,9 +103,9 @@ class _References(NamedTuple):
 def _find_references(folder: Path) -> _References:
     if (folder / "labels").is_dir() or (folder / "dataset.json").is_file():
         return _of_cases(find_cases(folder, labeled=True, strict=False))
-    files = _files_by_name(folder)
+    files = _files_by_name(folder) or _files_by_name(folder, PICTURE_ENDINGS)
     if not files:
-        raise UserError(f"{folder} holds no label files.", "Give a folder of NIfTI, NRRD or MetaImage files.")
+        return _of_layout(folder)
     beside = _References({}, {}, {})
     if folder.resolve().name in ("labels", "labelsTr"):
         with contextlib.suppress(UserError):  # names and gaps are welcome, and the folder may be no cases folder
@@ -112,16 +113,25 @@ def _find_references(folder: Path) -> _References:
     return beside._replace(files=files)
 
 
+def _of_layout(folder: Path) -> _References:
+    """The labels of a data set as it is downloaded; raises UserError for any other folder without label files."""
+    try:
+        return _of_cases(find_cases(folder, labeled=True, strict=False))
+    except UserError as error:
+        hint = "Give a folder of NIfTI, NRRD or MetaImage files, or of cases with labels."
+        raise UserError(f"{folder} holds no label files.", hint) from error
+
+
 def _of_cases(found: CaseSet) -> _References:
     return _References({case.name: [case.label] for case in found.cases if case.label}, dict(found.label_names),
                        {case.name: case.not_annotated for case in found.cases})
 
 
-def _files_by_name(folder: Path) -> dict[str, list[Path]]:
+def _files_by_name(folder: Path, endings: tuple[str, ...] = ENDINGS) -> dict[str, list[Path]]:
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}.", "Give a folder of label files.")
     files: dict[str, list[Path]] = {}
-    for path in sorted(path for path in folder.iterdir() if is_image_file(path)):
+    for path in sorted(path for path in folder.iterdir() if is_image_file(path, endings)):
         files.setdefault(scan_name(path), []).append(path)
     return files
 

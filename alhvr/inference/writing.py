@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from alhvr.data.case_paths import require_result_name
 from alhvr.data.scan import Segmentation
 from alhvr.errors import UserError
 from alhvr.export.dicom_seg import ENDING as DICOM_SEG_ENDING
@@ -74,7 +75,7 @@ class ResultWriter:
 
         None are when one would replace a file that was changed since it was written, or was never written, by
         ``alhvr segment`` and is not the same. Raises UserError when the system refuses; Hopeless when it refuses two
-        scans running because the disk is full, or even a small file.
+        scans running because the disk is full, or even a small file. A result never lies outside the folder.
         """
         try:
             written = self._write(origin, prediction)
@@ -87,6 +88,8 @@ class ResultWriter:
         return written
 
     def _write(self, origin: Origin, prediction: Prediction) -> Written:
+        require_result_name(origin.target)
+        require_result_name(origin.scan)
         stage = stage_of(self._folder, origin.target)
         with _told_of(stage, self._folder):
             shutil.rmtree(stage, ignore_errors=True)
