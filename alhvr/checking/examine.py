@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from alhvr.checking import kept_facts
@@ -56,7 +56,7 @@ class Examiner:
         inside = None if sources is None or self.cache.folder is None else content(sources)
         if inside is None:
             return self._examine(item)
-        name = self._name("facts", inside)
+        name = self._name("facts", (inside, astuple(case.meaning)))
         text = self.cache.get(name)
         facts = None if text is None else kept_facts.from_text(text, part, case)
         if facts is None:
@@ -67,14 +67,14 @@ class Examiner:
             self.cache.put(name, text)
         seen = stamp(sources)
         if seen is not None:
-            self.cache.put(self._name("place", seen), name)
+            self.cache.put(self._name("place", (seen, astuple(case.meaning))), name)
         return facts
 
     def recall(self, item: Item) -> CaseFacts | None:
         """The facts of a case whose files are those of a check before by place, size and time; None otherwise."""
         sources = None if self.cache.folder is None else sources_of(item[1])
         seen = None if sources is None else stamp(sources)
-        name = None if seen is None else self.cache.get(self._name("place", seen))
+        name = None if seen is None else self.cache.get(self._name("place", (seen, astuple(item[1].meaning))))
         text = None if name is None else self.cache.get(name)
         return None if text is None else kept_facts.from_text(text, *item)
 

@@ -41,6 +41,7 @@ KINDS = {
     "left_out_of_folder": "Files left out of a folder",
     "names_differ": "Folders that name a label value differently",
     "unusable_names": "Names that cannot be used",
+    "labels_mapped": "Label values mapped by name, joined or ignored",
     "missing_channel": "Missing channel",
     "channels_apart": "Channels of two places",
     "channel_on_another_grid": "Channel on another grid than the first",

@@ -14,9 +14,10 @@ from alhvr.checking.dicom_tags import read_tags
 from alhvr.checking.facts import CaseFacts, ImageFacts, Problem
 from alhvr.checking.picture import best_slice, histogram, outline, thumbnail
 from alhvr.checking.structures import label_facts
+from alhvr.data.annotation import read_values
 from alhvr.data.cases import Case
 from alhvr.data.fingerprint import fingerprint
-from alhvr.data.reading import LabelVolume, content_hash, read_label, read_scan
+from alhvr.data.reading import LabelVolume, content_hash, read_scan
 from alhvr.data.scan import Scan
 from alhvr.errors import UserError
 
@@ -40,7 +41,9 @@ class Terms:
 def examine_case(part: str, case: Case, terms: Terms) -> CaseFacts:
     """Everything about one case; a file that cannot be read becomes a problem, never an error."""
     facts = CaseFacts(part, case)
-    label: LabelVolume | Problem | None = None if case.label is None else _or_problem(case.label, read_label)
+    label: LabelVolume | Problem | None = None
+    if case.label is not None:
+        label = _or_problem(case.label, lambda _: read_values(case, terms.not_annotated))
     if isinstance(label, Problem):
         facts, label = replace(facts, label_problem=label), None
     for path in case.images:

@@ -15,12 +15,11 @@ from alhvr.checking.rules.archive import rank_archive
 from alhvr.checking.rules.study import Study
 from alhvr.checking.watch import Watch
 from alhvr.config import DataConfig, PlanConfig
-from alhvr.data.cases import CaseSet, find_cases
+from alhvr.data.cases import CaseSet, align_cases, find_cases
 from alhvr.data.channel_names import Channel
+from alhvr.data.labels import NO_VALUE
 from alhvr.errors import UserError
 
-NO_VALUE = 65536
-"""Stands for the value of not annotated where a structure has that value: no label holds it."""
 _LABELED = {"labeled": True, "validation": True, "unlabeled": False}
 """The parts, and whether their cases need a label; the first one tells the others how many channels there are."""
 
@@ -96,4 +95,6 @@ def _find_sets(folders: Folders) -> tuple[dict[str, CaseSet], list[Finding]]:
             unusable.append(Finding(kind, Severity.FAULT, (folder,), error.message, error.hint))
             continue
         channels = channels or sets[part].channels or sets[part].n_channels
+    if "labeled" in sets and "validation" in sets:
+        sets["validation"] = align_cases(sets["validation"], sets["labeled"].label_names)
     return sets, unusable

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from alhvr.checking.facts import LabelFacts, StructureFacts
 from alhvr.data.axes import slice_axis
 from alhvr.data.geometry import Geometry
-from alhvr.data.reading import LabelVolume, content_hash
+from alhvr.data.reading import LabelVolume, content_hash, distinct_values
 
 MOST_STRUCTURES = 64
 """Label values whose shape is looked at; a file with more of them is hardly a label, and its voxels are counted only.
@@ -32,22 +32,9 @@ def label_facts(label: LabelVolume, scan: Geometry | None, not_annotated: int) -
 
 def _structures(label: LabelVolume, not_annotated: int) -> dict[int, StructureFacts]:
     """By value in rising order, without background and ``not_annotated``."""
-    values = [int(value) for value in _values(label.array) if value not in (0, not_annotated)]
+    values = [value for value in distinct_values(label.array) if value not in (0, not_annotated)]
     shape_matters = len(values) <= MOST_STRUCTURES
     return {value: _structure(label, value, shape_matters=shape_matters) for value in values}
-
-
-def _values(array: np.ndarray) -> np.ndarray:
-    """The distinct values of [K, J, I] in rising order, without a sorted copy of the whole."""
-    if array.dtype.kind == "u":
-        counts = np.zeros(np.iinfo(array.dtype).max + 1, dtype=np.int64)
-        for plane in array:
-            counts += np.bincount(plane.ravel(), minlength=len(counts))
-        return np.flatnonzero(counts)
-    found = np.zeros(0, array.dtype)
-    for plane in array:
-        found = np.union1d(found, plane)
-    return found
 
 
 def _structure(label: LabelVolume, value: int, *, shape_matters: bool) -> StructureFacts:

@@ -1,13 +1,15 @@
 """cases.json: what people say of their cases where the layout of the folder cannot tell.
 
 {"channels": ["T1", {"name": "FLAIR", "modality": "MR"}],
+ "join": {"whole tumour": ["edema", 1, 4]},
  "cases": {"patient 1": {"images": ["t1/p1.nii.gz", "flair/p1.nii.gz"], "label": "labels/p1.nii.gz",
                          "not_annotated": ["right ventricle", 3], "patient": "A17"}}}
 
 Every entry may be left out; paths are relative to the folder. The name of a case is that of a file, as results are
 called after it. A path may lead out of the folder, since scans often lie on another disk, but only to a plain file with
 the ending of an image, a DICOM file or a folder, and what lies outside is named in a warning: whoever opens the data
-set of a stranger sees that it reaches for other files.
+set of a stranger sees that it reaches for other files. "join" makes one structure of others, each given by its
+name or its label value; the joined structure has the smallest of their values and takes their place everywhere.
 """
 
 from __future__ import annotations
@@ -21,8 +23,11 @@ from typing import Any
 from alhvr.data.case_layouts import read_json
 from alhvr.data.case_paths import require_case_name, require_image_path, say_outside
 from alhvr.data.channel_names import Channel, parse_channels
+from alhvr.data.label_names import LabelMeaning
+from alhvr.data.labels import clean_name, folded
 from alhvr.data.listing import Listing
 from alhvr.errors import UserError
+from alhvr.files import shown
 
 CASE_FILE = "cases.json"
 _ENTRIES = ("images", "label", "not_annotated", "patient")
@@ -51,6 +56,8 @@ class CaseFile:
     """What every case has, in order; empty where it is not said."""
     cases: dict[str, CaseEntry] = field(default_factory=dict)
     """By case name."""
+    joins: dict[str, tuple[str | int, ...]] = field(default_factory=dict)
+    """Structures that are made of others: names or label values of these, by the name of the whole."""
 
 
 def read_case_file(folder: Path) -> CaseFile:
@@ -61,14 +68,15 @@ def read_case_file(folder: Path) -> CaseFile:
     record = read_json(path)
     if not isinstance(record, dict):
         raise UserError(f"{CASE_FILE} is no list of cases.", 'Write it as {"cases": {"patient 1": {...}}}.')
-    _require_known(CASE_FILE, record, ("channels", "cases"))
+    _require_known(CASE_FILE, record, ("channels", "join", "cases"))
     cases = record.get("cases", {})
     if not isinstance(cases, dict):
         raise UserError(f'"cases" in {CASE_FILE} is no object.', 'Write it as {"patient 1": {...}}.')
     for name in cases:
         require_case_name(CASE_FILE, name)
     channels = parse_channels(CASE_FILE, record["channels"]) if "channels" in record else ()
-    return CaseFile(channels, {name: _parse_case(folder, name, entry) for name, entry in cases.items()})
+    return CaseFile(channels, {name: _parse_case(folder, name, entry) for name, entry in cases.items()},
+                    _parse_joins(record.get("join", {})))
 
 
 def merge(listing: Listing, told: CaseFile, folder: Path, *, labeled: bool) -> Listing:
@@ -98,12 +106,18 @@ def merge(listing: Listing, told: CaseFile, folder: Path, *, labeled: bool) -> L
                    warnings=(*listing.warnings, *say_outside(CASE_FILE, folder, {str(path): path for path in files})))
 
 
-def structure_values(name: str, entry: CaseEntry, label_names: Mapping[int, str]) -> tuple[int, ...]:
-    """Label values of the structures that are not annotated in the case ``name``, rising; raises UserError."""
-    by_name = {text.casefold(): value for value, text in label_names.items()}
-    values = set()
+def structure_values(name: str, entry: CaseEntry, label_names: Mapping[int, str],
+                     meaning: LabelMeaning | None = None) -> tuple[int, ...]:
+    """Label values of the structures that are not annotated in the case ``name``, rising; raises UserError.
+
+    A part of a joined structure, as ``meaning`` tells it, stands for the whole.
+    """
+    meaning = meaning or LabelMeaning()
+    by_name = {folded(text): value for text, value in meaning.by_name}
+    by_name |= {folded(text): value for value, text in label_names.items()}
+    by_value, values = dict(meaning.by_value), set()
     for structure in entry.not_annotated:
-        value = by_name.get(structure.strip().casefold()) if isinstance(structure, str) else structure
+        value = by_name.get(folded(structure)) if isinstance(structure, str) else by_value.get(structure, structure)
         if value is None or value < 1 or (label_names and value not in label_names):
             known = ", ".join(f'"{text}" ({number})' for number, text in label_names.items())
             hint = f"Accepted: {known}." if known else "No file names the structures: give their label values."
@@ -131,6 +145,20 @@ def _parse_case(folder: Path, name: str, record: Any) -> CaseEntry:
     if not isinstance(absent, list) or not all(type(entry) in (int, str) for entry in absent):
         raise UserError(f'{what} has "not_annotated": {absent!r}.', "Write a list of names or label values.")
     return CaseEntry(tuple(folder / path for path in images), folder / label if label else None, tuple(absent), patient)
+
+
+def _parse_joins(record: Any) -> dict[str, tuple[str | int, ...]]:
+    """Names or values of what is joined, by the name of the whole."""
+    example = 'Write it as {"whole tumour": ["edema", 1, 4]}.'
+    if not isinstance(record, dict):
+        raise UserError(f'"join" in {CASE_FILE} is no object.', example)
+    joins = {}
+    for name, members in record.items():
+        good = isinstance(members, list) and members and all(type(member) in (int, str) for member in members)
+        if not good or not clean_name(name):
+            raise UserError(f'{CASE_FILE}: "join" has "{shown(name)}": {shown(repr(members)[:80])}.', example)
+        joins[clean_name(name)] = tuple(members)
+    return joins
 
 
 def _require_known(what: str, record: dict, known: tuple[str, ...]) -> None:

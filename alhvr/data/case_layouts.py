@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,13 @@ from alhvr.data.channel_names import (
 from alhvr.data.folder_content import LABEL_FOLDERS, Content, Item, PassedOver, read_content, read_labels
 from alhvr.data.h5_file import IMAGE, LABEL, datasets_of, has_h5py, require_h5py
 from alhvr.data.image_2d import PICTURE_ENDINGS
+from alhvr.data.label_names import parse_label_names, split_regions
 from alhvr.data.layouts import recognise
 from alhvr.data.listing import Listing, name_items, pair_labels
 from alhvr.data.reading import ENDINGS, is_image_file, scan_name
 from alhvr.errors import UserError
-from alhvr.files import shown
-from alhvr.json_file import read_json as read_json_file
+from alhvr.files import read_bytes, shown
+from alhvr.json_file import LARGEST_BYTES, parse_json
 
 LAYOUTS = ("images/ with labels/ beside it, a Decathlon or nnU-Net dataset.json, image files, DICOM series, a data set "
            "as it is downloaded (ACDC, BraTS, AbdomenCT-1K, SSL4MIS, BIDS), or a cases.json")
@@ -144,7 +147,8 @@ def _label_names(folder: Path) -> dict[int, str]:
 def _list_dataset(folder: Path, description: Mapping[str, Any], passed: PassedOver) -> Listing:
     """A Decathlon (lists of files) or nnU-Net (NAME_0000 files) dataset."""
     channels = _dataset_channels(description)
-    label_names = parse_label_names("dataset.json", description.get("labels") or {})
+    singles, regions = split_regions(description.get("labels") or {})
+    label_names = parse_label_names("dataset.json", singles)
     modalities = {channel.modality for channel in channels}
     if isinstance(description.get("training"), list):
         if len(channels) > 1:
@@ -158,7 +162,7 @@ def _list_dataset(folder: Path, description: Mapping[str, Any], passed: PassedOv
         whole = any(split_number(name)[1] is not None for name in found.keys() & labels.keys())
         files = Listing({name: {0: found[name]} for name in found} if whole else gather_numbered(found), labels)
     modality = modalities.pop() if len(modalities) == 1 else None
-    return replace(files, label_names=label_names, modality=modality, channels=channels)
+    return replace(files, label_names=label_names, modality=modality, channels=channels, regions=regions)
 
 
 def _dataset_images(folder: Path, passed: PassedOver) -> dict[str, Path]:
@@ -200,27 +204,25 @@ def _decathlon_files(folder: Path, training: list[Any], test: list[Any]) -> List
     return Listing(images, labels, warnings=(*warnings, *say_outside("dataset.json", folder, listed)))
 
 
-def parse_label_names(source: str, record: Any) -> dict[int, str]:
-    """Label value to name from {"1": "liver"} or {"liver": 1}, without background; raises UserError."""
-    names = {}
-    try:
-        for key, value in dict(record).items():
-            number, name = (value, key) if isinstance(value, int) else (key, value)
-            if not isinstance(name, str):
-                raise TypeError(f"{key}: {value}")
-            names[int(number)] = name
-    except (TypeError, ValueError) as error:
-        hint = 'Write it as {"1": "liver", "2": "spleen"}.'
-        raise UserError(f"The labels in {source} are not one name for one whole number ({error}).", hint) from error
-    return {number: names[number] for number in sorted(names) if number != 0}
-
-
 def read_json(path: Path) -> Any:
-    """The content of a JSON file that people write; raises UserError."""
+    """The content of a JSON file that people write; raises UserError, also for a key that an object has twice."""
     try:
-        return read_json_file(path)
+        data = read_bytes(path, at_most=LARGEST_BYTES)
+        value = parse_json(data, shown(path.name))
     except OSError as error:
-        raise UserError(f"{path.name} cannot be read: {error.strerror or error}.", "Check its permissions.") from error
+        raise UserError(f"{shown(path.name)} cannot be read ({error.strerror}).", "Mend or remove the file.") from error
+    json.loads(data.decode("utf-8-sig"), object_pairs_hook=partial(_unique, shown(path.name)))
+    return value
+
+
+def _unique(name: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The entries of an object; of two of one key, JSON would keep the last one silently: raises UserError."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if found.setdefault(key, value) != value:
+            raise UserError(f'{name} has "{shown(key)}" twice: {shown(repr(found[key])[:60])} and '
+                            f"{shown(repr(value)[:60])}.", "Take one of them out.")
+    return found
 
 
 def _files(folder: Path, passed: PassedOver) -> dict[str, Path]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from alhvr.data.channel_names import (
     name_channels,
     tells_channels,
 )
-from alhvr.data.itk_file import read_segment_names
+from alhvr.data.label_names import IGNORE, LabelMeaning, Structures, align, find_structures
+from alhvr.data.labels import folded
 from alhvr.data.listing import Listing
+from alhvr.data.segment_names import read_segment_names
 from alhvr.errors import UserError
 from alhvr.files import is_plain, shown
 
@@ -47,6 +50,8 @@ class Case:
     """Label values of structures that nobody annotated in this case: its background may be one of them."""
     patient: str | None = None
     """Who it is, where cases.json or the layout says so; cases of one patient belong on one side of a split."""
+    meaning: LabelMeaning = LabelMeaning()
+    """How the values in its label file become those of the run, in which all other label values are given."""
 
     @property
     def images(self) -> tuple[Path, ...]:
@@ -86,6 +91,8 @@ class CaseSet:
     """Scans that were left out because of their channels or files, each named in ``warnings`` too."""
     notes: tuple[str, ...] = ()
     """The layout that was recognised, what was taken by a guess, and documents, one sentence each."""
+    label_notes: tuple[str, ...] = ()
+    """How label values are mapped by name, joined or taken for not annotated, one sentence each."""
 
     @property
     def n_channels(self) -> int:
@@ -146,7 +153,8 @@ def _archive(folder: Path, listing: Listing, told: CaseFile, count: int) -> Case
     if not cases:
         raise UserError(f"No scan in {folder.name} has {list_channels(listing.channels or count)}. "
                         f"{incomplete[0].reason}", _CHANNEL_HINT)
-    return CaseSet(folder, cases, listing.label_names, listing.modality,
+    names = {value: name for value, name in listing.label_names.items() if folded(name) != IGNORE}
+    return CaseSet(folder, cases, names, listing.modality,
                    (*listing.warnings, *say_left_out(incomplete)), listing.channels, incomplete, listing.notes)
 
 
@@ -163,16 +171,36 @@ def _labeled(folder: Path, listing: Listing, told: CaseFile, count: int, *, stri
     left_out = {scan.name for scan in incomplete}
     cases = tuple(replace(_case(name, listing, told), label=listing.labels[name]) for name in both
                   if name not in left_out)
-    names = listing.label_names or _segment_names(cases)
-    cases = tuple(replace(case, not_annotated=structure_values(case.name, told.cases[case.name], names))
-                  if case.name in told.cases else case for case in cases)
+    structures = _structures(folder, listing, told, cases)
+    names, meaning = structures.names, structures.meaning
+    absent = {case.name: structure_values(case.name, told.cases[case.name], names, meaning) for case in cases
+              if case.name in told.cases}
+    cases = tuple(replace(case, meaning=meaning, not_annotated=absent.get(case.name, ())) for case in cases)
     warnings = (
         *listing.warnings,
         *say_left_out(incomplete),
         *_left_out("Scans without a label, left out", set(listing.images) - set(both)),
         *_left_out("Labels without a scan of the same name", set(listing.labels) - set(both)),
     )
-    return CaseSet(folder, cases, names, listing.modality, warnings, listing.channels, incomplete, listing.notes)
+    return CaseSet(folder, cases, names, listing.modality, warnings, listing.channels, incomplete,
+                   listing.notes, structures.notes)
+
+
+def _structures(folder: Path, listing: Listing, told: CaseFile, cases: Sequence[Case]) -> Structures:
+    """What the values of the labels mean; raises UserError for files that contradict each other."""
+    source = "dataset.json" if (folder / "dataset.json").is_file() else "labels.json"
+    named, joins = dict(listing.label_names), told.joins
+    if listing.regions and not told.joins:
+        parts = {value for values in listing.regions.values() for value in values}
+        # A label that a region covers is a region of its own: both overlap, which is refused.
+        joins = listing.regions | {name: (value,) for value, name in named.items() if value in parts}
+        named |= {value: f"label {value}" for value in sorted(parts - named.keys())}
+    found = find_structures(source, named, _headers(cases), joins)
+    if told.joins and listing.regions:
+        regions = ", ".join(f'"{shown(name)}"' for name in listing.regions)
+        return replace(found, notes=(*found.notes, f"The regions of dataset.json ({regions}) are not used, because "
+                                                   "cases.json joins structures."))
+    return found
 
 
 def say_left_out(incomplete: Sequence[Incomplete]) -> tuple[str, ...]:
@@ -217,17 +245,26 @@ def _left_out(what: str, names: Iterable[str]) -> tuple[str, ...]:
     return (f"{what} ({len(ordered)}): {', '.join(ordered[:_NAMED_AT_MOST])}{more}.",)
 
 
-def _segment_names(cases: Iterable[Case]) -> dict[int, str]:
-    """Names from .seg.nrrd labels; raises UserError when two files give one value different names."""
-    names: dict[int, str] = {}
-    origin: dict[int, Path] = {}
+def _headers(cases: Iterable[Case]) -> dict[str, dict[int, str]]:
+    """What each label file calls its values; a file whose header cannot be read is told of when it is read whole."""
+    found = {}
     for case in cases:
-        if case.label is None or not case.label.name.lower().endswith(".seg.nrrd"):
-            continue
-        for value, name in read_segment_names(case.label).items():
-            if names.setdefault(value, name) != name:
-                first = f'Value {value} is "{names[value]}" in {origin[value].name}'
-                message = f'{first}, but "{name}" in {case.label.name}.'
-                raise UserError(message, "Export the labels with the same order of segments, or write labels.json.")
-            origin.setdefault(value, case.label)
-    return dict(sorted(names.items()))
+        with contextlib.suppress(UserError, OSError):
+            name = case.label.name
+            found[f"{case.label.parent.name}/{name}" if name in found else name] = read_segment_names(case.label)
+    return {file: names for file, names in found.items() if names}
+
+
+def align_cases(found: CaseSet, known: Mapping[int, str]) -> CaseSet:
+    """``found`` with the label values that ``known``, value to name, has for its structures; as it is in a clash."""
+    structures = None
+    if known and found.label_names:
+        structures = align(Structures(found.label_names, found.cases[0].meaning), known)
+    if structures is None:
+        return found
+    moved = dict(structures.meaning.by_value)
+    cases = tuple(replace(case, meaning=structures.meaning,
+                          not_annotated=tuple(sorted(moved.get(value, value) for value in case.not_annotated)))
+                  for case in found.cases)
+    return replace(found, cases=cases, label_names=structures.names,
+                   label_notes=(*found.label_notes, *structures.notes))

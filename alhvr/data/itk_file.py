@@ -1,4 +1,4 @@
-"""NRRD and MetaImage files, read with ITK: header and voxels of one 3-D image, segment names of .seg.nrrd."""
+"""NRRD and MetaImage files, read with ITK: header and voxels of one 3-D image."""
 
 from __future__ import annotations
 
@@ -35,18 +35,6 @@ def read_itk(path: Path) -> Volume:
     except RuntimeError as error:
         raise _unreadable(path) from error
     return Volume(sitk.GetArrayFromImage(image), Geometry.from_sitk(image))
-
-
-def read_segment_names(path: Path) -> dict[int, str]:
-    """Label value to segment name from the header of a .seg.nrrd file; empty when it names none."""
-    reader = _header(path)
-    names = {}
-    for key in reader.GetMetaDataKeys():
-        match = re.fullmatch(r"Segment(\d+)_LabelValue", key)
-        name_key = match and f"Segment{match[1]}_Name"
-        if name_key and reader.HasMetaDataKey(name_key):
-            names[int(reader.GetMetaData(key))] = reader.GetMetaData(name_key)
-    return names
 
 
 def itk_name(path: Path) -> str:

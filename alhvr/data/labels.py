@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -21,6 +22,8 @@ MAX_LABELS = 254
 """Class indices are uint8, and NOT_ANNOTATED is none of them."""
 MAX_VALUE = 65535
 """Largest value in a label file: uint16."""
+NO_VALUE = MAX_VALUE + 1
+"""Stands for the value of not annotated where a structure has that value: no label may hold it."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,9 @@ class LabelSet:
 
         The value ``not_annotated`` becomes NOT_ANNOTATED, unless it is the value of a label.
         """
-        if array.size and not 0 <= array.min() <= array.max() <= MAX_VALUE:
+        if array.size and not 0 <= array.min() <= array.max() <= max(MAX_VALUE, not_annotated or 0):
             raise UserError(f"The label has values from {array.min()} to {array.max()}; 0 to {MAX_VALUE} is accepted.")
-        table = np.full(MAX_VALUE + 1, NOT_ANNOTATED, dtype=np.uint8)
+        table = np.full(NO_VALUE + 1, NOT_ANNOTATED, dtype=np.uint8)
         table[[0, *self.values]] = range(self.n_classes)
         index = table[array]
         if index.size and index.max() == NOT_ANNOTATED:
@@ -136,6 +139,17 @@ class LabelSet:
         """Class indices 0..C-1 to file values, uint8 where they fit, else uint16; same shape."""
         dtype = np.uint8 if max(self.values) <= 255 else np.uint16
         return np.array([0, *self.values], dtype=dtype)[class_array]
+
+
+def folded(name: str) -> str:
+    """A name as names are compared: without case, and with single blanks."""
+    return " ".join(name.split()).casefold()
+
+
+def clean_name(name: str) -> str:
+    """A name on one line: line breaks, tabs and other control characters become blanks, runs of them one."""
+    plain = "".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in name)
+    return " ".join(plain.split())
 
 
 def _label_from_dict(entry: Mapping[str, Any]) -> Label:

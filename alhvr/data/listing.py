@@ -33,6 +33,8 @@ class Listing:
     """What was left out."""
     channels: tuple[Channel, ...] = ()
     """What a file calls the channels; empty where none does."""
+    regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Structures that a dataset.json makes of several label values, by name."""
     patients: dict[str, str] = field(default_factory=dict)
     """Whose scan a case is, where the layout tells."""
     notes: tuple[str, ...] = ()

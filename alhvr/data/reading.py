@@ -108,10 +108,17 @@ def read_label(path: Path) -> LabelVolume:
 
 def label_values(path: Path) -> tuple[int, ...]:
     """The distinct values of a label file in rising order; raises UserError as read_label."""
-    array = read_label(path).array
+    return distinct_values(read_label(path).array)
+
+
+def distinct_values(array: np.ndarray) -> tuple[int, ...]:
+    """The distinct values of the integers [K, J, I] of a label in rising order."""
     if array.dtype == np.int32:
         return tuple(int(value) for value in np.unique(array))
-    return tuple(int(value) for value in np.flatnonzero(np.bincount(array.ravel())))
+    counts = np.zeros(np.iinfo(array.dtype).max + 1, dtype=np.int64)
+    for plane in array:  # bincount makes 8 bytes of each voxel
+        counts += np.bincount(plane.ravel(), minlength=len(counts))
+    return tuple(int(value) for value in np.flatnonzero(counts))
 
 
 def scan_name(path: Path) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from alhvr import json_file
 from alhvr.evaluation.metrics import ClassScore
+from alhvr.files import shown
 
 MEASURES = ("dice", "jaccard", "hd95", "asd")
 ALL = "all structures"
@@ -99,12 +100,12 @@ class Report:
         """Aligned plain text: every case and structure, then mean and deviation over cases, then what was left out."""
         rows = [_head(self.distance_unit)]
         for case in self.cases:
-            rows += [(case.name, name, *_cells(case.scores[name])) for name in self.structures]
-        summary = [("mean +- deviation", name, *self._summary_cells(name)) for name in (*self.structures, ALL)]
+            rows += [(shown(case.name), shown(name), *_cells(case.scores[name])) for name in self.structures]
+        summary = [("mean +- deviation", shown(name), *self._summary_cells(name)) for name in (*self.structures, ALL)]
         lines = _aligned([*rows, *summary])
         lines = [*lines[: len(rows)], "", *lines[len(rows) :], "", RULES[self.paper_metrics]]
-        lines += [f"not scored: {name}: {reason}" for name, reason in self.skipped.items()]
-        return "\n".join([*lines, *(f"note: {warning}" for warning in self.warnings)])
+        lines += [f"not scored: {shown(name)}: {shown(reason)}" for name, reason in self.skipped.items()]
+        return "\n".join([*lines, *(f"note: {shown(warning)}" for warning in self.warnings)])
 
     def _summary_cells(self, structure: str) -> list[str]:
         cells = []

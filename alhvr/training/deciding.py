@@ -28,7 +28,7 @@ def decide(found: CheckResult, config: RunConfig, *, start: Start | None, comput
     return RunSetup(config=_settled(config, plan), plan=plan, labels=seen.labels, compute=compute,
                     labeled=seen.labeled, unlabeled=seen.unlabeled, validation=seen.validation, hashes=seen.hashes,
                     held_out=seen.held_out, start_from=os.path.abspath(start.model.folder) if start else None,
-                    forced=seen.forced)
+                    forced=seen.forced, label_hashes=seen.label_hashes, label_folders=seen.label_folders)
 
 
 def _plan(seen: Survey, config: PlanConfig, memory_gb: float) -> Plan:

@@ -13,6 +13,7 @@ from alhvr.inference.torch_backend import choose_device
 from alhvr.progress import Reporter
 from alhvr.training.device import Compute, choose_compute
 from alhvr.training.run_folder import RunFolder
+from alhvr.training.same_labels import require_same_labels
 from alhvr.training.setup import RunSetup
 
 RUN_FILE = "run.json"
@@ -33,7 +34,8 @@ def require_run(run: RunFolder) -> None:
 def resumed_setup(run: RunFolder, config: RunConfig, reporter: Reporter) -> RunSetup:
     """The setup that the run began with; of ``config``, the settings of this command, only the device counts.
 
-    Warns of settings that are ignored. Raises UserError when run.json is damaged or labelled cases are gone.
+    Warns of settings that are ignored. Raises UserError when run.json is damaged, labelled cases are gone, or a label
+    or what its values mean was changed since the run began.
     """
     try:
         setup = RunSetup.from_dict(run.read_json(RUN_FILE))
@@ -43,6 +45,7 @@ def resumed_setup(run: RunFolder, config: RunConfig, reporter: Reporter) -> RunS
     if gone:
         raise UserError(f"{len(gone)} case(s) of the run are no longer there, the first is {gone[0].image}.",
                         "Put them back and resume again.")
+    require_same_labels(setup, reporter)
     ignored = ignored_settings(config, setup.config)
     if ignored:
         reporter.warning(f"A resumed run keeps the settings that it began with; ignored: {', '.join(ignored)}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from alhvr.bundle import NetworkSpec
 from alhvr.config import RunConfig, from_dict, to_dict
 from alhvr.data.annotation import Annotation
 from alhvr.data.cases import Case
+from alhvr.data.label_names import LabelMeaning
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Plan
 from alhvr.training.device import Compute
@@ -33,6 +34,10 @@ class RunSetup:
     start_from: str | None
     forced: tuple[str, ...] = ()
     """Kinds of faults in the data in spite of which the run goes on."""
+    label_hashes: dict[str, str] = field(default_factory=dict)
+    """Content hash of each label, with the values of the run, by part and case name; empty in older runs."""
+    label_folders: dict[str, str] = field(default_factory=dict)
+    """Where labels and their names were looked for: "labeled" and, where one was given, "validation"."""
 
     @property
     def annotation(self) -> Annotation:
@@ -52,7 +57,8 @@ class RunSetup:
         cases = {part: [_case_to_dict(c) for c in getattr(self, part)] for part in PARTS}
         return {"config": to_dict(self.config), "plan": self.plan.to_dict(), "labels": self.labels.to_dict(),
                 "compute": asdict(self.compute), "hashes": self.hashes, "held_out": self.held_out,
-                "start_from": self.start_from, "forced": list(self.forced), **cases}
+                "start_from": self.start_from, "forced": list(self.forced),
+                "label_hashes": self.label_hashes, "label_folders": self.label_folders, **cases}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RunSetup:
@@ -61,13 +67,15 @@ class RunSetup:
         return cls(config=from_dict(RunConfig, values["config"]), plan=Plan.from_dict(values["plan"]),
                    labels=LabelSet.from_dict(values["labels"]), compute=Compute(**values["compute"]),
                    hashes=values["hashes"], held_out=values["held_out"], start_from=values["start_from"],
-                   forced=tuple(values.get("forced", ())), **cases)
+                   forced=tuple(values.get("forced", ())), label_hashes=values.get("label_hashes", {}),
+                   label_folders=values.get("label_folders", {}), **cases)
 
 
 def _case_to_dict(case: Case) -> dict[str, Any]:
     return {"name": case.name, "image": str(case.image), "label": None if case.label is None else str(case.label),
             "more_images": [str(path) for path in case.more_images], "not_annotated": list(case.not_annotated),
-            "patient": case.patient}
+            "patient": case.patient, "label_values": {"by_name": [list(pair) for pair in case.meaning.by_name],
+                                                      "by_value": [list(pair) for pair in case.meaning.by_value]}}
 
 
 def _case_from_dict(values: dict[str, Any]) -> Case:
@@ -75,4 +83,11 @@ def _case_from_dict(values: dict[str, Any]) -> Case:
     label = values["label"]
     return Case(values["name"], Path(values["image"]), None if label is None else Path(label),
                 more_images=tuple(Path(path) for path in values.get("more_images", ())),
-                not_annotated=tuple(values.get("not_annotated", ())), patient=values.get("patient"))
+                not_annotated=tuple(values.get("not_annotated", ())), patient=values.get("patient"),
+                meaning=_meaning_from_dict(values.get("label_values", {})))
+
+
+def _meaning_from_dict(values: dict[str, Any]) -> LabelMeaning:
+    """How label values are mapped; they stay as they are in an older run.json."""
+    return LabelMeaning(tuple((str(name), int(value)) for name, value in values.get("by_name", ())),
+                        tuple((int(value), int(target)) for value, target in values.get("by_value", ())))

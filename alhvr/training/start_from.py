@@ -11,7 +11,7 @@ import torch
 from alhvr.bundle import Model, read_model
 from alhvr.config import PlanConfig
 from alhvr.data.channel_names import Channel, check_names, list_channels
-from alhvr.data.labels import LabelSet
+from alhvr.data.labels import LabelSet, folded
 from alhvr.data.plan import Plan
 from alhvr.errors import UserError
 from alhvr.networks.dual import DualNetwork
@@ -61,15 +61,25 @@ class Start:
         check_names("the labelled folder", channels, about.plan.named_channels)
 
     def keeps_head(self, labels: LabelSet) -> bool:
-        """True when the classes are the model's own, in the same order."""
-        old = self.model.description.labels
-        return [n.casefold() for n in old.names] == [n.casefold() for n in labels.names]
+        """True when the classes are the model's own, by name, whatever their order and values."""
+        return self._old_classes(labels) is not None
+
+    def _old_classes(self, labels: LabelSet) -> list[int] | None:
+        """The model's class index for each class of ``labels``, background first; None where the names differ."""
+        old = [folded(name) for name in self.model.description.labels.names]
+        new = [folded(name) for name in labels.names]
+        same = len(set(new)) == len(new) and sorted(old) == sorted(new)
+        return [0, *(1 + old.index(name) for name in new)] if same else None
 
     def say_what_is_kept(self, labels: LabelSet, modality: str) -> list[str]:
         """Sentences for the user about the head, and about new scans of another modality."""
         name, old = self.model.description.name, self.model.description.plan.modality
         if self.keeps_head(labels):
             kept = f"Fine-tuning {name}: all weights are kept, the classes are the same."
+            before = {folded(label.name): label.value for label in self.model.description.labels.labels}
+            moved = [f"{label.name} is {label.value}, in the model {before[folded(label.name)]}"
+                     for label in labels.labels if before[folded(label.name)] != label.value]
+            kept += f" They are matched by name: {'; '.join(moved)}." if moved else ""
         else:
             kept = (f"Fine-tuning {name}: its classes ({', '.join(self.model.description.labels.names)}) are not those "
                     f"of the new labels ({', '.join(labels.names)}), so the output layer is new; all other weights are "
@@ -79,11 +89,13 @@ class Start:
         return [kept, f"The model was trained on {old}, the new scans are {modality}; they are prepared as {old}."]
 
     def load_into(self, networks: DualNetwork, labels: LabelSet) -> None:
-        """Copies the weights; the heads stay as drawn where the classes differ."""
-        state = self.model.load_state()
+        """Copies the weights, those of the heads class by class; the heads stay as drawn where the classes differ."""
+        state, classes = self.model.load_state(), self._old_classes(labels)
         for letter in ("a", "b"):
             weights = {k: torch.as_tensor(v) for k, v in state[letter].items()
-                       if self.keeps_head(labels) or not k.startswith(HEAD)}
+                       if classes is not None or not k.startswith(HEAD)}
+            if classes not in (None, sorted(classes or ())):
+                weights |= {k: v[classes] for k, v in weights.items() if k.startswith(HEAD)}
             try:
                 missing, unexpected = getattr(networks, letter).load_state_dict(weights, strict=False)
             except RuntimeError as error:

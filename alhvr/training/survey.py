@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from alhvr.checking.facts import CaseFacts
 from alhvr.checking.result import CheckResult, case_key
@@ -39,6 +39,10 @@ class Survey:
     """What files call the channels of all cases; empty for one that nobody named."""
     forced: tuple[str, ...] = ()
     """Kinds of faults in the data in spite of which the run goes on."""
+    label_hashes: dict[str, str] = field(default_factory=dict)
+    """Content hash of each label by part and case name, so that a resumed run sees what was changed."""
+    label_folders: dict[str, str] = field(default_factory=dict)
+    """Where the labels lie, by part."""
 
 
 def survey(found: CheckResult, config: PlanConfig, *, seed: int, reporter: Reporter) -> Survey:
@@ -59,7 +63,10 @@ def survey(found: CheckResult, config: PlanConfig, *, seed: int, reporter: Repor
         labels=found.labels, modality=modality, labeled_prints=_prints(labeled),
         unlabeled_prints=_prints(usable.unlabeled), held_out=held_out, channels=found.sets["labeled"].channels,
         hashes={f"{part}/{f.case.name}": _hash(f) for part, facts in parts.items() for f in facts},
-        forced=overridden(found))
+        forced=overridden(found),
+        label_hashes={f"{part}/{f.case.name}": f.label.content for part, facts in parts.items() for f in facts
+                      if f.label},
+        label_folders={part: str(found.sets[part].folder) for part in ("labeled", "validation") if part in found.sets})
 
 
 def _set_aside(facts: Sequence[CaseFacts], seed: int, reporter: Reporter) -> tuple[list[CaseFacts], list[CaseFacts]]:

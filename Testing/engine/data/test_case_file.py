@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from seg_files import write_folder
 
+from alhvr.data.annotation import read_values
 from alhvr.data.cases import Channel, find_cases
 from alhvr.errors import UserError
 
@@ -111,3 +114,42 @@ def test_labels_and_their_names_are_found_beside_scans_that_lie_elsewhere(tmp_pa
     (folder / "cases.json").write_text(json.dumps({"cases": {"a": {"images": [str(scan)]}}}))
     found = find_cases(folder, labeled=True)
     assert found.label_names == {1: "liver"} and found.cases[0].label == folder / "labels" / "a.nii"
+
+
+def test_joined_structures_are_one_with_the_smallest_value(tmp_path: Path) -> None:
+    names = {1: "necrosis", 2: "edema", 4: "enhancing", 7: "vessel"}
+    write_folder(tmp_path, {"a": (".nii.gz", (1, 2, 4), ()), "b": (".seg.nrrd", (3, 7, 2), {3: "Edema", 7: "vessel",
+                                                                                       2: "enhancing"})}, names)
+    (tmp_path / "cases.json").write_text('{"join": {"whole tumour": ["edema", 1, 4]}}')
+    found = find_cases(tmp_path, labeled=True)
+    assert found.label_names == {1: "whole tumour", 7: "vessel"}
+    read = [read_values(case, 255).array[1, 3, [2, 6, 10]].tolist() for case in found.cases]
+    assert read == [[1, 1, 1], [1, 7, 1]]
+    assert found.label_notes[-1] == 'Joined to "whole tumour" (value 1): 1 necrosis, 2 edema, 4 enhancing.'
+
+
+def test_values_can_be_joined_where_no_file_names_them(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"a": (".nii.gz", (1, 2, 4), ())})
+    (tmp_path / "cases.json").write_text('{"join": {"whole tumour": [4, 2, 1]}}')
+    found = find_cases(tmp_path, labeled=True)
+    assert found.label_names == {1: "whole tumour"}
+    assert set(np.unique(read_values(found.cases[0], 255).array)) == {0, 1}
+
+
+def test_a_part_that_is_not_annotated_leaves_the_whole_open(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"a": (".nii.gz", (1,), ())}, {1: "necrosis", 2: "edema", 4: "vessel"})
+    for part in ("edema", 2, "whole"):
+        (tmp_path / "cases.json").write_text(json.dumps({"join": {"whole": [1, 2]},
+                                                         "cases": {"a": {"not_annotated": [part]}}}))
+        assert find_cases(tmp_path, labeled=True).cases[0].not_annotated == (1,)
+
+
+@pytest.mark.parametrize(("join", "words"), [
+    ([], '"join" in cases.json is no object'), ({"whole": "edema"}, '"whole": \'edema\''), ({"whole": []}, '"whole"'),
+    ({"whole": [True]}, '"whole"'), ({" ": [1]}, "whole tumour"), ({"whole": [1, 9]}, "9, which is no structure"),
+    ({"whole": ["spleen"]}, "'spleen', which is no structure"), ({"whole": [0, 1]}, "0, which is no structure"),
+    ({"one": [1], "two": [1, 3]}, 'value 1 belongs to "one" and to "two"'),
+    ({"Liver": [3]}, '"Liver" is the name of a structure that is not joined to it')])
+def test_mistakes_of_a_join_are_named(tmp_path: Path, join: object, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        find_cases(_named(tmp_path, {"join": join}), labeled=True)

@@ -11,9 +11,9 @@ import SimpleITK as sitk
 from dicom_files import write_series
 from support import shared_data
 
-from alhvr.data.case_layouts import parse_label_names
 from alhvr.data.cases import CaseSet, Channel, find_cases
 from alhvr.data.geometry import Geometry
+from alhvr.data.label_names import parse_label_names
 from alhvr.data.reading import read_scan
 from alhvr.errors import UserError
 

@@ -9,7 +9,7 @@ import pytest
 import SimpleITK as sitk
 from grids import random_geometry
 
-from alhvr.data.itk_file import read_itk, read_itk_header, read_segment_names
+from alhvr.data.itk_file import read_itk, read_itk_header
 from alhvr.errors import UserError
 
 ENDINGS = [".nrrd", ".nhdr", ".mha", ".mhd"]
@@ -81,11 +81,3 @@ def test_overlapping_segments_are_refused_with_a_way_out(tmp_path: Path) -> None
     sitk.WriteImage(_image((8, 8, 8, 2), isVector=True), str(tmp_path / "a.seg.nrrd"))
     with pytest.raises(UserError, match="overlap.*labelmap"):
         read_itk(tmp_path / "a.seg.nrrd")
-
-
-def test_segment_names_are_read_from_the_header(tmp_path: Path) -> None:
-    image = sitk.Image((4, 4, 4), sitk.sitkUInt8)
-    for key, value in {"Segment0_Name": "liver", "Segment0_LabelValue": "3", "Segment1_LabelValue": "4"}.items():
-        image.SetMetaData(key, value)
-    sitk.WriteImage(image, str(tmp_path / "a.seg.nrrd"))
-    assert read_segment_names(tmp_path / "a.seg.nrrd") == {3: "liver"}

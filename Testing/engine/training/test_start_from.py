@@ -62,9 +62,19 @@ def test_other_classes_get_a_new_head_and_it_says_so(model) -> None:
 
 def test_the_same_number_of_other_classes_gets_a_new_head_too(model) -> None:
     start, _ = model
-    before, after = loaded(start, LabelSet.from_names({1: "spleen", 2: "liver"}))
+    before, after = loaded(start, LabelSet.from_names({1: "spleen", 2: "kidneys"}))
     heads = [name for name in after if ".head." in name]
     assert heads and all(torch.equal(after[name], before[name]) for name in heads)
+
+
+def test_the_same_classes_in_another_order_keep_their_weights_by_name(model) -> None:
+    start, old = model
+    swapped = LabelSet.from_names({1: "Spleen", 2: "liver"})
+    _, after = loaded(start, swapped)
+    for name, value in old.state_dict().items():
+        assert torch.equal(after[name], value[[0, 2, 1]] if ".head." in name else value), name
+    (said,) = start.say_what_is_kept(swapped, "MR")
+    assert said.endswith("matched by name: Spleen is 1, in the model 3; liver is 2, in the model 1.")
 
 
 def test_names_may_differ_in_case(model) -> None:

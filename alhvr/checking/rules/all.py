@@ -11,7 +11,7 @@ from alhvr.checking.rules.study import Study
 RULES: tuple[Callable[[Study], Iterable[Finding]], ...] = (
     files.unreadable, files.not_finite, files.no_contrast, files.odd_files, files.channels, files.left_out,
     files.label_grids, channels.places, channels.grids,
-    labels.names, labels.usable_names, labels.unknown_values, labels.looks_not_annotated, labels.empty,
+    labels.names, labels.mapped, labels.usable_names, labels.unknown_values, labels.looks_not_annotated, labels.empty,
     labels.declared, labels.absent,
     shapes.holes, shapes.stray_parts, sides.swapped_sides, sides.moved_structures,
     twice.scans, twice.labels, twice.patients,

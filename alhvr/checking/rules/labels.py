@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 
 from alhvr.checking.facts import CaseFacts, LabelFacts
 from alhvr.checking.findings import Finding, Severity
 from alhvr.checking.rules.study import Study, count, fault, named, some, warning
-from alhvr.data.labels import MAX_LABELS, MAX_VALUE, LabelSet
+from alhvr.data.labels import MAX_LABELS, MAX_VALUE, LabelSet, folded
 from alhvr.errors import UserError
 
 _COVERS = 0.6
@@ -21,14 +22,16 @@ _FEW = 3
 
 
 def names(study: Study) -> Iterator[Finding]:
-    """Folders that name a value differently, and a structure with the value that means not annotated."""
+    """Folders whose structures cannot be mapped by name, and one with the value that means not annotated."""
+    called = {folded(name) for name in study.given_names.values()}
     for part, cases in study.sets.items():
         for value, name in cases.label_names.items():
             known = study.given_names.get(value, name)
-            if part != "unlabeled" and value != 0 and known.casefold() != name.casefold():
-                seen = f'Label value {value} is "{known}" in one folder and "{name}" in {cases.folder.name}.'
+            if part != "unlabeled" and value != 0 and folded(name) not in called and folded(known) != folded(name):
+                seen = (f'Label value {value} is "{known}" in one folder and "{name}" in {cases.folder.name}. Values '
+                        f'may differ where the names are the same, but no structure of the first is called "{name}".')
                 yield Finding("names_differ", Severity.FAULT, (cases.folder,), seen,
-                              "Use the same values for the same structures.")
+                              "Call the same structures by the same names.")
     if study.not_annotated in study.given_names:
         seen = (f"Value {study.not_annotated} is {study.given_names[study.not_annotated]}, and the value for voxels "
                 "that nobody annotated.")
@@ -36,9 +39,24 @@ def names(study: Study) -> Iterator[Finding]:
                       "Give another value with --not-annotated.")
 
 
+def mapped(study: Study) -> Iterator[Finding]:
+    """How label values are mapped by name, joined or taken for not annotated, as the folders say it."""
+    for cases in study.sets.values():
+        for text in cases.label_notes:
+            yield Finding("labels_mapped", Severity.NOTE, (cases.folder,), text, "Nothing to do where that is meant.")
+
+
 def usable_names(study: Study) -> Iterator[Finding]:
     """Names that no set of labels can have: one for two values, or an empty one."""
-    if study.given_names and study.labels is None:
+    twice = next((pair for pair in combinations(sorted(study.names.items()), 2)
+                  if folded(pair[0][1]) == folded(pair[1][1])), None)
+    if twice:
+        (first, name), (second, other) = twice
+        yield Finding("unusable_names", Severity.FAULT, tuple(s.folder for s in study.sets.values())[:1],
+                      f'Two labels have the same name: {name} (value {first}) and {other} (value {second}).',
+                      'Make each one unique, or join them in cases.json: {"join": {"' + name + f'": [{first}, {second}]'
+                      "}}.")
+    elif study.given_names and study.labels is None:
         try:
             LabelSet.from_names(study.names)
         except UserError as error:
@@ -66,7 +84,9 @@ def unknown_values(study: Study) -> Iterator[Finding]:
         others = f", and so do {len(holders) - 1} more" if len(holders) > 1 else ""
         seen = f"The label {holders[0].case.label.name} holds the value {value}, {what}{others}."
         remedy = "Add it to labels.json or dataset.json, or remove it from the label"
-        if _may_mean_not_annotated(value, holders):
+        if value < 0:
+            remedy = "Give these voxels another value; --not-annotated takes one of 1 to 65535, usually 255"
+        elif _may_mean_not_annotated(value, holders):
             remedy += f"; if it marks what nobody annotated, give --not-annotated {value}"
         yield fault("unknown_label_value", holders, seen, f"{remedy}.", labels=True)
 

@@ -11,7 +11,7 @@ from alhvr.checking.findings import Finding, Severity
 from alhvr.checking.result import case_key
 from alhvr.data.cases import CaseSet
 from alhvr.data.fingerprint import Fingerprint
-from alhvr.data.labels import MAX_LABELS, MAX_VALUE, Label, LabelSet
+from alhvr.data.labels import MAX_LABELS, MAX_VALUE, Label, LabelSet, folded
 
 LISTED = 5
 """Longest list of cases in a sentence."""
@@ -89,7 +89,8 @@ class Study:
     def labels(self) -> LabelSet | None:
         """The structures, or None where there are none, or such as no model can learn."""
         fit = 1 <= len(self.names) <= MAX_LABELS and all(1 <= value <= MAX_VALUE for value in self.names)
-        unique = len(set(self.names.values())) == len(self.names) and all(n.strip() for n in self.names.values())
+        called = {folded(name) for name in self.names.values()}
+        unique = len(called) == len(self.names) and "" not in called
         return LabelSet.from_names(self.names) if fit and unique else None
 
     def structure(self, value: int) -> Label | None:
