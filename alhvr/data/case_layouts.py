@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from alhvr.data.channel_names import (
     parse_channels,
     split_number,
 )
-from alhvr.data.dicom_series import find_series
+from alhvr.data.dicom_folder import list_series
 from alhvr.data.reading import is_image_file, scan_name
 from alhvr.errors import UserError
 
@@ -61,48 +60,27 @@ def list_folder(folder: Path, channels: int | None = None) -> Listing:
     files = [path for path in sorted(folder.iterdir()) if is_image_file(path)]
     if files:
         return Listing(group_channels(_by_name(files), labels.keys(), channels), labels, names)
-    series, modality = _find_series(folder)
-    return Listing(group_channels(series, labels.keys(), channels or 1), labels, names, modality)
+    series = list_series(folder)
+    return Listing(group_channels(series.images, labels.keys(), channels or 1), labels, names, series.modality,
+                   series.warnings)
 
 
 def _list_images_and_labels(folder: Path, channels: int | None) -> Listing:
     """images/ holds files or one folder per series; labels/ and labels.json are optional."""
     images = _by_name(path for path in sorted((folder / "images").iterdir()) if is_image_file(path))
-    series, modality = _find_series(folder / "images")
-    doubled = sorted(set(images) & set(series))
+    series = list_series(folder / "images")
+    doubled = sorted(set(images) & set(series.images))
     if doubled:
         raise UserError(f"Two images are named {doubled[0]}: a file and a DICOM series.", "Rename one of them.")
     labels = _files(folder / "labels")
-    scans = group_channels({**images, **series}, labels.keys(), channels)
-    return Listing(scans, labels, _label_names(folder), None if images else modality)
+    scans = group_channels({**images, **series.images}, labels.keys(), channels)
+    return Listing(scans, labels, _label_names(folder), None if images else series.modality, series.warnings)
 
 
 def _label_names(folder: Path) -> dict[int, str]:
     """What labels.json says; nothing where it is not there."""
     path = folder / "labels.json"
     return parse_label_names(path.name, read_json(path)) if path.is_file() else {}
-
-
-def _find_series(folder: Path) -> tuple[dict[str, Path], str | None]:
-    """Every DICOM series at any depth, and the modality of all where it is one.
-
-    Named after its folder, with parents where two folders have one name.
-    """
-    found = []
-    for place, folders, _ in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [(Path(place), series) for series in find_series(Path(place))]
-    paths = [place for place, _ in found]
-    images = {}
-    for index, (place, series) in enumerate(found):
-        same_name = {path for path in paths if path.name == place.name}
-        name = place.name if len(same_name) == 1 else "-".join(place.relative_to(folder).parts) or place.name
-        if paths.count(place) > 1:
-            images[f"{name}-{paths[: index + 1].count(place)}"] = series.slices[0].path
-        else:
-            images[name] = place
-    modalities = {series.modality for _, series in found}
-    return images, modalities.pop() if len(modalities) == 1 else None
 
 
 def _list_dataset(folder: Path, description: Mapping[str, Any]) -> Listing:

@@ -10,12 +10,12 @@ from pathlib import Path
 from alhvr.data.case_file import CASE_FILE
 from alhvr.data.cases import Case, find_cases, say_left_out
 from alhvr.data.channel_names import Channel, channel_fault, list_channels, split_number
-from alhvr.data.reading import is_image_file, scan_name
+from alhvr.data.dicom_folder import files_of_series_folder
+from alhvr.data.reading import is_dicom_slice, is_image_file, scan_name
 from alhvr.errors import UserError
 from alhvr.inference.record import Record
 from alhvr.progress import Reporter
 
-DICOM_FILE_ENDINGS = (".dcm", ".ima")
 _HEADER_ENDINGS = (".nhdr", ".mhd")
 """Files whose voxels lie in another file beside them."""
 
@@ -75,11 +75,12 @@ def files_of(case: Case, record: Record) -> list[Path]:
 
 def _files_of_image(source: Path, record: Record) -> list[Path]:
     """The files of one image by name: one, or those of the series folder that are no results."""
-    folder = source if source.is_dir() else source.parent
-    if source.is_dir() or source.name.lower().endswith(DICOM_FILE_ENDINGS):
-        candidates = folder.iterdir()
+    if source.is_dir():
+        candidates = files_of_series_folder(source)
+    elif is_dicom_slice(source):
+        candidates = source.parent.iterdir()
     elif source.name.lower().endswith(_HEADER_ENDINGS):
-        candidates = (path for path in folder.iterdir() if path.stem == source.stem)
+        candidates = (path for path in source.parent.iterdir() if path.stem == source.stem)
     else:
         return [source]
     return sorted(path for path in candidates
@@ -97,7 +98,7 @@ def _expand(path: Path, request: Wanted, inputs: Inputs, reporter: Reporter) -> 
         case = _with_its_channels(path, request.channels)
         if case not in inputs.cases:
             inputs.cases.append(case)
-    elif path.name.lower().endswith(DICOM_FILE_ENDINGS):
+    elif is_dicom_slice(path):
         inputs.cases.append(Case(whole.parent.name, path, None))
     else:
         inputs.cases.append(Case(scan_name(path), path, None))

@@ -11,7 +11,7 @@ import pytest
 from dicom_files import slice_dataset, write_series
 from support import shared_data
 
-from alhvr.data.dicom_series import find_series
+from alhvr.data.dicom_folder import find_series
 from alhvr.data.geometry import Geometry
 from alhvr.data.reading import probe, read_scan
 from alhvr.errors import UserError
@@ -166,7 +166,7 @@ def test_files_of_other_kinds_beside_the_series_do_not_matter(tmp_path: Path) ->
     write_series(tmp_path, _voxels(), OBLIQUE)
     for name in ("DICOMDIR", "notes.txt", ".hidden"):
         (tmp_path / name).write_text("something else")
-    assert [len(series.slices) for series in find_series(tmp_path)] == [6]
+    assert [len(series.slices) for series in find_series(tmp_path).series] == [6]
 
 
 def test_a_dicom_file_without_a_place_is_left_out_with_a_warning(tmp_path: Path) -> None:
