@@ -37,7 +37,7 @@ def read_tags(path: Path, key: bytes) -> DicomTags:
     try:
         with open_plain(file) as stream, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            header = read_header(stream, ("PatientID", "Modality", "MagneticFieldStrength"))
+            header = read_header(stream, ("PatientID", "Modality", "MagneticFieldStrength")).values
             return DicomTags(_digest(str(header.get("PatientID") or ""), key), _field_strength(header))
     except Exception:  # noqa: BLE001 - a damaged header makes pydicom raise anything, and these tags are no need
         return DicomTags()

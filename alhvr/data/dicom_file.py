@@ -5,11 +5,11 @@ pydicom is imported where a DICOM file was found: it takes longer to load than t
 
 from __future__ import annotations
 
-import io
 import struct
 import time
 import warnings
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -27,11 +27,10 @@ _LONGEST_VALUE_BYTES = 1 << 20
 _MOST_READS = 200_000
 _LONGEST_S = 10.0
 """Limits of reading one header: bytes of a value, elements, seconds."""
-_MOST_INFLATED_BYTES = 1 << 28
-_MOST_ITEMS = 500
-"""Items of sequences in one file from which on it is looked at how deep they are nested."""
-_ITEM_STARTS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_MOST_INFLATED_BYTES = 1 << 27
+_VOXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+DEFLATED = b"1.2.840.10008.1.2.1.99"
+"""UID of the transfer syntax whose data set is packed as a whole."""
 
 
 def why_not_used(path: Path) -> str:
@@ -61,7 +60,7 @@ def is_dicom_file(path: Path) -> bool:
 
 def starts_as_dicom(head: bytes) -> bool:
     """Whether a file that begins with ``head`` is DICOM: by its preamble, or without one by its first two tags."""
-    if head[128:132] == b"DICM":
+    if starts_with_preamble(head):
         return True
     for order in "<>":
         first = _element(head, 0, order)
@@ -69,6 +68,11 @@ def starts_as_dicom(head: bytes) -> bool:
         if second is not None and first[0] < second[0]:
             return True
     return False
+
+
+def starts_with_preamble(head: bytes) -> bool:
+    """Whether ``head`` begins with 128 bytes of any kind and "DICM"."""
+    return head[128:132] == b"DICM"
 
 
 def _element(head: bytes, at: int, order: str) -> tuple[int, int] | None:
@@ -87,65 +91,76 @@ def _element(head: bytes, at: int, order: str) -> tuple[int, int] | None:
     return (group << 16 | number, at + 8 + length) if length <= HEAD_BYTES else None
 
 
-def read_header(file: BinaryIO, tags: tuple[str, ...]) -> Dataset:
-    """The ``tags`` of an open DICOM file, values not looked at yet; raises whatever pydicom raises for a damaged one.
+@dataclass(frozen=True)
+class Header:
+    """What stands before the voxels."""
+
+    values: Dataset
+    """The tags that were asked for, not looked at yet: any byte may make pydicom raise anything."""
+    voxel_bytes: int | None
+    """Of the voxels, as many as are there; 4294967295 where they are compressed, None where there are none."""
+
+
+def read_header(file: BinaryIO, tags: tuple[str, ...]) -> Header:
+    """The ``tags`` of an open DICOM file; raises ValueError and whatever pydicom raises for a damaged one.
 
     Bounded in time and memory. Text goes by the file's own character set.
     """
     import pydicom
     from pydicom.datadict import tag_for_keyword
 
-    _require_small_when_inflated(file)
+    head = file.read(1024)
+    deflated = DEFLATED in head
+    if deflated and head[132:138] == b"\x02\x00\x00\x00UL":
+        file.seek(144 + struct.unpack_from("<I", head, 140)[0])
+        inflated_size(file.read(_MOST_INFLATED_BYTES))
+    size = file.seek(0, 2)
+    file.seek(0)
+    lengths: list[int] = []
+
+    def is_voxels(tag: int, vr: str | None, length: int) -> bool:
+        if tag in _VOXELS:
+            there = length if deflated or length == 0xFFFFFFFF else min(length, size - file.tell())
+            lengths.append(there)
+        return tag in _VOXELS
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return pydicom.filereader.read_partial(
-            _Bounded(file), stop_when=lambda tag, vr, length: tag >= 0x7FE00008 and tag >> 16 == 0x7FE0, force=True,
-            specific_tags=[tag_for_keyword(tag) for tag in tags])
-
-
-def require_shallow(path: Path) -> None:
-    """Raises ValueError where the sequences in a DICOM file are nested so deeply that the library of ITK would crash.
-    """
-    data = path.read_bytes()
-    if sum(data.count(start) for start in _ITEM_STARTS) < _MOST_ITEMS:
-        return
-    import pydicom
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for _ in pydicom.dcmread(io.BytesIO(data), force=True).iterall():
-                pass
-    except Exception as error:
-        raise ValueError("its sequences cannot be followed") from error
+        values = pydicom.filereader.read_partial(_Bounded(file, size), stop_when=is_voxels, force=True,
+                                                 specific_tags=[tag_for_keyword(tag) for tag in tags])
+    return Header(values, lengths[0] if lengths else None)
 
 
 class _Bounded:
-    """A file that ends in ValueError when a header asks for more than any true one."""
+    """A file that ends in ValueError when a header asks for more than any true one, or for more than there is."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self._reads, self._end_s = file, 0, time.monotonic() + _LONGEST_S
-        self.seek, self.tell, self.name = file.seek, file.tell, ""
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._size, self._reads, self._end_s = file, size, 0, time.monotonic() + _LONGEST_S
+        self.tell, self.name = file.tell, ""
 
     def read(self, size: int = -1) -> bytes:
         """As of a file."""
         self._reads += 1
         if size > _LONGEST_VALUE_BYTES or self._reads > _MOST_READS or time.monotonic() > self._end_s:
-            raise ValueError("its header has no end")
+            raise ValueError("it has no end")
         return self._file.read(size)
 
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As of a file."""
+        if whence == 0 and offset > self._size:
+            raise ValueError("a value reaches beyond the end of the file")
+        return self._file.seek(offset, whence)
 
-def _require_small_when_inflated(file: BinaryIO) -> None:
-    """Raises ValueError for a deflated data set of more than 256 MB."""
-    head = file.read(4096)
-    if _DEFLATED in head[:1024] and head[132:138] == b"\x02\x00\x00\x00UL":
-        file.seek(144 + struct.unpack_from("<I", head, 140)[0])
-        unpacking, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
-        while chunk := unpacking.unconsumed_tail or file.read(_LONGEST_VALUE_BYTES):
-            size += len(unpacking.decompress(chunk, _LONGEST_VALUE_BYTES))
-            if size > _MOST_INFLATED_BYTES:
-                raise ValueError(f"it unpacks to more than {_MOST_INFLATED_BYTES / 1e6:.0f} MB")
-    file.seek(0)
+
+def inflated_size(data: bytes) -> int:
+    """Bytes of the deflated data set that is in ``data``; raises ValueError where there are more than 134 MB."""
+    unpacking, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    while data and not unpacking.eof:
+        size += len(unpacking.decompress(data, _LONGEST_VALUE_BYTES))
+        data = unpacking.unconsumed_tail
+        if size > _MOST_INFLATED_BYTES:
+            raise ValueError(f"it unpacks to more than {_MOST_INFLATED_BYTES / 1e6:.0f} MB")
+    return size
 
 
 def what_else(file: BinaryIO, head: bytes) -> str:

@@ -32,9 +32,11 @@ PASS_TAGS = ("StudyInstanceUID", "FrameOfReferenceUID", "SeriesNumber", "Tempora
              "AcquisitionNumber", "EchoNumbers", "TriggerTime", "AcquisitionTime")
 """Tags that tell several passes over one place apart, in the order in which they are tried."""
 _PLACE_TAGS = ("PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient")
+_NUMBER_TAGS = ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
+"""Without these nobody knows what numbers the voxels are."""
 _TAGS = (*_PLACE_TAGS, *PASS_TAGS, "Rows", "Columns", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality",
          "SeriesDescription", "SpacingBetweenSlices", "SliceThickness", "SamplesPerPixel", "NumberOfFrames",
-         "BitsAllocated", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence")
+         *_NUMBER_TAGS, "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence")
 _MOST_PIXELS, _MOST_BYTES = 1 << 27, 1 << 31
 """Of one image and its file."""
 _UNIT_OFF, _ANGLE_OFF = 0.05, 0.01
@@ -60,6 +62,8 @@ class SliceHeader:
     modality: Modality
     series_uid: str = ""
     instance_uid: str = ""
+    stored_as: tuple[int, ...] = ()
+    """BitsAllocated, BitsStored, HighBit and PixelRepresentation."""
     tags: dict[str, str] = field(default_factory=dict, repr=False)
     """What PASS_TAGS and SeriesDescription hold."""
 
@@ -115,10 +119,12 @@ def _read_slice(path: Path, file: BinaryIO) -> SliceHeader | Unusable:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            header = read_header(file, _TAGS)
+            found = read_header(file, _TAGS)
+            header = found.values
             uid = _text(header, "SeriesInstanceUID")
             _require_image(header)
-            _require_values(header, file.seek(0, 2))
+            _require_scale(header)
+            _require_voxels(header, found.voxel_bytes, file.seek(0, 2))
             return _slice(path, header, uid)
     except _Unfit as unfit:
         return Unusable(path, str(unfit), unfit.kind, uid, unfit.hint)
@@ -153,8 +159,8 @@ def _require_image(header: Dataset) -> None:
         raise _Unfit("it has no place in the patient", "no place")
 
 
-def _require_values(header: Dataset, file_bytes: int) -> None:
-    """Raises _Unfit where the numbers cannot be read from the voxels as they are stored."""
+def _require_scale(header: Dataset) -> None:
+    """Raises _Unfit where stored numbers cannot be turned into values."""
     if "ModalityLUTSequence" in header:
         raise _Unfit("its values go through a lookup table (Modality LUT Sequence), which is not read", "unread",
                      "Export the series with rescale slope and intercept.")
@@ -163,16 +169,24 @@ def _require_values(header: Dataset, file_bytes: int) -> None:
             (value,) = _numbers(header, tag, 1)
             if tag == "RescaleSlope" and value == 0:
                 raise _Unfit("its RescaleSlope is 0, so that every voxel has one value")
+
+
+def _require_voxels(header: Dataset, voxel_bytes: int | None, file_bytes: int) -> None:
+    """Raises _Unfit where the voxels are not all there, or nobody knows what numbers they are."""
     if file_bytes > _MOST_BYTES:
         raise _Unfit(f"it has {file_bytes / 1e9:.3g} GB, more than any image")
     pixels = _whole(header, "Rows") * _whole(header, "Columns")
     if pixels > _MOST_PIXELS:
         raise _Unfit(f"it has {header.Rows} rows and {header.Columns} columns, more than any image")
+    if voxel_bytes is None:
+        raise _Unfit("its header is there, and no voxels")
+    missing = [tag for tag in _NUMBER_TAGS if not _has(header, tag)]
+    if missing:
+        raise _Unfit(f"its header has no {' and no '.join(missing)}")
+    needed = pixels * _whole(header, "BitsAllocated") // 8
     syntax = str(header.file_meta.get("TransferSyntaxUID") or "")
-    if (syntax in _NATIVE or not syntax) and _has(header, "BitsAllocated"):
-        needed = pixels * _whole(header, "BitsAllocated") // 8
-        if file_bytes < needed:
-            raise _Unfit(f"it is cut short: {file_bytes} bytes, and its voxels alone take {needed}")
+    if (syntax in _NATIVE or not syntax) and voxel_bytes < needed:
+        raise _Unfit(f"it is cut short: its voxels take {needed} bytes, and {voxel_bytes} are there")
 
 
 def _slice(path: Path, header: Dataset, uid: str) -> SliceHeader:
@@ -197,6 +211,7 @@ def _slice(path: Path, header: Dataset, uid: str) -> SliceHeader:
         modality=modality if modality in ("CT", "MR") else "other",
         series_uid=uid,
         instance_uid=_text(header, "SOPInstanceUID"),
+        stored_as=tuple(int(header[tag].value) for tag in _NUMBER_TAGS),
         tags={tag: _text(header, tag) for tag in (*PASS_TAGS, "SeriesDescription")},
     )
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from alhvr.data.dicom_file import DICOM_ENDINGS, is_dicom_file, require_shallow
+from alhvr.data.dicom_file import DICOM_ENDINGS, is_dicom_file
 from alhvr.data.dicom_folder import find_series, series_of_folder
 from alhvr.data.dicom_series import Series
+from alhvr.data.dicom_structure import check_structure
 from alhvr.data.geometry import Geometry
 from alhvr.data.itk_file import itk_name
 from alhvr.data.scan import Modality, Volume
@@ -96,7 +98,7 @@ def read_stack(name: str, stack: Stack) -> Volume:
     for index, path in enumerate(stack.files):
         reader.SetFileName(itk_name(path))
         try:
-            require_shallow(path)
+            check_structure(path)
             plane = sitk.GetArrayFromImage(reader.Execute())[0]
             if array.dtype == np.int16 and not _fits_int16(plane):
                 array = array.astype(np.float32)
@@ -179,4 +181,10 @@ def _header_oddities(name: str, series: Series) -> tuple[str, ...]:
     if series.shared_instance:
         told.append(f"{name}: {series.shared_instance}, so nothing can refer to one of them; a DICOM "
                     "segmentation cannot be made.")
+    kinds = Counter(item.stored_as for item in series.slices)
+    usual = kinds.most_common(1)[0][0]
+    other = [item for item in series.slices if item.stored_as != usual]
+    if other:
+        told.append(f"{name}: {len(other)} of {len(series.slices)} images store their numbers in another way (bits or "
+                    f"sign) than the others, the first {shown(other[0].path.name)}; look at them before you go on.")
     return tuple(told)

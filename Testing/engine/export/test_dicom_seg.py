@@ -129,9 +129,11 @@ def test_every_frame_marks_the_pixels_of_the_image_it_refers_to(tmp_path, series
         np.testing.assert_allclose(position, images[uid].ImagePositionPatient, rtol=0, atol=1e-6)
 
 
-def test_frames_lie_at_their_images_also_where_a_slice_is_missing(tmp_path):
-    source = _series(tmp_path / "series")
-    (source / "003.dcm").unlink()
+def test_frames_lie_at_their_images_also_where_gaps_are_unequal(tmp_path):
+    source = _series(tmp_path / "series", _grid("axial"))
+    moved = pydicom.dcmread(source / "003.dcm")
+    moved.ImagePositionPatient = [*moved.ImagePositionPatient[:2], moved.ImagePositionPatient[2] + 0.5]
+    moved.save_as(source / "003.dcm")
     segmentation = _marked(source)
     dataset = pydicom.dcmread(write_dicom_seg(tmp_path / "result.dcm", segmentation, source).path)
     places = {tuple(pydicom.dcmread(path).ImagePositionPatient) for path in source.iterdir()}
