@@ -52,7 +52,10 @@ def _digest(patient_id: str, key: bytes) -> str | None:
 
 
 def _field_strength(header: object) -> float | None:
-    value = float(header.get("MagneticFieldStrength") or 0)
+    try:
+        value = float(header.get("MagneticFieldStrength") or 0)
+    except Exception:  # noqa: BLE001 - see read_tags; the patient's digest is to be had all the same
+        return None
     if header.get("Modality") != "MR" or not value > 0:
         return None
     return round(value * next(unit for least, unit in _UNITS_T if value >= least), 2)

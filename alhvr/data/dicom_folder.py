@@ -48,8 +48,10 @@ def list_series(folder: Path) -> SeriesListing:
     A series with a fault is listed like any other: reading it tells the fault. One that is spread over several folders
     is one where nothing else lies among them.
     """
-    found = {place: find_series(place) for place in _folders(folder)}
-    told = _tell_of_no_images(folder, found)
+    closed: list[Path] = []
+    found = {place: find_series(place) for place in _folders(folder, closed)}
+    told = (*_tell_of_no_images(folder, found),
+            *(f"The folder {shown(place.name)} cannot be opened and was passed over." for place in closed))
     spread, more = _spread(folder, found)
     listed: list[tuple[Path, Path, Series]] = [(place, place, series) for place, series in spread]
     inside = {place for place in found if any(place.is_relative_to(joined) for joined, _ in spread)}
@@ -69,8 +71,8 @@ def visible_files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names) if name.upper() != "DICOMDIR"]
 
 
-def _folders(folder: Path) -> Iterator[Path]:
-    """``folder`` and all visible folders below it by name, links followed, each once."""
+def _folders(folder: Path, closed: list[Path] | None = None) -> Iterator[Path]:
+    """``folder`` and all visible folders below it by name, links followed, each once; ``closed`` takes the others."""
     waiting, seen = [folder], set()
     while waiting:
         place = waiting.pop()
@@ -84,6 +86,8 @@ def _folders(folder: Path) -> Iterator[Path]:
         except OSError:
             if place == folder:
                 raise
+            if closed is not None:
+                closed.append(place)
             continue
         yield place
         waiting += sorted(below, reverse=True)
