@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alhvr.data.dicom_series import Found, Series, left_out_notes, series_of_files
+from alhvr.data.dicom_file import why_not_used
+from alhvr.data.dicom_series import Found, Series, ending, left_out_notes, series_of_files
+from alhvr.data.dicom_slice import Unusable
 from alhvr.files import shown
 
 
@@ -94,12 +96,17 @@ def _folders(folder: Path, closed: list[Path] | None = None) -> Iterator[Path]:
 
 
 def _tell_of_no_images(folder: Path, found: dict[Path, Found]) -> tuple[str, ...]:
-    """A sentence on each folder whose DICOM files are all no images."""
+    """A sentence on each folder whose DICOM files are all no images, or whose files only look like those of others."""
+    endings = {ending(item.path) for each in found.values() for series in each.series for item in series.slices}
     told = []
     for place, each in found.items():
+        where = shown(place.relative_to(folder).as_posix() if place != folder else place.name)
         if each.unusable and not each.series:
-            where = shown(place.relative_to(folder).as_posix() if place != folder else place.name)
             told.append(f"{where}: {'; '.join(left_out_notes((), each.unusable))}.")
+        elif not each.series:
+            alike = [Unusable(path, why_not_used(path), "damaged") for path in visible_files(place)
+                     if ending(path) in endings]
+            told += [f"{where}: {note}." for note in left_out_notes(alike, ())]
     return tuple(told)
 
 

@@ -15,6 +15,8 @@ from alhvr.files import shown
 
 _LEAST = 3
 """Slices that a part of a series needs beside other parts."""
+_SAME_SERIES_TAGS = ("StudyInstanceUID", "FrameOfReferenceUID", "SeriesDescription")
+"""What series of one image each have in common where they are one series in truth."""
 _COPY = "Copy or export the series again."
 _APART = "Put each of them into a folder of its own."
 
@@ -81,16 +83,16 @@ def series_of_files(paths: Sequence[Path]) -> Found:
             unusable.append(found)
         else:
             unknown.append(path)
-    endings = {_ending(item.path) for item in slices}
-    unusable += [Unusable(path, why_not_used(path), "damaged") for path in unknown if _ending(path) in endings]
+    endings = {ending(item.path) for item in slices}
+    unusable += [Unusable(path, why_not_used(path), "damaged") for path in unknown if ending(path) in endings]
     series = sorted(_stacks(slices), key=lambda each: each.path)
     return Found(tuple(_with_unusable(series, unusable, len(paths))), tuple(unusable))
 
 
-def _ending(path: Path) -> str:
+def ending(path: Path) -> str:
     """What files of one kind have in common: the ending, "" where it is none but part of a number."""
-    ending = path.suffix.lower()
-    return ending if 1 < len(ending) <= 6 and not ending[1:].isdigit() else ""
+    suffix = path.suffix.lower()
+    return suffix if 1 < len(suffix) <= 6 and not suffix[1:].isdigit() else ""
 
 
 def _with_unusable(series: Sequence[Series], unusable: Sequence[Unusable], n_files: int) -> list[Series]:
@@ -115,6 +117,7 @@ def _with_unusable(series: Sequence[Series], unusable: Sequence[Unusable], n_fil
 
 
 def left_out_notes(bad: Sequence[Unusable], other: Sequence[Unusable]) -> tuple[str, ...]:
+    """How many files were left out and why: those that are ``bad``, and those that hold no image with a place."""
     notes = []
     if bad:
         notes.append(f"files that could not be used were left out: {_counted(bad)}")
@@ -138,47 +141,42 @@ def _counted(items: Sequence[Unusable], n_files: int | None = None) -> str:
 
 def _stacks(slices: Iterable[SliceHeader]) -> list[Series]:
     """The stacks that some slices make: by series, then by grid, joined and split where their places ask for it."""
-    by_uid: dict[str, list[list[SliceHeader]]] = defaultdict(list)
+    by_uid: dict[str, list[SliceHeader]] = defaultdict(list)
     for item in slices:
-        parts = by_uid[item.series_uid]
-        part = next((part for part in parts if item.has_grid_of(part[0])), None)
-        if part is None:
-            parts.append([item])
-        else:
-            part.append(item)
-    singles = [parts[0] for parts in by_uid.values() if len(parts) == 1 and len(parts[0]) == 1]
-    joined, used = _join_singles([part[0] for part in singles])
-    series = list(joined)
-    for parts in by_uid.values():
-        if not (len(parts) == 1 and parts[0][0] in used):
-            series += _of_one_uid(parts)
+        by_uid[item.series_uid].append(item)
+    series, joined = _join_singles([items[0] for items in by_uid.values() if len(items) == 1])
+    for items in by_uid.values():
+        if items[0].path not in joined:
+            series += _of_one_uid(_by_grid(items))
     return series
 
 
-def _join_singles(singles: Sequence[SliceHeader]) -> tuple[list[Series], list[SliceHeader]]:
-    """Series of one image each that are one stack in truth, and the slices that went into one."""
-    groups: list[list[SliceHeader]] = []
+def _join_singles(singles: Sequence[SliceHeader]) -> tuple[list[Series], set[Path]]:
+    """Series of one image each that are one stack in truth, and the files that went into one."""
+    kinds: dict[tuple, list[SliceHeader]] = defaultdict(list)
     for item in singles:
-        group = next((group for group in groups if _are_of_one_kind(item, group[0])), None)
-        if group is None:
-            groups.append([item])
-        else:
-            group.append(item)
+        kinds[item.modality, *(item.tags[tag] for tag in _SAME_SERIES_TAGS)].append(item)
+    groups = [group for kind in kinds.values() for group in _by_grid(kind) if len(group) >= _LEAST]
     series = []
-    groups = [group for group in groups if len(group) >= _LEAST]
     for group in groups:
         stack = _stack(group)
         for part in stack:
             note = f"{len(group)} DICOM series of one image each (a SeriesInstanceUID a slice) were taken for one"
             fault = part.fault and f"{part.fault}; it was put together from {len(group)} series of one image each"
             series.append(replace(part, notes=(note, *part.notes), fault=fault))
-    return series, [item for group in groups for item in group]
+    return series, {item.path for group in groups for item in group}
 
 
-def _are_of_one_kind(one: SliceHeader, other: SliceHeader) -> bool:
-    same = all(one.tags[tag] == other.tags[tag]
-               for tag in ("StudyInstanceUID", "FrameOfReferenceUID", "SeriesDescription"))
-    return same and one.modality == other.modality and one.has_grid_of(other)
+def _by_grid(slices: Iterable[SliceHeader]) -> list[list[SliceHeader]]:
+    """Slices of one matrix size, orientation and pixel spacing together, in their order."""
+    parts: list[list[SliceHeader]] = []
+    for item in slices:
+        part = next((part for part in parts if item.has_grid_of(part[0])), None)
+        if part is None:
+            parts.append([item])
+        else:
+            part.append(item)
+    return parts
 
 
 def _of_one_uid(parts: Sequence[list[SliceHeader]]) -> list[Series]:

@@ -39,6 +39,8 @@ _TAGS = (*_PLACE_TAGS, *PASS_TAGS, "Rows", "Columns", "SOPClassUID", "SOPInstanc
          *_NUMBER_TAGS, "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence")
 _MOST_PIXELS, _MOST_BYTES = 1 << 27, 1 << 31
 """Of one image and its file."""
+_SAME_GRID = 1e-3
+"""Directions and pixel spacings nearer than this are the same: rounding in the headers."""
 _UNIT_OFF, _ANGLE_OFF = 0.05, 0.01
 """How far the length of a direction may be off 1, and the cosine of two off 0: rounding in the headers."""
 _NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
@@ -71,8 +73,8 @@ class SliceHeader:
         """Whether matrix size, pixel spacing and orientation are those of ``other``, up to rounding."""
         if self.size_ij != other.size_ij:
             return False
-        here, there = (np.array((*item.orientation, *item.spacing_ij_mm)) for item in (self, other))
-        return bool(np.abs(here - there).max() <= 1e-3)
+        pairs = zip((*self.orientation, *self.spacing_ij_mm), (*other.orientation, *other.spacing_ij_mm), strict=True)
+        return all(abs(here - there) <= _SAME_GRID for here, there in pairs)
 
 
 @dataclass(frozen=True)

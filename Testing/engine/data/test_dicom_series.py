@@ -397,6 +397,16 @@ def test_a_folder_of_reports_alone_is_said_to_be_left_out(tmp_path: Path) -> Non
     assert found.warnings == ("seg: DICOM files that are no images were left out: 2 SEG.",)
 
 
+def test_a_folder_of_nothing_but_zeroed_files_without_an_ending_is_said_to_be_left_out(tmp_path: Path) -> None:
+    for folder in ("p1", "p2"):
+        for path in write_series(tmp_path / folder, _voxels(), OBLIQUE):
+            path = path.rename(path.with_name(f"IM{path.stem}"))
+            if folder == "p2":
+                path.write_bytes(bytes(800))
+    assert find_cases(tmp_path, labeled=False).warnings == (
+        "p2: files that could not be used were left out: 6, the first IM001: it holds nothing but zeros.",)
+
+
 def test_a_linked_folder_is_looked_into_once(tmp_path: Path) -> None:
     write_series(tmp_path / "elsewhere", _voxels(), OBLIQUE)
     (tmp_path / "in").mkdir()
