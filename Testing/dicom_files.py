@@ -17,7 +17,7 @@ def write_series(folder: Path, array: np.ndarray, geometry: Geometry, **tags: An
     folder.mkdir(parents=True, exist_ok=True)
     series, files = generate_uid(), []
     for index, pixels in enumerate(array):
-        dataset = slice_dataset(pixels, geometry, index, SeriesInstanceUID=series, **tags)
+        dataset = slice_dataset(pixels, geometry, index, **{"SeriesInstanceUID": series, **tags})
         files.append(folder / f"{len(array) - index:03d}.dcm")  # names run against the position
         dataset.save_as(files[-1], enforce_file_format=True)
     return files

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pydicom
 import SimpleITK
 from fault_list import FAULT, WARNING, cut, fault
 from nifti_files import write_nifti
@@ -96,11 +97,28 @@ def _other_grid(world: World) -> None:
     _move_second_channel(world, (0.4, 0.0, 0.0))
 
 
-@fault("a DICOM series that lacks a slice", "odd_file", WARNING, seen="unequal slice gaps",
+@fault("a DICOM series with unequal gaps", "odd_file", WARNING, seen="unequal slice gaps",
        remedy="in a viewer", file="images/scan1")
+def _unequal_gaps(world: World) -> None:
+    path = sorted(world.put_series("archive", 1).iterdir())[4]
+    moved = pydicom.dcmread(path)
+    moved.ImagePositionPatient = [*moved.ImagePositionPatient[:2], moved.ImagePositionPatient[2] + 0.5]
+    moved.save_as(path)
+
+
+@fault("a DICOM series that lacks a slice", "unreadable_image", WARNING, seen="scan1 has a hole: ",
+       remedy="xport the series again", file="images/scan1")
 def _gap(world: World) -> None:
-    slices = sorted(world.put_series("archive", 1).iterdir())
-    slices[4].unlink()
+    sorted(world.put_series("archive", 1).iterdir())[4].unlink()
+
+
+@fault("a DICOM series with a byte changed in the header of one image", "unreadable_image", WARNING,
+       seen="ImagePositionPatient", remedy="xport the series again", file="images/scan1")
+def _changed_byte(world: World) -> None:
+    path = sorted(world.put_series("archive", 1).iterdir())[4]
+    data = bytearray(path.read_bytes())
+    data[data.index(b"\x20\x00\x32\x00DS") + 8] = 1
+    path.write_bytes(data)
 
 
 @fault("a scan of NaN", "not_finite", FAULT, seen="NaN or infinite", remedy="xport", file="images/case1.nii.gz")

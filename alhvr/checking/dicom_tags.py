@@ -7,6 +7,10 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+from alhvr.data.dicom_file import is_dicom_file, read_header
+from alhvr.data.dicom_folder import files_of_series_folder
+from alhvr.files import open_plain
+
 _UNITS_T = ((5000.0, 1e-4), (50.0, 1e-3), (0.0, 1.0))
 """From which figure on it is taken for gauss, millitesla or tesla, and what one of them is in tesla."""
 
@@ -26,29 +30,17 @@ def read_tags(path: Path, key: bytes) -> DicomTags:
 
     The patient ID itself is never kept: ``key`` (up to 64 bytes) makes digests that nobody can guess back.
     """
-    file = path if path.is_file() else _first_dicom(path)
-    if file is None or not _is_dicom(file):
+    files = [path] if path.is_file() else files_of_series_folder(path)
+    file = next((file for file in files if is_dicom_file(file)), None)
+    if file is None:
         return DicomTags()
-    import pydicom  # here, because it takes longer to load than all else
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            header = pydicom.dcmread(file, stop_before_pixels=True,
-                                     specific_tags=["PatientID", "Modality", "MagneticFieldStrength"])
+    try:
+        with open_plain(file) as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            header = read_header(stream, ("PatientID", "Modality", "MagneticFieldStrength")).values
             return DicomTags(_digest(str(header.get("PatientID") or ""), key), _field_strength(header))
-        except (pydicom.errors.InvalidDicomError, OSError, EOFError, ValueError, TypeError, AttributeError):
-            return DicomTags()
-
-
-def _first_dicom(folder: Path) -> Path | None:
-    files = (path for path in sorted(folder.iterdir()) if path.is_file() and path.name.upper() != "DICOMDIR")
-    return next((path for path in files if _is_dicom(path)), None)
-
-
-def _is_dicom(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
+    except Exception:  # noqa: BLE001 - a damaged header makes pydicom raise anything, and these tags are no need
+        return DicomTags()
 
 
 def _digest(patient_id: str, key: bytes) -> str | None:
@@ -60,7 +52,10 @@ def _digest(patient_id: str, key: bytes) -> str | None:
 
 
 def _field_strength(header: object) -> float | None:
-    value = float(header.get("MagneticFieldStrength") or 0)
+    try:
+        value = float(header.get("MagneticFieldStrength") or 0)
+    except Exception:  # noqa: BLE001 - see read_tags; the patient's digest is to be had all the same
+        return None
     if header.get("Modality") != "MR" or not value > 0:
         return None
     return round(value * next(unit for least, unit in _UNITS_T if value >= least), 2)

@@ -14,7 +14,7 @@ from alhvr.checking.stamps import content, sources_of, stamp, total_bytes
 from alhvr.checking.watch import Watch
 from alhvr.checking.workers import Room, Work, work_through
 from alhvr.data.cases import Case
-from alhvr.data.reading import probe
+from alhvr.data.reading import is_dicom_slice, probe
 from alhvr.errors import UserError
 from alhvr.inference.cores import free_cores
 from alhvr.inference.free_memory import available_bytes
@@ -163,7 +163,7 @@ def memory_of(item: Item) -> int:
 
 def _scan_bytes(case: Case, path: Path) -> int:
     """What reading one channel takes."""
-    if path.is_dir() or path.name.lower().endswith((".dcm", ".ima")):
+    if path.is_dir() or is_dicom_slice(path):
         return _PER_FILE_BYTE * total_bytes(sources_of(case))
     header = probe(path)
     return _SCAN_COPIES * header.voxel_bytes * header.size_ijk[0] * header.size_ijk[1] * header.size_ijk[2]

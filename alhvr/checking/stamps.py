@@ -6,20 +6,19 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from alhvr.data.cases import Case
-from alhvr.data.image_2d import is_2d
-from alhvr.data.reading import scan_name
+from alhvr.data.dicom_folder import files_of_series_folder, visible_files
+from alhvr.data.reading import is_dicom_slice, scan_name
 
 _SETTLED_S = 2.0
 """A file that was changed more recently may be changed again without its time telling."""
 _HEADER_BYTES = 65536
 _DATA_FILE = re.compile(rb"^(?:ElementDataFile\s*=|data ?file:)\s*(.+?)\s*$", re.MULTILINE | re.IGNORECASE)
 _DETACHED = (".mhd", ".nhdr")
-_SLICES = (".dcm", ".ima")
 
 
 @dataclass(frozen=True)
@@ -82,9 +81,9 @@ def _all_files(sources: Sources) -> Iterator[Path]:
 def _source(path: Path) -> Source | None:
     """The files that hold a scan or label; None where a header does not name the one file with its voxels."""
     if path.is_dir():
-        return Source(_files_in(path))
-    if path.name.lower().endswith(_SLICES) and not is_2d(path):
-        return Source((path, *_files_in(path.parent)), one_of_many=True)
+        return Source(_plain(files_of_series_folder(path)))
+    if is_dicom_slice(path):
+        return Source((path, *_plain(visible_files(path.parent))), one_of_many=True)
     if not path.name.lower().endswith(_DETACHED):
         return Source((path,))
     with path.open("rb") as stream:
@@ -93,10 +92,9 @@ def _source(path: Path) -> Source | None:
     return Source((path, data)) if data is not None and data.is_file() else None
 
 
-def _files_in(folder: Path) -> tuple[Path, ...]:
-    """Its visible files in the order of their names."""
-    with os.scandir(folder) as entries:
-        return tuple(sorted(Path(e.path) for e in entries if not e.name.startswith(".") and e.is_file()))
+def _plain(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Those that are files."""
+    return tuple(path for path in paths if path.is_file())
 
 
 def _inside(path: Path) -> tuple[str, str]:

@@ -12,11 +12,12 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PureWindowsPath
 
+from alhvr.data.dicom_file import DICOM_ENDINGS, is_dicom_file
 from alhvr.data.h5_file import H5_ENDINGS
-from alhvr.data.image_2d import DICOM_ENDINGS, PICTURE_ENDINGS, is_dicom
+from alhvr.data.image_2d import PICTURE_ENDINGS
 from alhvr.data.reading import ENDINGS
 from alhvr.errors import UserError
-from alhvr.files import is_plain, shown
+from alhvr.files import shown
 
 LONGEST_NAME_BYTES = 200
 """Result files are called after the case, and a file name has 255 bytes at most."""
@@ -73,7 +74,7 @@ def require_image_path(source: str, path: Path) -> None:
     """Raises UserError where the ``path`` that ``source`` lists is there, but is nothing that holds an image."""
     if path.is_dir() or not os.path.lexists(path):
         return
-    if not path.name.lower().endswith(READ_ENDINGS) and not (is_plain(path) and is_dicom(path)):
+    if not path.name.lower().endswith(READ_ENDINGS) and not is_dicom_file(path):
         raise UserError(f"{source} lists {shown(path.name)}, which is of no kind that is read.",
                         f"Accepted: {', '.join(READ_ENDINGS)}, or a folder with a DICOM series.")
 

@@ -1,230 +1,226 @@
-"""DICOM series: which slices belong together, in what order, and where they lie in the patient.
-
-pydicom is imported where a DICOM file was found: it takes longer to load than the rest of reading.
-"""
+"""DICOM series: which files of a folder are one stack of slices, what is split, joined or left out, and why."""
 
 from __future__ import annotations
 
-import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-import SimpleITK as sitk
+from alhvr.data.dicom_file import why_not_used
+from alhvr.data.dicom_places import has_doubles, is_even, why_uneven, without_copies
+from alhvr.data.dicom_slice import PASS_TAGS, SliceHeader, Unusable, read_slice
+from alhvr.data.scan import Modality
+from alhvr.files import shown
 
-from alhvr.data.geometry import Geometry
-from alhvr.data.itk_file import itk_name
-from alhvr.data.scan import Modality, Volume
-from alhvr.errors import UserError
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
-
-_PLACE_TAGS = ("Rows", "Columns", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient")
-_OTHER_TAGS = ("SeriesInstanceUID", "Modality", "SpacingBetweenSlices", "SliceThickness", "SamplesPerPixel")
-_TAGS = [*_PLACE_TAGS, *_OTHER_TAGS, "NumberOfFrames"]
-_SNAP_MM = 0.005
-"""A stack that drifts less than this off its normal is taken as straight: rounding in the headers."""
-_EVEN_MM = 0.05
-"""Slices nearer than this to an even grid count as even: rounding in the headers."""
-_SAME_PLACE_MM = 0.01
-"""Slices nearer than this lie at the same place."""
-
-
-@dataclass(frozen=True)
-class SliceHeader:
-    """Where one image file lies."""
-
-    path: Path
-    size_ij: tuple[int, int]
-    """Columns, rows."""
-    spacing_ij_mm: tuple[float, float]
-    """Distance of neighbouring columns, of neighbouring rows, in mm."""
-    position_lps_mm: tuple[float, float, float]
-    """Centre of the first voxel."""
-    orientation: tuple[float, ...]
-    """LPS direction along a row, then along a column: six cosines."""
-    thickness_mm: float
-    """Distance to the next slice as the header says; used for a single slice only."""
-    samples: int
-    """Numbers a voxel."""
-    modality: Modality
+_LEAST = 3
+"""Slices that a part of a series needs beside other parts."""
+_SAME_SERIES_TAGS = ("StudyInstanceUID", "FrameOfReferenceUID", "SeriesDescription")
+"""What series of one image each have in common where they are one series in truth."""
+_COPY = "Copy or export the series again."
+_APART = "Put each of them into a folder of its own."
 
 
 @dataclass(frozen=True)
 class Series:
-    """The slices of one series, in no order yet."""
+    """The slices of one stack, in no order yet."""
 
     slices: tuple[SliceHeader, ...]
-    left_out: int = 0
-    """DICOM files of the same folder that have no place in the patient."""
+    notes: tuple[str, ...] = ()
+    """What was left out, split or joined: sentences without the name of the scan."""
+    fault: str = ""
+    """Why it cannot be read; "" where nothing is known against it. There are no slices where none can be used."""
+    hint: str = _COPY
+    left_out: tuple[Unusable, ...] = ()
+    """Files that are damaged and may belong to it."""
 
     @property
     def summary(self) -> str:
         """Size in words, without anything that tells of the patient."""
+        if not self.slices:
+            return "no image that can be used"
         columns, rows = self.slices[0].size_ij
         return f"{len(self.slices)} images of {columns} x {rows}"
 
     @property
     def modality(self) -> Modality:
         """Of the first slice."""
-        return self.slices[0].modality
+        return self.slices[0].modality if self.slices else "other"
+
+    @property
+    def shared_instance(self) -> str:
+        """How many images have a SOPInstanceUID that another has, in words; "" for none."""
+        counts = Counter(item.instance_uid for item in self.slices if item.instance_uid)
+        sharing = sum(count for count in counts.values() if count > 1)
+        if len(counts) == 1 and sharing:
+            return f"all {sharing} images have one SOPInstanceUID"
+        return f"{sharing} images have a SOPInstanceUID that another has too" if sharing else ""
+
+    @property
+    def path(self) -> Path:
+        """The first file, which stands for the series where its folder holds several."""
+        return self.slices[0].path
 
 
 @dataclass(frozen=True)
-class Stack:
-    """A series in order: files from slice 0 upwards and their grid."""
+class Found:
+    """What one folder holds."""
 
-    files: tuple[Path, ...]
-    geometry: Geometry
-    modality: Modality
-    warnings: tuple[str, ...]
+    series: tuple[Series, ...]
+    """By their first file."""
+    unusable: tuple[Unusable, ...] = ()
+    """Files that are no slice, of all kinds."""
 
 
-def find_series(folder: Path) -> tuple[Series, ...]:
-    """The image series whose files lie directly in ``folder``, by file name; other files are passed over."""
-    groups: dict[tuple, list[SliceHeader]] = defaultdict(list)
-    left_out = 0
-    for path in sorted(folder.iterdir()):
-        header = _read_dicom(path)
-        if header is None:
-            continue
-        found = _slice(path, header)
-        if found is None:
-            left_out += 1
+def series_of_files(paths: Sequence[Path]) -> Found:
+    """The series of some files."""
+    slices, unusable, unknown = [], [], []
+    for path in paths:
+        found = read_slice(path)
+        if isinstance(found, SliceHeader):
+            slices.append(found)
+        elif isinstance(found, Unusable):
+            unusable.append(found)
         else:
-            groups[str(header.get("SeriesInstanceUID", "")), found.size_ij].append(found)
-    return tuple(Series(tuple(slices), left_out) for slices in groups.values())
+            unknown.append(path)
+    endings = {ending(item.path) for item in slices}
+    unusable += [Unusable(path, why_not_used(path), "damaged") for path in unknown if ending(path) in endings]
+    series = sorted(_stacks(slices), key=lambda each: each.path)
+    return Found(tuple(_with_unusable(series, unusable, len(paths))), tuple(unusable))
 
 
-def order_series(name: str, series: Series) -> Stack:
-    """Sorts the slices along their normal and fits the grid; ``name`` is for messages.
-
-    Raises UserError for colour or multi-frame images, mixed orientations and several images at one place. Unequal
-    gaps become a warning with the sizes seen.
-    """
-    first = series.slices[0]
-    _require_plain(name, series)
-    axes = np.reshape(first.orientation, (2, 3))
-    row, column = axes / np.linalg.norm(axes, axis=1, keepdims=True)
-    normal = np.cross(row, column)
-    positions = np.array([item.position_lps_mm for item in series.slices])
-    order = np.argsort(positions @ normal, kind="stable")
-    positions = positions[order]
-    step_mm = _step(name, positions, normal, first.thickness_mm)
-    affine = np.eye(4)
-    affine[:3, :3] = np.column_stack([row * first.spacing_ij_mm[0], column * first.spacing_ij_mm[1], step_mm])
-    affine[:3, 3] = positions[0]
-    fitted = Geometry.from_affine((*first.size_ij, len(order)), affine)
-    geometry = replace(fitted, spacing_mm=(*first.spacing_ij_mm, fitted.spacing_mm[2]))
-    oddities = _oddities(name, positions, normal, step_mm)
-    if series.left_out:
-        oddities += (f"{name}: DICOM files without a place in the patient were left out: {series.left_out}.",)
-    return Stack(tuple(series.slices[i].path for i in order), geometry, series.modality, oddities)
+def ending(path: Path) -> str:
+    """What files of one kind have in common: the ending, "" where it is none but part of a number."""
+    suffix = path.suffix.lower()
+    return suffix if 1 < len(suffix) <= 6 and not suffix[1:].isdigit() else ""
 
 
-def read_stack(name: str, stack: Stack) -> Volume:
-    """Voxels [K, J, I] with each slice's own rescale slope and intercept; raises UserError if damaged.
-
-    int16 where every value is a whole number that fits, else float32.
-    """
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    array = np.empty(stack.geometry.shape_kji, dtype=np.int16)
-    for index, path in enumerate(stack.files):
-        reader.SetFileName(itk_name(path))
-        try:
-            plane = sitk.GetArrayFromImage(reader.Execute())[0]
-            if array.dtype == np.int16 and not _fits_int16(plane):
-                array = array.astype(np.float32)
-            array[index] = plane
-        except (RuntimeError, ValueError) as error:
-            message = f"{name}: the image {path.name} cannot be decoded; it is cut short, damaged or of a rare coding."
-            raise UserError(message, "Copy or export the series again.") from error
-    return Volume(array, stack.geometry, stack.modality, stack.warnings)
-
-
-def _fits_int16(plane: np.ndarray) -> bool:
-    limits = np.iinfo(np.int16)
-    return np.issubdtype(plane.dtype, np.integer) and plane.min() >= limits.min and plane.max() <= limits.max
+def _with_unusable(series: Sequence[Series], unusable: Sequence[Unusable], n_files: int) -> list[Series]:
+    """Each series with the files that it lacks; a series without slices where there is nothing but such files."""
+    other = [item for item in unusable if item.kind in ("no image", "no place")]
+    bad = [item for item in unusable if item not in other]
+    if not series:
+        if not bad:
+            return []
+        first = bad[0]
+        fault = f"holds no DICOM image that can be used: {_counted(bad, n_files)}"
+        return [Series((), left_out_notes((), other), fault, first.hint)]
+    mine = [[item for item in bad if item.series_uid and item.series_uid == each.slices[0].series_uid]
+            for each in series]
+    rest = [item for item in bad if not any(item in own for own in mine)]
+    found = []
+    for index, (each, own) in enumerate(zip(series, mine, strict=True)):
+        told = [*own, *(rest if index == 0 else ())]
+        notes = left_out_notes(told, other if index == 0 else ())
+        found.append(replace(each, notes=(*each.notes, *notes), left_out=(*own, *rest)))
+    return found
 
 
-def _read_dicom(path: Path) -> Dataset | None:
-    """The tags needed, without pixels; None when the file is no DICOM file or is a directory of files."""
-    if path.name.startswith(".") or path.name.upper() == "DICOMDIR" or not path.is_file():
-        return None
-    with path.open("rb") as stream:
-        if stream.read(132)[128:] != b"DICM":
-            return None
-    import pydicom
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
-        except (pydicom.errors.InvalidDicomError, OSError, EOFError, ValueError) as error:
-            raise UserError(f"{path.name} is a damaged DICOM file.", "Copy or export the series again.") from error
-
-
-def _slice(path: Path, header: Dataset) -> SliceHeader | None:
-    """Where an image lies; None for files that are no image with one place in the patient (reports, segmentations)."""
-    if header.get("Modality") == "SEG":
-        return None
-    frames = int(header.get("NumberOfFrames") or 1)
-    if frames > 1:
-        message = f"{path.name} holds {frames} frames; DICOM files of one image each are read."
-        raise UserError(message, "Open it in Slicer and save the volume as NRRD.")
-    if any(not header.get(tag) for tag in _PLACE_TAGS):
-        return None
-    modality = header.get("Modality", "")
-    return SliceHeader(
-        path=path,
-        size_ij=(int(header.Columns), int(header.Rows)),
-        spacing_ij_mm=(float(header.PixelSpacing[1]), float(header.PixelSpacing[0])),
-        position_lps_mm=tuple(float(value) for value in header.ImagePositionPatient),
-        orientation=tuple(float(value) for value in header.ImageOrientationPatient),
-        thickness_mm=float(header.get("SpacingBetweenSlices") or header.get("SliceThickness") or 1.0),
-        samples=int(header.get("SamplesPerPixel") or 1),
-        modality=modality if modality in ("CT", "MR") else "other",
-    )
+def left_out_notes(bad: Sequence[Unusable], other: Sequence[Unusable]) -> tuple[str, ...]:
+    """How many files were left out and why: those that are ``bad``, and those that hold no image with a place."""
+    notes = []
+    if bad:
+        notes.append(f"files that could not be used were left out: {_counted(bad)}")
+    placeless = [item for item in other if item.kind == "no place"]
+    if placeless:
+        notes.append(f"images without a place in the patient were left out: {len(placeless)}, the first "
+                     f"{shown(placeless[0].path.name)}")
+    objects = Counter(item.reason for item in other if item.kind == "no image")
+    if objects:
+        kinds = ", ".join(f"{count} {shown(kind)}" for kind, count in sorted(objects.items()))
+        notes.append(f"DICOM files that are no images were left out: {kinds}")
+    return tuple(notes)
 
 
-def _require_plain(name: str, series: Series) -> None:
-    """Raises UserError unless all slices are grey single frames of one orientation and pixel size."""
-    first = series.slices[0]
-    for item in series.slices:
-        if item.samples != 1:
-            message = f"{name}: {item.path.name} is a colour image; grey values are needed."
-            raise UserError(message, "Choose another series.")
-        turned = np.abs(np.subtract(item.orientation, first.orientation)).max()
-        scaled = np.abs(np.subtract(item.spacing_ij_mm, first.spacing_ij_mm)).max()
-        if turned > 1e-3 or scaled > 1e-3:
-            message = f"{name}: {item.path.name} has another orientation or pixel size than {first.path.name}."
-            raise UserError(message, "Keep the images of one stack only.")
+def _counted(items: Sequence[Unusable], n_files: int | None = None) -> str:
+    """How many, the first one and why."""
+    first = f"{shown(items[0].path.name)}: {items[0].reason}"
+    total = "" if n_files is None else f" of {n_files} files"
+    return first if n_files == 1 else f"{len(items)}{total}, the first {first}"
 
 
-def _step(name: str, positions: np.ndarray, normal: np.ndarray, thickness_mm: float) -> np.ndarray:
-    """Mean step (3,) in mm from slice to slice of the sorted positions [K, 3]; straight where it drifts by rounding."""
-    if len(positions) == 1:
-        return normal * thickness_mm
-    if np.diff(positions @ normal).min() < _SAME_PLACE_MM:
-        message = f"{name} has several images at the same place ({len(positions)} images in all)."
-        raise UserError(message, "Split its time points, echoes or phases into series of their own.")
-    total = positions[-1] - positions[0]
-    straight = normal * (total @ normal)
-    return (straight if np.linalg.norm(total - straight) < _SNAP_MM else total) / (len(positions) - 1)
+def _stacks(slices: Iterable[SliceHeader]) -> list[Series]:
+    """The stacks that some slices make: by series, then by grid, joined and split where their places ask for it."""
+    by_uid: dict[str, list[SliceHeader]] = defaultdict(list)
+    for item in slices:
+        by_uid[item.series_uid].append(item)
+    series, joined = _join_singles([items[0] for items in by_uid.values() if len(items) == 1])
+    for items in by_uid.values():
+        if items[0].path not in joined:
+            series += _of_one_uid(_by_grid(items))
+    return series
 
 
-def _oddities(name: str, positions: np.ndarray, normal: np.ndarray, step_mm: np.ndarray) -> tuple[str, ...]:
-    """A warning when slices lie off the even grid that starts at the first of the sorted positions [K, 3]."""
-    even = positions[0] + np.arange(len(positions))[:, None] * step_mm
-    off_mm = np.linalg.norm(positions - even, axis=1).max()
-    if off_mm <= _EVEN_MM:
-        return ()
-    gaps_mm = np.diff(positions @ normal)
-    seen = f"from {gaps_mm.min():.4g} to {gaps_mm.max():.4g} mm, mostly {np.median(gaps_mm):.4g} mm"
-    used = f"{np.linalg.norm(step_mm):.4g} mm is used throughout, which puts slices up to {off_mm:.3g} mm off"
-    return (f"{name} has unequal slice gaps ({seen}): slices may be missing; {used}.",)
+def _join_singles(singles: Sequence[SliceHeader]) -> tuple[list[Series], set[Path]]:
+    """Series of one image each that are one stack in truth, and the files that went into one."""
+    kinds: dict[tuple, list[SliceHeader]] = defaultdict(list)
+    for item in singles:
+        kinds[item.modality, *(item.tags[tag] for tag in _SAME_SERIES_TAGS)].append(item)
+    groups = [group for kind in kinds.values() for group in _by_grid(kind) if len(group) >= _LEAST]
+    series = []
+    for group in groups:
+        stack = _stack(group)
+        for part in stack:
+            note = f"{len(group)} DICOM series of one image each (a SeriesInstanceUID a slice) were taken for one"
+            fault = part.fault and f"{part.fault}; it was put together from {len(group)} series of one image each"
+            series.append(replace(part, notes=(note, *part.notes), fault=fault))
+    return series, {item.path for group in groups for item in group}
+
+
+def _by_grid(slices: Iterable[SliceHeader]) -> list[list[SliceHeader]]:
+    """Slices of one matrix size, orientation and pixel spacing together, in their order."""
+    parts: list[list[SliceHeader]] = []
+    for item in slices:
+        part = next((part for part in parts if item.has_grid_of(part[0])), None)
+        if part is None:
+            parts.append([item])
+        else:
+            part.append(item)
+    return parts
+
+
+def _of_one_uid(parts: Sequence[list[SliceHeader]]) -> list[Series]:
+    """The stacks of one series, whose slices are given by grid; parts of a few slices beside others are left out."""
+    if len(parts) == 1:
+        return _stack(parts[0])
+    whole = [part for part in parts if len(part) >= _LEAST]
+    if not whole:
+        count = sum(len(part) for part in parts)
+        fault = (f"is no stack: its {count} images have {len(parts)} different orientations, matrix sizes or pixel "
+                 "spacings")
+        return [Series(tuple(item for part in parts for item in part), (), fault, _APART)]
+    few = [item for part in parts if len(part) < _LEAST for item in part]
+    series = [stack for part in whole for stack in _stack(part)]
+    notes = []
+    if few:
+        notes.append(f"images of the same series with another orientation, matrix size or pixel spacing were left out "
+                     f"(localizers?): {len(few)}, the first {shown(few[0].path.name)}")
+    if len(whole) > 1:
+        notes.append(f"its series has {len(whole)} stacks of different orientation, matrix size or pixel spacing; each "
+                     "is a scan of its own")
+    return [replace(series[0], notes=(*notes, *series[0].notes)), *series[1:]]
+
+
+def _stack(slices: list[SliceHeader]) -> list[Series]:
+    """One stack of slices of one grid; several where the slices are several passes that a tag tells apart."""
+    slices, notes = without_copies(slices, same_instance=True)
+    if is_even(slices):
+        return [Series(tuple(slices), notes)]
+    for tag in PASS_TAGS:
+        parts: dict[str, list[SliceHeader]] = defaultdict(list)
+        for item in slices:
+            parts[item.tags[tag]].append(item)
+        if len(parts) > 1 and all(len(part) >= _LEAST and is_even(part) for part in parts.values()):
+            note = f"the images of its series were split by {tag} into {len(parts)} stacks; each is a scan of its own"
+            passes = [Series(tuple(part)) for part in parts.values()]
+            return [replace(passes[0], notes=(note, *notes)), *passes[1:]]
+    single, more = without_copies(slices, same_instance=False)
+    if is_even(single):
+        return [Series(tuple(single), (*notes, *more))]
+    return [Series(tuple(slices), notes, why_uneven(slices), _hint(slices))]
+
+
+def _hint(slices: Sequence[SliceHeader]) -> str:
+    if has_doubles(slices):
+        return "Split its time points, echoes or phases into series of their own."
+    return "Copy or export the series again, or keep the images of one stack only."

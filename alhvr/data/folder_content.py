@@ -11,9 +11,10 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from alhvr.data.dicom_series import find_series
+from alhvr.data.dicom_file import DICOM_ENDINGS, is_dicom_file
+from alhvr.data.dicom_folder import list_series
 from alhvr.data.h5_file import H5_ENDINGS
-from alhvr.data.image_2d import DICOM_ENDINGS, PICTURE_ENDINGS, is_dicom, is_frame
+from alhvr.data.image_2d import PICTURE_ENDINGS
 from alhvr.data.reading import ENDINGS, scan_name
 from alhvr.errors import UserError
 from alhvr.files import require_plain, shown
@@ -45,6 +46,11 @@ class PassedOver:
         self._folder = folder
         self._names: dict[str, list[str]] = {}
         self._documents: list[str] = []
+        self._said: list[str] = []
+
+    def say(self, text: str) -> None:
+        """A sentence that says all there is to say of some files."""
+        self._said.append(text)
 
     def add(self, reason: str, path: Path) -> None:
         """``reason``: what such files are, such as "hidden files"."""
@@ -59,9 +65,10 @@ class PassedOver:
             self.add("files of other kinds", path)
 
     def warnings(self) -> tuple[str, ...]:
-        """One sentence with the number, the first names and the reason of everything; none where there is nothing."""
+        """One sentence with the number, the first names and the reason of everything, and what was said otherwise."""
         parts = [_part(reason, names) for reason, names in self._names.items()]
-        return (f"Passed over in {shown(self._folder.name)}: {'; '.join(parts)}.",) if parts else ()
+        line = (f"Passed over in {shown(self._folder.name)}: {'; '.join(parts)}.",) if parts else ()
+        return (*line, *self._said)
 
     def notes(self) -> tuple[str, ...]:
         """One sentence on the documents, where there are some."""
@@ -116,9 +123,10 @@ def read_content(folder: Path, passed: PassedOver, *, named_labels: Set[str] = f
         others[place] = [path for path in files
                          if not _sort(path, place.relative_to(folder).parts, content, results, named_labels)
                          and path.name.lower() not in _OWN_FILES]
-    for place, files in others.items():
-        if files:
-            has_series = _sort_series(place, content)
+    if any(others.values()):
+        with_series = _sort_series(content)
+        for place, files in others.items():
+            has_series = bool(with_series & {place, *place.parents})
             for path in files:
                 _sort_other(path, content, beside_series=has_series)
     return content
@@ -167,37 +175,40 @@ def _sort(path: Path, parts: tuple[str, ...], content: Content, results: Set[str
     return True
 
 
-def _sort_series(place: Path, content: Content) -> bool:
-    """Adds the DICOM series of a folder to the scans; True where there is one, or what cannot be read as one."""
-    try:
-        found = find_series(place)
-    except UserError as error:
-        content.passed.add(f"folders with DICOM files that cannot be read ({error.message.rstrip('.')})", place)
-        return True
-    parts = place.relative_to(content.folder).parts
-    for number, series in enumerate(found, start=1):
-        if {part.lower() for part in parts} & {*LABEL_FOLDERS, *_NEVER}:
-            content.passed.add("DICOM series in folders of labels", place)
-            continue
-        stem = place.name if len(found) == 1 else f"{place.name}-{number}"
-        content.volumes.append(Item(place if len(found) == 1 else series.slices[0].path, stem, parts[:-1], True))
-        content.modalities.add(series.modality)
-    return bool(found)
+def _sort_series(content: Content) -> set[Path]:
+    """Adds the DICOM series and the DICOM images without a place in the patient; returns the folders of the series."""
+    found = list_series(content.folder)
+    for text in found.warnings:
+        content.passed.say(text)
+    folders = set()
+    for name, path in found.images.items():
+        place = path if path.is_dir() else path.parent
+        folders.add(place)
+        parts = place.relative_to(content.folder).parts
+        if _is_among_labels(parts):
+            content.passed.add("DICOM series in folders of labels", path)
+        else:
+            content.volumes.append(Item(path, name, parts[:-1], True))
+    for path in found.frames:
+        content.pictures.append(Item(path, scan_name(path), path.parent.relative_to(content.folder).parts))
+    if found.modality is not None:
+        content.modalities.add(found.modality)
+    return folders
+
+
+def _is_among_labels(parts: tuple[str, ...]) -> bool:
+    return bool({part.lower() for part in parts} & {*LABEL_FOLDERS, *_NEVER})
 
 
 def _sort_other(path: Path, content: Content, *, beside_series: bool) -> None:
-    """A file that is no image file; beside a series, reading that tells of every DICOM file that is no slice."""
+    """A file that is no image file; what DICOM files are no slices is told with the series."""
     if path.name.lower().endswith(_VOXELS) and _has_header(path, content):
         return
     ending = path.suffix.lower()
-    if beside_series and (ending in ("", *DICOM_ENDINGS) or ending[1:].isdigit()):
+    if ending in DICOM_ENDINGS or (beside_series and (not ending or ending[1:].isdigit())):
         return
-    if not is_dicom(path):
+    if not is_dicom_file(path):
         content.passed.add_other(path)
-    elif not beside_series and is_frame(path):
-        content.pictures.append(Item(path, scan_name(path), path.parent.relative_to(content.folder).parts))
-    elif not beside_series:
-        content.passed.add("DICOM files without an image that has a place in the patient", path)
 
 
 def _has_header(path: Path, content: Content) -> bool:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import SimpleITK as sitk
 
+from alhvr.data.dicom_file import is_dicom_file
 from alhvr.data.geometry import Geometry
 from alhvr.data.itk_file import itk_name
 from alhvr.data.scan import Volume
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-DICOM_ENDINGS = (".dcm", ".ima")
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 _MOST_PIXELS = 2**27
 """A larger image is refused before it is decoded; a mammogram has a fifth of it."""
@@ -59,15 +59,7 @@ class FlatHeader:
 
 def is_2d(path: Path) -> bool:
     """Whether ``path`` is a picture by its ending, or a DICOM image that needs no place in the patient."""
-    return path.name.lower().endswith(PICTURE_ENDINGS) or (path.is_file() and is_dicom(path) and is_frame(path))
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether the plain file begins as DICOM files do."""
-    if not is_plain(path):
-        return False
-    with path.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
+    return path.name.lower().endswith(PICTURE_ENDINGS) or (is_dicom_file(path) and is_frame(path))
 
 
 def is_frame(path: Path) -> bool:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from alhvr.data.dicom_series import Series, Stack, find_series, order_series, read_stack
+from alhvr.data.dicom_file import DICOM_ENDINGS, is_dicom_file
+from alhvr.data.dicom_stack import Stack, find_stack, read_stack
 from alhvr.data.geometry import Geometry
 from alhvr.data.h5_file import H5_ENDINGS, read_h5, read_h5_header
-from alhvr.data.image_2d import DICOM_ENDINGS, PICTURE_ENDINGS, is_2d, read_2d, read_2d_header
+from alhvr.data.image_2d import PICTURE_ENDINGS, is_2d, read_2d, read_2d_header
 from alhvr.data.itk_file import read_itk, read_itk_header
 from alhvr.data.nifti import read_nifti, read_nifti_header
 from alhvr.data.scan import Modality, Scan, Segmentation, Volume
@@ -136,6 +137,14 @@ def is_image_file(path: Path, endings: tuple[str, ...] = ENDINGS) -> bool:
     return path.name.lower().endswith(endings) and not path.name.startswith(".") and path.is_file()
 
 
+def is_dicom_slice(path: Path) -> bool:
+    """True for a file that stands for the DICOM series it belongs to, by its ending or by its first bytes; False for an
+    X-ray and the like."""
+    lower = path.name.lower()
+    named = lower.endswith(DICOM_ENDINGS) or (not lower.endswith(ENDINGS) and is_dicom_file(path))
+    return named and not is_2d(path)
+
+
 def content_hash(content: Scan | Segmentation | LabelVolume) -> str:
     """SHA-256 (hex) of the voxels of all channels and their grid, whatever file they came from.
 
@@ -184,30 +193,8 @@ def _is_nifti(path: Path) -> bool:
 
 
 def dicom_stack(path: Path) -> Stack | None:
-    """The ordered series of a folder, or the one that a .dcm file belongs to; None for other files."""
-    if path.is_dir():
-        return order_series(path.name, _only_series(path))
-    if not path.is_file() or not path.name.lower().endswith(DICOM_ENDINGS):
-        return None
-    for series in find_series(path.parent):
-        if any(item.path == path for item in series.slices):
-            return order_series(path.parent.name, series)
-    raise UserError(f"{path.name} is no DICOM image with a place in the patient.", "Give another file or a folder.")
-
-
-def _only_series(folder: Path) -> Series:
-    """The one DICOM series in ``folder``; raises UserError when there is none or more than one."""
-    found = find_series(folder)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        listing = "; ".join(f"{index}: {series.summary}" for index, series in enumerate(found, 1))
-        message = f"The folder {folder.name} holds {len(found)} DICOM series ({listing}); one is needed."
-        raise UserError(message, "Put each series in a folder of its own.")
-    if any(folder.iterdir()):
-        hint = "Give a file, or the folder that holds the DICOM files themselves."
-        raise UserError(f"The folder {folder.name} holds no DICOM images.", hint)
-    raise UserError(f"The folder {folder.name} is empty.", "Give a file or a folder with a DICOM series.")
+    """The ordered series of a folder, or the one that a DICOM file belongs to; None for other files."""
+    return find_stack(path) if path.is_dir() or not path.name.lower().endswith(ENDINGS) else None
 
 
 def _scan_type(stored: np.dtype | None) -> np.dtype:

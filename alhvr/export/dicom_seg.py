@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import alhvr
-from alhvr.data.dicom_series import Stack
+from alhvr.data.dicom_stack import Stack
 from alhvr.data.geometry import Geometry
 from alhvr.data.labels import Code, Label
 from alhvr.data.reading import dicom_stack
@@ -23,6 +24,7 @@ from alhvr.data.scan import Segmentation
 from alhvr.errors import UserError
 from alhvr.export.segment_keys import ALGORITHM
 from alhvr.export.volumes import new_file
+from alhvr.files import shown
 
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
@@ -74,27 +76,30 @@ def write_dicom_seg(path: Path, segmentation: Segmentation, source: Path) -> Dic
 
     Each frame takes place and orientation from the header of its own image, so it lies exactly there, whatever the
     order of the files and also where slice gaps are unequal. Patient and study are those of the series. Raises
-    UserError when ``source`` is no DICOM series, its grid is another one, or its headers do not identify it; and
-    where the file cannot be written.
+    UserError when ``source`` is no DICOM series, its grid is another one, or its headers do not identify it; where
+    the file cannot be written; and for whatever else is wrong with the headers.
     """
     stack = require_dicom(source)
+    if stack.shared_instance:
+        raise UserError(f"{source.name}: {stack.shared_instance}; a DICOM segmentation refers to each image by it.",
+                        "Export the series again from the system it comes from.")
     difference = segmentation.geometry.difference(stack.geometry)
     if difference:
         message = f"{segmentation.name}: the segmentation is not on the grid of the series {source.name}: {difference}."
         raise UserError(message, "Give the series that was segmented.")
-    shown = [label for label in segmentation.labels.labels if np.any(segmentation.array == label.value)]
+    found = [label for label in segmentation.labels.labels if np.any(segmentation.array == label.value)]
     oddities = tuple(f'{segmentation.name}: no voxel is "{label.name}"; the DICOM segmentation leaves it out.'
-                     for label in segmentation.labels.labels if label not in shown)
-    if not shown:
+                     for label in segmentation.labels.labels if label not in found)
+    if not found:
         return DicomSegFile(None, (f"{segmentation.name}: nothing was found, so there is no DICOM segmentation.",))
     import pydicom
 
     with warnings.catch_warnings(), pydicom.config.disable_value_validation():
         warnings.simplefilter("ignore")
         headers, made_up = _headers(source.name, stack)
-        dataset = _dataset(source.name, headers, segmentation, shown)
+        dataset = _dataset(source.name, headers, segmentation, found)
         dataset.SpecificCharacterSet = UNICODE
-        with new_file(path) as file:
+        with _in_words(source.name, "the headers of its images"), new_file(path) as file:
             dataset.save_as(file, enforce_file_format=True)
     return DicomSegFile(path, oddities + made_up)
 
@@ -103,20 +108,52 @@ def _headers(name: str, stack: Stack) -> tuple[list[Dataset], tuple[str, ...]]:
     """Headers of the stack's images in its order, mended where the standard allows it, and what was made up."""
     import pydicom
 
-    headers = [pydicom.dcmread(path, stop_before_pixels=True) for path in stack.files]
-    for header in headers:
-        missing = [keyword for keyword in _IDENTITY if not header.get(keyword)]
-        if missing:
-            message = f"{name}: the DICOM images have no {', '.join(missing)}, so nothing can refer to them."
-            raise UserError(message, "Export the series again from the system it comes from.")
-        for keyword, accepted in _MAY_BE_EMPTY.items():
-            if not re.fullmatch(accepted, str(header.get(keyword) or "")):
-                setattr(header, keyword, "")
-            header.setdefault(keyword, "")
-    _mend_distances(headers, stack.geometry)
-    headers[0].decode()
-    headers[0].SpecificCharacterSet = UNICODE
-    return headers, _mend_frame_of_reference(name, headers)
+    headers = []
+    for path in stack.files:
+        with _in_words(name, f"the header of {shown(path.name)}"):
+            headers.append(pydicom.dcmread(path, stop_before_pixels=True, force=True))
+    with _in_words(name, "the headers of its images"):
+        for header in headers:
+            _mend(name, header)
+        _mend_distances(headers, stack.geometry)
+        headers[0].decode()
+        headers[0].SpecificCharacterSet = UNICODE
+        return headers, _mend_frame_of_reference(name, headers)
+
+
+def _mend(name: str, header: Dataset) -> None:
+    """Empties odd values of tags that may be empty; raises UserError where nothing can refer to the image."""
+    from pydicom.datadict import dictionary_VR
+    from pydicom.dataelem import DataElement
+
+    missing = [keyword for keyword in _IDENTITY if not header.get(keyword)]
+    if missing:
+        message = f"{name}: the DICOM images have no {', '.join(missing)}, so nothing can refer to them."
+        raise UserError(message, "Export the series again from the system it comes from.")
+    for keyword, accepted in _MAY_BE_EMPTY.items():
+        if not re.fullmatch(accepted, _value(header, keyword)):
+            header[keyword] = DataElement(keyword, dictionary_VR(keyword), "")
+        header.setdefault(keyword, "")
+
+
+def _value(header: Dataset, keyword: str) -> str:
+    """The value as text; one that cannot be read is as odd as can be."""
+    try:
+        return str(header.get(keyword) or "")
+    except Exception:  # noqa: BLE001 - one byte in a header makes pydicom raise anything
+        return "\n"
+
+
+@contextmanager
+def _in_words(name: str, what: str) -> Iterator[None]:
+    """Makes whatever a damaged header leads to a UserError without its content, which may tell of the patient."""
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        message = f"{name}: no DICOM segmentation can be made from {what} ({type(error).__name__})."
+        raise UserError(message, "Use the segmentation without --dicom-seg, or export the series again.") from error
 
 
 def _mend_frame_of_reference(name: str, headers: Sequence[Dataset]) -> tuple[str, ...]:
@@ -131,19 +168,19 @@ def _mend_frame_of_reference(name: str, headers: Sequence[Dataset]) -> tuple[str
     return (f"{name}: the DICOM images name no frame of reference; the DICOM segmentation has one of its own.",)
 
 
-def _dataset(name: str, headers: list[Dataset], segmentation: Segmentation, shown: Sequence[Label]) -> Dataset:
+def _dataset(name: str, headers: list[Dataset], segmentation: Segmentation, found: Sequence[Label]) -> Dataset:
     """The whole object; ``headers`` are in the order of the slices of the segmentation."""
     import highdicom
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
     numbers = np.zeros(int(segmentation.array.max()) + 1, dtype=np.uint8)
-    numbers[[label.value for label in shown]] = range(1, len(shown) + 1)
-    try:
+    numbers[[label.value for label in found]] = range(1, len(found) + 1)
+    with _in_words(name, "the headers of its images"):
         return highdicom.seg.Segmentation(
             source_images=headers,
             pixel_array=numbers[segmentation.array],
             segmentation_type="BINARY",
-            segment_descriptions=[_segment(number, label) for number, label in enumerate(shown, start=1)],
+            segment_descriptions=[_segment(number, label) for number, label in enumerate(found, start=1)],
             series_instance_uid=generate_uid(),
             series_number=SERIES_NUMBER,
             sop_instance_uid=generate_uid(),
@@ -158,9 +195,6 @@ def _dataset(name: str, headers: list[Dataset], segmentation: Segmentation, show
             series_description=SERIES_DESCRIPTION,
             transfer_syntax_uid=ExplicitVRLittleEndian,
         )
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        message = f"{name}: no DICOM segmentation can be made from the headers of its images ({type(error).__name__})."
-        raise UserError(message, "Use the segmentation without --dicom-seg, or export the series again.") from error
 
 
 def _mend_distances(headers: Sequence[Dataset], geometry: Geometry) -> None:

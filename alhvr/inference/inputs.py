@@ -11,8 +11,9 @@ from alhvr.data.case_file import CASE_FILE
 from alhvr.data.case_paths import name_fault, say_alike
 from alhvr.data.cases import Case, find_cases, say_left_out
 from alhvr.data.channel_names import Channel, channel_fault, list_channels, split_number
-from alhvr.data.image_2d import DICOM_ENDINGS, PICTURE_ENDINGS, is_2d
-from alhvr.data.reading import ENDINGS, is_image_file, scan_name
+from alhvr.data.dicom_folder import files_of_series_folder
+from alhvr.data.image_2d import PICTURE_ENDINGS
+from alhvr.data.reading import ENDINGS, is_dicom_slice, is_image_file, scan_name
 from alhvr.errors import UserError
 from alhvr.files import shown
 from alhvr.inference.record import Record
@@ -79,11 +80,12 @@ def files_of(case: Case, record: Record) -> list[Path]:
 
 def _files_of_image(source: Path, record: Record) -> list[Path]:
     """The files of one image by name: one, or those of the series folder that are no results."""
-    folder = source if source.is_dir() else source.parent
-    if source.is_dir() or (source.name.lower().endswith(DICOM_ENDINGS) and not is_2d(source)):
-        candidates = folder.iterdir()
+    if source.is_dir():
+        candidates = files_of_series_folder(source)
+    elif is_dicom_slice(source):
+        candidates = source.parent.iterdir()
     elif source.name.lower().endswith(_HEADER_ENDINGS):
-        candidates = (path for path in folder.iterdir() if path.stem == source.stem)
+        candidates = (path for path in source.parent.iterdir() if path.stem == source.stem)
     else:
         return [source]
     return sorted(path for path in candidates
@@ -102,8 +104,7 @@ def _expand(path: Path, request: Wanted, inputs: Inputs, reporter: Reporter) -> 
         if case not in inputs.cases:
             inputs.cases.append(case)
     else:
-        is_slice = path.name.lower().endswith(DICOM_ENDINGS) and not is_2d(path)
-        inputs.cases.append(_one_case(whole.parent.name if is_slice else scan_name(path), path))
+        inputs.cases.append(_one_case(whole.parent.name if is_dicom_slice(path) else scan_name(path), path))
 
 
 def _one_case(name: str, path: Path) -> Case:

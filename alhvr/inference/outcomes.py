@@ -38,7 +38,7 @@ class Outcome:
     files: tuple[Path, ...] = ()
     """The results."""
     reason: str = ""
-    """Why it failed or was kept."""
+    """Why it failed, was kept or lacks a file that was asked for."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -67,6 +67,12 @@ class SegmentResult:
         """Inputs that could not be segmented, and why."""
         return {outcome.name: outcome.reason for outcome in self.outcomes if outcome.kind == FAILED}
 
+    @property
+    def incomplete(self) -> dict[str, str]:
+        """Inputs that were segmented, but lack a file that was asked for, and why."""
+        return {outcome.name: outcome.reason for outcome in self.outcomes
+                if outcome.kind in (SEGMENTED, DONE_BEFORE) and outcome.reason}
+
     def tell(self, reporter: Reporter) -> None:
         """Ends the command: for people with a table, for programs with the same as values of the last event."""
         if not isinstance(reporter, JsonReporter):
@@ -76,7 +82,7 @@ class SegmentResult:
 
 
 class SomeFailed(UserError):
-    """Not every input could be segmented."""
+    """Not every input could be segmented, or not every file written."""
 
     def __init__(self, result: SegmentResult, message: str, hint: str = "") -> None:
         super().__init__(message, hint)

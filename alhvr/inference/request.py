@@ -79,6 +79,14 @@ class SegmentRequest:
             return None
         return Outcome(case.name, DONE_BEFORE, volumes_ml=entry.volumes_ml, nominal=entry.nominal, files=files)
 
+    def lacks_dicom_seg_only(self, case: Case, record: Record, model: str) -> bool:
+        """True when ``done_before`` is None for nothing but the DICOM segmentation, which is not there."""
+        entry = record.entry(self.target(case))
+        if not self.dicom_seg or entry is None or entry.dicom_seg:
+            return False
+        without = replace(self, dicom_seg=False).done_before(case, record, model)
+        return without is not None and without.kind == DONE_BEFORE
+
     def _wants(self, name: str, case: Case) -> bool:
         """True for the name of a result that this request writes for ``case``."""
         if name.endswith(DICOM_SEG_ENDING):

@@ -9,6 +9,7 @@ import time
 from alhvr.bundle import InferenceSettings, Model, read_model
 from alhvr.bundle_files import MANIFEST
 from alhvr.data.cases import Case
+from alhvr.data.labels import LabelSet
 from alhvr.errors import Cancelled, UserError
 from alhvr.folders import make_writable
 from alhvr.inference.backends import choose_backend
@@ -19,7 +20,7 @@ from alhvr.inference.predictor import Predictor
 from alhvr.inference.record import FILE_NAME, Record
 from alhvr.inference.request import AGAIN, SegmentRequest, kept_because
 from alhvr.inference.scan_steps import Finished, Loaded, Made, ScanSteps
-from alhvr.inference.writing import stage_of
+from alhvr.inference.writing import ResultWriter, stage_of
 from alhvr.progress import Countdown, Reporter
 from alhvr.stopping import StopRequest
 
@@ -68,6 +69,7 @@ class _Folder:
         identity = hashlib.sha256((model.folder / MANIFEST).read_bytes()).hexdigest()
         todo = self._without_the_done(identity)
         try:
+            todo = self._without_dicom_seg(todo, model.description.labels, identity)
             if todo:
                 self._run(todo, model, identity)
         except Cancelled:
@@ -82,6 +84,10 @@ class _Folder:
             first = next(iter(result.failed.values()))
             raise SomeFailed(result, f"{len(result.failed)} of {len(result.outcomes)} inputs could not be segmented; "
                              f"the first: {first}")
+        if result.incomplete:
+            first = next(iter(result.incomplete.values()))
+            raise SomeFailed(result, f"{len(result.incomplete)} of {len(result.outcomes)} scans were segmented, but "
+                             f"lack a file that was asked for; the first: {first}")
         return result
 
     def _without_the_done(self, identity: str) -> list[Case]:
@@ -99,6 +105,27 @@ class _Folder:
             what = f"{done[0]} was" if len(done) == 1 else f"{len(done)} of {len(self._inputs.cases)} scans were"
             self._reporter.note(f"{what} segmented before with this model and these options. {AGAIN}")
         return todo
+
+    def _without_dicom_seg(self, todo: list[Case], labels: LabelSet, identity: str) -> list[Case]:
+        """Writes the DICOM segmentation of cases that lack nothing else; gives the other cases."""
+        rest = []
+        writer = ResultWriter(self._request.out, self._record, compressed=self._request.compressed)
+        for case in todo:
+            if self._stop():
+                raise Cancelled("Stopped.")
+            if not self._request.lacks_dicom_seg_only(case, self._record, identity):
+                rest.append(case)
+                continue
+            start = time.monotonic()
+            try:
+                written = writer.add_dicom_seg(case.name, self._request.target(case), case.image, labels)
+            except Hopeless:
+                raise
+            except UserError as error:
+                self._failed(case, error)
+            else:
+                self._wrote(case, Finished(written, time.monotonic() - start))
+        return rest
 
     def _run(self, todo: list[Case], model: Model, identity: str) -> None:
         backend = choose_backend(model, backend=self._request.backend, device=self._request.device)
@@ -121,8 +148,10 @@ class _Folder:
         else:
             for file in written.files:
                 self._reporter.artifact("result", str(file))
+            fault = written.dicom_seg_fault
+            reason = fault and f"The DICOM segmentation was not written; {written.files[0]} was. {fault}"
             self._add(Outcome(case.name, SEGMENTED, finished.seconds, written.entry.volumes_ml, written.entry.nominal,
-                              written.files))
+                              written.files, reason))
         self._tell_progress()
 
     def _failed(self, case: Case, error: UserError) -> None:
@@ -134,7 +163,7 @@ class _Folder:
 
     def _add(self, outcome: Outcome) -> None:
         self._outcomes[outcome.name] = outcome
-        if outcome.kind == KEPT:
+        if outcome.reason:
             self._reporter.warning(f"{outcome.name}: {outcome.reason}")
 
     def _tell_progress(self) -> None:

@@ -6,14 +6,16 @@ import errno
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from alhvr.data.case_paths import require_result_name
+from alhvr.data.labels import LabelSet
+from alhvr.data.reading import read_label
 from alhvr.data.scan import Segmentation
 from alhvr.errors import UserError
 from alhvr.export.dicom_seg import ENDING as DICOM_SEG_ENDING
@@ -60,6 +62,17 @@ class Written:
     kept: str
     """Name of the file that was left as it is, and the others with it; "" when all were written."""
     warnings: tuple[str, ...]
+    dicom_seg_fault: str = ""
+    """Why the DICOM segmentation that was asked for is not among the files."""
+
+
+@dataclass(frozen=True)
+class _Staged:
+    """Files that are written, but not in their place yet."""
+
+    files: list[Path]
+    warnings: tuple[str, ...] = ()
+    dicom_seg_fault: str = ""
 
 
 class ResultWriter:
@@ -71,14 +84,29 @@ class ResultWriter:
         self._refused = 0
 
     def write(self, origin: Origin, prediction: Prediction) -> Written:
-        """Writes all files of a scan, or none of them.
+        """Writes all files of a scan, or none of them; only a DICOM segmentation that cannot be made is left out.
 
         None are when one would replace a file that was changed since it was written, or was never written, by
         ``alhvr segment`` and is not the same. Raises UserError when the system refuses; Hopeless when it refuses two
         scans running because the disk is full, or even a small file. A result never lies outside the folder.
         """
+        return self._counted(lambda: self._write(origin, prediction.segmentation,
+                                                 lambda stage: _write_all(stage, origin, prediction, self._level)))
+
+    def add_dicom_seg(self, scan: str, target: str, source: Path, labels: LabelSet) -> Written:
+        """Writes the DICOM segmentation alone, from the segmentation file ``target`` that is done; see ``write``."""
+        done = self._record.entry(target)
+        found = read_label(self._folder / target)
+        segmentation = Segmentation(scan, found.array, found.geometry, labels)
+        origin = Origin(scan, source, target, done.input, done.model, done.regions, True, done.fusion,
+                        done.temperature)
+        return self._counted(lambda: self._write(origin, segmentation,
+                                                 lambda stage: _write_dicom_seg(stage, origin, segmentation), done))
+
+    def _counted(self, write: Callable[[], Written]) -> Written:
+        """What ``write`` gives; refusals of the system become Hopeless as ``write`` of the class says."""
         try:
-            written = self._write(origin, prediction)
+            written = write()
         except UserError as error:
             self._refused += isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_IS_FULL
             if self._refused > 1 or (isinstance(error.__cause__, OSError) and not self._has_room()):
@@ -87,7 +115,9 @@ class ResultWriter:
         self._refused = 0
         return written
 
-    def _write(self, origin: Origin, prediction: Prediction) -> Written:
+    def _write(self, origin: Origin, segmentation: Segmentation, make: Callable[[Path], _Staged],
+               done: Entry | None = None) -> Written:
+        """Moves what ``make`` writes in a folder to its place and records it beside the files of ``done``."""
         require_result_name(origin.target)
         require_result_name(origin.scan)
         stage = stage_of(self._folder, origin.target)
@@ -95,18 +125,21 @@ class ResultWriter:
             shutil.rmtree(stage, ignore_errors=True)
             stage.mkdir()
             try:
-                files, warnings = _write_all(stage, origin, prediction, self._level)
-                marks = {path.name: Mark.of(path) for path in files}
-                entry = Entry(origin.source.name, origin.model, origin.regions, origin.dicom_seg, origin.input, marks,
-                              self._before(origin.target, marks), volumes_ml(prediction.segmentation),
-                              prediction.segmentation.geometry.nominal, origin.fusion, origin.temperature)
-                places = tuple(self._folder / path.name for path in files)
-                kept = next((place.name for place in places if self._is_foreign(place, marks[place.name])), "")
+                staged = make(stage)
+                new = {path.name: Mark.of(path) for path in staged.files}
+                marks = {**({} if done is None else done.files), **new}
+                entry = Entry(origin.source.name, origin.model, origin.regions,
+                              origin.dicom_seg and not staged.dicom_seg_fault, origin.input, marks,
+                              self._before(origin.target, marks), volumes_ml(segmentation),
+                              segmentation.geometry.nominal, origin.fusion, origin.temperature)
+                places = tuple(self._folder / name for name in marks)
+                kept = next((name for name, mark in new.items() if self._is_foreign(self._folder / name, mark)), "")
                 if not kept:
                     self._record.put(origin.target, entry, stage=stage)
-                    for path, place in zip(files, places, strict=True):
-                        os.replace(path, place)
-                return Written(places, entry, kept, warnings)
+                    for path in staged.files:
+                        os.replace(path, self._folder / path.name)
+                fault = staged.dicom_seg_fault.replace(str(stage), str(self._folder))
+                return Written(places, entry, kept, staged.warnings, fault)
             finally:
                 shutil.rmtree(stage, ignore_errors=True)
 
@@ -149,16 +182,29 @@ def volumes_ml(segmentation: Segmentation) -> dict[str, float]:
     return {label.name: float(counts[label.value] * ml) for label in segmentation.labels.labels}
 
 
-def _write_all(stage: Path, origin: Origin, prediction: Prediction, level: int) -> tuple[list[Path], tuple[str, ...]]:
-    """Every file that was asked for, in the folder ``stage``, and what was odd; ``level`` compresses the maps."""
+def _write_all(stage: Path, origin: Origin, prediction: Prediction, level: int) -> _Staged:
+    """Every file that was asked for, in the folder ``stage``; ``level`` compresses the maps."""
     files = [write_segmentation(stage / origin.target, prediction.segmentation)]
     if prediction.regions is not None:
         files += write_region_maps(stage, origin.scan, prediction.regions, level=level)
     if not origin.dicom_seg:
-        return files, ()
-    with DICOM_AT_WORK:
-        made = write_dicom_seg(stage / f"{origin.scan}{DICOM_SEG_ENDING}", prediction.segmentation, origin.source)
-    return files + ([] if made.path is None else [made.path]), made.warnings
+        return _Staged(files)
+    made = _write_dicom_seg(stage, origin, prediction.segmentation)
+    return replace(made, files=files + made.files)
+
+
+def _write_dicom_seg(stage: Path, origin: Origin, segmentation: Segmentation) -> _Staged:
+    """The DICOM segmentation in the folder ``stage``, or why there is none: it costs no other result."""
+    try:
+        with DICOM_AT_WORK:
+            made = write_dicom_seg(stage / f"{origin.scan}{DICOM_SEG_ENDING}", segmentation, origin.source)
+    except UserError as error:
+        return _Staged([], dicom_seg_fault=str(error))
+    except MemoryError:
+        return _Staged([], dicom_seg_fault="The memory is used up. Close other programs, and run the command again.")
+    except OSError as error:
+        return _Staged([], dicom_seg_fault=f"{error.filename or origin.scan}: {error.strerror or error}.")
+    return _Staged([] if made.path is None else [made.path], made.warnings)
 
 
 @contextmanager

@@ -51,6 +51,36 @@ def test_one_file_of_a_series_tells_the_same_as_its_folder(tmp_path: Path) -> No
     assert found.field_strength_t == 3.0
 
 
+@pytest.mark.parametrize("value", [b"\x01.0\\", b"1.5\\3.0 ", b"nan "])
+def test_a_field_that_is_no_number_tells_nothing(tmp_path: Path, value: bytes) -> None:
+    folder = series(tmp_path / "x", MagneticFieldStrength="1.5", PatientID="A17")
+    for path in folder.iterdir():
+        data = path.read_bytes()
+        at = data.index(b"\x18\x00\x87\x00DS")
+        path.write_bytes(data[:at + 6] + bytes([len(value), 0]) + value + data[at + 12:])
+    found = read_tags(folder, KEY)
+    assert found.field_strength_t is None and found.patient is not None
+
+
+def test_a_header_that_cannot_be_followed_tells_nothing(tmp_path: Path) -> None:
+    folder = series(tmp_path / "x", PatientID="A17")
+    for path in folder.iterdir():
+        data = path.read_bytes()
+        at = data.index(b"\x10\x00\x20\x00LO")
+        deep = (b"\x08\x00\x15\x11SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\xff\xff\xff\xff") * 3000
+        path.write_bytes(data[:at] + deep + data[at:])
+    assert read_tags(folder, KEY) == DicomTags()
+
+
+def test_a_series_without_preamble_tells_the_same(tmp_path: Path) -> None:
+    folder = series(tmp_path / "x", PatientID="A17", MagneticFieldStrength=3)
+    before = read_tags(folder, KEY)
+    for path in folder.iterdir():
+        data = path.read_bytes()
+        path.write_bytes(data[144 + int.from_bytes(data[140:144], "little"):])
+    assert read_tags(folder, KEY) == before != DicomTags()
+
+
 def test_files_that_are_no_dicom_tell_nothing(tmp_path: Path) -> None:
     (tmp_path / "x.nii").write_bytes(b"n+1" * 100)
     (tmp_path / "x.dcm").write_bytes(bytes(128) + b"DICM" + b"cut")

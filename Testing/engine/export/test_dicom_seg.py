@@ -129,9 +129,11 @@ def test_every_frame_marks_the_pixels_of_the_image_it_refers_to(tmp_path, series
         np.testing.assert_allclose(position, images[uid].ImagePositionPatient, rtol=0, atol=1e-6)
 
 
-def test_frames_lie_at_their_images_also_where_a_slice_is_missing(tmp_path):
-    source = _series(tmp_path / "series")
-    (source / "003.dcm").unlink()
+def test_frames_lie_at_their_images_also_where_gaps_are_unequal(tmp_path):
+    source = _series(tmp_path / "series", _grid("axial"))
+    moved = pydicom.dcmread(source / "003.dcm")
+    moved.ImagePositionPatient = [*moved.ImagePositionPatient[:2], moved.ImagePositionPatient[2] + 0.5]
+    moved.save_as(source / "003.dcm")
     segmentation = _marked(source)
     dataset = pydicom.dcmread(write_dicom_seg(tmp_path / "result.dcm", segmentation, source).path)
     places = {tuple(pydicom.dcmread(path).ImagePositionPatient) for path in source.iterdir()}
@@ -231,6 +233,39 @@ def test_a_series_stays_readable_with_its_segmentation_beside_it(tmp_path):
     segmentation = _marked(source)
     write_dicom_seg(source / "result.dcm", segmentation, source)
     assert read_scan(source).geometry == segmentation.geometry
+
+
+def test_a_series_without_preamble_gets_a_segmentation_too(tmp_path):
+    source = _series(tmp_path / "series")
+    for path in source.iterdir():
+        data = path.read_bytes()
+        path.write_bytes(data[144 + int.from_bytes(data[140:144], "little"):])
+    _require_in_place(*_write(tmp_path, source))
+
+
+def test_one_instance_uid_for_all_images_is_refused_because_references_would_be_wrong(tmp_path):
+    source = _series(tmp_path / "series", SOPInstanceUID="1.2.3.4")
+    with pytest.raises(UserError, match="all 5 images have one SOPInstanceUID"):
+        write_dicom_seg(tmp_path / "result.dcm", _marked(source), source)
+    assert not (tmp_path / "result.dcm").exists()
+
+
+@pytest.mark.parametrize("tag", ["PatientAge", "PatientSex", "PatientName", "StudyDate", "AccessionNumber"])
+def test_a_tag_of_an_unknown_kind_is_emptied_or_refused_in_words(tmp_path, tag):
+    source = _series(tmp_path / "series", **{tag: "20200101"})
+    segmentation = _marked(source)
+    number = pydicom.datadict.tag_for_keyword(tag)
+    start = (number >> 16).to_bytes(2, "little") + (number & 0xFFFF).to_bytes(2, "little")
+    for path in source.iterdir():
+        data = path.read_bytes()
+        at = data.index(start, 300)
+        path.write_bytes(data[:at + 4] + b"Q\xd3" + data[at + 6:])
+    try:
+        written = write_dicom_seg(tmp_path / "result.dcm", segmentation, source)
+    except UserError as error:
+        assert "no DICOM segmentation can be made" in error.message and "20200101" not in error.message
+    else:
+        _require_in_place(segmentation, pydicom.dcmread(written.path))
 
 
 @pytest.mark.parametrize("series", REAL[:2])

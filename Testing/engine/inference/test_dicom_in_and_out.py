@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,13 @@ import torch
 from dicom_files import write_series
 
 from alhvr.bundle import InferenceSettings, ModelDescription, NetworkSpec, write_model
+from alhvr.cli import main
 from alhvr.data.geometry import Geometry
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Normalization, Plan
 from alhvr.data.reading import read_label
 from alhvr.errors import UserError
+from alhvr.inference.outcomes import DONE_BEFORE, KEPT, SEGMENTED, SomeFailed
 from alhvr.inference.run import SegmentRequest, segment
 from alhvr.networks.dual import DualNetwork
 from alhvr.progress import SilentReporter
@@ -63,6 +66,116 @@ def test_a_scan_that_is_no_dicom_is_refused_before_any_work(tmp_path: Path, mode
     with pytest.raises(UserError, match=r"scan\.nrrd is no DICOM series.*leave out --dicom-seg"):
         segment(SegmentRequest(model, (scan,), tmp_path / "out", dicom_seg=True), SilentReporter())
     assert not list((tmp_path / "out").iterdir())
+
+
+SPOILED = {"one instance UID for all": {"SOPInstanceUID": "1.2.3.4"}, "no study": {"StudyInstanceUID": None},
+           "two studies": {"StudyInstanceUID": ["1.2", "1.3"]}}
+
+
+def spoil(series: Path, tags: dict) -> None:
+    with pydicom.config.disable_value_validation():
+        for path in series.iterdir():
+            dataset = pydicom.dcmread(path)
+            for tag, value in tags.items():
+                setattr(dataset, tag, value)
+            dataset.save_as(path)
+
+
+@pytest.mark.parametrize(("kind", "ending"), [("one instance UID for all", "seg.nrrd"), ("no study", "nii.gz"),
+                                              ("two studies", "mha")])
+def test_a_dicom_segmentation_that_cannot_be_made_costs_no_other_result(
+        tmp_path: Path, model: Path, series: Path, kind: str, ending: str) -> None:
+    spoil(series, SPOILED[kind])
+    request = SegmentRequest(model, (series,), tmp_path / "out", dicom_seg=True, file_format=ending, regions=True)
+    with pytest.raises(SomeFailed, match=f"lack a file.*series.{ending} was") as failed:
+        segment(request, SilentReporter())
+    (outcome,) = failed.value.result.outcomes
+    whole = segment(replace(request, out=tmp_path / "other", dicom_seg=False), SilentReporter())
+    assert outcome.kind == SEGMENTED and "was not written" in outcome.reason
+    assert [path.name for path in outcome.files] == [path.name for path in whole.written]
+    assert all(path.read_bytes() == other.read_bytes() for path, other in zip(outcome.files, whole.written, strict=True)
+               if path.suffix != ".json")
+
+
+@pytest.mark.parametrize("ending", ["seg.nrrd", "nii.gz"])
+def test_the_next_run_makes_only_the_dicom_segmentation_that_is_missing(
+        tmp_path: Path, model: Path, series: Path, ending: str) -> None:
+    good = {path.name: path.read_bytes() for path in series.iterdir()}
+    spoil(series, SPOILED["no study"])
+    request = SegmentRequest(model, (series,), tmp_path / "out", dicom_seg=True, file_format=ending)
+    with pytest.raises(SomeFailed):
+        segment(request, SilentReporter())
+    first = tmp_path / "out" / f"series.{ending}"
+    before = first.stat()
+    with pytest.raises(SomeFailed, match="have no StudyInstanceUID"):
+        segment(request, SilentReporter())
+    assert (first.stat().st_ino, first.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    for name, data in good.items():
+        (series / name).write_bytes(data)
+    segment(request, SilentReporter())
+    assert pydicom.dcmread(tmp_path / "out" / "series.seg.dcm").pixel_array.sum() == (read_label(first).array > 0).sum()
+    assert [outcome.kind for outcome in segment(request, SilentReporter()).outcomes] == [DONE_BEFORE]
+
+
+def test_a_dicom_segmentation_asked_for_later_is_made_from_the_result(
+        tmp_path: Path, model: Path, series: Path) -> None:
+    request = SegmentRequest(model, (series,), tmp_path / "out")
+    segment(request, SilentReporter())
+    first = tmp_path / "out" / "series.seg.nrrd"
+    before = first.stat()
+    result = segment(replace(request, dicom_seg=True), SilentReporter())
+    assert [path.name for path in result.written] == ["series.seg.nrrd", "series.seg.dcm"]
+    assert (first.stat().st_ino, first.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    whole = segment(replace(request, out=tmp_path / "other", dicom_seg=True), SilentReporter()).written[1]
+    here, there = (pydicom.dcmread(path) for path in (result.written[1], whole))
+    assert here.PixelData == there.PixelData
+
+
+def test_a_dicom_segmentation_is_not_written_over_a_file_of_somebody_else(
+        tmp_path: Path, model: Path, series: Path) -> None:
+    request = SegmentRequest(model, (series,), tmp_path / "out")
+    segment(request, SilentReporter())
+    (tmp_path / "out" / "series.seg.dcm").write_bytes(b"mine")
+    (outcome,) = segment(replace(request, dicom_seg=True), SilentReporter()).outcomes
+    assert outcome.kind == KEPT and (tmp_path / "out" / "series.seg.dcm").read_bytes() == b"mine"
+
+
+def test_a_scan_whose_dicom_segmentation_fails_does_not_stop_the_others(
+        tmp_path: Path, model: Path, series: Path) -> None:
+    shutil.copytree(series, series.with_name("t"))
+    spoil(series, SPOILED["one instance UID for all"])
+    with pytest.raises(SomeFailed, match="1 of 2 scans were segmented, but lack a file") as failed:
+        segment(SegmentRequest(model, (series.parent,), tmp_path / "out", dicom_seg=True), SilentReporter())
+    assert [bool(outcome.reason) for outcome in failed.value.result.outcomes] == [True, False]
+    assert (tmp_path / "out" / "t.seg.dcm").exists() and (tmp_path / "out" / "series.seg.nrrd").exists()
+
+
+def test_the_command_ends_with_2_and_a_line_where_the_result_is(
+        tmp_path: Path, model: Path, series: Path, capsys: pytest.CaptureFixture) -> None:
+    spoil(series, SPOILED["one instance UID for all"])
+    code = main(["segment", str(series), "--model", str(model), "--out", str(tmp_path / "out"), "--dicom-seg"])
+    told = capsys.readouterr()
+    assert code == 2 and (tmp_path / "out" / "series.seg.nrrd").exists()
+    last = told.err.strip().splitlines()[-1]
+    assert "out/series.seg.nrrd was" in last and "all 3 images have one SOPInstanceUID" in last
+
+
+ROWS = b"\x28\x00\x10\x00"
+BAD_SERIES = {
+    "position": lambda b: b.replace(b"1.000000", b"\x01.000000", 1),
+    "kind of value": lambda b: b.replace(ROWS + b"US", ROWS + b"\x55\xd3"),
+}
+
+
+@pytest.mark.parametrize("kind", ["position", "kind of value"])
+def test_a_bad_series_among_good_ones_costs_only_itself(tmp_path: Path, model: Path, series: Path, kind: str) -> None:
+    for name in ("bad", "z"):
+        shutil.copytree(series, series.with_name(name))
+    for path in series.with_name("bad").iterdir():
+        path.write_bytes(BAD_SERIES[kind](path.read_bytes()))
+    with pytest.raises(SomeFailed, match="1 of 3 inputs could not be segmented; the first: bad holds no DICOM image"):
+        segment(SegmentRequest(model, (series.parent,), tmp_path / "out"), SilentReporter())
+    assert (tmp_path / "out" / "series.seg.nrrd").exists() and (tmp_path / "out" / "z.seg.nrrd").exists()
 
 
 def test_results_written_into_the_study_do_not_hinder_the_next_run(tmp_path: Path, model: Path, series: Path) -> None:

@@ -1,0 +1,190 @@
+"""DICOM stacks: the slices of a series in order, the grid they lie on, and their voxels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from alhvr.data.dicom_file import DICOM_ENDINGS, is_dicom_file
+from alhvr.data.dicom_folder import find_series, series_of_folder
+from alhvr.data.dicom_series import Series
+from alhvr.data.dicom_structure import check_structure
+from alhvr.data.geometry import Geometry
+from alhvr.data.itk_file import itk_name
+from alhvr.data.scan import Modality, Volume
+from alhvr.errors import UserError
+from alhvr.files import shown
+
+_SNAP_MM = 0.005
+"""A stack that drifts less than this off its normal is taken as straight: rounding in the headers."""
+_FARTHEST_OFF = 0.5
+"""A slice may lie this share of the slice distance off the grid."""
+_UNKNOWN_THICKNESS_MM = 1.0
+"""Of a single slice whose header does not tell."""
+_EVEN_MM = 0.05
+"""Slices nearer than this to an even grid count as even: rounding in the headers."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A series in order: files from slice 0 upwards and their grid."""
+
+    files: tuple[Path, ...]
+    geometry: Geometry
+    modality: Modality
+    warnings: tuple[str, ...]
+    shared_instance: str = ""
+    """That images have one SOPInstanceUID, in words, so that nothing can refer to one of them; "" where none have."""
+
+
+def find_stack(path: Path) -> Stack | None:
+    """The ordered series of a folder, or the one that a DICOM file belongs to; None for other files.
+
+    A folder without DICOM files of its own stands for all folders below it. Raises UserError as ``order_series``, and
+    where it is not one series.
+    """
+    if path.is_dir():
+        return order_series(path.name, _only_series(path))
+    if not (path.exists() and path.name.lower().endswith(DICOM_ENDINGS)) and not is_dicom_file(path):
+        return None
+    found = find_series(path.parent)
+    for series in found.series:
+        if any(item.path == path for item in series.slices):
+            return order_series(path.parent.name, series)
+    reason = next((item.reason for item in found.unusable if item.path == path), "it is a copy or a localizer")
+    raise UserError(f"{shown(path.name)} is no DICOM image that can be read: {reason}.",
+                    "Give another file or a folder.")
+
+
+def order_series(name: str, series: Series) -> Stack:
+    """Sorts the slices along their normal and fits the grid; ``name`` is for messages.
+
+    Raises UserError for a series with a fault, and where slices lie far off an even grid. Gaps that are a little
+    unequal become a warning with the sizes seen.
+    """
+    _require_usable(name, series)
+    first = series.slices[0]
+    axes = np.reshape(first.orientation, (2, 3))
+    row, column = axes / np.linalg.norm(axes, axis=1, keepdims=True)
+    normal = np.cross(row, column)
+    positions = np.array([item.position_lps_mm for item in series.slices])
+    order = np.argsort(positions @ normal, kind="stable")
+    positions = positions[order]
+    step_mm = _step(positions, normal, first.thickness_mm)
+    affine = np.eye(4)
+    affine[:3, :3] = np.column_stack([row * first.spacing_ij_mm[0], column * first.spacing_ij_mm[1], step_mm])
+    affine[:3, 3] = positions[0]
+    fitted = Geometry.from_affine((*first.size_ij, len(order)), affine)
+    geometry = replace(fitted, spacing_mm=(*first.spacing_ij_mm, fitted.spacing_mm[2]))
+    told = (*_oddities(name, positions, normal, step_mm), *_header_oddities(name, series),
+            *(f"{name}: {note}." for note in series.notes))
+    return Stack(tuple(series.slices[i].path for i in order), geometry, series.modality, told,
+                 series.shared_instance)
+
+
+def read_stack(name: str, stack: Stack) -> Volume:
+    """Voxels [K, J, I] with each slice's own rescale slope and intercept; raises UserError if damaged.
+
+    int16 where every value is a whole number that fits, else float32.
+    """
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    array = np.empty(stack.geometry.shape_kji, dtype=np.int16)
+    for index, path in enumerate(stack.files):
+        reader.SetFileName(itk_name(path))
+        try:
+            check_structure(path)
+            plane = sitk.GetArrayFromImage(reader.Execute())[0]
+            if array.dtype == np.int16 and not _fits_int16(plane):
+                array = array.astype(np.float32)
+            array[index] = plane.reshape(array.shape[1:])
+        except (RuntimeError, ValueError) as error:
+            raise UserError(f"{name}: the image {shown(path.name)} cannot be decoded; it is cut short, damaged or of a "
+                            "rare coding.", "Copy or export the series again.") from error
+    return Volume(array, stack.geometry, stack.modality, stack.warnings)
+
+
+def _fits_int16(plane: np.ndarray) -> bool:
+    limits = np.iinfo(np.int16)
+    return np.issubdtype(plane.dtype, np.integer) and plane.min() >= limits.min and plane.max() <= limits.max
+
+
+def _only_series(folder: Path) -> Series:
+    """The one DICOM series in ``folder``; raises UserError when there is none or more than one."""
+    found = series_of_folder(folder)
+    if len(found.series) == 1:
+        return found.series[0]
+    if found.series:
+        listing = "; ".join(f"{index}: {series.summary}" for index, series in enumerate(found.series, 1))
+        message = f"The folder {folder.name} holds {len(found.series)} DICOM series ({listing}); one is needed."
+        raise UserError(message, "Put each series in a folder of its own.")
+    if found.unusable:
+        first = found.unusable[0]
+        raise UserError(f"The folder {folder.name} holds no DICOM images, but {len(found.unusable)} other DICOM files; "
+                        f"the first, {shown(first.path.name)}: {first.reason}.", "Give the folder with the images.")
+    if any(folder.iterdir()):
+        hint = "Give a file, or the folder that holds the DICOM files themselves."
+        raise UserError(f"The folder {folder.name} holds no DICOM images.", hint)
+    raise UserError(f"The folder {folder.name} is empty.", "Give a file or a folder with a DICOM series.")
+
+
+def _require_usable(name: str, series: Series) -> None:
+    """Raises UserError for a series with a fault, with the files that may have caused it."""
+    if not series.fault:
+        return
+    cause = ""
+    if series.slices and series.left_out:
+        first = series.left_out[0]
+        cause = (f"; {len(series.left_out)} files could not be used" if len(series.left_out) > 1 else
+                 "; a file could not be used") + f", {shown(first.path.name)}: {first.reason}"
+    raise UserError(f"{name} {series.fault}{cause}.", series.hint)
+
+
+def _step(positions: np.ndarray, normal: np.ndarray, thickness_mm: float | None) -> np.ndarray:
+    """Mean step (3,) in mm from slice to slice of the sorted positions [K, 3]; straight where it drifts by rounding."""
+    if len(positions) == 1:
+        return normal * (thickness_mm or _UNKNOWN_THICKNESS_MM)
+    total = positions[-1] - positions[0]
+    straight = normal * (total @ normal)
+    return (straight if np.linalg.norm(total - straight) < _SNAP_MM else total) / (len(positions) - 1)
+
+
+def _oddities(name: str, positions: np.ndarray, normal: np.ndarray, step_mm: np.ndarray) -> tuple[str, ...]:
+    """A warning when slices lie off the even grid that starts at the first of the sorted positions [K, 3].
+
+    Raises UserError where one lies further off than half the distance of slices.
+    """
+    even = positions[0] + np.arange(len(positions))[:, None] * step_mm
+    off_mm = np.linalg.norm(positions - even, axis=1).max()
+    if off_mm <= _EVEN_MM:
+        return ()
+    gaps_mm = np.diff(positions @ normal)
+    seen = f"from {gaps_mm.min():.4g} to {gaps_mm.max():.4g} mm, mostly {np.median(gaps_mm):.4g} mm"
+    mean_mm = np.linalg.norm(step_mm)
+    if off_mm > _FARTHEST_OFF * mean_mm:
+        raise UserError(f"{name} has slices that lie on no even grid (gaps {seen}): with {mean_mm:.4g} mm throughout, "
+                        f"slices would be up to {off_mm:.3g} mm off.", "Export the series again, with even slices.")
+    return (f"{name} has unequal slice gaps ({seen}): slices may be missing; {mean_mm:.4g} mm is used throughout, "
+            f"which puts slices up to {off_mm:.3g} mm off.",)
+
+
+def _header_oddities(name: str, series: Series) -> tuple[str, ...]:
+    """Sentences on headers that do not harm the voxels."""
+    told = []
+    if len(series.slices) == 1 and series.slices[0].thickness_mm is None:
+        told.append(f"{name} is one image whose header has no slice thickness; {_UNKNOWN_THICKNESS_MM:g} mm is used.")
+    if series.shared_instance:
+        told.append(f"{name}: {series.shared_instance}, so nothing can refer to one of them; a DICOM "
+                    "segmentation cannot be made.")
+    kinds = Counter(item.stored_as for item in series.slices)
+    usual = kinds.most_common(1)[0][0]
+    other = [item for item in series.slices if item.stored_as != usual]
+    if other:
+        told.append(f"{name}: {len(other)} of {len(series.slices)} images store their numbers in another way (bits or "
+                    f"sign) than the others, the first {shown(other[0].path.name)}; look at them before you go on.")
+    return tuple(told)
