@@ -188,7 +188,7 @@ def test_ultrasound_in_colour_is_refused_and_grey_in_three_channels_taken(tmp_pa
 
 def test_screenshots_of_a_ct_are_no_scans(tmp_path: Path) -> None:
     _xray(tmp_path / "shot.dcm", Modality="CT")
-    with pytest.raises(UserError, match="holds no scans.*that has a place in the patient: 1"):
+    with pytest.raises(UserError, match="holds no scans.*a place in the patient"):
         find_cases(tmp_path, labeled=False)
 
 
