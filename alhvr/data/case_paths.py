@@ -33,9 +33,12 @@ def name_fault(name: str) -> str:
         return "is empty" if not name.strip() else "is no name of a file"
     if "/" in name or "\\" in name or PureWindowsPath(name).drive:
         return "is a path; a name of a file without folders is needed"
-    if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or letter in _TURNING for letter in name):
-        return "has control characters or letters of an unknown encoding"
-    n_bytes = len(name.encode("utf-8"))
+    if any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") or letter in _TURNING for letter in name):
+        return "has control characters or marks that turn the writing"
+    try:
+        n_bytes = len(os.fsencode(name))
+    except UnicodeEncodeError:
+        return "has letters that no file name can hold"
     if n_bytes > LONGEST_NAME_BYTES:
         return f"has {n_bytes} bytes; {LONGEST_NAME_BYTES} at most are accepted"
     return ""

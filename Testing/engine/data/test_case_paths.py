@@ -14,7 +14,7 @@ from alhvr.data.cases import CaseSet, find_cases
 from alhvr.errors import UserError
 
 BAD_NAMES = ["", " ", ".", "..", "../a", "../../escaped", "/etc/passwd", "a/b", "a\\b", "..\\a", "C:a", "C:\\a", "a\0b",
-             "a\nb", "a\x1b[2J", "a\x7f", "a\u2028b", "a\u202eb", "a\udcff", "x" * 201, "\u00e4" * 101]
+             "a\nb", "a\x1b[2J", "a\x7f", "a\u2028b", "a\u202eb", "a\ud800", "x" * 201, "\u00e4" * 101]
 
 
 def _case(folder: Path, name: str = "a", **entry: object) -> CaseSet:
@@ -34,12 +34,12 @@ def test_a_name_in_cases_json_that_is_none_of_a_result_is_refused_in_a_plain_lin
 
 
 @pytest.mark.parametrize("name", ["a", "patient 1", "1.2.840.113619", "a.b", "..a", "x" * 200, "\u8179\u90e8", "a'\"b",
-                                  "m\u00fcller", "ab:c"])
+                                  "m\u00fcller", "ab:c", "K\udce4se"])
 def test_names_of_files_are_accepted(tmp_path: Path, name: str) -> None:
     assert name_fault(name) == "" and _case(tmp_path, name).cases[0].name == name
 
 
-@pytest.mark.parametrize("name", ["a\nb", "a\x1b[2J", "x" * 201, "a\u202eb", "a\\b", os.fsdecode(b"a\xff")])
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[2J", "x" * 201, "a\u202eb", "a\\b"])
 def test_a_file_after_which_no_result_can_be_named_costs_itself_only(tmp_path: Path, name: str) -> None:
     for file in (f"{name}.nii.gz", "good.nii.gz"):
         (tmp_path / file).write_bytes(b"")
