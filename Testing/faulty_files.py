@@ -63,8 +63,8 @@ def _label_alone(world: World) -> None:
     shutil.copy(world.label("labeled", 0), world.label("labeled", 9))
 
 
-@fault("a document beside the scans", "layout", NOTE, seen="files of other kinds: 1 (notes.txt)", remedy="Nothing to do",
-       file="labeled")
+@fault("a document beside the scans", "layout", NOTE, seen="files of other kinds: 1 (notes.txt)",
+       remedy="Nothing to do", file="labeled")
 def _document(world: World) -> None:
     (world.folder / "labeled" / "notes.txt").write_text("Drawn by hand.")
 
