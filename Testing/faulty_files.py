@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pydicom
 import SimpleITK
-from fault_list import FAULT, WARNING, cut, fault
+from fault_list import FAULT, NOTE, WARNING, cut, fault
 from nifti_files import write_nifti
 from small_bodies import COUNTS, GRID, World
 from tiny_runs import write_scan
@@ -61,6 +61,12 @@ def _fractions(world: World) -> None:
        file="labeled")
 def _label_alone(world: World) -> None:
     shutil.copy(world.label("labeled", 0), world.label("labeled", 9))
+
+
+@fault("a document beside the scans", "layout", NOTE, seen="files of other kinds: 1 (notes.txt)",
+       remedy="Nothing to do", file="labeled")
+def _document(world: World) -> None:
+    (world.folder / "labeled" / "notes.txt").write_text("Drawn by hand.")
 
 
 @fault("a folder without scans", "unusable_folder", FAULT, seen="holds no scans", remedy="images/ with labels/",

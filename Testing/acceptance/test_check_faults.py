@@ -106,7 +106,7 @@ def test_training_does_not_start_on_faults_and_tells_them_all(tmp_path: Path) ->
 REAL: dict[str, tuple[dict[str, str], set[str]]] = {
     "acdc": ({"--labeled": "acdc/train", "--validation": "acdc/val", "--unlabeled": "acdc/train"},
              {"left_out_of_folder", "stray_parts", "scan_twice", "scan_in_archive_too", "nominal_spacing"}),
-    "hippocampus": ({"--labeled": "hippocampus"}, {"intensity_scale", "nominal_spacing"}),
+    "hippocampus": ({"--labeled": "hippocampus"}, {"intensity_scale", "nominal_spacing", "layout"}),
     "left-atrium": ({"--labeled": "left-atrium"}, {"nominal_spacing"}),
     "brain-dicom": ({"--unlabeled": "brain-dicom"}, {"mixed_field_strengths"}),
 }

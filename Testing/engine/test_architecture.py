@@ -43,8 +43,11 @@ IF_PRESENT = {"openvino"}
 """Used where it is installed, asked for by nobody."""
 BEHIND_TORCH = {"onnx"}
 """torch.onnx needs it; no file imports it itself."""
+PACKAGES = {"PIL": "pillow"}
+"""Packages that are called otherwise than what is imported."""
 LIGHT_ROOMS = {"ground", "data", "bundle", "export", "evaluation", "inference", "checking", "cli"}
-TRAINING_FILES = {"alhvr.data.augment", "alhvr.data.batches", "alhvr.data.phantom", "alhvr.inference.torch_backend"}
+TRAINING_FILES = {"alhvr.data.augment", "alhvr.data.batches", "alhvr.data.h5_file", "alhvr.data.phantom",
+                  "alhvr.inference.torch_backend"}
 """The files of light rooms that only training, the demo or a GPU needs."""
 BACKENDS = {"alhvr.inference.onnx_backend", "alhvr.inference.openvino_backend", "alhvr.inference.openvino_graphs"}
 """Each is imported when it was chosen."""
@@ -121,7 +124,7 @@ def listed(*extras: str) -> set[str]:
 
 def libraries(module: str, *, at_file_scope: bool = False) -> set[str]:
     roots = {name.split(".")[0] for name in imports(module, at_file_scope=at_file_scope)}
-    return roots - sys.stdlib_module_names - {"alhvr"}
+    return {PACKAGES.get(root, root) for root in roots - sys.stdlib_module_names - {"alhvr"}}
 
 
 def light_files() -> list[str]:

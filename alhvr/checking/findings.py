@@ -37,6 +37,7 @@ class Finding:
 
 KINDS = {
     "unusable_folder": "Folder that holds no cases to use",
+    "layout": "Layout of a folder",
     "left_out_of_folder": "Files left out of a folder",
     "names_differ": "Folders that name a label value differently",
     "unusable_names": "Names that cannot be used",

@@ -5,7 +5,10 @@
  "cases": {"patient 1": {"images": ["t1/p1.nii.gz", "flair/p1.nii.gz"], "label": "labels/p1.nii.gz",
                          "not_annotated": ["right ventricle", 3], "patient": "A17"}}}
 
-Every entry may be left out; paths are relative to the folder. "join" makes one structure of others, each given by its
+Every entry may be left out; paths are relative to the folder. The name of a case is that of a file, as results are
+called after it. A path may lead out of the folder, since scans often lie on another disk, but only to a plain file with
+the ending of an image, a DICOM file or a folder, and what lies outside is named in a warning: whoever opens the data
+set of a stranger sees that it reaches for other files. "join" makes one structure of others, each given by its
 name or its label value; the joined structure has the smallest of their values and takes their place everywhere.
 """
 
@@ -17,10 +20,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from alhvr.data.case_layouts import Listing, read_json
+from alhvr.data.case_layouts import read_json
+from alhvr.data.case_paths import require_case_name, require_image_path, say_outside
 from alhvr.data.channel_names import Channel, parse_channels
 from alhvr.data.label_names import LabelMeaning
 from alhvr.data.labels import clean_name, folded
+from alhvr.data.listing import Listing
 from alhvr.errors import UserError
 from alhvr.files import shown
 
@@ -58,7 +63,7 @@ class CaseFile:
 def read_case_file(folder: Path) -> CaseFile:
     """The cases.json in ``folder``; raises UserError for anything in it that is not understood."""
     path = folder / CASE_FILE
-    if not path.is_file():
+    if not os.path.lexists(path):
         return CaseFile()
     record = read_json(path)
     if not isinstance(record, dict):
@@ -67,15 +72,18 @@ def read_case_file(folder: Path) -> CaseFile:
     cases = record.get("cases", {})
     if not isinstance(cases, dict):
         raise UserError(f'"cases" in {CASE_FILE} is no object.', 'Write it as {"patient 1": {...}}.')
+    for name in cases:
+        require_case_name(CASE_FILE, name)
     channels = parse_channels(CASE_FILE, record["channels"]) if "channels" in record else ()
     return CaseFile(channels, {name: _parse_case(folder, name, entry) for name, entry in cases.items()},
                     _parse_joins(record.get("join", {})))
 
 
-def merge(listing: Listing, told: CaseFile, *, labeled: bool) -> Listing:
+def merge(listing: Listing, told: CaseFile, folder: Path, *, labeled: bool) -> Listing:
     """``listing`` with what cases.json tells; a scan of the layout whose file a case of cases.json takes is no case.
 
-    Raises UserError for a case that is not there, a missing file, and, ``labeled``, a missing label.
+    Files from outside ``folder`` are taken, and named in a warning. Raises UserError for a case that is not there, a
+    missing file or one of no kind that is read, and, ``labeled``, such a label.
     """
     if not told.cases:
         return replace(listing, channels=told.channels or listing.channels)
@@ -93,7 +101,9 @@ def merge(listing: Listing, told: CaseFile, *, labeled: bool) -> Listing:
             images[name] = dict(enumerate(entry.images))
         if entry.label is not None:
             labels[name] = entry.label
-    return replace(listing, images=images, labels=labels, channels=told.channels or listing.channels)
+    files = [path for e in told.cases.values() for path in (*e.images, e.label if labeled else None) if path]
+    return replace(listing, images=images, labels=labels, channels=told.channels or listing.channels,
+                   warnings=(*listing.warnings, *say_outside(CASE_FILE, folder, {str(path): path for path in files})))
 
 
 def structure_values(name: str, entry: CaseEntry, label_names: Mapping[int, str],
@@ -168,6 +178,7 @@ def _require_there(name: str, entry: CaseEntry, listing: Listing, *, labeled: bo
         if not path.exists():
             raise UserError(f'{CASE_FILE}: the file {path.name} of the case "{name}" is not there.',
                             f"It was looked for in {path.parent}. Write paths relative to the folder of {CASE_FILE}.")
+        require_image_path(CASE_FILE, path)
 
 
 def _same(path: Path) -> str:

@@ -1,17 +1,18 @@
-"""How scans and labels lie in a folder: images/ and labels/, Decathlon, nnU-Net, plain files, DICOM series."""
+"""How scans and labels lie in a folder: images/ and labels/, Decathlon, nnU-Net, files and series at any depth."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from alhvr.data.case_paths import require_image_path, say_outside
 from alhvr.data.channel_names import (
     Channel,
-    Images,
     gather_numbered,
     group_channels,
     list_channels,
@@ -19,35 +20,19 @@ from alhvr.data.channel_names import (
     parse_channels,
     split_number,
 )
-from alhvr.data.dicom_folder import list_series
+from alhvr.data.folder_content import LABEL_FOLDERS, Content, Item, PassedOver, read_content, read_labels
+from alhvr.data.h5_file import IMAGE, LABEL, datasets_of, has_h5py, require_h5py
+from alhvr.data.image_2d import PICTURE_ENDINGS
 from alhvr.data.label_names import parse_label_names, split_regions
-from alhvr.data.reading import is_image_file, scan_name
+from alhvr.data.layouts import recognise
+from alhvr.data.listing import Listing, name_items, pair_labels
+from alhvr.data.reading import ENDINGS, is_image_file, scan_name
 from alhvr.errors import UserError
 from alhvr.files import read_bytes, shown
 from alhvr.json_file import LARGEST_BYTES, parse_json
 
-LAYOUTS = ("images/ with labels/ beside it, a Decathlon or nnU-Net dataset.json, image files, DICOM series, or a "
-           "cases.json")
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What a folder holds, by case name."""
-
-    images: dict[str, Images]
-    """Of each case its channels, complete or not: image file or series folder (or one file of a series)."""
-    labels: dict[str, Path] = field(default_factory=dict)
-    """Label file of each case that has one."""
-    label_names: dict[int, str] = field(default_factory=dict)
-    """Meaning of the label values, as far as a file tells."""
-    modality: str | None = None
-    """"CT", "MR" or "other" where a file tells."""
-    warnings: tuple[str, ...] = ()
-    """What was left out."""
-    channels: tuple[Channel, ...] = ()
-    """What a file calls the channels; empty where none does."""
-    regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """Structures that a dataset.json makes of several label values, by name."""
+LAYOUTS = ("images/ with labels/ beside it, a Decathlon or nnU-Net dataset.json, image files, DICOM series, a data set "
+           "as it is downloaded (ACDC, BraTS, AbdomenCT-1K, SSL4MIS, BIDS), or a cases.json")
 
 
 def list_folder(folder: Path, channels: int | None = None) -> Listing:
@@ -55,41 +40,111 @@ def list_folder(folder: Path, channels: int | None = None) -> Listing:
 
     ``channels``: how many each scan must have, None where that is to be found out.
     """
-    description = read_json(folder / "dataset.json") if (folder / "dataset.json").is_file() else {}
+    description = read_json(folder / "dataset.json") if os.path.lexists(folder / "dataset.json") else {}
     if not isinstance(description, dict):
         raise UserError(f"dataset.json in {folder.name} is no description of a dataset.", "Mend or remove the file.")
+    passed = PassedOver(folder)
     if (folder / "imagesTr").is_dir() or "training" in description:
-        return _list_dataset(folder, description)
-    if (folder / "images").is_dir():
-        return _list_images_and_labels(folder, channels)
-    labels, names = _files(folder / "labels"), _label_names(folder)
-    files = [path for path in sorted(folder.iterdir()) if is_image_file(path)]
-    if files:
-        return Listing(group_channels(_by_name(files), labels.keys(), channels), labels, names)
-    series = list_series(folder)
-    return Listing(group_channels(series.images, labels.keys(), channels or 1), labels, names, series.modality,
-                   series.warnings)
+        listing = _list_dataset(folder, description, passed)
+    elif (folder / "images").is_dir():
+        listing = _list_images_and_labels(folder, channels, passed)
+    else:
+        listing = _list_tree(folder, channels, passed)
+    return replace(listing, warnings=(*listing.warnings, *passed.warnings()), notes=(*listing.notes, *passed.notes()))
 
 
-def _list_images_and_labels(folder: Path, channels: int | None) -> Listing:
-    """images/ holds files or one folder per series; labels/ and labels.json are optional."""
-    images = _by_name(path for path in sorted((folder / "images").iterdir()) if is_image_file(path))
-    series = list_series(folder / "images")
-    doubled = sorted(set(images) & set(series.images))
-    if doubled:
-        raise UserError(f"Two images are named {doubled[0]}: a file and a DICOM series.", "Rename one of them.")
-    labels = _files(folder / "labels")
-    scans = group_channels({**images, **series.images}, labels.keys(), channels)
-    return Listing(scans, labels, _label_names(folder), None if images else series.modality, series.warnings)
+def _list_images_and_labels(folder: Path, channels: int | None, passed: PassedOver) -> Listing:
+    """images/ holds files or series at any depth; labels/ (or masks/ and the like) and labels.json are optional."""
+    place = _label_folder(folder)
+    labels = [] if place is None else read_labels(place, passed)
+    content = read_content(folder / "images", passed, named_labels={item.stem for item in labels})
+    _pass_beside(folder, {"images"} | ({place.name} if place else set()), passed)
+    listing = _list_content(folder, content, labels, channels)
+    if place is None or place.name == "labels":
+        return listing
+    return replace(listing, notes=(*listing.notes, f"Labels are taken from the folder {shown(place.name)}."))
+
+
+def _list_tree(folder: Path, channels: int | None, passed: PassedOver) -> Listing:
+    """Scans at any depth, of all kinds, with label files beside them or in folders of labels."""
+    place = _label_folder(folder)
+    named = {scan_name(path) for path in place.iterdir()} if place is not None else set()
+    content = read_content(folder, passed, named_labels=named)
+    found = recognise(content)
+    if found is not None:
+        return replace(found, label_names=_label_names(folder))
+    return _list_content(folder, content, [], channels)
+
+
+def _list_content(folder: Path, content: Content, labels: list[Item], channels: int | None) -> Listing:
+    """Scans and labels of a content that has no layout of its own."""
+    h5 = _usable_h5(content)
+    scans = name_items(_scans(content, list(h5)))
+    beside = [item for item in content.labels if not {part.lower() for part in item.parts} & set(LABEL_FOLDERS)]
+    paired = pair_labels(scans, [*labels, *content.labels], content.passed)
+    for name, item in scans.items():
+        if LABEL in h5.get(item, ()):
+            paired.setdefault(name, item.path)
+    only_series = bool(scans) and all(item.is_series for item in scans.values())
+    count = 1 if channels is None and only_series and content.folder == folder else channels
+    images = group_channels({name: item.path for name, item in scans.items()}, paired.keys(), count)
+    modality = next(iter(content.modalities)) if only_series and len(content.modalities) == 1 else None
+    note = (f"Taken for labels by their names: {len(beside)} ({', '.join(shown(i.path.name) for i in beside[:3])}"
+            f"{', ...' if len(beside) > 3 else ''}).",) if beside else ()
+    return Listing(images, paired, _label_names(folder), modality, notes=note)
+
+
+def _scans(content: Content, h5: list[Item]) -> list[Item]:
+    """The images that are scans: volumes, and 2-D images where there is no volume."""
+    volumes = [*content.volumes, *h5]
+    for item in content.pictures if volumes else ():
+        content.passed.add("2-D images among volumes", item.path)
+    return volumes or content.pictures
+
+
+def _usable_h5(content: Content) -> dict[Item, tuple[str, ...]]:
+    """HDF5 files that hold a scan, and what is in each; raises UserError where there is nothing else, but no h5py."""
+    if content.h5 and not has_h5py():
+        if not (content.volumes or content.pictures):
+            require_h5py(content.h5[0].path)
+        for item in content.h5:
+            content.passed.add("HDF5 files, which need h5py (pip install h5py)", item.path)
+        return {}
+    held = {item: datasets_of(item.path) for item in content.h5}
+    for item, names in held.items():
+        if IMAGE not in names:
+            content.passed.add('HDF5 files without a dataset "image"', item.path)
+    return {item: names for item, names in held.items() if IMAGE in names}
+
+
+def _label_folder(folder: Path) -> Path | None:
+    """The folder of labels: "labels", or the only one that is called like one."""
+    if (folder / "labels").is_dir():
+        return folder / "labels"
+    found = [path for path in sorted(folder.iterdir()) if path.name.lower() in LABEL_FOLDERS and path.is_dir()]
+    return found[0] if len(found) == 1 else None
+
+
+def _pass_beside(folder: Path, taken: set[str], passed: PassedOver) -> None:
+    """Says what lies beside the folders of a layout and is not looked at."""
+    for path in sorted(folder.iterdir()):
+        if path.name in taken or path.name.startswith("."):
+            continue
+        if path.is_dir():
+            passed.add("folders beside those of the layout", path)
+        elif is_image_file(path, (*ENDINGS, *PICTURE_ENDINGS)):
+            passed.add("images beside the folders of the layout", path)
+        elif path.name not in ("labels.json", "dataset.json", "cases.json"):
+            passed.add_other(path)
 
 
 def _label_names(folder: Path) -> dict[int, str]:
     """What labels.json says; nothing where it is not there."""
     path = folder / "labels.json"
-    return parse_label_names(path.name, read_json(path)) if path.is_file() else {}
+    return parse_label_names(path.name, read_json(path)) if os.path.lexists(path) else {}
 
 
-def _list_dataset(folder: Path, description: Mapping[str, Any]) -> Listing:
+def _list_dataset(folder: Path, description: Mapping[str, Any], passed: PassedOver) -> Listing:
     """A Decathlon (lists of files) or nnU-Net (NAME_0000 files) dataset."""
     channels = _dataset_channels(description)
     singles, regions = split_regions(description.get("labels") or {})
@@ -100,12 +155,26 @@ def _list_dataset(folder: Path, description: Mapping[str, Any]) -> Listing:
             message = f"dataset.json in {folder.name} has {list_channels(channels)}, in images of four dimensions."
             raise UserError(message, "Make a file of each channel, NAME_0000, NAME_0001, ..., as nnU-Net has them.")
         files = _decathlon_files(folder, description["training"], description.get("test") or [])
+        _pass_beside(folder, {path.parent.name for path in _listed_paths(files)}, passed)
     else:
-        found, labels = {**_files(folder / "imagesTs"), **_files(folder / "imagesTr")}, _files(folder / "labelsTr")
+        found, labels = _dataset_images(folder, passed), _files(folder / "labelsTr", passed)
+        _pass_beside(folder, {"imagesTs", "imagesTr", "labelsTr"}, passed)
         whole = any(split_number(name)[1] is not None for name in found.keys() & labels.keys())
         files = Listing({name: {0: found[name]} for name in found} if whole else gather_numbered(found), labels)
     modality = modalities.pop() if len(modalities) == 1 else None
     return replace(files, label_names=label_names, modality=modality, channels=channels, regions=regions)
+
+
+def _dataset_images(folder: Path, passed: PassedOver) -> dict[str, Path]:
+    """The images to learn from, and those of the test that have other names."""
+    training, test = _files(folder / "imagesTr", passed), _files(folder / "imagesTs", passed)
+    for name in sorted(training.keys() & test.keys()):
+        passed.add("images of imagesTs that have a name of imagesTr", test[name])
+    return {**test, **training}
+
+
+def _listed_paths(listing: Listing) -> list[Path]:
+    return [*(path for images in listing.images.values() for path in images.values()), *listing.labels.values()]
 
 
 def _dataset_channels(description: Mapping[str, Any]) -> tuple[Channel, ...]:
@@ -129,7 +198,10 @@ def _decathlon_files(folder: Path, training: list[Any], test: list[Any]) -> List
     labels = {name: path for name, path in labels.items() if path.is_file()}
     missing = len(pairs) - len(there)
     warnings = (f"Images that dataset.json lists and that are not there: {missing}.",) if missing else ()
-    return Listing(images, labels, warnings=warnings)
+    listed = {text: folder / text for pair in there for text in (pair["image"], pair.get("label")) if text}
+    for path in listed.values():
+        require_image_path("dataset.json", path)
+    return Listing(images, labels, warnings=(*warnings, *say_outside("dataset.json", folder, listed)))
 
 
 def read_json(path: Path) -> Any:
@@ -153,9 +225,19 @@ def _unique(name: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _files(folder: Path) -> dict[str, Path]:
+def _files(folder: Path, passed: PassedOver) -> dict[str, Path]:
     """Image files of a folder by name; empty when it is not there."""
-    return _by_name(path for path in sorted(folder.iterdir()) if is_image_file(path)) if folder.is_dir() else {}
+    if not folder.is_dir():
+        return {}
+    found = []
+    for path in sorted(folder.iterdir()):
+        if is_image_file(path):
+            found.append(path)
+        elif path.is_dir():
+            passed.add("folders among files", path)
+        elif not path.name.startswith("."):
+            passed.add_other(path)
+    return _by_name(found)
 
 
 def _by_name(paths: Iterable[Path]) -> dict[str, Path]:

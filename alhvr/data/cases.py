@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alhvr.data.case_file import CaseFile, merge, read_case_file, structure_values
-from alhvr.data.case_layouts import LAYOUTS, Listing, list_folder
+from alhvr.data.case_layouts import LAYOUTS, list_folder
+from alhvr.data.case_paths import name_fault, say_alike
 from alhvr.data.channel_names import (
     Channel,
     channel_fault,
@@ -20,12 +21,15 @@ from alhvr.data.channel_names import (
 )
 from alhvr.data.label_names import IGNORE, LabelMeaning, Structures, align, find_structures
 from alhvr.data.labels import folded
+from alhvr.data.listing import Listing
 from alhvr.data.segment_names import read_segment_names
 from alhvr.errors import UserError
-from alhvr.files import shown
+from alhvr.files import is_plain, shown
 
 _NAMED_AT_MOST = 5
 """Longest list of case names in a message."""
+_LONGEST_SHOWN = 80
+"""Letters that are shown of a name that cannot be used."""
 _CHANNEL_HINT = ("Add the file or take the whole case away; channels are files NAME_0000, NAME_0001, ..., or are "
                  "listed case by case in cases.json.")
 
@@ -45,7 +49,7 @@ class Case:
     not_annotated: tuple[int, ...] = ()
     """Label values of structures that nobody annotated in this case: its background may be one of them."""
     patient: str | None = None
-    """Who it is, where cases.json says so; cases of one patient belong on one side of a split."""
+    """Who it is, where cases.json or the layout says so; cases of one patient belong on one side of a split."""
     meaning: LabelMeaning = LabelMeaning()
     """How the values in its label file become those of the run, in which all other label values are given."""
 
@@ -84,7 +88,9 @@ class CaseSet:
     channels: tuple[Channel, ...] = ()
     """The channels that every case has, in order; empty where no file names them and there is but one."""
     incomplete: tuple[Incomplete, ...] = ()
-    """Scans that were left out because of their channels, each named in ``warnings`` too."""
+    """Scans that were left out because of their channels or files, each named in ``warnings`` too."""
+    notes: tuple[str, ...] = ()
+    """The layout that was recognised, what was taken by a guess, and documents, one sentence each."""
     label_notes: tuple[str, ...] = ()
     """How label values are mapped by name, joined or taken for not annotated, one sentence each."""
 
@@ -110,9 +116,11 @@ def find_cases(folder: Path, *, labeled: bool, channels: Sequence[Channel] | int
         raise UserError(message, f"Give a folder with {LAYOUTS}.")
     told = read_case_file(folder)
     count = channels if channels is None or isinstance(channels, int) else max(1, len(channels))
-    listing = merge(list_folder(folder, count or len(told.channels) or None), told, labeled=labeled)
+    listing = merge(list_folder(folder, count or len(told.channels) or None), told, folder, labeled=labeled)
+    listing = _with_usable_names(listing)
     if not listing.images:
-        raise UserError(f"The folder {folder.name} holds no scans.", f"It needs {LAYOUTS}.")
+        seen = " ".join(("", *listing.warnings, *listing.notes))
+        raise UserError(f"The folder {shown(folder.name)} holds no scans.{seen}", f"It needs {LAYOUTS}.")
     oddities = check_names(folder.name, listing.channels, channels)
     if count == 1 and tells_channels(listing.images.keys(), listing.labels.keys(), None):
         oddities += (f"The names in {folder.name} look like those of channels (NAME_0000, NAME_0001, ...), but one "
@@ -125,6 +133,18 @@ def find_cases(folder: Path, *, labeled: bool, channels: Sequence[Channel] | int
     return _labeled(folder, listing, told, count, strict=strict)
 
 
+def _with_usable_names(listing: Listing) -> Listing:
+    """``listing`` without the cases after which no result can be named, and a warning on them and on look-alikes."""
+    bad = sorted(name for name in listing.images if name_fault(name))
+    named = ", ".join(f'"{shown(name)[:_LONGEST_SHOWN]}" {name_fault(name)}' for name in bad[:_NAMED_AT_MOST])
+    more = " and more" if len(bad) > _NAMED_AT_MOST else ""
+    left_out = (f"Scans whose names cannot be those of results, left out ({len(bad)}): {named}{more}.",) if bad else ()
+    images = {name: images for name, images in listing.images.items() if name not in bad}
+    labels = {name: path for name, path in listing.labels.items() if not name_fault(name)}
+    return replace(listing, images=images, labels=labels,
+                   warnings=(*listing.warnings, *left_out, *say_alike(images)))
+
+
 def _archive(folder: Path, listing: Listing, told: CaseFile, count: int) -> CaseSet:
     """Every scan that has its channels, without labels."""
     incomplete = _incomplete(listing, sorted(listing.images), count)
@@ -135,7 +155,7 @@ def _archive(folder: Path, listing: Listing, told: CaseFile, count: int) -> Case
                         f"{incomplete[0].reason}", _CHANNEL_HINT)
     names = {value: name for value, name in listing.label_names.items() if folded(name) != IGNORE}
     return CaseSet(folder, cases, names, listing.modality,
-                   (*listing.warnings, *say_left_out(incomplete)), listing.channels, incomplete)
+                   (*listing.warnings, *say_left_out(incomplete)), listing.channels, incomplete, listing.notes)
 
 
 def _labeled(folder: Path, listing: Listing, told: CaseFile, count: int, *, strict: bool) -> CaseSet:
@@ -162,7 +182,8 @@ def _labeled(folder: Path, listing: Listing, told: CaseFile, count: int, *, stri
         *_left_out("Scans without a label, left out", set(listing.images) - set(both)),
         *_left_out("Labels without a scan of the same name", set(listing.labels) - set(both)),
     )
-    return CaseSet(folder, cases, names, listing.modality, warnings, listing.channels, incomplete, structures.notes)
+    return CaseSet(folder, cases, names, listing.modality, warnings, listing.channels, incomplete,
+                   listing.notes, structures.notes)
 
 
 def _structures(folder: Path, listing: Listing, told: CaseFile, cases: Sequence[Case]) -> Structures:
@@ -194,18 +215,25 @@ def _case(name: str, listing: Listing, told: CaseFile) -> Case:
     """A case whose channels are all there, without its label."""
     images = listing.images[name]
     first, *others = (images[number] for number in sorted(images))
-    return Case(name, first, None, tuple(others), patient=told.cases[name].patient if name in told.cases else None)
+    said = told.cases[name].patient if name in told.cases else None
+    return Case(name, first, None, tuple(others), patient=said or listing.patients.get(name))
 
 
 def _incomplete(listing: Listing, names: Iterable[str], count: int) -> tuple[Incomplete, ...]:
-    """Those of ``names`` that have not exactly the channels 0 to ``count`` - 1."""
+    """Those of ``names`` that have not exactly the channels 0 to ``count`` - 1, or one that is no plain file."""
     found = []
     for name in names:
         images = listing.images[name]
-        reason = channel_fault(name, images, listing.channels or count)
+        reason = channel_fault(name, images, listing.channels or count) or _file_fault(name, images.values())
         if reason:
             found.append(Incomplete(name, tuple(images.values()), reason))
     return tuple(found)
+
+
+def _file_fault(name: str, images: Iterable[Path]) -> str:
+    """A sentence on the first of the ``images`` that is neither a plain file nor a folder; empty for none."""
+    odd = next((path for path in images if not path.is_dir() and not is_plain(path)), None)
+    return "" if odd is None else f'The channel {shown(odd.name)} of the case "{shown(name)}" is no plain file.'
 
 
 def _left_out(what: str, names: Iterable[str]) -> tuple[str, ...]:

@@ -83,8 +83,10 @@ def channel_fault(case: str, images: Images, channels: Sequence[Channel] | int) 
     count = channels if isinstance(channels, int) else len(channels)
     missing = [number for number in range(count) if number not in images]
     if missing:
-        name = "" if isinstance(channels, int) else f" ({channels[missing[0]].name})"
-        return f'The case "{case}" lacks the channel {_missing_file(case, images, missing[0])}{name}.'
+        name = "" if isinstance(channels, int) else channels[missing[0]].name
+        file = _missing_file(case, images, missing[0])
+        what = f"{file} ({name})" if name and file else name or file or missing[0]
+        return f'The case "{case}" lacks the channel {what}.'
     over = [number for number in images if number >= count]
     if over:
         return f'The case "{case}" has {images[over[0]].name} beyond {list_channels(channels)}.'
@@ -155,11 +157,11 @@ def modality_of(text: Any) -> str:
 
 
 def _missing_file(case: str, images: Images, number: int) -> str:
-    """The name that the file of channel ``number`` would have, after those that are there."""
+    """The name that the file of channel ``number`` would have, after those that are there; empty for other names."""
     for there, path in images.items():
         if path.name.startswith(f"{case}_{there:04d}"):
             return f"{case}_{number:04d}{path.name[len(case) + 5:]}"
-    return f"{case}_{number:04d}"
+    return "" if images else f"{case}_{number:04d}"
 
 
 def _in_order(source: str, record: dict) -> list[Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from alhvr.data.dicom_file import why_not_used
 from alhvr.data.dicom_series import Found, Series, ending, left_out_notes, series_of_files
 from alhvr.data.dicom_slice import Unusable
+from alhvr.data.image_2d import is_frame
 from alhvr.files import shown
 
 
@@ -24,6 +25,8 @@ class SeriesListing:
     """"CT", "MR" or "other" where it is the same for all."""
     warnings: tuple[str, ...]
     """What was joined, or left out without a series that could say so."""
+    frames: tuple[Path, ...] = ()
+    """X-rays and the like, each an image by itself without a place in the patient, in folders without a series."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,10 @@ def list_series(folder: Path) -> SeriesListing:
     """
     passed_over: list[str] = []
     found = {place: find_series(place) for place in _folders(folder, passed_over)}
+    frames = {place: _frames(each) for place, each in found.items()}
+    for place, paths in frames.items():
+        if paths:
+            found[place] = series_of_files([path for path in visible_files(place) if path not in paths])
     told = (*passed_over, *_tell_of_no_images(folder, found))
     joined = join_folders(folder, found)
     listed: list[tuple[Path, Path, Series]] = [(place, place, series) for place, series in joined.series.items()]
@@ -72,7 +79,8 @@ def list_series(folder: Path) -> SeriesListing:
             listed += [(place, place if alone else series.path, series) for series in each.series]
     modalities = {series.modality for _, _, series in listed if series.slices}
     modality = modalities.pop() if len(modalities) == 1 else None
-    return SeriesListing(_named(folder, listed), modality, (*told, *joined.notes))
+    return SeriesListing(_named(folder, listed), modality, (*told, *joined.notes),
+                         tuple(path for paths in frames.values() for path in sorted(paths)))
 
 
 def join_folders(folder: Path, found: dict[Path, Found]) -> Joined:
@@ -96,6 +104,13 @@ def join_folders(folder: Path, found: dict[Path, Found]) -> Joined:
             series[around] = stack
             told.append(f"The folders {names} hold one DICOM series; it was taken for one scan, {shown(around.name)}.")
     return Joined(series, tuple(told))
+
+
+def _frames(found: Found) -> set[Path]:
+    """The files of a folder without any slice that are images by themselves."""
+    if any(series.slices for series in found.series):
+        return set()
+    return {item.path for item in found.unusable if item.kind in ("no place", "unread") and is_frame(item.path)}
 
 
 def visible_files(folder: Path) -> list[Path]:

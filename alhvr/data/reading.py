@@ -12,6 +12,8 @@ import numpy as np
 from alhvr.data.dicom_file import DICOM_ENDINGS, is_dicom_file
 from alhvr.data.dicom_stack import Stack, find_stack, read_stack
 from alhvr.data.geometry import Geometry
+from alhvr.data.h5_file import H5_ENDINGS, read_h5, read_h5_header
+from alhvr.data.image_2d import PICTURE_ENDINGS, is_2d, read_2d, read_2d_header
 from alhvr.data.itk_file import read_itk, read_itk_header
 from alhvr.data.nifti import read_nifti, read_nifti_header
 from alhvr.data.scan import Modality, Scan, Segmentation, Volume
@@ -53,8 +55,11 @@ class LabelVolume:
 def probe(path: Path) -> Header:
     """Size, spacing, placement and modality of a scan without decoding its voxels; raises UserError as read_scan."""
     path = Path(path)
-    stack = dicom_stack(path)
-    if stack is not None:
+    slices = _slice_header(path)
+    stack = dicom_stack(path) if slices is None else None
+    if slices is not None:
+        geometry, kind = slices
+    elif stack is not None:
         geometry, kind = stack.geometry, None
     elif _is_nifti(path):
         header = read_nifti_header(path)
@@ -86,7 +91,7 @@ def read_scan(path: Path, *, modality: Modality | None = None) -> Scan:
 def read_label(path: Path) -> LabelVolume:
     """Label values of a file; raises UserError when a value is no integer or the file no 3-D image."""
     path = Path(path)
-    volume = _read_volume(path)
+    volume = _read_volume(path, label=True)
     array = volume.array
     if not np.issubdtype(array.dtype, np.integer):
         rounded = np.rint(array)
@@ -122,21 +127,23 @@ def scan_name(path: Path) -> str:
     """File name without its known endings ("a.b.nii.gz" is "a.b"); the name of a series folder as it is."""
     path = Path(path)
     lower = path.name.lower()
-    for ending in (*ENDINGS, *DICOM_ENDINGS):
+    for ending in (*ENDINGS, *DICOM_ENDINGS, *PICTURE_ENDINGS, *H5_ENDINGS):
         if lower.endswith(ending) and len(lower) > len(ending) and not path.is_dir():
             return path.name[: -len(ending)]
     return path.name
 
 
-def is_image_file(path: Path) -> bool:
-    """True for a visible file whose ending is one of ENDINGS."""
-    return path.name.lower().endswith(ENDINGS) and not path.name.startswith(".") and path.is_file()
+def is_image_file(path: Path, endings: tuple[str, ...] = ENDINGS) -> bool:
+    """True for a visible file whose ending is one of ``endings``."""
+    return path.name.lower().endswith(endings) and not path.name.startswith(".") and path.is_file()
 
 
 def is_dicom_slice(path: Path) -> bool:
-    """True for a file that stands for the DICOM series it belongs to, by its ending or by its first bytes."""
+    """True for a file that stands for the DICOM series it belongs to, by its ending or by its first bytes; False for an
+    X-ray and the like."""
     lower = path.name.lower()
-    return lower.endswith(DICOM_ENDINGS) or (not lower.endswith(ENDINGS) and is_dicom_file(path))
+    named = lower.endswith(DICOM_ENDINGS) or (not lower.endswith(ENDINGS) and is_dicom_file(path))
+    return named and not is_2d(path)
 
 
 def is_read_here(path: Path) -> bool:
@@ -158,8 +165,22 @@ def content_hash(content: Scan | Segmentation | LabelVolume) -> str:
     return digest.hexdigest()
 
 
-def _read_volume(path: Path) -> Volume:
+def _slice_header(path: Path) -> tuple[Geometry, np.dtype | None] | None:
+    """Grid and number type of an HDF5 file or a 2-D image; None for all else."""
+    if path.name.lower().endswith(H5_ENDINGS):
+        return read_h5_header(path)
+    if path.name.lower().endswith(ENDINGS) or not is_2d(path):
+        return None
+    header = read_2d_header(path)
+    return header.geometry, header.voxel_type
+
+
+def _read_volume(path: Path, *, label: bool = False) -> Volume:
     """The voxels of a file or series folder."""
+    if path.exists() and path.name.lower().endswith(H5_ENDINGS):
+        return read_h5(path, label=label)
+    if path.exists() and not path.name.lower().endswith(ENDINGS) and is_2d(path):
+        return read_2d(path, label=label)
     stack = dicom_stack(path)
     if stack is not None:
         return read_stack(path.name, stack)
@@ -172,7 +193,8 @@ def _is_nifti(path: Path) -> bool:
         raise UserError(f"{path.name} is not there.", f"Look for it in the folder {path.parent.name}.")
     require_plain(path)
     if not path.name.lower().endswith(ENDINGS):
-        message = f"{path.name} is of no kind that is read: {', '.join(ENDINGS)} or a folder with a DICOM series."
+        kinds = ", ".join((*ENDINGS, *PICTURE_ENDINGS, *H5_ENDINGS))
+        message = f"{path.name} is of no kind that is read: {kinds} or a folder with a DICOM series."
         raise UserError(message, "Convert it, for example with Slicer.")
     return path.name.lower().endswith((".nii", ".nii.gz"))
 

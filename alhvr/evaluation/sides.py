@@ -15,6 +15,7 @@ from alhvr.data.annotation import read_values
 from alhvr.data.case_file import CASE_FILE
 from alhvr.data.case_layouts import read_json
 from alhvr.data.cases import Case, CaseSet, find_cases
+from alhvr.data.image_2d import PICTURE_ENDINGS
 from alhvr.data.label_names import (
     LabelMeaning,
     NameClash,
@@ -90,7 +91,7 @@ def find_references(folder: Path) -> Side:
     """The references in a folder of label files or a cases folder; raises UserError where there are none."""
     if (folder / "labels").is_dir() or any((folder / name).is_file() for name in ("dataset.json", CASE_FILE)):
         return _of_cases(find_cases(folder, labeled=True, strict=False))
-    files = _label_files(folder)
+    files = _label_files(folder) or _label_files(folder, PICTURE_ENDINGS)
     if not files:
         with contextlib.suppress(UserError):
             return _of_cases(find_cases(folder, labeled=True, strict=False))
@@ -168,13 +169,13 @@ def say_mapped(path: Path, names: Mapping[int, str]) -> str:
     return ""
 
 
-def _label_files(folder: Path) -> dict[str, list[Path]]:
+def _label_files(folder: Path, endings: tuple[str, ...] = ENDINGS) -> dict[str, list[Path]]:
     """By case name; also what is no plain file, so that it is told of."""
     if not folder.is_dir():
         raise UserError(f"There is no folder {folder}.", "Give a folder of label files.")
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.lower().endswith(ENDINGS) and not path.name.startswith(".") and not path.is_dir():
+        if path.name.lower().endswith(endings) and not path.name.startswith(".") and not path.is_dir():
             files.setdefault(scan_name(path), []).append(path)
     return files
 

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alhvr.data.case_file import CASE_FILE
+from alhvr.data.case_paths import name_fault, say_alike
 from alhvr.data.cases import Case, find_cases, say_left_out
 from alhvr.data.channel_names import Channel, channel_fault, list_channels, split_number
 from alhvr.data.dicom_folder import files_of_series_folder
-from alhvr.data.reading import is_dicom_slice, is_image_file, scan_name
+from alhvr.data.image_2d import PICTURE_ENDINGS
+from alhvr.data.reading import ENDINGS, is_dicom_slice, is_image_file, scan_name
 from alhvr.errors import UserError
+from alhvr.files import shown
 from alhvr.inference.record import Record
 from alhvr.progress import Reporter
 
@@ -65,6 +68,8 @@ def list_inputs(request: Wanted, record: Record, reporter: Reporter) -> Inputs:
     if twice:
         raise UserError(f"{names.count(twice[0])} inputs are called {twice[0]}; their results would overwrite each "
                         "other.", "Segment them into different --out folders.")
+    for warning in say_alike(names) if len(request.paths) > 1 else ():
+        reporter.warning(warning)
     return inputs
 
 
@@ -98,19 +103,28 @@ def _expand(path: Path, request: Wanted, inputs: Inputs, reporter: Reporter) -> 
         case = _with_its_channels(path, request.channels)
         if case not in inputs.cases:
             inputs.cases.append(case)
-    elif is_dicom_slice(path):
-        inputs.cases.append(Case(whole.parent.name, path, None))
     else:
-        inputs.cases.append(Case(scan_name(path), path, None))
+        inputs.cases.append(_one_case(whole.parent.name if is_dicom_slice(path) else scan_name(path), path))
+
+
+def _one_case(name: str, path: Path) -> Case:
+    """The case of one file; raises UserError where no result can be named so."""
+    fault = name_fault(name)
+    if fault:
+        raise UserError(f'The name "{shown(name)}" {fault}.', "Rename the scan: results are named after it.")
+    return Case(name, path, None)
 
 
 def _expand_folder(folder: Path, request: Wanted, inputs: Inputs, reporter: Reporter) -> None:
     """Adds the cases of a folder; those that lack a channel are bad inputs."""
     found = find_cases(folder, labeled=False, channels=request.channels)
     images = [image for case in found.cases for image in case.images]
-    if any(image.parent.samefile(request.out) and is_image_file(image) for image in images):
+    kinds = (*ENDINGS, *PICTURE_ENDINGS)
+    if any(image.parent.samefile(request.out) and is_image_file(image, kinds) for image in images):
         raise UserError(f"The results would lie among the scans in {folder} and be taken for scans the next time.",
                         "Choose another --out folder, such as one within it.")
+    for note in found.notes:
+        reporter.note(note)
     for warning in found.warnings:
         if warning not in say_left_out(found.incomplete):
             reporter.warning(warning)

@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from alhvr.data.folder_content import RESULTS_RECORD
 from alhvr.export.volumes import TEACHER, new_file
 
-FILE_NAME = "alhvr-segment.json"
+FILE_NAME = RESULTS_RECORD
 FORMAT, VERSION = "alhvr-segment", 1
 _CHUNK_BYTES = 1 << 20
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from alhvr.data.case_paths import require_result_name
 from alhvr.data.labels import LabelSet
 from alhvr.data.reading import read_label
 from alhvr.data.scan import Segmentation
@@ -89,7 +90,7 @@ class ResultWriter:
 
         None are when one would replace a file that was changed since it was written, or was never written, by
         ``alhvr segment`` and is not the same. Raises UserError when the system refuses; Hopeless when it refuses two
-        scans running because the disk is full, or even a small file.
+        scans running because the disk is full, or even a small file. A result never lies outside the folder.
         """
         return self._counted(lambda: self._write(origin, prediction.segmentation,
                                                  lambda stage: _write_all(stage, origin, prediction, self._level)))
@@ -119,6 +120,8 @@ class ResultWriter:
     def _write(self, origin: Origin, segmentation: Segmentation, make: Callable[[Path], _Staged],
                done: Entry | None = None) -> Written:
         """Moves what ``make`` writes in a folder to its place and records it beside the files of ``done``."""
+        require_result_name(origin.target)
+        require_result_name(origin.scan)
         stage = stage_of(self._folder, origin.target)
         with _told_of(stage, self._folder):
             shutil.rmtree(stage, ignore_errors=True)

@@ -199,4 +199,5 @@ def test_the_real_archive_has_its_labelled_part() -> None:
     folder = shared_data("acdc", "train")
     found = find_cases(folder, labeled=True)
     assert (len(found.cases), len(find_cases(folder, labeled=False).cases)) == (28, 140)
-    assert found.warnings[0].startswith("Scans without a label, left out (112): ")
+    assert found.warnings[0] == "Passed over in train: folders beside those of the layout: 1 (scribbles)."
+    assert found.warnings[1].startswith("Scans without a label, left out (112): ")

@@ -118,8 +118,8 @@ def _damaged(folder: Path, kind: str) -> Path:
         path = _write(folder / "a.nii.gz")
         path.write_bytes(path.read_bytes()[:200])
     elif kind == "another ending":
-        folder.joinpath("a.jpg").write_text("hello")
-        return folder / "a.jpg"
+        folder.joinpath("a.gif").write_text("hello")
+        return folder / "a.gif"
     elif kind != "missing":
         arrays = {"flat": ARRAY[0], "4-D": np.stack([ARRAY, ARRAY]), "all NaN": ARRAY * np.float32(np.nan)}
         arrays |= {"constant": np.full_like(ARRAY, 7), "complex": ARRAY.astype(np.complex64)}

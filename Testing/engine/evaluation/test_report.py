@@ -249,3 +249,18 @@ def test_a_reference_in_which_nobody_annotated_anything_is_not_scored(tmp_path):
     report = evaluate_folders(tmp_path / "p", tmp_path / "r", not_annotated=255)
     assert report.skipped == {"b": "nothing is annotated in the reference."}
     assert [case.name for case in report.cases] == ["a"]
+
+
+def test_the_labels_of_a_downloaded_data_set_and_label_images_are_references(tmp_path: Path) -> None:
+    label = np.zeros((1, 6, 7), np.uint8)
+    label[0, 2:4, 3:5] = 1
+    for place in ("pictures/a.png", "found/a.nii.gz"):
+        (tmp_path / place).parent.mkdir()
+        sitk.WriteImage(sitk.GetImageFromArray(label[0] if place.endswith("png") else label),
+                             str(tmp_path / place))
+    name = "patient001/patient001_frame01"
+    (tmp_path / "acdc" / "patient001").mkdir(parents=True)
+    for path in (f"acdc/{name}.nii.gz", f"acdc/{name}_gt.nii.gz", "found/patient001_frame01.nii.gz"):
+        sitk.WriteImage(sitk.GetImageFromArray(label), str(tmp_path / path))
+    for reference, case in (("pictures", "a"), ("acdc", "patient001_frame01")):
+        assert evaluate_folders(tmp_path / "found", tmp_path / reference).cases[0].name == case

@@ -157,3 +157,14 @@ def test_a_disk_without_room_for_a_small_file_is_hopeless_and_what_was_there_sta
         writer.write(origin(model="n"), prediction(1))
     (disk / "filler").unlink()
     assert {path.name: path.read_bytes() for path in disk.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["../victim", "/../victim", "a/b", "", ".", "..", "a\0b", "..\\victim"])
+def test_a_result_whose_name_leads_out_of_the_folder_is_refused_untouched(tmp_path: Path, name: str) -> None:
+    victim, out = tmp_path / "victim.seg.nrrd", tmp_path / "out"
+    victim.write_text("precious")
+    out.mkdir()
+    with pytest.raises(UserError, match="outside the folder of results"):
+        ResultWriter(out, Record(out)).write(origin(name), prediction())
+    assert victim.read_text() == "precious" and not visible(out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "victim.seg.nrrd"]

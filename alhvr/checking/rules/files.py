@@ -97,6 +97,8 @@ def channels(study: Study) -> Iterator[Finding]:
 def left_out(study: Study) -> Iterator[Finding]:
     """What the folders leave out, as they say it; scans without all their channels have a rule of their own."""
     for part, cases in study.sets.items():
+        for text in cases.notes:
+            yield Finding("layout", Severity.NOTE, (cases.folder,), text, "Nothing to do where that is meant.")
         for text in cases.warnings:
             if not (cases.incomplete and text.startswith("Left out")):
                 yield Finding("left_out_of_folder", Severity.WARNING, (cases.folder,), text,
