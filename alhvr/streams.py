@@ -151,13 +151,12 @@ class _Writer:
         """Waits until what was put is written; gives up when nothing of it is taken for ``patience_s``."""
         done = threading.Event()
         self._waiting.put(done)
-        written = -1
-        while not self._gone and written != self._n_pieces:
+        while not self._gone:
             written = self._n_pieces
             if done.wait(patience_s):
                 return
-        if not self._gone:
-            self._give_up()
+            if written == self._n_pieces:
+                self._give_up()
 
     def end(self) -> None:
         """Ends the thread, when it has written what was put."""
