@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from alhvr.config import DataConfig, RunConfig
 from alhvr.errors import UserError
 from alhvr.extras import require_train
 from alhvr.progress import Reporter
+from alhvr.streams import write_out
 
 if TYPE_CHECKING:
     from alhvr.checking.result import CheckResult
@@ -49,8 +49,7 @@ def run_check(options: argparse.Namespace, reporter: Reporter) -> None:
         if not options.no_forecast:
             found = _with_forecast(found, options, watch)
     if options.progress == "bar":
-        sys.stdout.write(listing(found))
-        sys.stdout.flush()
+        write_out(listing(found))
     else:
         tell(found, reporter)
     if options.out:

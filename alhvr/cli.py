@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -13,11 +14,22 @@ from typing import Any, NoReturn
 import alhvr
 from alhvr.check_options import add_check_arguments, run_check
 from alhvr.errors import Cancelled, UserError
-from alhvr.extras import require_generator, require_train
+from alhvr.extras import (
+    RAISE_LIMIT,
+    memory_limits,
+    require_generator,
+    require_memory,
+    require_train,
+    spare_memory,
+)
+from alhvr.files import DISK_IS_FULL, shown, write_refused
 from alhvr.progress import BarReporter, JsonReporter, Reporter
 from alhvr.segment_options import add_segment_arguments, run_segment
+from alhvr.streams import occupy_standard_streams, unblocked_streams, write_out
 
 EXIT_OK, EXIT_USER, EXIT_CANCELLED = 0, 2, 130
+PATIENCE_WHEN_CANCELLED_S = 1.0
+"""How long a cancelled command waits for a reader that reads nothing."""
 NOT_A_DEVICE = "Not a medical device: for research only, every result must be checked by a qualified person."
 
 
@@ -31,21 +43,36 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns 0 on success, 2 on a user's mistake, 130 when cancelled."""
+    occupy_standard_streams()
+    spare_memory()
     arguments = sys.argv[1:] if arguments is None else arguments
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    reporter = JsonReporter() if _wants_json(arguments) else BarReporter()
+    with unblocked_streams() as writers:
+        code = _run(arguments, JsonReporter() if _wants_json(arguments) else BarReporter())
+        if code == EXIT_CANCELLED:
+            writers.close(PATIENCE_WHEN_CANCELLED_S)
+    return code
+
+
+def _run(arguments: Sequence[str], reporter: Reporter) -> int:
+    """The exit code of the command, whose result or mistake the reporter has told."""
     try:
         options = _parser().parse_args(arguments)
         reporter.started(options.command)
+        require_memory(options.command)
         options.run(options, reporter)
     except UserError as error:
         return _complain(reporter, error.message, error.hint)
     except MemoryError:
         return _complain(reporter, "The memory is used up.", "Close other programs, or take smaller scans or patches.")
     except OSError as error:
-        return _complain(reporter, f"{error.filename or 'A file'}: {error.strerror or error}.",
-                         "Check the path, its permissions and the free disk space.")
+        return _complain_of_system(reporter, error)
+    except (ImportError, RuntimeError) as error:
+        if isinstance(error, ModuleNotFoundError) or not memory_limits():
+            raise
+        return _complain(reporter, f"Something failed for which the memory may be too little ({error}): this process "
+                         f"may use {memory_limits()}.", RAISE_LIMIT)
     except (Cancelled, KeyboardInterrupt) as error:
         reporter.note(str(error) or "Cancelled.")
         reporter.finished(cancelled=True)
@@ -57,6 +84,15 @@ def _wants_json(arguments: Sequence[str]) -> bool:
     """Known before the arguments are parsed, so that a mistake among them is told as JSON too."""
     return any(argument == "--progress=json" for argument in arguments) or any(
         pair == ("--progress", "json") for pair in pairwise(arguments))
+
+
+def _complain_of_system(reporter: Reporter, error: OSError) -> int:
+    """One line for what the system refused, a full disk first of all."""
+    if error.errno in DISK_IS_FULL and error.filename:
+        refusal = write_refused(error, Path(os.fsdecode(error.filename)))
+        return _complain(reporter, refusal.message, refusal.hint)
+    return _complain(reporter, f"{error.filename or 'A file'}: {error.strerror or error}.",
+                     "Check the path, its permissions and the free disk space.")
 
 
 def _complain(reporter: Reporter, message: str, hint: str) -> int:
@@ -215,7 +251,7 @@ def _evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
         report.write_json(options.out)
         reporter.artifact("scores", str(options.out))
     if options.progress == "bar":
-        sys.stdout.write(report.table() + "\n")
+        write_out(report.table() + "\n")
     else:
         for name, reason in report.skipped.items():
             reporter.warning(f"{name} was not scored: {reason}")
@@ -227,7 +263,8 @@ def _evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
 def _describe(options: argparse.Namespace, reporter: Reporter) -> None:
     from alhvr.bundle import read_model
 
-    sys.stdout.write(read_model(options.model).card() + "\n")
+    lines = read_model(options.model).card().split("\n")
+    write_out("".join(f"{shown(line.expandtabs())}\n" for line in lines))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from alhvr.demo_report import DemoResults, verdict, write_demo_report
 from alhvr.errors import UserError
 from alhvr.evaluation.report import Report, evaluate_folders
 from alhvr.export.volumes import REGION_NAMES
+from alhvr.files import write_bytes
 from alhvr.inference.run import SegmentRequest, segment
 from alhvr.overlays import Curve, curves_picture, regions_picture, segmentation_picture
 from alhvr.progress import Reporter
@@ -130,7 +131,7 @@ def _pictures(story: _Story, study: PhantomStudy, new_scan: Path) -> dict[str, b
         "curves": curves_picture([_curve(story.run_folder(kind), kind) for kind in (LABELS_ONLY, WITH_ARCHIVE)]),
     }
     for name, data in pictures.items():
-        (story.out / f"{name}.png").write_bytes(data)
+        write_bytes(story.out / f"{name}.png", data)
     return pictures
 
 

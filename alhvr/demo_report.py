@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from string import Template
 
 from alhvr.evaluation.results import ALL, Report
+from alhvr.files import write_text
 from alhvr.overlays import REGION_COLOURS, REGION_NAMES
 
 CLEAR_DICE = 0.01
@@ -74,9 +74,7 @@ def write_demo_report(path: Path, results: DemoResults) -> Path:
         facts=_definitions(results.facts),
         files=_definitions(results.files, code=True),
     )
-    beside = path.with_name(f".{path.name}")
-    beside.write_text(page, encoding="utf-8")
-    os.replace(beside, path)
+    write_text(path, page)
     return path
 
 

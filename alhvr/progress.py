@@ -9,6 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from alhvr.files import shown
 from alhvr.streams import PatientStream
 
 if TYPE_CHECKING:
@@ -71,17 +72,22 @@ class SilentReporter:
         """See Reporter.finished."""
 
 
+_MAY_BE_DROPPED = ("progress", "metrics")
+
+
 class JsonReporter(SilentReporter):
     """One ASCII JSON object a line, flushed at once; for the Slicer modules and other programs.
 
-    NaN and infinity, which JSON does not know, become null. When nobody reads any more the run goes on unheard.
+    NaN and infinity, which JSON does not know, become null. When nobody reads any more the run goes on unheard; while a
+    reader is behind, progress and metrics may be dropped, nothing else is.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = PatientStream(stream or sys.stdout)
 
     def _emit(self, event: str, **fields: Any) -> None:
-        self._stream.write(json.dumps(finite({"event": event, **fields}), allow_nan=False) + "\n")
+        line = json.dumps(finite({"event": event, **fields}), allow_nan=False) + "\n"
+        self._stream.write(line, keep=event not in _MAY_BE_DROPPED)
         self._stream.flush()
 
     def started(self, command: str) -> None:
@@ -127,11 +133,11 @@ class BarReporter(SilentReporter):
         self._lines = _SparseLines()
 
     def _write(self, line: str) -> None:
-        """A line of its own, above the bars that are shown."""
+        """A line of its own, above the bars that are shown; no name in it can move the cursor or turn the writing."""
         if self._bars:
-            next(iter(self._bars.values())).write(line, file=self._stream)
+            next(iter(self._bars.values())).write(shown(line), file=self._stream)
         else:
-            self._stream.write(f"{line}\n")
+            self._stream.write(f"{shown(line)}\n", keep=True)
         self._stream.flush()
 
     def _open_bar(self, stage: str, total: int) -> bool:

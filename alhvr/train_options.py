@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from alhvr.config import RunConfig, from_dict, to_dict, with_preset
 from alhvr.errors import UserError
+from alhvr.json_file import read_json
 
 
 def run_config(options: argparse.Namespace) -> RunConfig:
@@ -33,9 +33,10 @@ def _with(config: Any, options: argparse.Namespace, *names: str) -> Any:
 def _config_file(path: Path) -> RunConfig:
     """The settings in a file; what it leaves out is that of the preset that it names, else the default."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"The settings file {path} cannot be read ({error}).",
+        values = read_json(path)
+    except (OSError, UserError) as error:
+        reason = error.message.removesuffix(".") if isinstance(error, UserError) else error.strerror or error
+        raise UserError(f"The settings file {path} cannot be read ({reason}).",
                         f"Give a JSON file with the parts {', '.join(to_dict(RunConfig()))}.") from error
     method = values.get("method") if isinstance(values, dict) else None
     preset = method.get("preset") if isinstance(method, dict) else None

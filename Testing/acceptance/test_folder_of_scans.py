@@ -172,8 +172,8 @@ def test_a_disk_that_fills_up_ends_the_run_and_the_next_one_goes_on(untrained, s
     free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
     filler.write_bytes(bytes(free - room))
     full = alhvr(*command(untrained, scans, out))
-    full.refused("could not be written: No space left on device. Nothing more can be written there.",
-                 "2 of 5 scans are done; the same command goes on with the others.", "free some disk space")
+    full.refused("could not be written: the disk of", "is full", "Nothing more can be written there.",
+                 "2 of 5 scans are done; the same command goes on with the others.", "Free some disk space")
     assert list(outcomes(full).values()) == ["segmented", "segmented", "failed", "failed"]
     assert not list(out.glob(".*"))
     assert_only_whole_files(out, whole)

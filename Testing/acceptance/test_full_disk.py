@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def test_a_disk_that_fills_up_during_a_checkpoint_costs_nothing(study: Path, sma
     run = small_disk / "run"
     full = alhvr(*short_run(study, run, "--iterations", 4, "--progress", "json", save_every_s=0.0))
     full.refused("The last checkpoint of", "the one before is whole", "go on with --resume")
-    assert "last.pt could not be written" in full.texts("warning") and "No space left" in full.texts("warning")
+    assert "last.pt could not be written" in full.texts("warning") and "is full" in full.texts("warning")
     assert 1 <= iteration_of(run) < 4 and not list(run.rglob("*.part"))
     assert mount(small_disk, 400, "remount")
     done = alhvr("train", "--resume", "--out", run)
@@ -57,3 +58,15 @@ def test_results_that_do_not_fit_are_told_and_leave_nothing_half(model: Path, st
     done.refused("could not be written", "free some disk space")
     assert [path.name for path in (tmp_path / "out").iterdir() if path.stat().st_size > 2000] == []
     assert not list((tmp_path / "out").glob("*.part")) and not list((tmp_path / "out").glob(".*.part"))
+
+
+@pytest.mark.parametrize(("room", "file"), [(4096, "c.json"), (20_480, "c.html")])
+def test_a_report_that_does_not_fit_is_told_with_file_and_disk(study, tmp_path: Path, room: int, file: str) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with mounted_disk(disk, 1):
+        free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+        (disk / "filler").write_bytes(bytes(free - room))
+        done = alhvr("check", "--labeled", study / "labeled", "--no-forecast", "--out", disk / "c.json")
+        done.refused(f"{file} could not be written: the disk of {disk} is full (0.0", "MB free).")
+        assert {path.name for path in disk.iterdir()} <= {"filler", "c.json"} - ({file} & {"c.json"})

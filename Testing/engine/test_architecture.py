@@ -16,7 +16,7 @@ import pytest
 from support import ROOT
 
 ENGINE = ROOT / "alhvr"
-GROUND = {"errors", "progress", "settings", "config", "stopping", "folders", "files", "json_file",
+GROUND = {"errors", "progress", "settings", "config", "stopping", "files", "json_file",
           "streams", "torch_file", "extras"}
 STORY = {"demo", "demo_report", "overlays"}
 COMMAND_LINE = {"cli", "check_options", "segment_options", "train_options"}

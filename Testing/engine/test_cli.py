@@ -96,7 +96,9 @@ def test_programs_hear_of_a_mistake_as_json_too(flag, capsys) -> None:
 
 @pytest.mark.parametrize(("raised", "code", "text"), [
     (UserError("A thing\nis wrong.", "Mend it."), 2, "alhvr: A thing is wrong. Mend it."),
-    (OSError(28, "No space left on device", "/full/file"), 2, "alhvr: /full/file: No space left on device. Check the "),
+    (OSError(13, "Permission denied", "/f/file"), 2, "alhvr: /f/file: Permission denied. Check the path, its permis"),
+    (OSError(28, "No space left on device", "/full/file"), 2,
+     "alhvr: file could not be written: the disk of /full is full. Free some disk space or choose another folder."),
     (MemoryError(), 2, "alhvr: The memory is used up."),
     (Cancelled("Stopped. Go on with: x"), 130, "Stopped. Go on with: x"),
     (KeyboardInterrupt(), 130, "Cancelled."),
@@ -181,3 +183,15 @@ def test_a_reader_that_leaves_early_sees_no_traceback() -> None:
     command = f"{sys.executable} -m alhvr train --help | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=os.environ)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("content", "reason"), [
+    ("[" * 100_000, "is nested too deeply to be read"), ("{", "is not valid JSON"),
+    (None, "is a pipe; a file is expected"),
+])
+def test_settings_that_cannot_be_read_are_one_line(tmp_path, capsys, content: str | None, reason: str) -> None:
+    path = tmp_path / "settings.json"
+    os.mkfifo(path) if content is None else path.write_text(content)
+    assert cli.main(["train", "--labeled", "l", "--out", str(tmp_path / "run"), "--config", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("alhvr: The settings file ") and reason in line

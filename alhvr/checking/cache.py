@@ -1,22 +1,34 @@
 """Cache: small texts kept in the user's cache folder under keyed digests; losing any of it costs time only.
 
 Nothing in it names a scan, a path or a patient. It is readable by its owner alone, checked when it is read, and held
-within a size.
+within a size. It lies in a folder of its own that carries a mark, and no other file is ever removed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import stat
 import sys
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from alhvr.errors import UserError
+from alhvr.files import is_partial, read_bytes, write_bytes, written_atomically
+
 FOLDER_VARIABLE = "ALHVR_CACHE"
-"""Names another folder than the user's cache folder; empty keeps nothing."""
+"""Names another folder than the user's cache folder for the cache's own folder to lie in; empty keeps nothing."""
+OWN_FOLDER = "alhvr-check-cache"
+"""Below the folder that the variable names."""
+MARK = "CACHEDIR.TAG"
+"""A file by which a folder of this cache is known, and by which programs that copy folders know a cache."""
+_MARK_TEXT = ("Signature: 8a477f597d28d172789f06886806bc55\n"
+              "# A cache of alhvr; it may be deleted. See https://bford.info/cachedir/\n")
 MOST_BYTES = 256 * 2**20
 """Size that is never exceeded for long."""
 _KEPT_SHARE = 0.8
@@ -24,7 +36,12 @@ _KEPT_SHARE = 0.8
 _BLOCK_BYTES = 4096
 """What a file takes at the least."""
 _KEY_BYTES = 32
+_KEY = "key"
 _ENDING = ".txt"
+_LARGEST_ENTRY_BYTES = 2**26
+_FOLDER_NAME = re.compile("[0-9a-f]{2}")
+_ENTRY_NAME = re.compile(r"[0-9a-f]{62}\.txt")
+_SURELY_LEFT_S = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -45,8 +62,8 @@ class Cache:
         if self.folder is None:
             return None
         path = self._path(name)
-        with suppress(OSError, ValueError):
-            digest, _, text = path.read_text(encoding="utf-8").partition("\n")
+        with suppress(OSError, ValueError, UserError):
+            digest, _, text = read_bytes(path, at_most=_LARGEST_ENTRY_BYTES).decode("utf-8").partition("\n")
             if digest == self.name(name, text):
                 os.utime(path)
                 return text
@@ -57,25 +74,23 @@ class Cache:
         if self.folder is None:
             return
         path = self._path(name)
-        partial = path.with_name(f"{secrets.token_hex(16)}.part")
-        try:
+        with suppress(OSError, ValueError):
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            partial.write_text(f"{self.name(name, text)}\n{text}", encoding="utf-8")
-            os.replace(partial, path)
-        except (OSError, ValueError):
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
+            with written_atomically(path, durable=False) as file:
+                file.write(f"{self.name(name, text)}\n{text}".encode())
 
     def shrink(self, most_bytes: int = MOST_BYTES) -> None:
         """Lets the entries go that were not used for longest, where there are more than ``most_bytes``."""
         if self.folder is None:
             return
         entries = []
-        with suppress(OSError):
-            for path in self.folder.glob("??/*"):
-                with suppress(OSError):
-                    found = path.stat()
-                    entries.append((found.st_mtime, max(_BLOCK_BYTES, found.st_size), path))
+        for path, found in _own_files(self.folder):
+            if is_partial(path.name):
+                if found.st_mtime < time.time() - _SURELY_LEFT_S:
+                    with suppress(OSError):
+                        path.unlink()
+            else:
+                entries.append((found.st_mtime, max(_BLOCK_BYTES, found.st_size), path))
         excess = sum(size for _, size, _ in entries) - most_bytes
         if excess > 0:
             excess += (1 - _KEPT_SHARE) * most_bytes
@@ -96,18 +111,20 @@ def open_cache() -> Cache:
     if folder is None:
         return Cache()
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _is_private(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        if not (_is_ours(folder) and _is_private(folder)):
             return Cache()
-        return Cache(folder, _key_in(folder / "key"))
-    except (OSError, ValueError):
+        return Cache(folder, _key_in(folder / _KEY))
+    except (OSError, ValueError, UserError):
         return Cache()
 
 
 def _folder() -> Path | None:
     chosen = os.environ.get(FOLDER_VARIABLE)
     if chosen is not None:
-        return Path(chosen).absolute() if chosen else None
+        return Path(chosen).absolute() / OWN_FOLDER if chosen else None
     with suppress(RuntimeError):
         return _user_caches() / "alhvr" / "check"
     return None
@@ -122,6 +139,29 @@ def _user_caches() -> Path:
     else:
         named, usual = os.environ.get("XDG_CACHE_HOME", ""), (".cache",)
     return Path(named) if named and Path(named).is_absolute() else Path.home().joinpath(*usual)
+
+
+def _is_ours(folder: Path) -> bool:
+    """True for a folder with the mark, which is put into one that holds nothing but what a cache does."""
+    if folder.is_symlink():
+        return False
+    mark = folder / MARK
+    if not mark.exists() and all(path.name == _KEY or _FOLDER_NAME.fullmatch(path.name) for path in folder.iterdir()):
+        write_bytes(mark, _MARK_TEXT.encode("ascii"))
+    return read_bytes(mark, at_most=_BLOCK_BYTES).decode("utf-8") == _MARK_TEXT
+
+
+def _own_files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Entries, and what a kill left of one, where they can be looked at; never a link, or a file of another name."""
+    folders = []
+    with suppress(OSError):
+        folders = [below for below in folder.iterdir() if _FOLDER_NAME.fullmatch(below.name) and not below.is_symlink()]
+    for below in folders:
+        with suppress(OSError):
+            for path in below.iterdir():
+                found = path.lstat()
+                if (_ENTRY_NAME.fullmatch(path.name) or is_partial(path.name)) and stat.S_ISREG(found.st_mode):
+                    yield path, found
 
 
 def _is_private(folder: Path) -> bool:
@@ -140,7 +180,7 @@ def _key_in(path: Path) -> bytes:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as stream:
             stream.write(secrets.token_bytes(_KEY_BYTES))
-    key = path.read_bytes()
+    key = read_bytes(path, at_most=_BLOCK_BYTES)
     if len(key) != _KEY_BYTES:
         path.unlink()
         raise ValueError("The cache's key is not whole.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from string import Template
 
@@ -13,13 +12,12 @@ from alhvr.checking.html_overview import folders, forecast, intensities, structu
 from alhvr.checking.html_style import STYLE
 from alhvr.checking.html_view import PICTURES, View, text
 from alhvr.checking.result import CheckResult
+from alhvr.files import write_text
 
 
 def write_html(path: Path, result: CheckResult) -> Path:
     """Writes the page to ``path``, whole or not at all; it needs no script, no network and no other file."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(to_html(result), encoding="utf-8", errors="backslashreplace")
-    os.replace(partial, path)
+    write_text(path, to_html(result))
     return path
 
 

@@ -13,6 +13,7 @@ from alhvr.checking.report_json import write_json
 from alhvr.checking.result import CheckResult
 from alhvr.checking.selection import NEVER_FORCED
 from alhvr.errors import UserError
+from alhvr.files import shown
 from alhvr.progress import Reporter
 
 OF_A_KIND = 5
@@ -99,5 +100,5 @@ def _shortened(findings: Iterable[Finding]) -> Iterator[Finding]:
 
 
 def _wrap(text: str, first: str, further: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=further, break_long_words=False,
+    return textwrap.wrap(shown(text), _WIDTH, initial_indent=first, subsequent_indent=further, break_long_words=False,
                          break_on_hyphens=False)

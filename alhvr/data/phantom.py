@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from alhvr.data.phantom_paint import paint
 from alhvr.data.phantom_patient import LABEL_NAMES, Build, draw_patient
 from alhvr.data.phantom_shapes import BodyGrid, Waves, rotation
 from alhvr.data.scan import Scan
+from alhvr.files import written_by_name
 from alhvr.json_file import write_json
 
 _GOLDEN, _PLASTIC = 0.6180339887, 0.7548776662
@@ -140,6 +140,5 @@ def _write_volume(path: Path, array: np.ndarray, geometry: Geometry) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     image = sitk.GetImageFromArray(array)
     geometry.stamp(image)
-    beside = path.with_name(f".{path.name}")
-    sitk.WriteImage(image, str(beside), useCompression=True)
-    os.replace(beside, path)
+    with written_by_name(path) as file:
+        sitk.WriteImage(image, str(file), useCompression=True)

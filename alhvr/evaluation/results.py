@@ -104,8 +104,8 @@ class Report:
         summary = [("mean +- deviation", shown(name), *self._summary_cells(name)) for name in (*self.structures, ALL)]
         lines = _aligned([*rows, *summary])
         lines = [*lines[: len(rows)], "", *lines[len(rows) :], "", RULES[self.paper_metrics]]
-        lines += [f"not scored: {shown(name)}: {shown(reason)}" for name, reason in self.skipped.items()]
-        return "\n".join([*lines, *(f"note: {shown(warning)}" for warning in self.warnings)])
+        lines += [shown(f"not scored: {name}: {reason}") for name, reason in self.skipped.items()]
+        return "\n".join([*lines, *(shown(f"note: {warning}") for warning in self.warnings)])
 
     def _summary_cells(self, structure: str) -> list[str]:
         cells = []
@@ -183,6 +183,7 @@ def _number(value: float, digits: int) -> str:
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns of equal width; names to the left, numbers to the right."""
+    rows = [[shown(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     sides: list[Callable[[str, int], str]] = [str.ljust, str.ljust, *[str.rjust] * len(MEASURES), str.ljust]
     padded = [[side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True)] for row in rows]

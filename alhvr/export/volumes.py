@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +15,7 @@ from alhvr.data.scan import Segmentation
 from alhvr.errors import UserError
 from alhvr.export.formats import Encoder, write_meta_image, write_nifti, write_nifti_gz, write_nrrd
 from alhvr.export.segment_keys import segment_keys
+from alhvr.files import write_refused, written_atomically
 
 if TYPE_CHECKING:
     from alhvr.inference.regions import RegionMaps
@@ -75,18 +75,12 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 
     Raises UserError naming ``path`` when the system refuses: no right to write, disk full, a folder of that name.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("wb") as file:
-                yield file
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        with written_atomically(path) as file:
+            yield file
     except OSError as error:
-        raise UserError(f"{path} could not be written: {error.strerror or error}.",
-                        "Choose a folder that you may write to, or free some disk space.") from error
+        raise write_refused(error, path) from error
 
 
 def _encoder(path: Path, segmentation: Segmentation) -> Encoder:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from alhvr.errors import UserError
+from alhvr.files import shown
 from alhvr.progress import JsonReporter, Reporter, in_words
 
 SEGMENTED, DONE_BEFORE, KEPT, FAILED = "segmented", "done before", "kept", "failed"
@@ -76,7 +77,9 @@ class SegmentResult:
     def tell(self, reporter: Reporter) -> None:
         """Ends the command: for people with a table, for programs with the same as values of the last event."""
         if not isinstance(reporter, JsonReporter):
-            reporter.note(f"{table(self.outcomes, terminal_width())}\n{summary(self.outcomes, self.seconds)}")
+            for line in table(self.outcomes, terminal_width()).split("\n"):
+                reporter.note(line)
+            reporter.note(summary(self.outcomes, self.seconds))
         counts = {kind.replace(" ", "_"): sum(o.kind == kind for o in self.outcomes) for kind in KINDS}
         reporter.finished(**counts, seconds=round(self.seconds, 2), scans=[o.to_dict() for o in self.outcomes])
 
@@ -108,11 +111,11 @@ def table(outcomes: Sequence[Outcome], width: int) -> str:
     volumes = [_volumes(outcomes, [name], f"{name} ml") for name in structures]
     if _NAME_WIDTH + _width(fixed + volumes) > width:
         volumes = [_volumes(outcomes, structures, "all ml")]
-    names = ["scan", *(outcome.name for outcome in outcomes)]
+    names = ["scan", *(shown(outcome.name) for outcome in outcomes)]
     room = max(_NAME_WIDTH // 2, width - _width(fixed + volumes))
     first = _column("", (shorten(name, room) for name in names))[1:]
     rows = [_GAP.join(cells).rstrip() for cells in zip(first, *fixed, *volumes, strict=True)]
-    notes = [f"{outcome.name}: {outcome.reason}" for outcome in outcomes if outcome.reason]
+    notes = [shown(f"{outcome.name}: {outcome.reason}") for outcome in outcomes if outcome.reason]
     if any(outcome.nominal and outcome.volumes_ml for outcome in outcomes):
         notes.append("Volumes count voxels as 1 x 1 x 1 mm where a file says so; files without a true spacing do too.")
     return "\n".join([*rows, *notes])

@@ -8,13 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from alhvr.data.folder_content import RESULTS_RECORD
+from alhvr.errors import UserError
 from alhvr.export.volumes import TEACHER, new_file
+from alhvr.files import flush_folder, open_plain
+from alhvr.json_file import read_json
 
 FILE_NAME = RESULTS_RECORD
 FORMAT, VERSION = "alhvr-segment", 1
@@ -42,7 +46,7 @@ class Mark:
         try:
             n_bytes, times = _status(files)
             return n_bytes == self.bytes and (times == self.times or _sha256(files) == self.sha256)
-        except OSError:
+        except (OSError, UserError):
             return False
 
 
@@ -90,6 +94,8 @@ class Entry:
                  "temperature": None if values.get("temperature") is None else float(values["temperature"]),
                  "ran_with": str(values.get("ran_with", "")),
                  **{name: bool(values[name]) for name in ("regions", "dicom_seg", "nominal")}}
+        if any(Path(name).name != name for name in (*parts["files"], *parts["before"])):
+            raise ValueError("a name that is a path")
         return cls(**{**values, **parts})
 
 
@@ -97,14 +103,23 @@ class Record:
     """The entries of one results folder by the name of the segmentation file."""
 
     def __init__(self, folder: Path) -> None:
-        """Reads what is there; ``damaged`` is true when that is no record, which then counts as empty."""
+        """Reads what is there; ``damaged`` is true when that is no record that can be read, which counts as empty.
+
+        It is renamed to ``aside`` when the first entry is written.
+        """
         self._path = folder / FILE_NAME
         self._entries: dict[str, Entry] = {}
         self._lines: dict[str, str] = {}
         self._writers: dict[str, set[str]] = {FILE_NAME: set()}
         self._seen: tuple[int, ...] | None = None
-        self.damaged = False
+        self._unreadable: tuple[int, ...] | None = None
+        self.aside = next(name for name in _names_aside() if not os.path.lexists(folder / name))
         self._refresh()
+
+    @property
+    def damaged(self) -> bool:
+        """True when something stands in the place of the record that is none."""
+        return self._unreadable is not None
 
     def entry(self, target: str) -> Entry | None:
         """What is known of the segmentation file ``target``."""
@@ -120,7 +135,10 @@ class Record:
         if any(entry.files[path.name].fits(path) for entry in entries if path.name in entry.files):
             return True
         earlier = {entry.before[path.name] for entry in entries if path.name in entry.before}
-        return bool(earlier) and _sha256([path]) in earlier
+        try:
+            return bool(earlier) and _sha256([path]) in earlier
+        except UserError:
+            return False
 
     def put(self, target: str, entry: Entry, *, stage: Path | None = None) -> None:
         """Adds or replaces an entry and writes the record, whole or not at all; raises UserError and OSError.
@@ -136,8 +154,11 @@ class Record:
             file.write(f'{head}, "results": {{\n'.encode("ascii"))
             file.write(",\n".join(self._lines.values()).encode("ascii"))
             file.write(b"\n}}\n")
+            if self._unreadable is not None and self._unreadable == self._status():
+                os.rename(self._path, self._path.with_name(self.aside))
         os.replace(staged, self._path)
-        self._seen = self._status()
+        flush_folder(self._path.parent)
+        self._seen, self._unreadable = self._status(), None
 
     def _take(self, target: str, entry: Entry) -> None:
         self._entries[target] = entry
@@ -152,13 +173,13 @@ class Record:
             return
         self._seen = status
         try:
-            values = json.loads(self._path.read_text(encoding="utf-8"))
+            values = read_json(self._path)
             if (values["format"], values["version"]) != (FORMAT, VERSION):
                 raise ValueError("of another kind")
             for target, entry in values["results"].items():
                 self._take(str(target), Entry.from_dict(entry))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            self.damaged = True
+        except (OSError, UserError, ValueError, TypeError, KeyError, AttributeError):
+            self._unreadable = status
 
     def _status(self) -> tuple[int, ...] | None:
         try:
@@ -166,6 +187,12 @@ class Record:
         except OSError:
             return None
         return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _names_aside() -> Iterator[str]:
+    """Names for a file that stood in the place of the record, one after the other."""
+    stem, ending = FILE_NAME.rsplit(".", 1)
+    return (f"{stem}.unreadable{number or ''}.{ending}" for number in count())
 
 
 def _status(files: Sequence[Path]) -> tuple[int, str]:
@@ -178,7 +205,7 @@ def _status(files: Sequence[Path]) -> tuple[int, str]:
 def _sha256(files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
-        with path.open("rb") as stream:
+        with open_plain(path) as stream:
             while chunk := stream.read(_CHUNK_BYTES):
                 digest.update(chunk)
     return digest.hexdigest()

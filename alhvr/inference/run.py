@@ -11,7 +11,7 @@ from alhvr.bundle_files import MANIFEST
 from alhvr.data.cases import Case
 from alhvr.data.labels import LabelSet
 from alhvr.errors import Cancelled, UserError
-from alhvr.folders import make_writable
+from alhvr.files import make_writable
 from alhvr.inference.backends import choose_backend
 from alhvr.inference.inputs import Inputs, Wanted, list_inputs
 from alhvr.inference.outcomes import DONE_BEFORE, FAILED, KEPT, SEGMENTED, Outcome, SegmentResult, SomeFailed
@@ -42,8 +42,9 @@ def segment(request: SegmentRequest, reporter: Reporter) -> SegmentResult:
         make_writable(request.out)
         record = Record(request.out)
         if record.damaged:
-            reporter.warning(f"{FILE_NAME} in {request.out} cannot be read, so it is not known what was done before. "
-                             "Scans are segmented again; results that differ from the new ones are left as they are.")
+            reporter.warning(f"{FILE_NAME} in {request.out} cannot be read, so it is not known what was done before; "
+                             f"it is kept as {record.aside}. Scans are segmented again; results that differ from the "
+                             "new ones are left as they are.")
         folder = _Folder(request, settings, record, reporter, stop)
         wanted = Wanted(request.inputs, request.out, model.description.plan.named_channels)
         return folder.segment(list_inputs(wanted, record, reporter), model)

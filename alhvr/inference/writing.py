@@ -7,9 +7,10 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from alhvr.errors import UserError
 from alhvr.export.dicom_seg import ENDING as DICOM_SEG_ENDING
 from alhvr.export.dicom_seg import write_dicom_seg
 from alhvr.export.volumes import FAST, write_region_maps, write_segmentation
+from alhvr.files import flush_folder, write_refused
 from alhvr.inference.pipeline import Hopeless
 from alhvr.inference.predictor import Prediction
 from alhvr.inference.record import Entry, Mark, Record
@@ -140,6 +142,7 @@ class ResultWriter:
                     self._record.put(origin.target, entry, stage=stage)
                     for path in staged.files:
                         os.replace(path, self._folder / path.name)
+                    flush_folder(self._folder)
                 fault = staged.dicom_seg_fault.replace(str(stage), str(self._folder))
                 return Written(places, entry, kept, staged.warnings, fault)
             finally:
@@ -147,14 +150,11 @@ class ResultWriter:
 
     def _has_room(self) -> bool:
         """True when a small file can be written."""
-        probe = self._folder / f".write-test-{os.getpid()}"
         try:
-            probe.write_bytes(os.urandom(_PROBE_BYTES))
+            with TemporaryFile(dir=self._folder) as probe:
+                probe.write(os.urandom(_PROBE_BYTES))
         except OSError:
-            with suppress(OSError):
-                probe.unlink()
             return False
-        probe.unlink()
         return True
 
     def _is_foreign(self, place: Path, new: Mark) -> bool:
@@ -218,5 +218,4 @@ def _told_of(stage: Path, folder: Path) -> Iterator[None]:
         raise UserError(error.message.replace(str(stage), str(folder)), error.hint) from error.__cause__
     except OSError as error:
         place = str(error.filename or folder).replace(str(stage), str(folder))
-        raise UserError(f"{place} could not be written: {error.strerror or error}.",
-                        "Choose a folder that you may write to, or free some disk space.") from error
+        raise write_refused(error, Path(place)) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from alhvr.data.phantom import make_phantom, write_phantom_case
 from alhvr.data.scan import Segmentation
 from alhvr.errors import Cancelled, UserError
 from alhvr.export.volumes import SEGMENTATION_ENDING, write_segmentation
+from alhvr.files import flush_folder, private_folder
 from alhvr.progress import Countdown, Reporter
 from alhvr.sample.shipped import unpack_model
 from alhvr.stopping import StopRequest
@@ -77,18 +77,19 @@ def _filled_in_one_piece(folder: Path) -> Iterator[Path]:
     Where ``folder`` is there it stays, as somebody may stand in it, and what is in the hidden one moves in. Raises
     UserError where the disk refuses.
     """
-    stage = folder.absolute().with_name(f".{folder.absolute().name}.partial")
     try:
-        shutil.rmtree(stage, ignore_errors=True)
-        stage.mkdir(parents=True)
-        yield stage
-        if folder.exists():
-            for part in sorted(stage.iterdir()):
-                os.replace(part, folder / part.name)
-        else:
-            os.replace(stage, folder)
+        if not folder.absolute().parent.exists():
+            folder.absolute().parent.mkdir(parents=True)
+        with private_folder(folder.absolute().parent) as private:
+            stage = private / folder.absolute().name
+            stage.mkdir()
+            yield stage
+            if folder.exists():
+                for part in sorted(stage.iterdir()):
+                    os.replace(part, folder / part.name)
+            else:
+                os.replace(stage, folder)
+            flush_folder(folder.absolute().parent)
     except OSError as error:
         raise UserError(f"The sample cannot be written to {folder}: {error.strerror or error}.",
                         "Free some disk space or choose another --out folder.") from error
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)

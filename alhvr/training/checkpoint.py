@@ -1,38 +1,59 @@
-"""Checkpoints: written to a temporary name and moved, so that the last good one survives a kill or a full disk."""
+"""Checkpoints: the last good one survives a kill or a full disk, and one in which a bit has changed is not used."""
 
 from __future__ import annotations
 
-import os
-import pickle
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from alhvr.errors import UserError
-from alhvr.torch_file import write_tensors
+from alhvr.files import shown, write_refused
+from alhvr.torch_file import DamagedTensors, read_tensors, write_tensors
+
+START_AGAIN = ("Restore it from a backup. Without one, delete the folder checkpoints in the run and resume: the same "
+               "training begins again from its first step.")
+
+
+class RunFolderGone(UserError):
+    """The folder of a run was removed while it trained."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"The run folder {shown(folder)} was removed during the training; nothing in it is left.",
+                         "Start the training again.")
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Writes ``state`` (tensors, numbers, texts) to ``path``; an older file there stays until the new one is whole.
+    """Writes ``state`` (tensors, numbers, texts) to RUN/checkpoints/NAME; an older file stays until the new is whole.
 
-    Raises OSError when the disk is full or the folder cannot be written; no partial file is left.
+    Raises OSError when the disk is full or the folder cannot be written, RunFolderGone when RUN is no more; no partial
+    file is left.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        write_tensors(temporary, state)
-        os.replace(temporary, path)
+        path.parent.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        raise RunFolderGone(path.parent.parent) from None
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(f"{path.name} could not be written ({error.strerror or error})") from error
+        raise _not_written(error, path) from error
+    try:
+        write_tensors(path, state)
+    except OSError as error:
+        if not path.parent.parent.exists():
+            raise RunFolderGone(path.parent.parent) from None
+        raise _not_written(error, path) from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint without running any code in it; UserError when it cannot be read."""
+    """Reads a checkpoint without running any code in it; UserError when it cannot be read or a bit has changed."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        reason = (str(error) or "it is empty").splitlines()[0][:120]
-        raise UserError(f"The checkpoint {path} cannot be read ({reason}).",
-                        "Restore it from a backup, or start the run in a new folder.") from error
+        return read_tensors(path)
+    except DamagedTensors as error:
+        raise UserError(f"The checkpoint {error.message}", START_AGAIN) from error
+    except OSError as error:
+        raise UserError(f"The checkpoint {shown(path)} cannot be read ({error.strerror or error}).",
+                        START_AGAIN) from error
+
+
+def _not_written(error: OSError, path: Path) -> OSError:
+    """The same refusal in words; without the full stop, as more is said after it."""
+    told = OSError(write_refused(error, path).message.removesuffix("."))
+    told.errno = error.errno
+    return told

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from alhvr.config import RunConfig, to_dict
 from alhvr.errors import UserError
+from alhvr.files import shown
 from alhvr.inference.torch_backend import choose_device
+from alhvr.networks.dual import DualNetwork
 from alhvr.progress import Reporter
+from alhvr.training.checkpoint import START_AGAIN, load_checkpoint
 from alhvr.training.device import Compute, choose_compute
+from alhvr.training.loop_state import LoopState
 from alhvr.training.run_folder import RunFolder
 from alhvr.training.same_labels import require_same_labels
 from alhvr.training.setup import RunSetup
@@ -34,8 +41,8 @@ def require_run(run: RunFolder) -> None:
 def resumed_setup(run: RunFolder, config: RunConfig, reporter: Reporter) -> RunSetup:
     """The setup that the run began with; of ``config``, the settings of this command, only the device counts.
 
-    Warns of settings that are ignored. Raises UserError when run.json is damaged, labelled cases are gone, or a label
-    or what its values mean was changed since the run began.
+    Warns of settings that are ignored. Raises UserError when run.json or a checkpoint is damaged, labelled cases or the
+    best weights are gone, or a label or what its values mean was changed since the run began.
     """
     try:
         setup = RunSetup.from_dict(run.read_json(RUN_FILE))
@@ -46,6 +53,7 @@ def resumed_setup(run: RunFolder, config: RunConfig, reporter: Reporter) -> RunS
         raise UserError(f"{len(gone)} case(s) of the run are no longer there, the first is {gone[0].image}.",
                         "Put them back and resume again.")
     require_same_labels(setup, reporter)
+    _require_checkpoints(run, setup)
     ignored = ignored_settings(config, setup.config)
     if ignored:
         reporter.warning(f"A resumed run keeps the settings that it began with; ignored: {', '.join(ignored)}.")
@@ -58,6 +66,43 @@ def ignored_settings(asked: RunConfig, kept: RunConfig) -> list[str]:
     wishes = {name: value for name, value in _flat(to_dict(asked)).items() if name != "training.device"}
     return [f"{name} {value} (the run has {has[name]})" for name, value in wishes.items()
             if value not in (default[name], has[name])]
+
+
+def _require_checkpoints(run: RunFolder, setup: RunSetup) -> None:
+    """Raises UserError unless the checkpoints are whole and those of this run; a run without any begins again."""
+    if not run.last.exists():
+        return
+    with torch.device("meta"):
+        weights = DualNetwork.build(setup.network).state_dict()
+    last = load_checkpoint(run.last)
+    state = _loop_state(last.get("loop"))
+    if state is None or not isinstance(last.get("step"), dict) or not _fits(last.get("average"), weights):
+        raise _foreign(run.last)
+    if state.best_iteration < 0:
+        return
+    if not run.best.exists():
+        raise UserError(f"The best weights so far are gone: there is no {shown(run.best)}.", START_AGAIN)
+    best = load_checkpoint(run.best)
+    if not isinstance(best.get("iteration"), int) or not _fits(best.get("average"), weights):
+        raise _foreign(run.best)
+
+
+def _loop_state(values: Any) -> LoopState | None:
+    try:
+        return LoopState(**values)
+    except TypeError:
+        return None
+
+
+def _fits(found: Any, weights: Mapping[str, torch.Tensor]) -> bool:
+    """True when ``found`` holds tensors of the names and shapes of ``weights``."""
+    if not isinstance(found, Mapping) or found.keys() != weights.keys():
+        return False
+    return all(isinstance(found[name], torch.Tensor) and found[name].shape == weights[name].shape for name in weights)
+
+
+def _foreign(path: Path) -> UserError:
+    return UserError(f"{shown(path)} is no checkpoint of this run.", START_AGAIN)
 
 
 def _compute(setup: RunSetup, wanted: str, reporter: Reporter) -> Compute:

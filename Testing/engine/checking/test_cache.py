@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alhvr.checking.cache import FOLDER_VARIABLE, Cache, open_cache
+from alhvr.checking.cache import FOLDER_VARIABLE, MARK, OWN_FOLDER, Cache, open_cache
 
 
 @pytest.fixture
@@ -37,10 +37,77 @@ def test_nobody_else_can_read_it_and_names_are_digests(cache: Cache) -> None:
     assert set(entry.parent.name + entry.stem) <= set("0123456789abcdef")
 
 
-def test_an_open_folder_is_closed_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_open_cache_is_closed_first_and_the_folder_that_it_lies_in_stays_as_it_is(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "kept").mkdir(mode=0o755)
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "kept"))
+    open_cache().folder.chmod(0o755)
     assert stat.S_IMODE(open_cache().folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o755
+
+
+def test_files_of_the_user_are_never_removed_wherever_they_lie(cache: Cache) -> None:
+    cache.put(cache.name(1), "x" * 5000)
+    hexadecimal = cache.folder / "ab"
+    hexadecimal.mkdir(exist_ok=True)
+    theirs = [cache.folder.parent / "CT" / "thesis.docx", cache.folder.parent / "ab" / f"{'0' * 62}.txt",
+              cache.folder / "CT" / "thesis.docx", hexadecimal / "thesis.docx", hexadecimal / "scan.txt"]
+    for path in theirs:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(10_000))
+        os.utime(path, (1e9, 1e9))
+    (cache.folder / "cd").symlink_to(cache.folder.parent / "ab")
+    (hexadecimal / f"{'1' * 62}.txt").symlink_to(theirs[0])
+    cache.shrink(most_bytes=0)
+    assert [path for path in theirs if not path.exists()] == [] and cache.get(cache.name(1)) is None
+    assert (hexadecimal / f"{'1' * 62}.txt").is_symlink()
+
+
+def test_a_folder_of_the_users_that_has_the_caches_name_is_left_alone(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / OWN_FOLDER).mkdir(mode=0o755)
+    (tmp_path / OWN_FOLDER / "thesis.docx").touch()
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    assert open_cache().folder is None
+    assert os.listdir(tmp_path / OWN_FOLDER) == ["thesis.docx"]
+    assert stat.S_IMODE((tmp_path / OWN_FOLDER).stat().st_mode) == 0o755
+
+
+def test_a_link_in_the_place_of_the_cache_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "theirs").mkdir(mode=0o755)
+    (tmp_path / OWN_FOLDER).symlink_to(tmp_path / "theirs")
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    assert open_cache().folder is None and not os.listdir(tmp_path / "theirs")
+
+
+def test_a_cache_from_before_there_was_a_mark_is_taken_over(cache: Cache) -> None:
+    cache.put(cache.name(1), "text")
+    (cache.folder / MARK).unlink()
+    assert open_cache().get(cache.name(1)) == "text" and (cache.folder / MARK).exists()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_entries_and_keys_that_are_no_files_are_not_waited_for(cache: Cache, make) -> None:
+    cache.put(cache.name(1), "text")
+    entry = only_entry(cache)
+    entry.unlink()
+    make(entry)
+    assert cache.get(cache.name(1)) is None
+    cache.put(cache.name(1), "new")
+    cache.shrink(most_bytes=0)
+    (cache.folder / "key").unlink()
+    make(cache.folder / "key")
+    assert open_cache().folder is None
+
+
+def test_what_a_killed_check_left_of_an_entry_goes_after_a_day(cache: Cache) -> None:
+    cache.put(cache.name(1), "text")
+    left = [only_entry(cache).with_name(f".{digit * 16}.partial") for digit in "01"]
+    for path in left:
+        path.touch()
+    os.utime(left[0], (1e9, 1e9))
+    cache.shrink()
+    assert [path.exists() for path in left] == [False, True] and cache.get(cache.name(1)) == "text"
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff\xfe", b"0" * 64 + b"\ntext", b"text"])

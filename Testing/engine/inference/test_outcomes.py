@@ -78,7 +78,7 @@ def test_the_last_line_counts_the_kinds() -> None:
 def test_people_get_the_table_and_programs_the_values(capsys: pytest.CaptureFixture[str]) -> None:
     result, listener = SegmentResult(OUTCOMES, 20.0), Listener()
     result.tell(listener)
-    assert listener.notes[0].startswith("scan ") and listener.notes[0].endswith("20 s in all.")
+    assert listener.notes[0].startswith("scan ") and listener.notes[-1].endswith("20 s in all.")
     result.tell(JsonReporter())
     (line,) = capsys.readouterr().out.splitlines()
     event = json.loads(line)

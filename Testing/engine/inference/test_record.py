@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,52 @@ def test_a_damaged_record_counts_as_empty_and_can_be_written_again(tmp_path: Pat
     assert record.damaged and record.entry("a.seg.nrrd") is None and not record.wrote(result)
     record.put("a.seg.nrrd", entry(result))
     assert not Record(tmp_path).damaged and Record(tmp_path).wrote(result)
+
+
+def folder_with_a_scan(path: Path) -> None:
+    path.mkdir()
+    (path / "scan.nii").write_text("precious")
+
+
+IN_THE_WAY = {
+    "a newer version": lambda path: path.write_text('{"format": "alhvr-segment", "version": 99, "results": {}}'),
+    "deep": lambda path: path.write_text("[" * 100_000),
+    "a folder": folder_with_a_scan,
+    "a pipe": os.mkfifo,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "names of paths": lambda path: path.write_text(json.dumps({"format": "alhvr-segment", "version": 1, "results": {
+        "a.seg.nrrd": {**asdict(entry(path.parent / "a.seg.nrrd")), "files": {"../../x": asdict(Mark(1, "", ""))}}}})),
+}
+
+
+@pytest.mark.parametrize("what", IN_THE_WAY)
+def test_what_stands_in_the_place_of_a_record_is_kept_aside_from_the_first_entry_on(tmp_path: Path, what: str) -> None:
+    result = write(tmp_path / "a.seg.nrrd", "result")
+    IN_THE_WAY[what](tmp_path / FILE_NAME)
+    before = os.lstat(tmp_path / FILE_NAME)
+    record = Record(tmp_path)
+    assert record.damaged and not record.wrote(result) and os.path.lexists(tmp_path / FILE_NAME)
+    record.put("a.seg.nrrd", entry(result))
+    assert record.wrote(result) and Record(tmp_path).wrote(result)
+    assert record.aside == "alhvr-segment.unreadable.json" and os.lstat(tmp_path / record.aside).st_ino == before.st_ino
+    assert Record(tmp_path).aside == "alhvr-segment.unreadable1.json"
+
+
+def test_a_link_in_the_place_of_the_record_is_not_written_through(tmp_path: Path) -> None:
+    precious = write(tmp_path / "precious", "precious")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / FILE_NAME).symlink_to(precious)
+    Record(tmp_path / "out").put("a.seg.nrrd", entry(write(tmp_path / "out" / "a.seg.nrrd", "result")))
+    assert precious.read_text() == "precious" and not Record(tmp_path / "out").damaged
+
+
+def test_a_result_that_became_a_pipe_or_a_folder_is_not_ours_and_not_waited_for(tmp_path: Path) -> None:
+    for make in (os.mkfifo, Path.mkdir):
+        result = write(tmp_path / make.__name__ / "a.seg.nrrd", "result")
+        Record(result.parent).put("a.seg.nrrd", entry(result, before={"a.seg.nrrd": "0" * 64}))
+        result.unlink()
+        make(result)
+        assert not Record(result.parent).wrote(result)
 
 
 def test_two_processes_in_one_folder_keep_each_others_entries(tmp_path: Path) -> None:

@@ -215,6 +215,7 @@ def test_without_the_record_all_is_done_again_and_edits_are_kept(model, scans: P
     assert kinds(run(model, out, scans, reporter=reporter)) == [KEPT, SEGMENTED]
     assert (out / "one.seg.nrrd").read_bytes() == edited
     assert (f"{FILE_NAME} in {out} cannot be read" in reporter.warnings[0]) == (damage == "broken")
+    assert (out / "alhvr-segment.unreadable.json").exists() == (damage == "broken")
     assert kinds(run(model, out, scans)) == [KEPT, DONE_BEFORE]
 
 

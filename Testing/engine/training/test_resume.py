@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,10 @@ from tiny_cases import LABELS, Listener, tiny_plan, write_case
 
 from alhvr.config import MethodConfig, PlanConfig, RunConfig, TrainingConfig
 from alhvr.errors import UserError
+from alhvr.networks.dual import DualNetwork
+from alhvr.training.checkpoint import save_checkpoint
 from alhvr.training.device import Compute
+from alhvr.training.loop import LoopState
 from alhvr.training.resume import RUN_FILE, ignored_settings, require_run, resume_command, resumed_setup
 from alhvr.training.run_folder import RunFolder
 from alhvr.training.setup import RunSetup
@@ -74,6 +77,59 @@ def test_labelled_cases_that_are_gone_are_named(run: RunFolder, tmp_path: Path) 
 def test_a_damaged_setup_is_one_clear_line(run: RunFolder, content: str) -> None:
     (run.path / RUN_FILE).write_text(content)
     with pytest.raises(UserError):
+        resumed_setup(run, RunConfig(), Listener())
+
+
+def with_checkpoints(run: RunFolder, **changes: dict) -> None:
+    """Gives the run both checkpoints after ten steps; ``changes`` replace parts of ``last`` or ``best``."""
+    weights = DualNetwork.build(RunSetup.from_dict(run.read_json(RUN_FILE)).network).state_dict()
+    state = asdict(LoopState(iteration=10, best_iteration=10, best_mean=0.5))
+    last = {"step": {}, "average": weights, "loop": state, **changes.get("last", {})}
+    save_checkpoint(run.last, last)
+    save_checkpoint(run.best, {"average": weights, "iteration": 10, **changes.get("best", {})})
+
+
+def test_whole_checkpoints_are_taken(run: RunFolder) -> None:
+    with_checkpoints(run)
+    assert resumed_setup(run, RunConfig(), Listener()).config == KEPT
+
+
+def test_best_weights_that_are_gone_are_told_and_not_replaced_by_the_last(run: RunFolder) -> None:
+    with_checkpoints(run)
+    run.best.unlink()
+    with pytest.raises(UserError, match=r"best weights so far are gone: there is no .*best\.pt\. Restore it"):
+        resumed_setup(run, RunConfig(), Listener())
+
+
+def test_without_a_checkpoint_the_run_begins_again_whatever_else_is_left(run: RunFolder) -> None:
+    with_checkpoints(run)
+    run.last.unlink()
+    run.best.write_bytes(b"damaged")
+    assert resumed_setup(run, RunConfig(), Listener()).config == KEPT
+
+
+OTHER = {"a.weight": torch.zeros(3)}
+
+
+@pytest.mark.parametrize(("which", "changes"), [
+    ("last", {"loop": 3}), ("last", {"loop": {"iterations": 3}}), ("last", {"step": []}), ("last", {"average": OTHER}),
+    ("last", {"average": [1]}), ("best", {"average": OTHER}), ("best", {"iteration": "ten"}),
+    ("best", {"average": None}),
+])
+def test_a_checkpoint_of_another_kind_is_named(run: RunFolder, which: str, changes: dict) -> None:
+    with_checkpoints(run, **{which: changes})
+    with pytest.raises(UserError, match=rf"{which}\.pt is no checkpoint of this run\. Restore it"):
+        resumed_setup(run, RunConfig(), Listener())
+
+
+@pytest.mark.parametrize("which", ["last", "best"])
+def test_a_flipped_bit_in_a_checkpoint_is_told_before_anything_is_done(run: RunFolder, which: str) -> None:
+    with_checkpoints(run)
+    path = getattr(run, which)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"{which}\.pt cannot be read \(its checksum does not fit"):
         resumed_setup(run, RunConfig(), Listener())
 
 
