@@ -97,6 +97,17 @@ def test_a_zip_that_reaches_out_is_refused_whole(refused: Callable, source: path
     assert not list(tmp_path.rglob("*evil"))
 
 
+@pytest.mark.parametrize("name", ["m/a\x00b", "\x00", "liver/\x00/../evil", "models/model.pt\x00.txt", "a\x00b/"])
+def test_a_name_that_a_zip_file_hides_behind_a_nul_is_refused(refused: Callable, source: pathlib.Path,
+                                                              tmp_path: pathlib.Path, name: str) -> None:
+    path, entry = zipped(source, tmp_path / "x.zip", without=("models/model.pt",)), zipfile.ZipInfo("x")
+    entry.filename = name  # which the constructor would cut
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.write(source / "models/model.pt", "models/model.pt")
+        archive.writestr(entry, b"")
+    assert "unsafe name" in refused(path)
+
+
 def test_a_link_in_a_zip_is_refused(refused: Callable, source: pathlib.Path, tmp_path: pathlib.Path) -> None:
     path = zipped(source, tmp_path / "x.zip", without=("models/model.pt",))
     entry = zipfile.ZipInfo("models/model.pt")
