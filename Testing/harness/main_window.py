@@ -8,7 +8,7 @@ import slicer
 from harness.module_widgets import qSlicerAbstractModuleWidget
 from harness.segment_editor import qSlicerSegmentEditorModuleWidget
 from harness.stand_in import computed, slot
-from PySide6 import QtCore, QtWidgets
+from PySide6 import QtWidgets
 
 PANEL_WIDTH, PANEL_HEIGHT = 419, 830
 """Pixels of the panel in a window of 1500 x 1000."""

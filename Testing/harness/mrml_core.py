@@ -117,8 +117,8 @@ def _watch_segments(scene: Any, _event: str, node: Any) -> None:
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
         in_scene = segmentation_node.GetScene() is scene and not scene.IsClosing() and not scene.IsImporting()
         if in_scene and hierarchy is not None and not hierarchy.GetItemByDataNode(segmentation_node):
-            name = segmentation_node.GetName()
-            note_slot_error(RuntimeError(f"Slicer writes an error line: no subject hierarchy item for {name} ({event})"))
+            text = f"Slicer writes an error line: no subject hierarchy item for {segmentation_node.GetName()} ({event})"
+            note_slot_error(RuntimeError(text))
 
     segmentation = slicer.vtkSegmentation
     for event in (segmentation.SegmentAdded, segmentation.SegmentModified, segmentation.SegmentRemoved):

@@ -3,7 +3,7 @@
 import numpy as np
 from slicer.i18n import tr as _
 
-from ALHVRSegmentationLib.regions.hand_over import add_segment, open_editor, prepare_editor
+from ALHVRSegmentationLib.regions.hand_over import add_segment, edit
 from ALHVRSegmentationLib.regions.list import part_mask
 from ALHVRSegmentationLib.regions.neighbours import segments_at
 from ALHVRSegmentationLib.regions.places import jump_to, world_of
@@ -119,9 +119,8 @@ class PlaceExplorer:
         except (RuntimeError, MemoryError) as error:
             panel.say(_("No segment could be made: {problem}").format(problem=error), "error")
             return
-        prepare_editor(segmentation, result.other(SCAN), segment_id, as_mask)
-        name = segmentation.GetSegmentation().GetSegment(segment_id).GetName()
-        if not open_editor():
+        if not edit(segmentation, result.other(SCAN), segment_id, as_mask):
+            name = segmentation.GetSegmentation().GetSegment(segment_id).GetName()
             panel.say(_("The segment {name} is made; open the Segment Editor to work with it.").format(name=name))
 
     def _voxels(self, result):

@@ -32,7 +32,19 @@ def add_segment(segmentation_node, volume, mask, corner, name_and_colour):
     return segment_id
 
 
-def prepare_editor(segmentation_node, scan, segment_id, as_mask):
+def edit(segmentation_node, scan, segment_id, as_mask):
+    """Open the Segment Editor with a segment chosen, or with as_mask with nothing but that segment to be edited.
+
+    Returns False where this Slicer shows no Segment Editor. It is prepared twice: the first time so that it comes up
+    with these nodes, and again because it selects the first segment of a segmentation that is new to it.
+    """
+    _prepare_editor(segmentation_node, scan, segment_id, as_mask)
+    is_open = _open_editor()
+    _prepare_editor(segmentation_node, scan, segment_id, as_mask)
+    return is_open
+
+
+def _prepare_editor(segmentation_node, scan, segment_id, as_mask):
     """Choose a segment in the Segment Editor, or with as_mask let it change only voxels inside that segment."""
     node = _editor_node()
     with slicer.util.NodeModify(node):
@@ -49,7 +61,7 @@ def prepare_editor(segmentation_node, scan, segment_id, as_mask):
             node.SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedEverywhere)
 
 
-def open_editor():
+def _open_editor():
     """Show the Segment Editor; False where this Slicer shows none."""
     if slicer.util.mainWindow() is None or not hasattr(slicer.modules, "segmenteditor"):
         return False

@@ -116,7 +116,7 @@ def test_a_label_layer_that_the_user_chose_elsewhere_stays(shown: Any) -> None:
     assert composites()[1].GetLabelVolumeID() == shown.result.node_id
 
 
-def test_the_layers_that_were_there_before_come_back_after_a_visit_to_the_segment_editor(shown: Any, panel: Any) -> None:
+def test_former_label_layers_come_back_after_a_visit_to_the_segment_editor(shown: Any, panel: Any) -> None:
     import slicer
 
     panel.parameters.showRegions = False
@@ -127,18 +127,6 @@ def test_the_layers_that_were_there_before_come_back_after_a_visit_to_the_segmen
     select("ALHVRSegmentation")
     panel.parameters.showRegions = False
     assert composites()[0].GetLabelVolumeID() == former.GetID()
-
-
-def visible_rows(section_: Any) -> list[tuple[str, int, int]]:
-    """Name, top and bottom (exclusive) of the widgets of a section that lie below one another."""
-    import qt
-
-    box, found = section_.ui.detailsBox, []
-    for widget in box.children():
-        if widget.inherits("QWidget") and widget.isVisible():
-            top = widget.mapTo(section_.widget, qt.QPoint(0, 0)).y()
-            found.append((widget.objectName, top, top + widget.height))
-    return sorted(found, key=lambda row: row[1])
 
 
 def test_nothing_lies_behind_the_buttons_below_the_table_after_a_visit_elsewhere(shown: Any, panel: Any,
@@ -163,7 +151,7 @@ def test_no_section_makes_the_panel_wider_than_it_is(panel: Any, main_window: An
     opened = section(panel, name)
     opened.frame.collapsed = False
     if name.endswith("SegmentSection"):
-        opened.ui.optionsButton.collapsed = False
+        opened.ui.moreButton.collapsed = False
     if name.endswith("ModelsSection"):
         opened.ui.modelList.setCurrentRow(0)
     main_window._panel_widget().fit()
@@ -178,14 +166,29 @@ def test_a_message_goes_with_the_scene_that_it_is_about(panel: Any) -> None:
     assert panel.message == ""
 
 
-def test_all_sections_have_the_same_inset(panel: Any, main_window: Any) -> None:
-    from ALHVRSegmentationLib.setup.section import SetupSection
-
-    main_window._panel_widget().fit()
-    setup = panel.section(SetupSection)
-    inset = setup.widget.layout().contentsMargins().left()
-    other = section(panel, SECTIONS[0])
+def left_in_panel(widget: Any, panel: Any) -> int:
+    """Pixels from the panel's left edge."""
     import qt
 
-    expected = other.widget.mapTo(other.frame, qt.QPoint(0, 0)).x() + other.widget.layout().contentsMargins().left()
-    assert inset == expected
+    return widget.mapTo(panel._widget.parent, qt.QPoint(0, 0)).x()
+
+
+def test_the_set_up_is_inset_as_the_other_sections_are(panel: Any, main_window: Any,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    from ALHVRSegmentationLib.setup import needs
+    from ALHVRSegmentationLib.setup.section import SetupSection
+
+    monkeypatch.setattr(needs, "can_segment", lambda: False)
+    panel.follow(panel.parameters)
+    main_window._panel_widget().fit()
+    setup, segment = panel.section(SetupSection), section(panel, SECTIONS[0])
+    assert setup.ui.packageLabel.visible
+    assert left_in_panel(setup.ui.packageLabel, panel) == left_in_panel(segment.ui.segmentButton, panel)
+
+
+def test_rows_of_channels_that_a_model_does_not_have_leave_no_gap(panel: Any, main_window: Any) -> None:
+    main_window._panel_widget().fit()
+    ui = section(panel, SECTIONS[0]).ui
+    rows = [selector.geometry for selector in (ui.inputSelector, ui.modelBox, ui.outputSelector)]
+    gaps = [below.top() - above.bottom() for above, below in zip(rows, rows[1:], strict=False)]
+    assert abs(gaps[0] - gaps[1]) <= 2  # boxes of different kinds are a pixel higher or lower
