@@ -8,11 +8,12 @@ from slicer.i18n import tr as _
 from ALHVRSegmentationLib.export.section import ExportSection
 from ALHVRSegmentationLib.models.section import ModelsSection
 from ALHVRSegmentationLib.regions.section import RegionsSection
+from ALHVRSegmentationLib.sample.section import SampleSection
 from ALHVRSegmentationLib.section import keep_in_panel
 from ALHVRSegmentationLib.segment.section import SegmentSection
 from ALHVRSegmentationLib.setup.section import SetupSection
 
-SECTIONS = (SetupSection, SegmentSection, RegionsSection, ModelsSection, ExportSection)
+SECTIONS = (SampleSection, SetupSection, SegmentSection, RegionsSection, ModelsSection, ExportSection)
 """From top to bottom."""
 ICONS = {"note": "SP_MessageBoxInformation", "warning": "SP_MessageBoxWarning", "error": "SP_MessageBoxCritical"}
 

@@ -6,9 +6,6 @@ the file "cancel" and for its owner, and is ended by its ID when it does not lis
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,14 +13,13 @@ from subprocess import Popen
 
 import qt
 import slicer
-from slicer.i18n import tr as _
 
-from ALHVRSegmentationLib import places
 from ALHVRSegmentationLib.child import ending
 from ALHVRSegmentationLib.child.ending import Ending
 from ALHVRSegmentationLib.child.events import Event, Progress, progress_of
+from ALHVRSegmentationLib.child.launch import Launch, LaunchError
 from ALHVRSegmentationLib.child.output import Output
-from ALHVRSegmentationLib.child.processes import WORK_VARIABLE, end_all
+from ALHVRSegmentationLib.child.processes import end_all
 
 TICK_MS = 50
 YIELD_S = 0.002
@@ -38,8 +34,6 @@ FAREWELL_S = 3.0
 """How long a child may take to end that has said its last, and its output to close that has ended."""
 CANCELLED_FAREWELL_S = 0.2
 """The same after a cancel."""
-EXIT_CODE_FILE = "exit-code"
-"""In the work folder: where the child writes its exit code too, in case its output was closed."""
 
 
 class ChildProcess:
@@ -56,11 +50,8 @@ class ChildProcess:
 
     def __init__(self, arguments: Sequence[str], *, onEvent: Callable[[Event], None], onLog: Callable[[str], None],
                  onEnd: Callable[[Ending], None], workFolder: Path, environment: dict[str, str] | None = None) -> None:
-        self._arguments = [str(argument) for argument in arguments]
+        self._launch = Launch([str(argument) for argument in arguments], Path(workFolder), environment or {})
         self._onEvent, self._onLog, self._onEnd = onEvent, onLog, onEnd
-        self._workFolder = Path(workFolder)
-        self._cancelFile = self._workFolder / "cancel"
-        self._environment = {**_environment(Path(workFolder)), **(environment or {})}
         self._state = "new"
         self._timer: qt.QTimer | None = None
         self._telling = False
@@ -90,8 +81,11 @@ class ChildProcess:
         if self._state != "new":
             raise RuntimeError("A ChildProcess is started once.")
         self._state = "running"
-        problem = self._launch()
-        self._refusal = ending.not_started(problem) if problem else None
+        try:
+            self._launcher = self._launch.start()
+            self._output = Output(self._launcher, str(self._launch.folder))
+        except LaunchError as error:
+            self._refusal = ending.not_started(str(error))
         self._timer = qt.QTimer()
         self._timer.setInterval(TICK_MS)
         self._timer.connect("timeout()", self._onTick)
@@ -103,9 +97,7 @@ class ChildProcess:
         if not self.isRunning or self._cancelledAt is not None:
             return
         self._cancelledAt = time.monotonic()
-        try:
-            self._cancelFile.touch()
-        except OSError:  # nothing can be written there: it will not hear of it
+        if not self._launch.ask_to_stop():
             self._kill()
 
     def discard(self) -> None:
@@ -113,28 +105,10 @@ class ChildProcess:
         if not self.isRunning:
             self._state = "over"
             return
-        with contextlib.suppress(OSError):  # for a Python that has not even begun
-            self._cancelFile.touch()
+        self._launch.ask_to_stop()
         self._kill()
         self._awaitDeath()
         self._leave()
-
-    def _launch(self) -> str:
-        """What is in the way; "" when it runs."""
-        command, script = shutil.which("PythonSlicer"), places.child_script()
-        if command is None:
-            return _("PythonSlicer, which comes with Slicer, was not found.")
-        if not script.is_file():
-            return _("A file of the extension is missing: {file}.").format(file=script)
-        try:
-            self._cancelFile.unlink(missing_ok=True)
-            (self._workFolder / EXIT_CODE_FILE).unlink(missing_ok=True)
-            self._launcher = slicer.util.launchConsoleProcess(
-                [command, str(script), *self._arguments], updateEnvironment=self._environment)
-        except OSError as error:
-            return _("PythonSlicer could not be started: {reason}.").format(reason=error.strerror or error)
-        self._output = Output(self._launcher, str(self._workFolder))
-        return ""
 
     def _onAboutToQuit(self, *_arguments: object) -> None:
         self.discard()
@@ -188,7 +162,7 @@ class ChildProcess:
         return ending.failed(self._exitCode, self._complaint, self._lastWords)
 
     def _unheardEnding(self, launcher_code: int | None) -> Ending:
-        code = _written_code(self._workFolder / EXIT_CODE_FILE)
+        code = self._launch.written_exit_code()
         if code is None and launcher_code == 0 and (self._hasSpoken or self.pid is not None):
             code = 0
         if code is None:
@@ -227,7 +201,7 @@ class ChildProcess:
         roots = {self.pid} if self._output is not None and self._output.is_child_alive() else set()
         if self._launcher is not None and self._launcher.poll() is None:
             roots.add(self._launcher.pid)
-        end_all(roots, str(self._workFolder))
+        end_all(roots, str(self._launch.folder))
 
     def _awaitDeath(self) -> None:
         """So that its files can be removed now: a process that was killed takes a moment to end."""
@@ -244,26 +218,3 @@ class ChildProcess:
         self._timer = None
         if self._output is not None:
             self._output.close()
-
-
-def _environment(work_folder: Path) -> dict[str, str]:
-    """What the child is told; nothing of the user's other Pythons reaches it."""
-    return {
-        "ALHVR_OWNER_PID": str(os.getpid()),
-        WORK_VARIABLE: str(work_folder),
-        "ALHVR_ENGINE": str(places.engine_root()),
-        "ALHVR_PACKAGES": str(places.packages_folder()),
-        "PYTHONPATH": "",
-        "PYTHONNOUSERSITE": "1",
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONUTF8": "1",
-    }
-
-
-def _written_code(path: Path) -> int | None:
-    """The exit code that the child wrote into a file; None without one."""
-    try:
-        with path.open(encoding="ascii") as file:
-            return int(file.read(20))
-    except (OSError, ValueError):
-        return None
