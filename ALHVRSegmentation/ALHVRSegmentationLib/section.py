@@ -87,11 +87,13 @@ def keep_in_panel(frame):
 
 
 class WrappedTexts(qt.QObject):
-    """Event filter that gives labels the height that their wrapped text needs: Qt's least heights count one line."""
+    """Event filter that gives labels the height of their wrapped text: Qt counts one line at least, or too many."""
 
     def __init__(self, labels):
         qt.QObject.__init__(self)
         self._labels = labels
+        self._fitted = {}
+        """What each label was when it got its height."""
         for label in labels:
             label.installEventFilter(self)
             label.parent().installEventFilter(self)
@@ -103,7 +105,9 @@ class WrappedTexts(qt.QObject):
         return False
 
     def _fit(self):
-        for label in self._labels:
-            height = label.heightForWidth(label.width) if label.isVisible() else label.minimumHeight
-            if height != label.minimumHeight:
-                label.setMinimumHeight(height)
+        for number, label in enumerate(self._labels):
+            state = (label.text, label.width, label.font.toString())
+            if label.isVisible() and self._fitted.get(number) != state:
+                self._fitted[number] = state
+                label.setMinimumHeight(0)  # or it would not become lower again
+                label.setFixedHeight(max(0, label.heightForWidth(label.width)))

@@ -32,12 +32,13 @@ class qSlicerModulePanel(QtWidgets.QWidget):
     def fit(self) -> None:
         """Size the contents as Slicer does."""
         layout = self._content.layout()
-        for _settled in range(3):
+        for _settled in range(4):
             slicer.app.processEvents()
             layout.invalidate()
             layout.activate()
             least, room = layout.minimumSize(), self.size
             self._content.resize(max(room.width(), least.width()), max(room.height(), least.height()))
+        slicer.app.processEvents()
 
     @property
     def least_width(self) -> int:

@@ -77,11 +77,11 @@ def _reach(cells):
 
 
 def _added_up(doubt, cells):
-    """Mean doubt around each cell; 0 where there is none, whatever rounding leaves."""
+    """Mean doubt around each cell that has some, 0 elsewhere."""
     from scipy import ndimage
 
     around = ndimage.uniform_filter(doubt, [2 * reach + 1 for reach in _reach(cells)], mode="constant")
-    return np.maximum(around, 0)
+    return np.where(doubt > 0, np.maximum(around, 1e-12), 0)  # whatever rounding leaves
 
 
 def _take(group, cells):
@@ -102,11 +102,9 @@ def _take(group, cells):
 
 
 def _seed(group, cells):
-    """The cell to begin with: that with most doubt among those around the place where most is."""
+    """The cell to begin with: that with most doubt near the cell around which most is."""
     middle = np.unravel_index(int(group.around.argmax()), group.around.shape)
     box = _box(middle, _reach(cells), group.doubt.shape)
-    if not group.doubt[box].any():  # nothing but rounding: any cell will do
-        return tuple(int(at) for at in np.unravel_index(int(group.doubt.argmax()), group.doubt.shape))
     best = np.unravel_index(int(group.doubt[box].argmax()), group.doubt[box].shape)
     return tuple(int(at) + axis.start for at, axis in zip(best, box, strict=True))
 

@@ -142,8 +142,20 @@ def test_nothing_lies_behind_the_buttons_below_the_table_after_a_visit_elsewhere
     for button in (ui.previousButton, ui.nextButton, ui.segmentButton, ui.maskButton, ui.sendBox):
         assert button.geometry.top() >= table.bottom(), button.objectName
     label = ui.resultLabel
-    assert label.visible and label.height >= label.heightForWidth(label.width)
+    assert label.visible and label.height == label.heightForWidth(label.width)
     assert label.geometry.bottom() <= ui.placesTable.geometry.top()
+
+
+@pytest.mark.parametrize("width", [380, 419, 700])
+def test_a_wrapped_text_is_as_high_as_it_needs_to_be_at_any_width(shown: Any, main_window: Any, width: int) -> None:
+    main_window._panel_widget().resize(width, 830)
+    main_window._panel_widget().fit()
+    label = shown.ui.resultLabel
+    for text in (label.text, "short", 5 * label.text):
+        label.text = text
+        main_window._panel_widget().fit()
+        assert label.height == label.heightForWidth(label.width)
+        assert label.geometry.bottom() < shown.ui.placesLabel.geometry.top()
 
 
 @pytest.mark.parametrize("name", SECTIONS)
