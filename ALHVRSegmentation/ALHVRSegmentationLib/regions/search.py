@@ -9,8 +9,8 @@ from ALHVRSegmentationLib.regions.list import Volume, find_parts
 from ALHVRSegmentationLib.regions.result import SEGMENTATION
 from ALHVRSegmentationLib.regions.segment_images import images_of
 
-_POLL_MS = 60
-_TURN_S = 0.02
+_POLL_MS = 20
+_TURN_S = 0.03
 """What the thread gets of each poll: Slicer's event loop holds Python's lock and would let it starve."""
 
 
