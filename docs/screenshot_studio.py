@@ -23,7 +23,7 @@ GAP = 6
 PATIENCE_S = 900.0
 RUNNERS = ("onnxruntime", "openvino")
 """What runs networks on the processor."""
-SECTIONS = ("Setup", "Segment", "Regions", "Models", "Export")
+SECTIONS = ("Sample", "Setup", "Segment", "Regions", "Models", "Export")
 CAMERA = ((0.25, 1.0, 0.2), (0.0, 0.0, 1.0))
 """Where the 3-D view looks from (RAS, from the middle), and what is up there."""
 NEARER = 1.15

@@ -23,8 +23,8 @@ from screenshot_studio import ROOT, RUNNERS, Studio, without
 
 LOWER_BETA = 0.2
 LARGER = 2.0
-LIST_S = 4.0
-"""How long the list of uncertain places takes at most."""
+SETTLED_S = 1.0
+"""After a move of beta: when the list of uncertain places is being searched."""
 
 
 def first_opening(studio: Studio) -> None:
@@ -107,7 +107,8 @@ def regions(studio: Studio) -> None:
     usual = studio.parameters.beta
     for name, beta in (("lower-beta", LOWER_BETA), ("regions", usual)):
         studio.parameters.beta = beta
-        studio.settle(LIST_S)
+        studio.settle(SETTLED_S)
+        studio.wait(lambda: studio.section("Regions").ui.placesTable.rowCount > 0, "the list of places")
         studio.section("Regions").ui.nextButton.click()
         studio.take(name)
 

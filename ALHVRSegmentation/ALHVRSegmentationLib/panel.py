@@ -8,10 +8,12 @@ from slicer.i18n import tr as _
 from ALHVRSegmentationLib.export.section import ExportSection
 from ALHVRSegmentationLib.models.section import ModelsSection
 from ALHVRSegmentationLib.regions.section import RegionsSection
+from ALHVRSegmentationLib.sample.section import SampleSection
+from ALHVRSegmentationLib.section import keep_in_panel
 from ALHVRSegmentationLib.segment.section import SegmentSection
 from ALHVRSegmentationLib.setup.section import SetupSection
 
-SECTIONS = (SetupSection, SegmentSection, RegionsSection, ModelsSection, ExportSection)
+SECTIONS = (SampleSection, SetupSection, SegmentSection, RegionsSection, ModelsSection, ExportSection)
 """From top to bottom."""
 ICONS = {"note": "SP_MessageBoxInformation", "warning": "SP_MessageBoxWarning", "error": "SP_MessageBoxCritical"}
 
@@ -28,6 +30,7 @@ class Panel:
         self._observation = None
         self._message = None
         self._icon = None
+        self._wrapped = []
 
     def build(self):
         """Make all sections; called once."""
@@ -40,7 +43,10 @@ class Panel:
         warning = qt.QLabel(_("Research software, not a medical device. Check every result by eye."))
         warning.setWordWrap(True)
         warning.setMargin(4)
+        warning.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
+        warning.setWordWrap(True)
         self._widget.layout.addWidget(warning)
+        self._wrapped.append(keep_in_panel(self._message.parent()))
         self._widget.layout.addStretch(1)
         for section in self._sections:
             section.setUp()
@@ -95,7 +101,8 @@ class Panel:
         return self.section(SegmentSection).isRunning
 
     def dropScene(self):
-        """The scene closes: end what works on its nodes, and hold none of them."""
+        """The scene closes: end what works on its nodes, and hold none of them; what was said is of that scene."""
+        self.say("")
         for section in self._sections:
             section.dropScene()
         self.follow(None)

@@ -33,6 +33,7 @@ class Section:
         self.widget = slicer.util.loadUI(panel.resourcePath(f"UI/{self.UI}"))
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.frame = self._framed()
+        self._wrapped = keep_in_panel(self.frame)
 
     def setUp(self):
         """Connect the widgets; called once, when all sections exist."""
@@ -54,12 +55,59 @@ class Section:
 
     def _framed(self):
         """The section as it stands in the panel."""
-        if not self.TITLE:
-            return self.widget
-        button = ctk.ctkCollapsibleButton()
-        button.text = self.TITLE
-        button.objectName = f"{type(self).__name__}Button"
-        layout = qt.QVBoxLayout(button)
+        if self.TITLE:
+            frame = ctk.ctkCollapsibleButton()
+            frame.text = self.TITLE
+            frame.objectName = f"{type(self).__name__}Button"
+        else:
+            frame = qt.QWidget()
+        layout = qt.QVBoxLayout(frame)
         layout.addWidget(self.widget)
-        button.collapsed = self.COLLAPSED
-        return button
+        if self.TITLE:
+            frame.collapsed = self.COLLAPSED
+        else:
+            layout.setContentsMargins(-1, 0, -1, 0)  # -1: as the style has it, so that all sections have one inset
+        self.widget.setSizePolicy(qt.QSizePolicy.Preferred, qt.QSizePolicy.Fixed)
+        return frame
+
+
+def keep_in_panel(frame):
+    """Let no text and no folded part make the panel wider, and nothing lie over another where the panel is low.
+
+    Returns the WrappedTexts of the frame, to be kept as long as it.
+    """
+    folded = slicer.util.findChildren(frame, className="ctkCollapsibleButton")
+    for part in (frame, *folded):
+        part.setSizePolicy(qt.QSizePolicy.Preferred, qt.QSizePolicy.Fixed)
+    labels = [label for label in slicer.util.findChildren(frame, className="QLabel") if label.wordWrap]
+    for label in labels:
+        label.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
+        label.setWordWrap(True)  # again: its height depends on its width, which setSizePolicy has taken away
+    return WrappedTexts(labels)
+
+
+class WrappedTexts(qt.QObject):
+    """Event filter that gives labels the height of their wrapped text: Qt counts one line at least, or too many."""
+
+    def __init__(self, labels):
+        qt.QObject.__init__(self)
+        self._labels = labels
+        self._fitted = {}
+        """What each label was when it got its height."""
+        for label in labels:
+            label.installEventFilter(self)
+            label.parent().installEventFilter(self)
+
+    def eventFilter(self, _watched, event):
+        """After a change of width or text; every event passes."""
+        if event.type() in (qt.QEvent.Resize, qt.QEvent.LayoutRequest):
+            self._fit()
+        return False
+
+    def _fit(self):
+        for number, label in enumerate(self._labels):
+            state = (label.text, label.width, label.font.toString())
+            if label.isVisible() and self._fitted.get(number) != state:
+                self._fitted[number] = state
+                label.setMinimumHeight(0)  # or it would not become lower again
+                label.setFixedHeight(max(0, label.heightForWidth(label.width)))

@@ -70,8 +70,11 @@ def load_panel(clean_slate: None) -> Iterator[Callable[[pathlib.Path], Panel]]:
         module = load_module(path)
         loaded.append(module.name)
         representation = module.widgetRepresentation()
-        representation.show()
-        representation.enter()
+        if slicer.util.mainWindow() is not None:
+            slicer.util.selectModule(module.name)
+        else:
+            representation.show()
+            representation.enter()
         slicer.app.processEvents()
         return Panel(module, representation, representation.self())
 
@@ -82,11 +85,12 @@ def load_panel(clean_slate: None) -> Iterator[Callable[[pathlib.Path], Panel]]:
 
 
 @pytest.fixture
-def main_window(clean_slate: None, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A main window for slicer.util.mainWindow(), which there is none of otherwise."""
-    import qt
+def main_window(clean_slate: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A main window with a module selector, the modules Data and Segment Editor; there is none otherwise."""
     import slicer
+    from harness.main_window import qSlicerMainWindow
 
-    window = qt.QMainWindow()
+    window = qSlicerMainWindow()
     monkeypatch.setattr(slicer.util, "mainWindow", lambda verbose=True: window)
-    return window
+    yield window
+    window._end()

@@ -75,7 +75,7 @@ class qSlicerScriptedLoadableModuleWidget(qSlicerAbstractModuleWidget):
 
 @stand_in
 class qSlicerLoadableModule(QtCore.QObject):
-    """The C++ side of a module; of those written in C++ there is only the logic here, no panel."""
+    """The C++ side of a module; of those written in C++ most have only the logic here, no panel."""
 
     _path = ""
     _name = ""
@@ -107,7 +107,7 @@ class qSlicerLoadableModule(QtCore.QObject):
 
     @slot()
     def widgetRepresentation(self) -> Any:
-        return None
+        return self._representation
 
 
 @stand_in

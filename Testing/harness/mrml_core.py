@@ -8,6 +8,7 @@ from typing import Any
 
 import slicer
 import vtk
+from harness.qt_signals import note_slot_error
 
 # Module name and class of the logic that the C++ module brings.
 MODULE_LOGICS = {
@@ -103,6 +104,27 @@ class MrmlCore:
 
         scene.AddObserver(scene.NodeAddedEvent, added)
         scene.AddObserver(scene.NodeRemovedEvent, removed)
+        scene.AddObserver(scene.NodeAddedEvent, _watch_segments)
+
+
+@vtk.calldata_type(vtk.VTK_OBJECT)
+def _watch_segments(scene: Any, _event: str, node: Any) -> None:
+    """Complain as the subject hierarchy's plugin does when segments change in a node that has no item there."""
+    if node is None or not node.IsA("vtkMRMLSegmentationNode"):
+        return
+
+    def look(segmentation_node: Any, event: str) -> None:
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+        in_scene = segmentation_node.GetScene() is scene and not scene.IsClosing() and not scene.IsImporting()
+        if in_scene and hierarchy is not None and not hierarchy.GetItemByDataNode(segmentation_node):
+            text = f"Slicer writes an error line: no subject hierarchy item for {segmentation_node.GetName()} ({event})"
+            note_slot_error(RuntimeError(text))
+
+    segmentation = slicer.vtkSegmentation
+    for event in (segmentation.SegmentAdded, segmentation.SegmentModified, segmentation.SegmentRemoved):
+        node.AddObserver(event, look)
+    if node.GetSegmentation() is not None and node.GetSegmentation().GetNumberOfSegments():
+        look(node, "added with segments")
 
 
 def new_node(scene: Any, class_name: str, base_name: str, attributes: dict[tuple[str, str], str | None]) -> Any:

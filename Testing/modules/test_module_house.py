@@ -14,7 +14,7 @@ MODULE = ROOT / "ALHVRSegmentation"
 LIBRARY = MODULE / "ALHVRSegmentationLib"
 FILES = [MODULE / "ALHVRSegmentation.py", *sorted(LIBRARY.rglob("*.py"))]
 AT_FILE_SCOPE = {"slicer", "qt", "ctk", "vtk", "numpy", "ALHVRSegmentationLib"}
-INSIDE_FUNCTIONS = {"SimpleITK", "vtkITK", "pydicom", "DICOMLib", "DICOMSegmentationPlugin", "SampleData",
+INSIDE_FUNCTIONS = {"SimpleITK", "scipy", "vtkITK", "pydicom", "DICOMLib", "DICOMSegmentationPlugin", "SampleData",
                     "PyTorchUtils"}
 """What Slicer brings and takes long to load, or may be missing."""
 WINDOWS = {"panel", "segment", "regions", "models", "export", "setup", "sample"}

@@ -17,7 +17,7 @@ class Ending:
     kind: str
     """finished, failed, cancelled, died or not started."""
     message: str
-    """One sentence for the panel; "" when it finished."""
+    """One sentence for the panel; "" when it finished and all that it said was heard."""
     hint: str = ""
     """What to do next; may be ""."""
     exit_code: int | None = None
@@ -31,6 +31,11 @@ class Ending:
 def finished() -> Ending:
     """It did what it was asked."""
     return Ending("finished", "", exit_code=0)
+
+
+def finished_unheard() -> Ending:
+    """It did what it was asked, with its output closed, so that what it reported did not arrive."""
+    return Ending("finished", _("What the command reported on its way did not arrive."), exit_code=0)
 
 
 def cancelled(exit_code: int | None) -> Ending:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
 MARK = '{"event":'
+MOST_FAILURES = 20
+"""Places in one line at which reading an event is tried in vain; what follows is log text."""
+MOST_DIGITS = 400
+LARGEST = 2**53
+"""What lies beyond is no number of voxels, bytes or seconds."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something the child told: its kind, such as "progress", and what belongs to it."""
+    """Something the child reported: its kind, such as "progress", and what belongs to it."""
 
     kind: str
     fields: dict[str, Any]
@@ -21,15 +27,31 @@ class Event:
         value = self.fields.get(name)
         return value if isinstance(value, str) else ""
 
+    def shown(self, name: str) -> str:
+        """A field as text that any widget can show: half characters are spelt out."""
+        return self.text(name).encode("utf-8", "backslashreplace").decode("utf-8")
+
     def number(self, name: str) -> float | None:
-        """A field as a number; None when it is missing or something else."""
-        value = self.fields.get(name)
-        return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+        """A field as a finite number; None when it is missing or something else."""
+        return finite(self.fields.get(name))
+
+    def objects(self, name: str) -> tuple[dict, ...]:
+        """The objects in a field that is a list; () when it is missing or something else."""
+        values = self.fields.get(name)
+        return tuple(value for value in values if isinstance(value, dict)) if isinstance(values, list) else ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of output: the events in it, and the log text around them, as libraries write into the same stream."""
+
+    events: tuple[Event, ...]
+    text: str
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a stage is."""
+    """How far a stage is: 0 <= done <= total."""
 
     stage: str
     done: int
@@ -37,32 +59,58 @@ class Progress:
     seconds_left: float | None
 
 
-def parse_line(line: str) -> Event | None:
-    """The event of a line that is nothing else; None for log text."""
-    event, text = split_line(line)
-    return None if text else event
+def finite(value: object) -> float | None:
+    """A value if it is a finite number of a size that counts something; None for anything else."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    return value if math.isfinite(value) and abs(value) <= LARGEST else None
 
 
-def split_line(line: str) -> tuple[Event | None, str]:
-    """The event in a line and the log text around it: libraries write half lines into the same stream."""
-    start = line.find(MARK)
-    if start < 0:
-        start = line.find("{") if '"event"' in line else -1
-    if start < 0:
-        return None, line
-    try:
-        fields, end = json.JSONDecoder().raw_decode(line, start)
-    except ValueError:
-        return None, line
-    kind = fields.pop("event", None)
-    if not isinstance(kind, str):
-        return None, line
-    return Event(kind, fields), (line[:start] + line[end:]).strip()
+def parse_line(line: str) -> Line:
+    """The events of a line and its other text. Whatever the line holds, nothing is raised."""
+    events, texts, at, failures = [], [], 0, 0
+    start = _next_start(line, 0)
+    while start >= 0 and failures < MOST_FAILURES:
+        event, end = _event_at(line, start)
+        if event is None:
+            failures += 1
+            start = line.find(MARK, start + 1)
+            continue
+        events.append(event)
+        texts.append(line[at:start])
+        at, start = end, line.find(MARK, end)
+    if not events:
+        return Line((), line)
+    return Line(tuple(events), " ".join(text.strip() for text in (*texts, line[at:]) if text.strip()))
 
 
 def progress_of(event: Event) -> Progress | None:
-    """The progress that an event tells; None when it tells none, or nonsense."""
+    """The progress that an event reports; None when it reports none, or nonsense."""
     done, total = event.number("done"), event.number("total")
-    if event.kind != "progress" or done is None or total is None or total < 0:
+    if event.kind != "progress" or done is None or total is None or not 0 <= done <= total:
         return None
-    return Progress(event.text("stage"), int(done), int(total), event.number("seconds_left"))
+    left = event.number("seconds_left")
+    return Progress(event.shown("stage"), int(done), int(total), left if left is not None and left >= 0 else None)
+
+
+def _next_start(line: str, at: int) -> int:
+    start = line.find(MARK, at)
+    return line.find("{") if start < 0 and '"event"' in line else start
+
+
+def _event_at(line: str, start: int) -> tuple[Event | None, int]:
+    """The event that begins at a place, and where it ends; None where none begins."""
+    try:
+        fields, end = _DECODER.raw_decode(line, start)
+    except (ValueError, RecursionError):
+        return None, start
+    kind = fields.pop("event", None) if isinstance(fields, dict) else None
+    return (Event(kind, fields), end) if isinstance(kind, str) else (None, start)
+
+
+def _whole_number(digits: str) -> float:
+    """int() refuses some thousand digits."""
+    return int(digits) if len(digits) <= MOST_DIGITS else math.inf
+
+
+_DECODER = json.JSONDecoder(parse_int=_whole_number)

@@ -6,9 +6,6 @@ the file "cancel" and for its owner, and is ended by its ID when it does not lis
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,24 +13,27 @@ from subprocess import Popen
 
 import qt
 import slicer
-from slicer.i18n import tr as _
 
-from ALHVRSegmentationLib import places
 from ALHVRSegmentationLib.child import ending
 from ALHVRSegmentationLib.child.ending import Ending
-from ALHVRSegmentationLib.child.events import Event, Progress, progress_of, split_line
+from ALHVRSegmentationLib.child.events import Event, Progress, progress_of
+from ALHVRSegmentationLib.child.launch import Launch, LaunchError
 from ALHVRSegmentationLib.child.output import Output
-from ALHVRSegmentationLib.child.processes import is_alive, kill_group
+from ALHVRSegmentationLib.child.processes import end_all
 
 TICK_MS = 50
 YIELD_S = 0.002
 """Slicer's event loop holds Python's lock, so that the thread that reads gets its turn only when this one sleeps."""
 TICK_WORK_S = 0.05
 """How long one tick may tell events before the panel gets its turn."""
+TICK_EVENTS = 500
+"""How many one tick tells; a child that says more waits with the rest."""
 CANCEL_S = 1.5
 """When a child that was asked to stop is ended; it ends itself a little earlier, unless it hangs."""
 FAREWELL_S = 3.0
 """How long a child may take to end that has said its last, and its output to close that has ended."""
+CANCELLED_FAREWELL_S = 0.2
+"""The same after a cancel."""
 
 
 class ChildProcess:
@@ -50,10 +50,8 @@ class ChildProcess:
 
     def __init__(self, arguments: Sequence[str], *, onEvent: Callable[[Event], None], onLog: Callable[[str], None],
                  onEnd: Callable[[Ending], None], workFolder: Path, environment: dict[str, str] | None = None) -> None:
-        self._arguments = [str(argument) for argument in arguments]
+        self._launch = Launch([str(argument) for argument in arguments], Path(workFolder), environment or {})
         self._onEvent, self._onLog, self._onEnd = onEvent, onLog, onEnd
-        self._cancelFile = Path(workFolder) / "cancel"
-        self._environment = {**_environment(Path(workFolder)), **(environment or {})}
         self._state = "new"
         self._timer: qt.QTimer | None = None
         self._telling = False
@@ -65,6 +63,7 @@ class ChildProcess:
         self._exitCode: int | None = None
         self._complaint: tuple[str, str] | None = None
         self._lastWords = ""
+        self._hasSpoken = False
         self.progress: Progress | None = None
 
     @property
@@ -82,8 +81,11 @@ class ChildProcess:
         if self._state != "new":
             raise RuntimeError("A ChildProcess is started once.")
         self._state = "running"
-        problem = self._launch()
-        self._refusal = ending.not_started(problem) if problem else None
+        try:
+            self._launcher = self._launch.start()
+            self._output = Output(self._launcher, str(self._launch.folder))
+        except LaunchError as error:
+            self._refusal = ending.not_started(str(error))
         self._timer = qt.QTimer()
         self._timer.setInterval(TICK_MS)
         self._timer.connect("timeout()", self._onTick)
@@ -95,9 +97,7 @@ class ChildProcess:
         if not self.isRunning or self._cancelledAt is not None:
             return
         self._cancelledAt = time.monotonic()
-        try:
-            self._cancelFile.touch()
-        except OSError:  # nothing can be written there: it will not hear of it
+        if not self._launch.ask_to_stop():
             self._kill()
 
     def discard(self) -> None:
@@ -105,27 +105,10 @@ class ChildProcess:
         if not self.isRunning:
             self._state = "over"
             return
-        with contextlib.suppress(OSError):  # for a Python that has not even begun
-            self._cancelFile.touch()
+        self._launch.ask_to_stop()
         self._kill()
         self._awaitDeath()
         self._leave()
-
-    def _launch(self) -> str:
-        """What is in the way; "" when it runs."""
-        command, script = shutil.which("PythonSlicer"), places.child_script()
-        if command is None:
-            return _("PythonSlicer, which comes with Slicer, was not found.")
-        if not script.is_file():
-            return _("A file of the extension is missing: {file}.").format(file=script)
-        try:
-            self._cancelFile.unlink(missing_ok=True)
-            self._launcher = slicer.util.launchConsoleProcess(
-                [command, str(script), *self._arguments], updateEnvironment=self._environment)
-        except OSError as error:
-            return _("PythonSlicer could not be started: {reason}.").format(reason=error.strerror or error)
-        self._output = Output(self._launcher)
-        return ""
 
     def _onAboutToQuit(self, *_arguments: object) -> None:
         self.discard()
@@ -147,37 +130,44 @@ class ChildProcess:
 
     def _tell(self) -> None:
         until = time.monotonic() + TICK_WORK_S
-        while self.isRunning and time.monotonic() < until:
-            said = self._output.next()
+        for _number in range(TICK_EVENTS):
+            said = self._output.next() if self.isRunning and time.monotonic() < until else None
             if said is None:
                 return
-            if isinstance(said, str):
+            if isinstance(said, Event):
                 self._hear(said)
+            elif isinstance(said, str):
+                self._lastWords = said
+                self._onLog(said)
             else:
                 self._end(self._ending(said))
 
-    def _hear(self, line: str) -> None:
-        event, text = split_line(line)
-        if text:
-            self._lastWords = text
-            self._onLog(text)
-        if event is None or not self.isRunning or event.kind == "child":
-            return
+    def _hear(self, event: Event) -> None:
+        self._hasSpoken = True
         if event.kind == "ended":
-            self._exitCode = event.fields.get("code")
+            code = event.number("code")
+            self._exitCode = None if code is None else int(code)
             return
         self.progress = progress_of(event) or self.progress
         if event.kind == "error":
-            self._complaint = (event.text("message"), event.text("hint"))
+            self._complaint = (event.shown("message"), event.shown("hint"))
         self._onEvent(event)
 
     def _ending(self, launcher_code: int | None) -> Ending:
-        """The exit code of the launcher tells nothing that can be relied on: the child says its own as it ends."""
+        """The child says its exit code as it ends; where that was not heard, it is in a file, or the launcher's."""
         if self._exitCode == 0:
             return ending.finished()
         if self._exitCode is None and self._complaint is None:
-            return ending.died(launcher_code)
+            return self._unheardEnding(launcher_code)
         return ending.failed(self._exitCode, self._complaint, self._lastWords)
+
+    def _unheardEnding(self, launcher_code: int | None) -> Ending:
+        code = self._launch.written_exit_code()
+        if code is None and launcher_code == 0 and (self._hasSpoken or self.pid is not None):
+            code = 0
+        if code is None:
+            return ending.died(launcher_code)
+        return ending.finished_unheard() if code == 0 else ending.failed(code, None, self._lastWords)
 
     def _hurry(self) -> None:
         """End a child that does not stop, and wait no longer for the output of one that is gone."""
@@ -187,7 +177,7 @@ class ChildProcess:
         if not self._isOver():
             return
         self._endedAt = self._endedAt or now
-        if now > self._endedAt + FAREWELL_S:
+        if now > self._endedAt + (FAREWELL_S if self._cancelledAt is None else CANCELLED_FAREWELL_S):
             self._tell()
             self._kill()
             if self.isRunning:
@@ -198,19 +188,20 @@ class ChildProcess:
         return self._exitCode is not None or self._isGone()
 
     def _isGone(self) -> bool:
-        return self._launcher.poll() is not None and not (self.pid is not None and is_alive(self.pid))
+        return self._launcher.poll() is not None and not self._output.is_child_alive()
 
     def _end(self, result: Ending) -> None:
-        """Tell how it ended, as the last thing."""
+        """Tell how it ended, as the last thing; a worker that it left behind ends too."""
+        self._kill()
         self._leave()
         self._onEnd(result if self._cancelledAt is None else ending.cancelled(self._exitCode))
 
     def _kill(self) -> None:
-        if self.pid is not None:
-            kill_group(self.pid)
+        """End everything that was started for this job; nothing happens when all are gone."""
+        roots = {self.pid} if self._output is not None and self._output.is_child_alive() else set()
         if self._launcher is not None and self._launcher.poll() is None:
-            with contextlib.suppress(OSError):
-                self._launcher.kill()
+            roots.add(self._launcher.pid)
+        end_all(roots, str(self._launch.folder))
 
     def _awaitDeath(self) -> None:
         """So that its files can be removed now: a process that was killed takes a moment to end."""
@@ -225,17 +216,5 @@ class ChildProcess:
         slicer.app.disconnect("aboutToQuit()", self._onAboutToQuit)
         self._timer.stop()
         self._timer = None
-
-
-def _environment(work_folder: Path) -> dict[str, str]:
-    """What the child is told; nothing of the user's other Pythons reaches it."""
-    return {
-        "ALHVR_OWNER_PID": str(os.getpid()),
-        "ALHVR_WORK": str(work_folder),
-        "ALHVR_ENGINE": str(places.engine_root()),
-        "ALHVR_PACKAGES": str(places.packages_folder()),
-        "PYTHONPATH": "",
-        "PYTHONNOUSERSITE": "1",
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONUTF8": "1",
-    }
+        if self._output is not None:
+            self._output.close()

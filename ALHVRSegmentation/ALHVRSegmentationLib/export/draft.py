@@ -15,16 +15,14 @@ from ALHVRSegmentationLib.scene.volume_out import own_ijk_to_ras
 @contextmanager
 def draft_segmentation(segmentationNode, volumeNode):
     """The same segments in the own space of the volume; voxel by voxel where both are under the same transform."""
-    node = hidden_node("vtkMRMLSegmentationNode", segmentationNode.GetName())
-    try:
-        same_place = volumeNode is None or segmentationNode.GetTransformNodeID() == volumeNode.GetTransformNodeID()
-        if same_place and not segments_off_grid(segmentationNode):
-            node.GetSegmentation().DeepCopy(segmentationNode.GetSegmentation())
-        else:
-            _put(node, masks_of(segmentationNode, volumeNode), volumeNode)
-        yield node
-    finally:
-        slicer.mrmlScene.RemoveNode(node)
+    scene = slicer.vtkMRMLScene()  # its nodes do not keep it
+    node = put_in_scene(slicer.vtkMRMLSegmentationNode(), segmentationNode.GetName(), scene)
+    same_place = volumeNode is None or segmentationNode.GetTransformNodeID() == volumeNode.GetTransformNodeID()
+    if same_place and not segments_off_grid(segmentationNode):
+        node.GetSegmentation().DeepCopy(segmentationNode.GetSegmentation())
+    else:
+        _put(node, masks_of(segmentationNode, volumeNode), volumeNode)
+    yield node
 
 
 def segments_off_grid(segmentationNode):
@@ -59,13 +57,10 @@ def draft_on_scan(segmentationNode, volumeNode, masks):
         slicer.mrmlScene.RemoveNode(node)
 
 
-def hidden_node(class_name, name):
-    """A new node in the scene that no selector and no tree shows."""
-    node = slicer.mrmlScene.CreateNodeByClass(class_name)
-    node.UnRegister(None)
+def put_in_scene(node, name, scene):
+    """Put a new node into a scene of its own, or another's: whatever follows the user's scene does not hear of it."""
     node.SetName(name)
-    node.SetHideFromEditors(True)
-    return slicer.mrmlScene.AddNode(node)
+    return scene.AddNode(node)
 
 
 def _put(node, masks, volumeNode):

@@ -3,7 +3,7 @@
 import slicer
 from slicer.i18n import tr as _
 
-from ALHVRSegmentationLib.export.draft import draft_segmentation, hidden_node, segments_off_grid
+from ALHVRSegmentationLib.export.draft import draft_segmentation, put_in_scene, segments_off_grid
 from ALHVRSegmentationLib.export.files import beside, check_space, move
 from ALHVRSegmentationLib.export.masks import reference_of, segment_ids
 from ALHVRSegmentationLib.scene.errors import SceneError
@@ -39,26 +39,18 @@ def write_nrrd(segmentationNode, path):
 
 
 def _write(node, path):
-    storage = _storage(node, path)
-    try:
-        return bool(storage.WriteData(node))
-    finally:
-        slicer.mrmlScene.RemoveNode(storage)
+    return bool(_storage(node, path).WriteData(node))
 
 
 def _read_back(path):
     """What is in the file, or None where it cannot be read."""
-    node = hidden_node("vtkMRMLSegmentationNode", "ALHVR check")
-    storage = _storage(node, path)
-    try:
-        return _content(node) if storage.ReadData(node) else None
-    finally:
-        slicer.mrmlScene.RemoveNode(storage)
-        slicer.mrmlScene.RemoveNode(node)
+    scene = slicer.vtkMRMLScene()
+    node = put_in_scene(slicer.vtkMRMLSegmentationNode(), "ALHVR check", scene)
+    return _content(node) if _storage(node, path).ReadData(node) else None
 
 
 def _storage(node, path):
-    storage = hidden_node("vtkMRMLSegmentationStorageNode", "ALHVR file")
+    storage = put_in_scene(slicer.vtkMRMLSegmentationStorageNode(), "ALHVR file", node.GetScene())
     storage.SetFileName(str(path))
     storage.SetUseCompression(True)
     return storage

@@ -41,9 +41,24 @@ class ModelsSection(Section):
         return self._line.work is not None
 
     @property
+    def isMakingSample(self):
+        """Whether the sample is being made and loaded."""
+        return isinstance(self._line.work, SampleMaker)
+
+    @property
     def models(self):
         """The models in the order of the list."""
         return tuple(self._models)
+
+    def showWorkAlsoIn(self, ui, button):
+        """Show in another section too what runs, and let its button wait meanwhile; before setUp."""
+        self._line.showAlsoIn(ui, button)
+        ui.cancelButton.connect("clicked()", self._waiting.clear)
+
+    def offerSample(self, offered):
+        """Have the button of the sample here, or elsewhere."""
+        self.ui.sampleButton.setVisible(offered)
+        self.ui.sampleLabel.setVisible(offered)
 
     def setUp(self):
         """Connect the widgets."""
@@ -76,7 +91,7 @@ class ModelsSection(Section):
 
     def dropScene(self):
         """The scene goes: the sample would be loaded into it."""
-        if isinstance(self._line.work, SampleMaker):
+        if self.isMakingSample:
             self._line.discard()
             self.panel.say(_("The scene was closed, so making the sample was ended."), "warning")
 

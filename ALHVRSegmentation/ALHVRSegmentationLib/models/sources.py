@@ -101,14 +101,14 @@ class ZipSource:
 
     def _listed(self):
         """The entries by their names in the model; refuses archives that try to reach other places."""
-        entries = [entry for entry in self._archive.infolist() if not entry.filename.startswith("__MACOSX/")]
+        entries = [entry for entry in self._archive.infolist() if not entry.orig_filename.startswith("__MACOSX/")]
         if len(entries) > MAX_ENTRIES:
             raise ModelError(_("{name} holds more files than any model.").format(name=one_line(self.path.name)))
-        files = [entry for entry in entries if not entry.is_dir()]
-        for entry in files:
-            if not is_safe_name(entry.filename) or "\0" in entry.orig_filename:  # from where zipfile cuts the name
+        for entry in entries:  # orig_filename: zipfile cuts a name at its first NUL
+            if not is_safe_name(entry.orig_filename.removesuffix("/")):
                 text = _("{name} holds a file with the unsafe name \"{file}\", so that nothing was unpacked.")
-                raise ModelError(text.format(name=one_line(self.path.name), file=one_line(entry.filename)))
+                raise ModelError(text.format(name=one_line(self.path.name), file=one_line(entry.orig_filename)))
+        files = [entry for entry in entries if not entry.is_dir()]
         if len({entry.filename.casefold() for entry in files}) < len(files):
             raise ModelError(_("{name} holds a file twice.").format(name=one_line(self.path.name)))
         return self._below_root({entry.filename: entry for entry in files})

@@ -12,13 +12,19 @@ class WorkLine:
     """
 
     def __init__(self, ui, buttons):
-        self._ui, self._buttons = ui, buttons
+        self._uis, self._buttons = [ui], list(buttons)
         self.work = None
         """What runs, or None."""
 
+    def showAlsoIn(self, ui, button):
+        """Show the work in another place too; before setUp."""
+        self._uis.append(ui)
+        self._buttons.append(button)
+
     def setUp(self):
         """Connect Cancel."""
-        self._ui.cancelButton.connect("clicked()", self.onCancel)
+        for ui in self._uis:
+            ui.cancelButton.connect("clicked()", self.onCancel)
         self.end()
 
     def begin(self, work):
@@ -40,18 +46,21 @@ class WorkLine:
 
     def onProgress(self, text, fraction):
         """The work is at some point; fraction None: nobody knows how far."""
-        self._ui.busyLabel.text = text
-        show_fraction(self._ui.busyBar, fraction)
+        for ui in self._uis:
+            ui.busyLabel.text = text
+            show_fraction(ui.busyBar, fraction)
 
     def onCancel(self):
         """Ask the work to stop."""
         if self.work is not None:
-            self._ui.cancelButton.enabled = False
+            for ui in self._uis:
+                ui.cancelButton.enabled = False
             self.work.cancel()
 
     def _show(self):
-        self._ui.busyFrame.setVisible(self.work is not None)
+        for ui in self._uis:
+            ui.busyFrame.setVisible(self.work is not None)
+            ui.cancelButton.enabled = True
         self.onProgress("", None)
-        self._ui.cancelButton.enabled = True
         for button in self._buttons:
             button.enabled = self.work is None

@@ -3,13 +3,13 @@
 import numpy as np
 from slicer.i18n import tr as _
 
-from ALHVRSegmentationLib.regions.hand_over import add_segment, open_editor, prepare_editor
-from ALHVRSegmentationLib.regions.list import part_mask
+from ALHVRSegmentationLib.regions.hand_over import add_segment, edit
 from ALHVRSegmentationLib.regions.neighbours import segments_at
 from ALHVRSegmentationLib.regions.places import jump_to, world_of
 from ALHVRSegmentationLib.regions.places_table import PlacesTable
 from ALHVRSegmentationLib.regions.result import SCAN, SEGMENTATION
 from ALHVRSegmentationLib.regions.search import PartSearch
+from ALHVRSegmentationLib.regions.texts import places_text
 from ALHVRSegmentationLib.regions.values import UNRELIABLE_STABLE, step_of, write_regions
 from ALHVRSegmentationLib.scene.label_image import bounding_box
 from ALHVRSegmentationLib.scene.region_nodes import REGION_COLOURS
@@ -56,22 +56,16 @@ class PlaceExplorer:
             self._table.clear()
             self._refreshButtons()
 
-    def onFound(self, parts, problem):
-        """The search ended; parts is None when it failed."""
+    def onFound(self, found, problem):
+        """The search ended; found is None when it failed."""
         result = self._listed[0]
         node = result.node()
-        if parts is None or node is None:
+        if found is None or node is None:
             self._ui.placesLabel.text = _("The places could not be searched: {problem}").format(problem=problem)
             return
-        touched = segments_at(result.other(SEGMENTATION), node, [part.around for part in parts])
-        self._table.fill(parts, touched, result.voxel_ml(), result.teacher() is not None)
-        if self._table.isEmpty:
-            text = _("Both networks are sure everywhere at this beta.")
-        elif self._table.isFull:
-            text = _("The {n} worst places, worst first:").format(n=len(parts))
-        else:
-            text = _("Places to look at, worst first:")
-        self._ui.placesLabel.text = text
+        touched = segments_at(result.other(SEGMENTATION), node, [part.around for part in found.parts])
+        self._table.fill(found.parts, touched, result.voxel_ml(), result.teacher() is not None)
+        self._ui.placesLabel.text = places_text(found)
         self._refreshButtons()
 
     def onChosen(self, part):
@@ -119,9 +113,8 @@ class PlaceExplorer:
         except (RuntimeError, MemoryError) as error:
             panel.say(_("No segment could be made: {problem}").format(problem=error), "error")
             return
-        prepare_editor(segmentation, result.other(SCAN), segment_id, as_mask)
-        name = segmentation.GetSegmentation().GetSegment(segment_id).GetName()
-        if not open_editor():
+        if not edit(segmentation, result.other(SCAN), segment_id, as_mask):
+            name = segmentation.GetSegmentation().GetSegment(segment_id).GetName()
             panel.say(_("The segment {name} is made; open the Segment Editor to work with it.").format(name=name))
 
     def _voxels(self, result):
@@ -131,7 +124,7 @@ class PlaceExplorer:
             part = self._table.chosen()
             if arrays is None or part is None:
                 return None
-            mask, box, region = part_mask(arrays.con_a, arrays.con_b, level, part), part.box, part.region
+            mask, box, region = part.mask, part.box, part.region
             name = _("Unsure place")
         else:
             if arrays is None:

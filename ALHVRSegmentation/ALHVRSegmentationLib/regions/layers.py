@@ -15,10 +15,11 @@ class RegionLayers:
     def __init__(self):
         self.forget()
 
-    def show(self, node, opacity):
+    def show(self, node, opacity, again=False):
         """Show a label map in every slice view that was not asked before; what its label layer held is remembered.
 
-        The segmentation that belongs to it is drawn as outlines meanwhile.
+        With `again`, also in views that were asked, but whose label layers are empty now: the Segment Editor empties
+        them. The segmentation that belongs to it is drawn as outlines meanwhile.
         """
         if self._shown_id != node.GetID():
             self.hide()
@@ -29,6 +30,8 @@ class RegionLayers:
                 label_id = composite.GetLabelVolumeID()
                 former_id = label_id if label_id != self._shown_id else None
                 self._former[composite.GetID()] = (former_id, composite.GetLabelOpacity())
+                composite.SetLabelVolumeID(self._shown_id)
+            elif again and not composite.GetLabelVolumeID():
                 composite.SetLabelVolumeID(self._shown_id)
         self._set_opacity(opacity)
 

@@ -1,110 +1,124 @@
-"""List: the connected parts of the uncertain regions, worst first. Arrays only, so that a thread may run it."""
+"""List: the places where the networks are unsure, each small enough for one view, those with most doubt first.
+
+Arrays only, so that a thread may run it.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from ALHVRSegmentationLib.regions.values import RELIABLE_UNSTABLE, UNRELIABLE_STABLE, write_regions
+from ALHVRSegmentationLib.regions.cells import FULL, Stopped, doubt_of, make_cells
+from ALHVRSegmentationLib.regions.pieces import cut
+from ALHVRSegmentationLib.regions.values import UNRELIABLE_STABLE, region_of
 
 LONGEST = 50
 """Places in a list; what comes after is not worth a look."""
+_CANDIDATES = 2 * LONGEST
+"""Places that are measured to find those."""
 _SAMPLE = 4000
-"""Voxels of a part whose surroundings are looked at."""
-_FULL = 65535
-
-
-class Stopped(Exception):
-    """The answer is not wanted any more."""
+"""Voxels of a place whose surroundings are looked at."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Neighbouring voxels (6 neighbours) of one uncertain region."""
+    """Uncertain voxels of one region at one structure that lie together."""
 
     region: int
     """2: one network is confident; 3: none is."""
     voxels: int
     doubt: float
-    """Sum over the voxels of 1 - (con_a + con_b) / 2: the score of the list, in voxels."""
+    """Expected error, the score of the list: the sum over the voxels of 1 - confidence of the surer network."""
     worst: tuple
     """(I, J, K) of its least certain voxel."""
     box: tuple
     """Slices [K, J, I] around it."""
+    mask: np.ndarray
+    """bool [K, J, I], the voxels of the box that belong to it."""
     teacher: float | None
     """Mean certainty of the sharpened teacher in it, 0 to 1; None where there is no teacher or region is not 3."""
     around: np.ndarray
     """Flat indices of its voxels and their neighbours, thinned out where it is large."""
 
 
-def find_parts(con_a, con_b, level, teacher=None, stopped=lambda: False):
-    """The parts of regions 2 and 3 at a threshold, those with most doubt first, at most LONGEST.
+@dataclass(frozen=True)
+class Found:
+    """The places of a volume."""
 
-    con_a, con_b, teacher: uint16 [K, J, I], 65535 = 1. Raises Stopped as soon as `stopped` says so.
-    """
-    regions = np.empty(con_a.shape, np.uint8)
-    write_regions(regions, con_a, con_b, level)
-    found = []
-    for region in (UNRELIABLE_STABLE, RELIABLE_UNSTABLE):
-        labels = connected(regions == region, stopped)
-        certain = teacher if region == UNRELIABLE_STABLE else None
-        found += _parts_of(region, labels, (con_a, con_b, certain), stopped)
-    return tuple(sorted(found, key=lambda part: -part.doubt)[:LONGEST])
+    parts: tuple
+    """Parts, those with most doubt first, at most LONGEST."""
+    doubt: float
+    """Of all uncertain voxels, listed or not."""
+    is_all: bool
+    """Whether every uncertain voxel is in a part."""
 
-
-def connected(mask, stopped=lambda: False):
-    """Labels 1, 2, ... of the connected parts of a mask, int [K, J, I]; neighbours share a face."""
-    import SimpleITK
-
-    _check(stopped)
-    image = SimpleITK.ConnectedComponent(SimpleITK.GetImageFromArray(mask.view(np.uint8)), False)
-    _check(stopped)
-    return SimpleITK.GetArrayFromImage(image)
+    def share(self, n_parts):
+        """Share of all doubt, 0 to 1, that is in the first so many parts."""
+        return min(1.0, sum(part.doubt for part in self.parts[:n_parts]) / self.doubt) if self.doubt else 0.0
 
 
-def part_mask(con_a, con_b, level, part):
-    """Where a part is: bool array of the part's box."""
-    inner_a, inner_b = con_a[part.box], con_b[part.box]
-    regions = np.empty(inner_a.shape, np.uint8)
-    write_regions(regions, np.ascontiguousarray(inner_a), np.ascontiguousarray(inner_b), level)
-    labels = connected(regions == part.region)
-    place = tuple(index - axis.start for index, axis in zip(part.worst[::-1], part.box, strict=True))
-    return labels == labels[place] if labels[place] else np.zeros(labels.shape, bool)
+@dataclass(frozen=True)
+class Volume:
+    """What is searched."""
+
+    con_a: np.ndarray
+    con_b: np.ndarray
+    """uint16 [K, J, I], 65535 = 1."""
+    teacher: np.ndarray | None = None
+    """The same, or None."""
+    spacing_mm: tuple = (1.0, 1.0, 1.0)
+    """Along K, J, I, in the world."""
+    images: tuple = ()
+    """SegmentImages of the structures by which places are kept apart."""
 
 
-def _check(stopped):
-    if stopped():
-        raise Stopped
+def find_parts(volume, level, stopped=lambda: False):
+    """Found in a Volume at a threshold. Raises Stopped as soon as `stopped` says so."""
+    cells = make_cells(volume.con_a, volume.con_b, level, volume.spacing_mm, volume.images, stopped)
+    pieces = cut(cells, _CANDIDATES, stopped)
+    parts = []
+    for piece in pieces:
+        if stopped():
+            raise Stopped
+        parts.append(_part(volume, level, piece, cells.voxels_of_cell))
+    parts.sort(key=lambda part: -part.doubt)
+    is_all = len(parts) <= LONGEST and sum(part.voxels for part in parts) == sum(
+        int(count.sum()) for count in cells.voxels.values())
+    return Found(tuple(parts[:LONGEST]), cells.total_doubt, is_all)
 
 
-def _parts_of(region, labels, maps, stopped):
-    """The worst Parts of one region."""
-    con_a, con_b, teacher = maps
-    flat = np.flatnonzero(labels)
-    ids = labels.reshape(-1)[flat]
-    doubt = con_a.reshape(-1)[flat].astype(np.float32)
-    doubt += con_b.reshape(-1)[flat]
-    doubt = 1 - doubt / (2 * _FULL)
-    sums = np.bincount(ids, doubt)
-    _check(stopped)
-    worst = np.argsort(-sums[1:], kind="stable")[:LONGEST] + 1
-    kept = np.zeros(len(sums), bool)
-    kept[worst] = True
-    chosen = kept[ids]
-    flat, ids, doubt = flat[chosen], ids[chosen], doubt[chosen]
-    order = np.lexsort((-doubt, ids))
-    _check(stopped)
-    groups = np.split(order, np.flatnonzero(np.diff(ids[order])) + 1) if len(order) else []
-    return [_part(region, flat[group], float(doubt[group].sum(dtype=np.float64)), teacher, labels.shape)
-            for group in groups]
+def _part(volume, level, piece, size):
+    """The voxels of a Piece."""
+    corner = [at * count for at, count in zip(piece.corner, size, strict=True)]
+    inside = piece.cells
+    for axis, count in enumerate(size):
+        inside = np.repeat(inside, count, axis=axis)
+    box = tuple(slice(start, min(start + length, full))
+                for start, length, full in zip(corner, inside.shape, volume.con_a.shape, strict=True))
+    some, other = volume.con_a[box], volume.con_b[box]
+    mask = inside[tuple(slice(0, length) for length in some.shape)] & (region_of(some, other, level) == piece.region)
+    doubt = doubt_of(some, other)
+    voxels = np.argwhere(mask)
+    low, high = voxels.min(axis=0), voxels.max(axis=0) + 1
+    tight = tuple(slice(start, stop) for start, stop in zip(low, high, strict=True))
+    voxels += corner
+    certain = volume.teacher[box][mask].mean() if volume.teacher is not None and mask.any() else None
+    return Part(
+        region=piece.region,
+        voxels=len(voxels),
+        doubt=float(doubt[mask].sum(dtype=np.float64) / (FULL + 1)),
+        worst=_worst(voxels, doubt[mask]),
+        box=tuple(slice(int(start + at), int(stop + at)) for start, stop, at in zip(low, high, corner, strict=True)),
+        mask=mask[tight],
+        teacher=float(certain / FULL) if certain is not None and piece.region == UNRELIABLE_STABLE else None,
+        around=_around(voxels.T, volume.con_a.shape),
+    )
 
 
-def _part(region, flat, doubt, teacher, shape):
-    """A Part from the flat indices of its voxels, the least certain first."""
-    voxels = np.stack(np.unravel_index(flat, shape))
-    box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in voxels)
-    certain = float(teacher.reshape(-1)[flat].mean() / _FULL) if teacher is not None else None
-    worst = tuple(int(axis[0]) for axis in voxels[::-1])
-    return Part(region, len(flat), doubt, worst, box, certain, _around(voxels, shape))
+def _worst(voxels, doubt):
+    """(I, J, K) of the voxel with most doubt; of equals that in their middle."""
+    voxels = voxels[doubt == doubt.max()]
+    middle = voxels[np.abs(voxels - voxels.mean(axis=0)).sum(axis=1).argmin()]
+    return tuple(int(at) for at in middle[::-1])
 
 
 def _around(voxels, shape):

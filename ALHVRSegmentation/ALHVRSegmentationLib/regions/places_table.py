@@ -3,7 +3,6 @@
 import qt
 from slicer.i18n import tr as _
 
-from ALHVRSegmentationLib.regions.list import LONGEST
 from ALHVRSegmentationLib.regions.texts import number_text, region_name
 from ALHVRSegmentationLib.scene.region_nodes import REGION_COLOURS
 
@@ -36,7 +35,8 @@ class PlacesTable:
         tips = (
             _("How many networks are sure: none, or one of the two."),
             _("Volume of the place in millilitres."),
-            _("The list is sorted by this: volume times mean doubt, which is 1 - mean confidence of both networks."),
+            _("The list is sorted by this, the volume that is expected to be wrong: over all voxels the sum of "
+              "1 - confidence of the surer network."),
             _("Segments at these voxels or beside them, most voxels first."),
             _("How certain the sharpened teacher is here on average; only where neither network is sure."),
         )
@@ -81,11 +81,6 @@ class PlacesTable:
         if last >= 0:
             row = self._table.currentRow()
             self._table.setCurrentCell(min(max(row + rows, 0), last) if row >= 0 else 0, 0)
-
-    @property
-    def isFull(self):
-        """Whether there are more places than the list shows."""
-        return len(self._parts) >= LONGEST
 
     @property
     def isEmpty(self):

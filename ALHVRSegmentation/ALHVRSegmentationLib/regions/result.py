@@ -86,16 +86,23 @@ class RegionResult:
 
     def voxel_ml(self):
         """Volume of a voxel in the world in ml, sheared or scaled as it may be; a transform that bends is left out."""
-        node, matrix = self.node(), vtk.vtkMatrix4x4()
+        return abs(float(np.linalg.det(self._to_world()))) / 1000
+
+    def spacing_mm(self):
+        """Edges of a voxel in the world along K, J, I; 1 where they cannot be told."""
+        edges = np.linalg.norm(self._to_world(), axis=0)[::-1]
+        return tuple(float(edge) if np.isfinite(edge) and edge > 0 else 1.0 for edge in edges)
+
+    def _to_world(self):
+        """[3, 3] from (I, J, K) to the world."""
+        node, matrix, above = self.node(), vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
         if node is None:
-            return 0.0
+            return np.zeros((3, 3))
         node.GetIJKToRASMatrix(matrix)
-        volume = abs(matrix.Determinant()) / 1000
         parent = node.GetParentTransformNode()
         if parent is not None and parent.IsTransformToWorldLinear():
-            parent.GetMatrixTransformToWorld(matrix)
-            volume *= abs(matrix.Determinant())
-        return volume
+            parent.GetMatrixTransformToWorld(above)
+        return (slicer.util.arrayFromVTKMatrix(above) @ slicer.util.arrayFromVTKMatrix(matrix))[:3, :3]
 
     def volumes_ml(self, beta):
         """ml of regions 1, 2 and 3 at a beta, or None when the voxels are gone."""

@@ -4,26 +4,29 @@ import threading
 
 import qt
 
-from ALHVRSegmentationLib.regions.list import Stopped, find_parts
+from ALHVRSegmentationLib.regions.cells import Stopped
+from ALHVRSegmentationLib.regions.list import Volume, find_parts
+from ALHVRSegmentationLib.regions.result import SEGMENTATION
+from ALHVRSegmentationLib.regions.segment_images import images_of
 
-_POLL_MS = 60
-_TURN_S = 0.02
+_POLL_MS = 20
+_TURN_S = 0.03
 """What the thread gets of each poll: Slicer's event loop holds Python's lock and would let it starve."""
 
 
 class _Work:
     """One search. The arrays are let go of as soon as it ends."""
 
-    def __init__(self, arrays, level, teacher):
-        self.parts = None
+    def __init__(self, volume, level):
+        self.found = None
         self.problem = ""
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(arrays, level, teacher), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(volume, level), daemon=True)
         self._thread.start()
 
-    def _run(self, arrays, level, teacher):
+    def _run(self, volume, level):
         try:
-            self.parts = find_parts(arrays.con_a, arrays.con_b, level, teacher, self._stop.is_set)
+            self.found = find_parts(volume, level, self._stop.is_set)
         except Stopped:
             pass
         except (MemoryError, RuntimeError, ValueError, ImportError) as error:
@@ -45,7 +48,7 @@ class _Work:
 
 
 class PartSearch:
-    """At most one thread at work; onFound(parts or None, problem) is called on the main thread, for the newest only."""
+    """At most one thread at work; onFound(Found or None, problem) is called on the main thread, for the newest only."""
 
     def __init__(self, onFound):
         self._onFound = onFound
@@ -87,10 +90,12 @@ class PartSearch:
                 return
         self._timer.stop()
         if work is not None and work.is_wanted:
-            self._onFound(work.parts, work.problem)
+            self._onFound(work.found, work.problem)
 
     def _begin(self):
         (result, beta), self._next = self._next, None
         arrays = result.arrays()
         if arrays is not None:
-            self._work = _Work(arrays, result.level(beta), result.teacher())
+            images = images_of(result.other(SEGMENTATION), result.node())
+            volume = Volume(arrays.con_a, arrays.con_b, result.teacher(), result.spacing_mm(), images)
+            self._work = _Work(volume, result.level(beta))

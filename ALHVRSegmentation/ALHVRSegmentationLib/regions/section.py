@@ -26,6 +26,8 @@ class RegionsSection(Section):
         super().__init__(panel)
         self._result = None
         self._inputId = None
+        self._isEntering = False
+        """From entering the panel to the first refresh."""
         self._tags = []
         self._layers = RegionLayers()
         self._mover = BetaMover(self.onSettled, self.onLost)
@@ -47,6 +49,7 @@ class RegionsSection(Section):
 
     def follow(self, parameters):
         """When the panel is left, no voxel stays behind the slider."""
+        self._isEntering = parameters is not None
         if parameters is None:
             self._mover.finish()
             self._explorer.pause()
@@ -69,7 +72,8 @@ class RegionsSection(Section):
             return
         node = self._result.node()
         colour_regions(node, {region: getattr(parameters, f"show{name[0].upper()}{name[1:]}") for region, name in ROWS})
-        self._layers.show(node, parameters.regionOpacity)
+        self._layers.show(node, parameters.regionOpacity, again=self._isEntering)
+        self._isEntering = False
         self._mover.follow(self._result, parameters.beta)
         self._showNumbers(parameters.beta)
         self.ui.resultLabel.text = result_text(self._result.table)

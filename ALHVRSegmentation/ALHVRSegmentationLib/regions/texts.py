@@ -4,6 +4,9 @@ from slicer.i18n import tr as _
 
 from ALHVRSegmentationLib.regions.values import UNRELIABLE_STABLE
 
+FIRST = 20
+"""Places that people may look through in one sitting."""
+
 
 def number_text(ml):
     """A volume in ml, with three digits that matter."""
@@ -38,3 +41,16 @@ def result_text(table):
     if table.nominal:
         told.append(_("The scan may not state its true voxel size: 1 ml stands for 1,000 voxels here."))
     return " ".join(told)
+
+
+def places_text(found):
+    """What stands above the list of places: how much of all doubt a look at the first of them covers."""
+    n_parts = len(found.parts)
+    if not n_parts:
+        return _("Both networks are sure everywhere at this beta.")
+    if n_parts <= FIRST and found.is_all:
+        return _("All places, worst first:")
+    first = min(FIRST, n_parts)
+    percent = round(100 * found.share(first))
+    text = _("The {n} worst places, worst first. The first {first} hold {percent} % of the doubt.")
+    return text.format(n=n_parts, first=first, percent=percent)

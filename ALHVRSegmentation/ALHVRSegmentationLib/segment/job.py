@@ -2,11 +2,15 @@
 
 from slicer.i18n import tr as _
 
+from ALHVRSegmentationLib.child.events import progress_of
 from ALHVRSegmentationLib.child.process import ChildProcess
 from ALHVRSegmentationLib.places import remove_folder, work_folder
 from ALHVRSegmentationLib.scene.errors import SceneError
 from ALHVRSegmentationLib.segment.inputs import write_inputs
 from ALHVRSegmentationLib.segment.results import Outcome, Told, take_results
+
+MOST_WARNINGS = 10
+"""In the sentence about the result; the log has all."""
 
 
 class SegmentJob:
@@ -58,24 +62,24 @@ class SegmentJob:
     def _onEvent(self, event):
         """What the engine says on its way."""
         if event.kind == "progress":
-            self._tell(event.fields)
+            self._tell(progress_of(event))
         elif event.kind == "finished":
-            self._scans = tuple(event.fields.get("scans", ()))
+            self._scans = event.objects("scans")
         elif event.kind in ("warning", "note"):
-            message = str(event.fields.get("message", ""))
+            message = event.shown("message")
             self._onLog(message)
-            if event.kind == "warning":
+            if event.kind == "warning" and len(self._warnings) < MOST_WARNINGS:
                 self._warnings.append(message)
 
-    def _tell(self, fields):
-        done, total, left = fields.get("done", 0), fields.get("total", 0), fields.get("seconds_left")
-        stage = str(fields.get("stage", ""))
+    def _tell(self, progress):
+        if progress is None:
+            return
         text = _("Segmenting")
-        if stage == "scans":
-            text = _("Segmented {done} of {total} frames").format(done=done, total=total)
-        if left is not None:
-            text = _("{what}, {time} left").format(what=text, time=in_words(left))
-        self._onProgress(text, done / total if total else None)
+        if progress.stage == "scans":
+            text = _("Segmented {done} of {total} frames").format(done=progress.done, total=progress.total)
+        if progress.seconds_left is not None:
+            text = _("{what}, {time} left").format(what=text, time=in_words(progress.seconds_left))
+        self._onProgress(text, progress.done / progress.total if progress.total else None)
 
     def _onEnd(self, ending):
         """The child has ended: take the result, or say why there is none."""
@@ -93,7 +97,7 @@ class SegmentJob:
         if ending.kind != "finished":
             return Outcome("failed", " ".join(part for part in (ending.message, ending.hint) if part))
         try:
-            told = Told(self._scans, tuple(self._warnings))
+            told = Told(self._scans, tuple(text for text in (*self._warnings, ending.message) if text))
             return take_results(self._order, self._frames, self._folder / "out", told)
         except SceneError as error:
             return Outcome("failed", str(error))

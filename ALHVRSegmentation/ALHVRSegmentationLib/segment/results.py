@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import slicer
 from slicer.i18n import tr as _
 
+from ALHVRSegmentationLib.child.events import finite
 from ALHVRSegmentationLib.scene import sequences
 from ALHVRSegmentationLib.scene.errors import SceneError
 from ALHVRSegmentationLib.scene.labels import labels_of
@@ -83,9 +84,12 @@ def _take_frames(order, frames, folder, volume, segmentation):
 
 def _found(scans):
     """What was found, in millilitres where the spacing is real."""
+    if not scans:
+        return ""
     if len(scans) != 1:
         return _("{n} frames were segmented.").format(n=len(scans))
-    volumes = scans[0].get("volumes_ml", {})
+    volumes = scans[0].get("volumes_ml")
+    volumes = {name: finite(ml) or 0.0 for name, ml in volumes.items()} if isinstance(volumes, dict) else {}
     found = [name for name, ml in volumes.items() if ml > 0]
     missing = [name for name in volumes if name not in found]
     if not found:

@@ -5,12 +5,14 @@
     PythonSlicer ALHVRChild.py --import NAME FOLDER    only tries whether the package in a folder can be loaded
 
 The owner says through the environment who it is (ALHVR_OWNER_PID), where the engine is (ALHVR_ENGINE), where its extra
-packages are (ALHVR_PACKAGES) and in which folder a file called "cancel" asks to stop (ALHVR_WORK).
+packages are (ALHVR_PACKAGES) and in which folder a file called "cancel" asks to stop (ALHVR_WORK), where the exit code
+is written into the file "exit-code" as well.
 """
 
 import contextlib
 import faulthandler
 import importlib
+import importlib.util
 import json
 import os
 import runpy
@@ -27,6 +29,8 @@ PATIENCE_S = 1.3
 """How long the command may take to stop by itself."""
 CANCELLED = 130
 REMOVALS = 3
+PR_SET_CHILD_SUBREAPER = 36
+PROCESSES = os.path.join("ALHVRSegmentationLib", "child", "processes.py")
 
 
 def say(event, **fields):
@@ -43,13 +47,27 @@ def main(arguments):
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)  # so that the command's own workers end with it
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a Slicer in the background does not hear
+    adopt_orphans()
     say("child", pid=os.getpid())
     threading.Thread(target=watch, daemon=True).start()
     code = run(arguments)
+    if code == CANCELLED:
+        end_workers()
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.flush()
     say("ended", code=code)
+    with contextlib.suppress(OSError, KeyError), open(os.path.join(os.environ["ALHVR_WORK"], "exit-code"), "w") as file:
+        file.write(str(code))
     return code
+
+
+def adopt_orphans():
+    """Let workers whose own parent has ended stay descendants of this process, where Linux offers that."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(Exception):
+            import ctypes
+
+            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def run(arguments):
@@ -151,8 +169,19 @@ def ask_to_stop():
         signal.raise_signal(signal.SIGINT)
 
 
+def end_workers():
+    """End the processes that this one has started, those in a session of their own too."""
+    with contextlib.suppress(Exception):
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        spec = importlib.util.spec_from_file_location("alhvr_processes", os.path.join(root, PROCESSES))
+        processes = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(processes)
+        processes.end_all({os.getpid()}, os.environ.get("ALHVR_WORK", ""))
+
+
 def end_all():
     """End this process and the workers that it has, without a word."""
+    end_workers()
     if hasattr(os, "killpg") and os.getpgid(0) == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)
     with contextlib.suppress(Exception):

@@ -30,7 +30,9 @@ class ALHVRSegmentationInSlicerTest(unittest.TestCase):
         self.module = slicer.util.getModule(MODULE)
 
     def tearDown(self):
-        if self.module.widgetRepresentation().isEntered:
+        if slicer.util.mainWindow() is not None:
+            slicer.util.selectModule("Data")  # the module selector enters no module that it has selected already
+        elif self.module.widgetRepresentation().isEntered:
             self.module.widgetRepresentation().exit()
         slicer.mrmlScene.Clear(0)
 
@@ -118,7 +120,7 @@ class ALHVRSegmentationInSlicerTest(unittest.TestCase):
     def open(self):
         """Show the panel as the user does; returns the Panel of the module."""
         representation = self.module.widgetRepresentation()
-        if hasattr(slicer.util.mainWindow(), "moduleSelector"):
+        if slicer.util.mainWindow() is not None:
             slicer.util.selectModule(MODULE)
         elif not representation.isEntered:
             representation.enter()

@@ -15,7 +15,7 @@ from alhvr.errors import UserError
 from alhvr.networks.dual import DualNetwork
 from alhvr.training.checkpoint import save_checkpoint
 from alhvr.training.device import Compute
-from alhvr.training.loop import LoopState
+from alhvr.training.loop_state import LoopState
 from alhvr.training.resume import RUN_FILE, ignored_settings, require_run, resume_command, resumed_setup
 from alhvr.training.run_folder import RunFolder
 from alhvr.training.setup import RunSetup

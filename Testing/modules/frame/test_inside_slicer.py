@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 
 
+@pytest.mark.parametrize("with_window", [True, False], ids=["main window", "no main window"])
 def test_the_tests_for_inside_slicer_pass_here(
-    load_panel: Callable[[pathlib.Path], Any], module_file: pathlib.Path, own_settings: pathlib.Path
+    load_panel: Callable[[pathlib.Path], Any], module_file: pathlib.Path, own_settings: pathlib.Path, with_window: bool,
+    request: pytest.FixtureRequest
 ) -> None:
+    if with_window:
+        request.getfixturevalue("main_window")
     load_panel(module_file)
     path = module_file.parent / "Testing" / "Python" / "ALHVRSegmentationInSlicerTest.py"
     spec = importlib.util.spec_from_file_location(path.stem, path)

@@ -97,10 +97,14 @@ def test_a_zip_that_reaches_out_is_refused_whole(refused: Callable, source: path
     assert not list(tmp_path.rglob("*evil"))
 
 
-def test_a_zip_with_a_name_that_ends_for_some_programs_and_goes_on_for_others_is_refused(
-        refused: Callable, source: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    path = zipped(source, tmp_path / "x.zip", more={"liver/a-evil": b"evil"})
-    path.write_bytes(path.read_bytes().replace(b"a-evil", b"a\0evil"))
+@pytest.mark.parametrize("name", ["m/a\x00b", "\x00", "liver/\x00/../evil", "models/model.pt\x00.txt", "a\x00b/"])
+def test_a_name_that_a_zip_file_hides_behind_a_nul_is_refused(refused: Callable, source: pathlib.Path,
+                                                              tmp_path: pathlib.Path, name: str) -> None:
+    path, entry = zipped(source, tmp_path / "x.zip", without=("models/model.pt",)), zipfile.ZipInfo("x")
+    entry.filename = name  # which the constructor would cut
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.write(source / "models/model.pt", "models/model.pt")
+        archive.writestr(entry, b"")
     assert "unsafe name" in refused(path)
 
 
