@@ -63,13 +63,12 @@ def list_series(folder: Path) -> SeriesListing:
     A series with a fault is listed like any other: reading it tells the fault. One that is spread over several folders
     is one where nothing else lies among them.
     """
-    passed_over: list[str] = []
-    found = {place: find_series(place) for place in _folders(folder, passed_over)}
+    found = {place: find_series(place) for place in _folders(folder)}
     frames = {place: _frames(each) for place, each in found.items()}
     for place, paths in frames.items():
         if paths:
             found[place] = series_of_files([path for path in visible_files(place) if path not in paths])
-    told = (*passed_over, *_tell_of_no_images(folder, found))
+    told = _tell_of_no_images(folder, found)
     joined = join_folders(folder, found)
     listed: list[tuple[Path, Path, Series]] = [(place, place, series) for place, series in joined.series.items()]
     inside = {place for place in found if any(place.is_relative_to(around) for around in joined.series)}
@@ -120,22 +119,18 @@ def visible_files(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names) if name.upper() != "DICOMDIR"]
 
 
-def _folders(folder: Path, passed_over: list[str] | None = None) -> Iterator[Path]:
+def _folders(folder: Path) -> Iterator[Path]:
     """``folder`` and all visible folders below it by name, links followed, each once.
 
-    ``passed_over`` takes a sentence on each folder that cannot be opened, or is a link to a folder around ``folder``.
+    Folders that cannot be opened and links to folders around ``folder`` are left out; whoever lists the whole folder
+    says so (folder_content).
     """
-    told = [] if passed_over is None else passed_over
     around = set(Path(os.path.realpath(folder)).parents)
     waiting, seen = [folder], set()
     while waiting:
         place = waiting.pop()
         real = Path(os.path.realpath(place))
-        if real in around:
-            told.append(f"The link {shown(place.name)} leads to a folder around {shown(folder.name)}; it was not "
-                        "followed.")
-            continue
-        if real in seen:
+        if real in around or real in seen:
             continue
         seen.add(real)
         try:
@@ -144,7 +139,6 @@ def _folders(folder: Path, passed_over: list[str] | None = None) -> Iterator[Pat
         except OSError:
             if place == folder:
                 raise
-            told.append(f"The folder {shown(place.name)} cannot be opened and was passed over.")
             continue
         yield place
         waiting += sorted(below, reverse=True)

@@ -428,7 +428,8 @@ def test_a_link_to_a_folder_around_is_not_followed_and_said(tmp_path: Path) -> N
     (tmp_path / "in" / "up").symlink_to(tmp_path)
     found = find_cases(tmp_path / "in", labeled=False)
     assert [case.name for case in found.cases] == ["p1"]
-    assert found.warnings == ("The link up leads to a folder around in; it was not followed.",)
+    assert found.warnings == ("Passed over in in: links to folders that are listed already or that hold this one: 1 "
+                              "(up).",)
 
 
 def test_one_instance_uid_for_all_images_is_named(tmp_path: Path) -> None:
