@@ -55,8 +55,9 @@ class MethodConfig:
     """Weight of the entropy where both networks are unsure (Eq. 25)."""
     prototype_consistency: bool = True
     """The module CG-CPCL is on: both prototype losses."""
-    teacher_competition: bool = True
-    """The module DTCT is on: distance from the competing teacher, and entropy."""
+    teacher_competition: bool = False
+    """The module DTCT is on: distance from the competing teacher, and entropy. With few labels it does harm (see
+    benchmarks/results/training.md), so that it is part of the presets paper and official only."""
     cross_pseudo_regions: tuple[int, ...] = ()
     """Regions (1, 2, 3) in which each network also learns the other's classes, as in the paper's table 1."""
     cross_pseudo_weight: float = 1.0
@@ -290,6 +291,7 @@ class RunConfig:
 
 PAPER_METHOD = MethodConfig(
     preset="paper",
+    teacher_competition=True,
     threshold_scope="image",
     warmup_fraction=1.0,
     feature_stride=1,
@@ -302,6 +304,7 @@ PAPER_METHOD = MethodConfig(
 OFFICIAL_METHOD = MethodConfig(
     preset="official",
     beta=0.8,
+    teacher_competition=True,
     temperature=0.1,
     max_weight=0.1,
     warmup_fraction=1.0,

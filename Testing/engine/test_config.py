@@ -130,7 +130,7 @@ def test_the_official_preset_is_the_released_code_whatever_the_defaults_are() ->
 
 def _differing(default: MethodConfig, preset: MethodConfig, seen: dict) -> dict:
     """What our own default chooses otherwise than the paper's text and code alike, which both presets set back."""
-    names = ("max_weight", "entropy_weight")
+    names = ("teacher_competition", "max_weight")
     return {n: getattr(preset, n) for n in names if n in seen and getattr(default, n) != getattr(preset, n)}
 
 

@@ -167,7 +167,7 @@ def test_fact_18_where_both_are_sure_everywhere_the_total_is_the_supervised_loss
         for _ in range(2)
     ]
     labels = torch.randint(0, 3, (2, 16, 16), generator=generator)
-    objective = alhvr_objective(DualViews(*both), labels, 0.1, MethodConfig())
+    objective = alhvr_objective(DualViews(*both), labels, 0.1, MethodConfig(teacher_competition=True))
     objective.total.backward()
     names = ("prototype_ce", "prototype_cosine", "competition_mse", "competition_entropy", "unsupervised")
     assert all(objective.terms[name] == 0 for name in names)

@@ -31,6 +31,9 @@ from alhvr.training.averaging import WeightAverage
 from alhvr.training.device import Compute, choose_compute
 from alhvr.training.step import TrainingStep
 
+BOTH_MODULES = MethodConfig(teacher_competition=True)
+"""What a step of the whole method costs; our own default leaves one module off."""
+
 THREADS = (1, 2)
 TARGET, BOUND, LOSS_SHARE = 1.10, 1.20, 10.0
 AUGMENT = AugmentConfig(mirror=False, quarter_turns=False)
@@ -78,7 +81,7 @@ class Bench:
         torch.manual_seed(0)
         networks = DualNetwork(plan.network, plan.dimensions, LABELS.n_classes)
         self._networks = networks.to(memory_format=networks.memory_format)
-        self._step = TrainingStep(self._networks, MethodConfig(), TrainingConfig(augment=AUGMENT), compute)
+        self._step = TrainingStep(self._networks, BOTH_MODULES, TrainingConfig(augment=AUGMENT), compute)
         self._average = WeightAverage(self._networks)
         folder = work / "x".join(map(str, size.scan_shape))
         self._batches = _batches(folder, size)
@@ -120,7 +123,7 @@ class Bench:
         return logits
 
     def _losses(self) -> None:
-        alhvr_objective(self._views, self._labels, 0.1, MethodConfig()).total.backward()
+        alhvr_objective(self._views, self._labels, 0.1, BOTH_MODULES).total.backward()
 
     def _ready_views(self) -> DualViews:
         """What the networks make of a batch, cut off from them."""

@@ -12,9 +12,12 @@ from torch.utils._pytree import tree_leaves
 
 from alhvr.config import OFFICIAL_METHOD, PAPER_METHOD, MethodConfig
 from alhvr.losses.objective import alhvr_objective
+from alhvr.losses.regions import confidence_threshold
 from alhvr.networks.dual import DualViews, Views
 
-PRESETS = [MethodConfig(max_weight=0.1, entropy_weight=1.0), PAPER_METHOD, OFFICIAL_METHOD]
+BOTH = MethodConfig(teacher_competition=True)
+"""Our own choices, with both of the method's modules on."""
+PRESETS = [BOTH, PAPER_METHOD, OFFICIAL_METHOD]
 SIZES = [(32, 40), (16, 24, 16)]
 TERMS = {
     "supervised_ce", "supervised_dice", "prototype_ce", "prototype_cosine",
@@ -60,7 +63,7 @@ def test_the_total_is_the_supervised_loss_plus_lambda_times_the_rest(config):
 
 
 def test_gamma_and_the_region_fractions_are_reported():
-    objective = alhvr_objective(random_views((32, 40)), labels_for((32, 40)), 0.1, MethodConfig())
+    objective = alhvr_objective(random_views((32, 40)), labels_for((32, 40)), 0.1, BOTH)
     assert 0.25 <= float(objective.gamma) <= 1
     assert float(sum(objective.region_fractions.values())) == pytest.approx(1)
     assert all(0.01 < float(f) < 0.99 for f in objective.region_fractions.values())
@@ -69,17 +72,17 @@ def test_gamma_and_the_region_fractions_are_reported():
 def test_without_perturbed_outputs_only_the_labels_count():
     full = random_views((32, 40))
     views = DualViews(Views(full.a.clean_logits), Views(full.b.clean_logits))
-    objective = alhvr_objective(views, labels_for((32, 40)), 0.1, MethodConfig())
+    objective = alhvr_objective(views, labels_for((32, 40)), 0.1, BOTH)
     assert set(objective.terms) == {"supervised_ce", "supervised_dice", "total"}
     assert objective.gamma is None
     assert objective.region_fractions == {}
-    assert torch.equal(objective.total, alhvr_objective(full, labels_for((32, 40)), 0.0, MethodConfig()).total)
+    assert torch.equal(objective.total, alhvr_objective(full, labels_for((32, 40)), 0.0, BOTH).total)
 
 
 def test_swapping_the_networks_changes_nothing_but_their_names():
     views = random_views((32, 40))
     own, swapped = (
-        alhvr_objective(v, labels_for((32, 40)), 0.1, MethodConfig()) for v in (views, DualViews(views.b, views.a))
+        alhvr_objective(v, labels_for((32, 40)), 0.1, BOTH) for v in (views, DualViews(views.b, views.a))
     )
     assert own.gamma == swapped.gamma
     for name, value in own.terms.items():
@@ -95,7 +98,7 @@ def test_each_switch_changes_the_gradient(change):
     views, labels = random_views((32, 40)), labels_for((32, 40))
     before, after = (
         gradients(alhvr_objective(views, labels, 0.1, config).total, views)
-        for config in (MethodConfig(), MethodConfig(**change))
+        for config in (BOTH, replace(BOTH, **change))
     )
     assert any(not torch.allclose(x, y, rtol=1e-3, atol=0) for x, y in zip(before, after, strict=True))
 
@@ -105,7 +108,7 @@ def test_ties_go_to_the_teacher_that_is_named():
     views = random_views((16, 24), images=(1, 1))
     views = DualViews(replace(views.a, clean_logits=logits), replace(views.b, clean_logits=logits[:, [1, 0, 2, 3]]))
     values = [
-        alhvr_objective(views, labels_for((16, 24), 1), 0.1, MethodConfig(tie_teacher=tie)).terms["competition_mse"]
+        alhvr_objective(views, labels_for((16, 24), 1), 0.1, replace(BOTH, tie_teacher=tie)).terms["competition_mse"]
         for tie in ("a", "b")
     ]
     assert values[0] != values[1]
@@ -114,15 +117,16 @@ def test_ties_go_to_the_teacher_that_is_named():
 @pytest.mark.parametrize("stride", [1, 4, 8])
 def test_features_of_any_stride_are_accepted(stride):
     views = random_views((32, 40), stride=stride)
-    own = alhvr_objective(views, labels_for((32, 40)), 0.1, MethodConfig()).total
-    torch.testing.assert_close(own, direct_objective(views, labels_for((32, 40)), 0.1, MethodConfig()))
+    own = alhvr_objective(views, labels_for((32, 40)), 0.1, BOTH).total
+    torch.testing.assert_close(own, direct_objective(views, labels_for((32, 40)), 0.1, BOTH))
 
 
 EVERY_SWITCH = MethodConfig(
+    teacher_competition=True,
     absent_class="exclude", sharpening="normalized", entropy_mean="masked", detach_teacher=False,
     detach_prototypes=False, cosine_loss="all", ce_alignment="broadcast",
 )
-HARD = [MethodConfig(), OFFICIAL_METHOD, EVERY_SWITCH]
+HARD = [BOTH, OFFICIAL_METHOD, EVERY_SWITCH]
 
 
 @pytest.mark.parametrize("config", HARD, ids=["paper", "official", "every switch"])
@@ -148,11 +152,52 @@ def test_zero_features_and_a_single_predicted_class_leave_everything_finite(conf
     assert_finite(views, config, (16, 24))
 
 
+@pytest.mark.parametrize(("switch", "terms"), [
+    ("prototype_consistency", {"prototype_ce", "prototype_cosine"}),
+    ("teacher_competition", {"competition_mse", "competition_entropy"}),
+])
+def test_either_module_can_be_switched_off(switch: str, terms: set[str]) -> None:
+    views, labels = random_views((32, 40)), labels_for((32, 40))
+    whole = alhvr_objective(views, labels, 0.1, BOTH).terms
+    less = alhvr_objective(views, labels, 0.1, replace(BOTH, **{switch: False})).terms
+    assert set(less) == TERMS - terms
+    torch.testing.assert_close(less["unsupervised"], whole["unsupervised"] - sum(whole[name] for name in terms))
+
+
+def test_with_both_modules_off_only_the_labels_teach() -> None:
+    views = random_views((32, 40))
+    off = alhvr_objective(views, labels_for((32, 40)), 0.1, replace(BOTH, prototype_consistency=False,
+                                                                    teacher_competition=False))
+    assert off.terms["unsupervised"] == 0 and off.total == off.terms["supervised_ce"] + off.terms["supervised_dice"]
+
+
+@pytest.mark.parametrize("name", ["prototype_ce", "prototype_cosine", "competition_mse", "competition_entropy"])
+def test_each_term_has_a_weight_of_its_own(name: str) -> None:
+    views, labels = random_views((32, 40)), labels_for((32, 40))
+    setting = {"prototype_ce": "ce_weight"}.get(name, name.split("_")[1] + "_weight")
+    whole = alhvr_objective(views, labels, 0.1, BOTH).terms
+    without = alhvr_objective(views, labels, 0.1, replace(BOTH, **{setting: 0.0})).terms
+    torch.testing.assert_close(without["unsupervised"], whole["unsupervised"] - whole[name])
+
+
+@pytest.mark.parametrize("regions", [(1,), (2,), (3,), (1, 3)])
+def test_cross_pseudo_supervision_acts_in_the_regions_named(regions: tuple[int, ...]) -> None:
+    views = random_views((32, 40))
+    config = replace(BOTH, prototype_consistency=False, teacher_competition=False, cross_pseudo_regions=regions)
+    alhvr_objective(views, labels_for((32, 40)), 0.1, config).total.backward()
+    confidence = [v.perturbed_logits.detach().softmax(dim=1).amax(dim=1) for v in (views.a, views.b)]
+    gamma = confidence_threshold(sum(confidence) / 2, config.beta)
+    number = 3 - sum((c >= gamma).int() for c in confidence)
+    wanted = sum((number == region).int() for region in regions) > 0
+    learnt = views.a.clean_logits.grad[2:].abs().sum(dim=1) > 0
+    assert torch.equal(learnt, wanted)
+
+
 def test_images_on_which_both_are_equally_sure_carry_no_unsupervised_loss():
     logits = torch.tensor([4.0, 0.0, 0.0, 0.0]).reshape(1, 4, 1, 1).repeat(2, 1, 16, 24)
     views = random_views((16, 24))
     views = DualViews(*(replace(v, perturbed_logits=logits.clone().requires_grad_()) for v in (views.a, views.b)))
-    objective = alhvr_objective(views, labels_for((16, 24)), 0.1, MethodConfig())
+    objective = alhvr_objective(views, labels_for((16, 24)), 0.1, BOTH)
     assert objective.region_fractions["reliable_stable"] == 1
     assert objective.terms["unsupervised"] == 0
 
@@ -167,8 +212,8 @@ def test_half_precision_networks_under_autocast_get_a_float32_loss(dtype):
     views, labels = DualViews(*halves), labels_for((16, 24))
     widened = DualViews(*(Views(**{k: t.detach().float() for k, t in vars(v).items()}) for v in halves))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        objective = alhvr_objective(views, labels, 0.1, MethodConfig())
-    assert torch.equal(objective.total, alhvr_objective(widened, labels, 0.1, MethodConfig()).total)
+        objective = alhvr_objective(views, labels, 0.1, BOTH)
+    assert torch.equal(objective.total, alhvr_objective(widened, labels, 0.1, BOTH).total)
     assert all(g.dtype == dtype and torch.isfinite(g).all() for g in gradients(objective.total, views))
 
 
@@ -196,5 +241,5 @@ def test_no_tensor_is_larger_than_the_logits_although_the_features_have_many_cha
 def test_the_direct_form_would_fail_the_memory_test():
     views = random_views((64, 64), channels=64)
     with Largest() as largest:
-        direct_objective(views, labels_for((64, 64)), 0.1, MethodConfig()).backward()
+        direct_objective(views, labels_for((64, 64)), 0.1, BOTH).backward()
     assert largest.elements == 2 * 64 * 64 * 64

@@ -14,8 +14,8 @@ from alhvr.losses.supervised import NOT_ANNOTATED
 from alhvr.networks.dual import DualViews
 
 SIZE = (32, 40)
-CONFIGS = [MethodConfig(max_weight=0.1, entropy_weight=1.0), PAPER_METHOD, OFFICIAL_METHOD,
-           MethodConfig(cross_pseudo_regions=(1, 2, 3))]
+CONFIGS = [MethodConfig(teacher_competition=True), PAPER_METHOD, OFFICIAL_METHOD,
+           MethodConfig(teacher_competition=True, cross_pseudo_regions=(1, 2, 3))]
 PADDED = torch.zeros(4, *SIZE, dtype=torch.bool)
 PADDED[:, :, 30:] = True
 """Two labelled and two unlabelled images, a quarter of each beyond the scan."""

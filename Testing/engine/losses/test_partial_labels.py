@@ -14,6 +14,9 @@ from alhvr.data import labels as data_labels
 from alhvr.losses.objective import alhvr_objective
 from alhvr.losses.supervised import NOT_ANNOTATED, merge_missing, supervised_loss
 
+BOTH = MethodConfig(teacher_competition=True)
+"""Our own choices, with both of the method's modules on."""
+
 DICE = ("standard", "official")
 
 
@@ -135,11 +138,11 @@ def test_background_of_images_with_a_missing_class_learns_from_the_labels_alone(
     views = random_views((16, 16), images=(1, 3))
     labels = torch.zeros(2, 16, 16, dtype=torch.int64)
     labels[1, :8] = NOT_ANNOTATED
-    alhvr_objective(views, labels, 0.1, MethodConfig(), missing=missing_of((), (2,))).total.backward()
+    alhvr_objective(views, labels, 0.1, BOTH, missing=missing_of((), (2,))).total.backward()
     assert not views.a.perturbed_logits.grad[0, :, 8:].any() and views.a.perturbed_logits.grad[0, :, :8].any()
 
 
-@pytest.mark.parametrize("config", [MethodConfig(), OFFICIAL_METHOD])
+@pytest.mark.parametrize("config", [BOTH, OFFICIAL_METHOD])
 def test_of_partly_labelled_images_only_pixels_that_nobody_annotated_learn_without_labels(config) -> None:
     """Two labelled images, the second annotated by half, and two unlabelled ones."""
     views = random_views((16, 16), images=(1, 3))
@@ -163,5 +166,5 @@ def test_gamma_is_of_the_unlabelled_pixels_alone() -> None:
 
 def test_a_batch_in_which_nothing_is_unlabelled_has_no_gamma_and_stays_finite() -> None:
     views = random_views((16, 16), images=(1, 1))
-    objective = alhvr_objective(views, torch.zeros(2, 16, 16, dtype=torch.int64), 0.1, MethodConfig())
+    objective = alhvr_objective(views, torch.zeros(2, 16, 16, dtype=torch.int64), 0.1, BOTH)
     assert objective.gamma.item() == 0 and torch.isfinite(objective.total) and objective.terms["unsupervised"] == 0
