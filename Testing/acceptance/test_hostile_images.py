@@ -107,11 +107,12 @@ def test_a_pipe_that_is_given_by_name_is_refused(model: Path, tmp_path: Path, na
         f"{name} is a pipe; a file is expected")
 
 
-def test_a_pipe_that_a_list_of_cases_names_is_a_finding_of_the_check(tmp_path: Path) -> None:
+def test_a_pipe_that_a_list_of_cases_names_costs_its_case_aloud(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study", labeled=2, archive=2)
     os.mkfifo(study / "archive" / "pipe.nii.gz")
     (study / "archive" / "cases.json").write_text(json.dumps({"cases": {"piped": {"images": ["pipe.nii.gz"]}}}))
     done = alhvr("check", "--labeled", study / "labeled", "--unlabeled", study / "archive", "--out",
                  tmp_path / "check.json")
     assert done.code == 0 and "Traceback" not in done.err, done
-    assert unreadable(tmp_path / "check.json") == ["unlabeled/piped"]
+    assert 'The channel pipe.nii.gz of the case "piped" is no plain file.' in " ".join((done.out + done.err).split())
+    assert unreadable(tmp_path / "check.json") == []

@@ -109,7 +109,7 @@ def test_fine_tuning_on_one_channel_is_refused_with_both_lists(study, learnt, tm
         path.unlink()
     write_scan(tmp_path / "archive" / "scan0.nii.gz", make_scan(5)[0])
     done = alhvr(*short_run(tmp_path, tmp_path / "run", "--from", learnt[0] / "model", "--iterations", 5))
-    assert done.code == 2 and "have 1 channel; the model run has 2 channels (T1, FLAIR)" in done.err
+    assert done.code == 2 and "have 1 channel; the model Liver and spleen in MR has 2 channels (T1, FLAIR)" in done.err
 
 
 def test_a_labelled_case_without_a_channel_stops_before_training(study, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from tiny_runs import make_scan, short_run, write_scan
 from untrained import write_untrained
 
 from alhvr.bundle import read_model
+from alhvr.data.case_paths import name_fault
 
 END_S = 30
 """A few seconds on an idle computer: a step and a checkpoint."""
@@ -158,7 +159,8 @@ def test_names_reach_neither_the_terminal_nor_the_lines_raw(study, world, tmp_pa
         assert not [line for line in done.err.splitlines() if line.startswith("b.nii.gz")]
         if progress == "json":
             assert done.events
-    assert len(list((tmp_path / "out").glob("*.seg.nrrd"))) == len(HOSTILE)
+    taken = [name for name in HOSTILE if not name_fault(name)]
+    assert len(list((tmp_path / "out").glob("*.seg.nrrd"))) == len(taken) == 1
 
 
 def test_a_model_card_cannot_write_to_the_terminal(world, tmp_path: Path) -> None:

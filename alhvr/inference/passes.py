@@ -84,7 +84,8 @@ class DualPass:
 def _finite(logits: np.ndarray) -> np.ndarray:
     if not np.isfinite(logits).all():
         raise ModelError("The networks of this model give NaN or infinity in place of numbers.",
-                         "Copy the model again or train it anew; look at the scan where others are segmented well.")
+                         "Copy the model again or train it anew; look at the scan where others are segmented well; "
+                         "close other programs where memory is short.")
     return logits
 
 

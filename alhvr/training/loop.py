@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from alhvr.data.batches import Batch, TwoStreamBatches
-from alhvr.errors import Cancelled, UserError
+from alhvr.errors import Cancelled, ModelError, UserError
 from alhvr.inference.backends import NETWORKS
 from alhvr.losses.objective import Objective
 from alhvr.progress import Reporter
@@ -27,6 +27,7 @@ from alhvr.training.setup import RunSetup
 from alhvr.training.step import TrainingStep
 from alhvr.training.validation import ValidationScore, Validator
 
+LOWER_RATE = "Lower training.learning_rate, or use precision fp32."
 STATISTICS_SHARE = 0.15
 """Batches on which batch-norm statistics are measured, per step between two validations; one costs a third of a step.
 """
@@ -113,7 +114,7 @@ class TrainingLoop:
         losses = {name: float(value) for name, value in objective.terms.items()}
         if not all(math.isfinite(value) for value in losses.values()):
             raise UserError(f"The loss is not finite at iteration {self.state.iteration} ({losses}).",
-                            "Lower training.learning_rate, or use precision fp32.")
+                            LOWER_RATE)
         regions = {name: float(value) for name, value in objective.region_fractions.items()}
         gamma = None if objective.gamma is None else float(objective.gamma)
         self._reporter.metrics(self.state.iteration, losses=losses, weight=weight, learning_rate=rate,
@@ -178,7 +179,11 @@ class TrainingLoop:
         rules = ("mean", *NETWORKS) if self._config.selection == "network" else ("mean",)
         if self._validator is None:
             return dict.fromkeys(rules, ValidationScore({}, -1.0))
-        return self._validator.score(self._backends.of(self.average.model), rules)
+        try:
+            return self._validator.score(self._backends.of(self.average.model), rules)
+        except ModelError as error:
+            raise UserError(f"The networks give no numbers at iteration {self.state.iteration} ({error.message})",
+                            LOWER_RATE) from error
 
     def _keep_as_best(self, scores: dict[str, ValidationScore], improved: tuple[str, ...]) -> None:
         """Keeps the weights of these networks; where the disk refuses them, the best from before stay the best."""

@@ -155,8 +155,14 @@ def test_an_end_that_cannot_be_saved_is_an_error_that_says_how_to_go_on(study, t
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_advice(study: Path, tmp_path: Path) -> None:
-    run = new_run(study, tmp_path / "run", iterations=10, learning_rate=1e30)
+    run = new_run(study, tmp_path / "run", iterations=10, learning_rate=1e17, validations=1)
     with pytest.raises(UserError, match=r"loss is not finite at iteration 10 .*Lower training\.learning_rate"):
+        loop_of(run).train(never)
+
+
+def test_networks_that_give_no_numbers_when_validated_stop_the_run_with_advice(study: Path, tmp_path: Path) -> None:
+    run = new_run(study, tmp_path / "run", iterations=10, learning_rate=1e17, validations=2)
+    with pytest.raises(UserError, match=r"give no numbers at iteration 5 .*Lower training\.learning_rate"):
         loop_of(run).train(never)
 
 
