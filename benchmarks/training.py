@@ -65,26 +65,42 @@ class Arm:
     augment: dict = field(default_factory=dict)
 
 
-_OFF = {"ce_weight": 0.0, "cosine_weight": 0.0, "mse_weight": 0.0, "entropy_weight": 0.0}
+_BOTH = {"max_weight": 0.1, "teacher_competition": True}
+"""Both modules, with the paper's largest lambda."""
+_OFF = {**_BOTH, "ce_weight": 0.0, "cosine_weight": 0.0, "mse_weight": 0.0, "entropy_weight": 0.0}
 ARMS = {
     "labels": Arm(archive=False),
     "standard": Arm(),
     "paper": Arm(preset="paper"),
     "official": Arm(preset="official"),
     "lambda-0": Arm(method={"max_weight": 0.0}),
-    "as-before": Arm(method={"max_weight": 0.1, "warmup_fraction": 0.3, "entropy_weight": 1.0}),
-    "no-entropy": Arm(method={"max_weight": 0.1, "warmup_fraction": 0.3, "entropy_weight": 0.0}),
-    "prototype-ce": Arm(method={"max_weight": 0.1, **_OFF, "ce_weight": 1.0}),
-    "prototype-cosine": Arm(method={"max_weight": 0.1, **_OFF, "cosine_weight": 1.0}),
-    "prototypes": Arm(method={"max_weight": 0.1, **_OFF, "ce_weight": 1.0, "cosine_weight": 1.0}),
-    "teacher-mse": Arm(method={"max_weight": 0.1, **_OFF, "mse_weight": 1.0}),
-    "whole-run": Arm(method={"max_weight": 0.1, "warmup_fraction": 1.0}),
-    "whole-run-no-entropy": Arm(method={"max_weight": 0.1, "warmup_fraction": 1.0, "entropy_weight": 0.0}),
-    "cross-pseudo-1": Arm(method={"max_weight": 0.1, **_OFF, "cross_pseudo_regions": [1]}),
+    "as-before": Arm(method=_BOTH),
+    "no-entropy": Arm(method={**_BOTH, "entropy_weight": 0.0}),
+    "prototype-ce": Arm(method={**_OFF, "ce_weight": 1.0}),
+    "prototype-cosine": Arm(method={**_OFF, "cosine_weight": 1.0}),
+    "prototypes": Arm(method={**_OFF, "ce_weight": 1.0, "cosine_weight": 1.0}),
+    "teacher-mse": Arm(method={**_OFF, "mse_weight": 1.0}),
+    "teacher-mse-normalized": Arm(method={**_OFF, "mse_weight": 1.0, "sharpening": "normalized"}),
+    "whole-run": Arm(method={**_BOTH, "warmup_fraction": 1.0}),
+    "prototypes-whole-run": Arm(method={"max_weight": 0.1, "warmup_fraction": 1.0}),
+    "cross-pseudo-1": Arm(method={**_OFF, "cross_pseudo_regions": [1]}),
     "running-statistics": Arm(archive=False, training={"batch_norm_statistics": "running"}),
     "turned": Arm(archive=False, augment={"rotate_degrees": 180.0, "scale": 0.3}),
     "turned-archive": Arm(augment={"rotate_degrees": 180.0, "scale": 0.3}),
     "scaled": Arm(archive=False, augment={"scale": 0.3}),
+}
+MEANINGS = {
+    "labels": "labels only",
+    "standard": "the archive, our own choices: CG-CPCL alone",
+    "paper": "the archive, the paper's text",
+    "official": "the archive, the released code's semantics",
+    "lambda-0": "the archive in the batch, no loss on it: it acts through the batch statistics",
+    "as-before": "the archive with both modules, CG-CPCL and DTCT",
+    "no-entropy": "both modules without the entropy terms",
+    "prototypes": "CG-CPCL alone",
+    "teacher-mse": "of DTCT the distance from the sharpened teacher alone",
+    "running-statistics": "labels only, with the running batch-norm statistics as they are",
+    "turned": "labels only, rotation by 180 degrees and size 0.7 to 1.3",
 }
 
 
@@ -266,6 +282,8 @@ def report() -> str:
                          f"{', '.join(f'{value:.3f}' for value in last)} | {spread(best)} | "
                          f"{np.mean([r['minutes'] for r in found]):.1f} |")
         parts.append("")
+    seen = {key.split("/")[1] for key in runs}
+    parts += ["Arms: " + "; ".join(f"{name}: {text}" for name, text in MEANINGS.items() if name in seen) + ".", ""]
     parts += ["Command: `python benchmarks/training.py run ...`, one thread a run, beside other work: minutes of "
               "different arms cannot be compared.", ""]
     text = "\n".join(parts)
