@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import struct
 from dataclasses import dataclass
@@ -113,16 +114,28 @@ def _nifti_grid(qform: int, sform: int, pixdim: tuple[float, ...], numbers: np.n
     return np.diag([-1.0, -1, 1, 1]) @ affine
 
 
+def _first_number(dataset: object, *tags: str) -> float:
+    """The first of the ``tags`` that holds a number above 0; 1 where none does."""
+    for tag in tags:
+        with contextlib.suppress(TypeError, ValueError):
+            if float(dataset.get(tag)) > 0:
+                return float(dataset.get(tag))
+    return 1.0
+
+
 def _dicom(path: Path) -> Expected:
     import pydicom
 
     dataset = pydicom.dcmread(path)
+    for tag, usual in (("PhotometricInterpretation", "MONOCHROME2"), ("SamplesPerPixel", 1)):
+        if tag not in dataset:
+            setattr(dataset, tag, usual)
     plane = dataset.pixel_array.astype(float)
-    plane = plane * float(dataset.get("RescaleSlope", 1)) + float(dataset.get("RescaleIntercept", 0))
+    plane = plane * float(dataset.get("RescaleSlope") or 1) + float(dataset.get("RescaleIntercept") or 0)
     row, column = np.reshape([float(x) for x in dataset.ImageOrientationPatient], (2, 3))
     row, column = row / np.linalg.norm(row), column / np.linalg.norm(column)
     down, across = (float(x) for x in dataset.PixelSpacing)
-    thickness = float(dataset.get("SpacingBetweenSlices") or dataset.get("SliceThickness") or 1)
+    thickness = _first_number(dataset, "SpacingBetweenSlices", "SliceThickness")
     affine = np.eye(4)
     affine[:3, :3] = np.column_stack([row * across, column * down, np.cross(row, column) * thickness])
     affine[:3, 3] = [float(x) for x in dataset.ImagePositionPatient]

@@ -6,6 +6,7 @@ pydicom is imported where a DICOM file was found, see dicom_file.
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,8 +36,10 @@ _PLACE_TAGS = ("PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient"
 _NUMBER_TAGS = ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
 """Without these nobody knows what numbers the voxels are."""
 _TAGS = (*_PLACE_TAGS, *PASS_TAGS, "Rows", "Columns", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality",
-         "SeriesDescription", "SpacingBetweenSlices", "SliceThickness", "SamplesPerPixel", "NumberOfFrames",
+         "SeriesDescription", "SpacingBetweenSlices", "SliceThickness", "SamplesPerPixel",
+         "PhotometricInterpretation", "NumberOfFrames",
          *_NUMBER_TAGS, "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence")
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _MOST_PIXELS, _MOST_BYTES = 1 << 27, 1 << 31
 """Of one image and its file."""
 _SMALLEST_MM, _LARGEST_MM, _FARTHEST_MM = 1e-6, 1e4, 1e7
@@ -154,6 +157,10 @@ def _require_image(header: Dataset) -> None:
     if frames > 1:
         raise _Unfit(f"it holds {frames} frames; DICOM files of one image each are read", "unread",
                      "Open it in Slicer and save the volume as NRRD.")
+    colours = _text(header, "PhotometricInterpretation").strip()
+    if colours not in ("", "MONOCHROME1", "MONOCHROME2"):
+        raise _Unfit(f"its PhotometricInterpretation is {_seen(header, 'PhotometricInterpretation')}; grey values are "
+                     "needed", "unread", "Choose another series.")
     if _has(header, "SamplesPerPixel") and _whole(header, "SamplesPerPixel") != 1:
         raise _Unfit("it is a colour image; grey values are needed", "unread", "Choose another series.")
     missing = [tag for tag in ("Rows", "Columns") if not _has(header, tag)]
@@ -169,7 +176,8 @@ def _require_scale(header: Dataset) -> None:
         raise _Unfit("its values go through a lookup table (Modality LUT Sequence), which is not read", "unread",
                      "Export the series with rescale slope and intercept.")
     for tag in ("RescaleSlope", "RescaleIntercept"):
-        if _has(header, tag):
+        raw = header.get_item(tag).value if tag in header else None
+        if _has(header, tag) or (isinstance(raw, bytes) and raw.strip(b" ")):  # bytes that are no text are no number
             (value,) = _numbers(header, tag, 1)
             if tag == "RescaleSlope" and value == 0:
                 raise _Unfit("its RescaleSlope is 0, so that every voxel has one value")
@@ -187,6 +195,8 @@ def _require_voxels(header: Dataset, voxel_bytes: int | None, file_bytes: int) -
     missing = [tag for tag in _NUMBER_TAGS if not _has(header, tag)]
     if missing:
         raise _Unfit(f"its header has no {' and no '.join(missing)}")
+    if header.PixelRepresentation not in (0, 1):
+        raise _Unfit(f"its PixelRepresentation is {_seen(header, 'PixelRepresentation')}; 0 or 1 is needed")
     needed = pixels * _whole(header, "BitsAllocated") // 8
     syntax = str(header.file_meta.get("TransferSyntaxUID") or "")
     if (syntax in _NATIVE or not syntax) and voxel_bytes < needed:
@@ -240,7 +250,9 @@ def _numbers(header: Dataset, tag: str, count: int) -> tuple[float, ...]:
     """Exactly ``count`` finite numbers; raises _Unfit."""
     try:
         value = header[tag].value
-        found = tuple(float(item) for item in ([value] if count == 1 else value))
+        items = [value] if count == 1 or isinstance(value, str) else list(value)
+        good = all(_NUMBER.fullmatch(str(item)) for item in items)  # float would take 1_0 for ten
+        found = tuple(float(item) for item in items) if good else ()
     except Exception:  # noqa: BLE001 - see _read_slice
         found = ()
     if len(found) == count and all(math.isfinite(item) for item in found):

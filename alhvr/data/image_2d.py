@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import SimpleITK as sitk
 
-from alhvr.data.dicom_file import is_dicom_file
+from alhvr.data.dicom_file import is_dicom_file, read_header
 from alhvr.data.geometry import Geometry
 from alhvr.data.itk_file import itk_name
 from alhvr.data.scan import Volume
 from alhvr.errors import UserError
-from alhvr.files import is_plain
+from alhvr.files import is_plain, open_plain
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,9 +42,9 @@ _DAMAGED = (OSError, ValueError, SyntaxError, TypeError, LookupError, Arithmetic
 """What Pillow raises where a file is damaged."""
 _FLAT_MODALITIES = ("CR", "DX", "MG", "US", "XA", "RF", "IO", "PX", "OP", "XC", "ES", "OT")
 """DICOM modalities of projections and pictures, which need no place in the patient."""
-_TAGS = ["Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated",
+_TAGS = ("Modality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated",
          "PhotometricInterpretation", "PixelSpacing", "ImagerPixelSpacing", "ImagePositionPatient",
-         "ImageOrientationPatient"]
+         "ImageOrientationPatient")
 
 
 @dataclass(frozen=True)
@@ -159,17 +159,15 @@ def _read_frame(path: Path) -> Volume:
 
 def _dicom_header(path: Path) -> Dataset | None:
     """The tags needed, without pixels; None where they cannot be read."""
-    import pydicom
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+            with open_plain(path) as file:
+                header = read_header(file, _TAGS).values
             header.decode()
             for tag in _TAGS:
                 header.get(tag)
-        except (pydicom.errors.InvalidDicomError, OSError, EOFError, ValueError, TypeError, AttributeError, KeyError,
-                NotImplementedError, RecursionError):
+        except Exception:  # noqa: BLE001 - whatever one byte in a header makes pydicom raise, there is no header
             return None
     return header
 

@@ -86,7 +86,7 @@ def _read(path: Path) -> tuple[Fields, list[str], int]:
     fields: dict[str, str] = {}
     lines = text.split("\n")
     matches = [_LINE.fullmatch(line) for line in lines]
-    if not any(match and match[1].strip() == "ElementDataFile" for match in matches):
+    if not any(match and match[1].strip(" \t") == "ElementDataFile" for match in matches):
         raise _unreadable(path, "it is cut short, damaged or of another kind")
     name = ""
     for index, (line, match) in enumerate(zip(lines, matches, strict=True), 1):
@@ -94,7 +94,7 @@ def _read(path: Path) -> tuple[Fields, list[str], int]:
             raise _unreadable(path, f'line {index} of its header is "{shown(line.strip()[:60])}"')
         if match is None:
             continue  # empty, or it goes on with the text of somebody's own field
-        name = match[1].strip()
+        name = match[1].strip(" \t")  # of other white space, ITK makes another name
         if name in fields and name in _READ:
             raise _unreadable(path, f"it gives {name} twice")
         fields[name] = match[2].strip()
