@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os.path
 
+from harness.ctk_buttons import ctkPushButton
 from harness.stand_in import Flags, computed, slot, stand_in, stored
 from PySide6 import QtCore, QtGui, QtWidgets
 
 HISTORY_LENGTH = 5
+ELIDE_MIDDLE, ELIDE_NONE = 2, 3
+ELIDED_PX = 50
 
 
 class Filters(Flags):
@@ -156,13 +159,14 @@ class ctkDirectoryButton(QtWidgets.QWidget):
     text = stored("text", str, "", "_show")
     icon = stored("icon", QtGui.QIcon, QtGui.QIcon())
     acceptMode = stored("acceptMode", int, 0)
-    elideMode = stored("elideMode", int, 2)
+    elideMode = computed("elideMode", int, lambda w: w._button.elideMode, lambda w, mode: w._set_elide_mode(mode))
     options = stored("options", Options, Options.ShowDirsOnly)
 
     def __init__(self, parent: QtWidgets.QWidget | None = None) -> None:
         super().__init__(parent)
         self._directory = "."
-        self._button = QtWidgets.QPushButton()
+        self._button = ctkPushButton()
+        self._set_elide_mode(ELIDE_MIDDLE)
         row = QtWidgets.QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self._button)
@@ -183,6 +187,11 @@ class ctkDirectoryButton(QtWidgets.QWidget):
         self.directorySelected.emit(cleaned)
         if changed:
             self.directoryChanged.emit(cleaned)
+
+    def _set_elide_mode(self, mode: int) -> None:
+        """A path that may be elided lets the button be as narrow as three dots; else all of it has to be seen."""
+        self._button.elideMode = mode
+        self._button.setMinimumWidth(0 if mode == ELIDE_NONE else ELIDED_PX)
 
     def _show(self) -> None:
         self._button.text = self.text or os.path.abspath(self._directory)

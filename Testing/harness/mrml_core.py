@@ -82,17 +82,20 @@ class MrmlCore:
         self.logics[name] = logic
 
     def _make_subject_hierarchy_items(self) -> None:
-        """Do what a Qt class does in the application: one item for each node with data, gone with the node."""
+        """Do what a Qt class does in the application: one item for each node with data, gone with the node.
+
+        Nodes that are loaded with a scene get theirs when all of it is there: those that the file names, then the rest.
+        """
         scene = self.scene
 
         @vtk.calldata_type(vtk.VTK_OBJECT)
         def added(_caller: object, _event: str, node: Any) -> None:
-            if node is None or scene.IsImporting() or node.GetHideFromEditors() or node.GetAttribute(EXCLUDED):
-                return
-            hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-            wanted = any(node.IsA(kind) for kind in WITH_SUBJECT_HIERARCHY_ITEM)
-            if wanted and hierarchy is not None and not hierarchy.GetItemByDataNode(node):
-                hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+            if node is not None and not scene.IsImporting():
+                _add_item(scene, node)
+
+        def imported(_caller: object, _event: str) -> None:
+            for number in range(scene.GetNumberOfNodes()):
+                _add_item(scene, scene.GetNthNode(number))
 
         @vtk.calldata_type(vtk.VTK_OBJECT)
         def removed(_caller: object, _event: str, node: Any) -> None:
@@ -103,8 +106,19 @@ class MrmlCore:
                     hierarchy.RemoveItem(item, False, False)
 
         scene.AddObserver(scene.NodeAddedEvent, added)
+        scene.AddObserver(scene.EndImportEvent, imported, 10.0)
         scene.AddObserver(scene.NodeRemovedEvent, removed)
         scene.AddObserver(scene.NodeAddedEvent, _watch_segments)
+
+
+def _add_item(scene: Any, node: Any) -> None:
+    """Give a node its item in the subject hierarchy, where it is of a kind that has one and there is none yet."""
+    if node.GetHideFromEditors() or node.GetAttribute(EXCLUDED):
+        return
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    wanted = any(node.IsA(kind) for kind in WITH_SUBJECT_HIERARCHY_ITEM)
+    if wanted and hierarchy is not None and not hierarchy.GetItemByDataNode(node):
+        hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
 
 
 @vtk.calldata_type(vtk.VTK_OBJECT)
@@ -114,9 +128,10 @@ def _watch_segments(scene: Any, _event: str, node: Any) -> None:
         return
 
     def look(segmentation_node: Any, event: str) -> None:
+        if segmentation_node.GetScene() is not scene or scene.IsClosing() or scene.IsImporting():
+            return
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-        in_scene = segmentation_node.GetScene() is scene and not scene.IsClosing() and not scene.IsImporting()
-        if in_scene and hierarchy is not None and not hierarchy.GetItemByDataNode(segmentation_node):
+        if hierarchy is not None and not hierarchy.GetItemByDataNode(segmentation_node):
             text = f"Slicer writes an error line: no subject hierarchy item for {segmentation_node.GetName()} ({event})"
             note_slot_error(RuntimeError(text))
 

@@ -124,17 +124,18 @@ class Filling:
         self.own_matrix = own_ijk_to_ras(volumeNode)
         self.note = ""
 
-    def into(self, node, alone=None):
+    def into(self, node, alone=None, placed=None):
         """Put the segments into the node, without showing them; their IDs in the order of the labels.
 
         `alone` tells whether it takes the volume's transform and grid; without it, it does where nothing else stays.
+        `placed` is the node under whose transform the segments will be seen, where that is not this one.
         """
         segmentation = node.GetSegmentation()
         old = {label.value: replaceable(segmentation, label) for label in self.labels}
         if alone is None:
             alone = segmentation.GetNumberOfSegments() == sum(found is not None for found in old.values())
         with slicer.util.NodeModify(node):
-            image = self._image_alone(node) if alone else self._image_beside_others(node)
+            image = self._image_alone(node) if alone else self._image_beside_others(node, placed or node)
             return tuple(self._put(segmentation, label, old[label.value], image) for label in self.labels)
 
     def not_found(self):
@@ -150,9 +151,9 @@ class Filling:
         self._refer(node, self.own_matrix)
         return label_image(self.values, self.own_matrix)
 
-    def _image_beside_others(self, node):
+    def _image_beside_others(self, node, placed):
         """The result where others stay: the segmentation keeps its transform, and its grid where it has one."""
-        above, under = self.place.GetParentTransformNode(), node.GetParentTransformNode()
+        above, under = self.place.GetParentTransformNode(), placed.GetParentTransformNode()
         transform = vtk.vtkGeneralTransform()
         slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(above, under, transform)
         if not slicer.vtkMRMLTransformNode.IsGeneralTransformLinear(transform):

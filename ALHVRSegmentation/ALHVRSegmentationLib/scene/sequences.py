@@ -39,7 +39,8 @@ def write_segmentations(arrays, labels, volumeNode, segmentationNode, algorithm_
 
     def fill(draft, number, array):
         draft.GetSegmentation().DeepCopy(bases[number].GetSegmentation())
-        return Filling(array, labels, source.GetNthDataNode(number), algorithm_name).into(draft, alone)
+        filling = Filling(array, labels, source.GetNthDataNode(number), algorithm_name)
+        return filling.into(draft, alone, segmentationNode)
 
     results = _new_sequence(source, segmentationNode)
     try:
@@ -92,14 +93,11 @@ def _fill(results, source, segmentationNode, arrays, fill):
     expected = source.GetNumberOfDataNodes()
     ids, count = (), 0
     draft = _draft(segmentationNode)
-    try:
-        for array in arrays:
-            if count < expected:
-                ids = fill(draft, count, array)
-                results.SetDataNodeAtValue(draft, source.GetNthIndexValue(count))
-            count += 1
-    finally:
-        slicer.mrmlScene.RemoveNode(draft)
+    for array in arrays:
+        if count < expected:
+            ids = fill(draft, count, array)
+            results.SetDataNodeAtValue(draft, source.GetNthIndexValue(count))
+        count += 1
     if count != expected:
         text = _("There are {results} results for {frames} frames: the sequence changed meanwhile, segment it again.")
         raise SceneError(text.format(results=count, frames=expected))
@@ -107,13 +105,10 @@ def _fill(results, source, segmentationNode, arrays, fill):
 
 
 def _draft(segmentationNode):
-    """A segmentation that nobody sees, under the transform of the other."""
+    """A segmentation that is in no scene: nothing that follows the scene hears of what is done to it."""
     draft = slicer.mrmlScene.CreateNodeByClass("vtkMRMLSegmentationNode")
     draft.UnRegister(None)
     draft.SetName(segmentationNode.GetName())
-    draft.SetHideFromEditors(True)
-    slicer.mrmlScene.AddNode(draft)
-    draft.SetAndObserveTransformNodeID(segmentationNode.GetTransformNodeID())
     return draft
 
 

@@ -83,3 +83,62 @@ def test_a_node_has_one_item_in_the_subject_hierarchy(volume: Any) -> None:
     assert item and hierarchy.GetItemName(item) == "scan"
     slicer.mrmlScene.RemoveNode(volume)
     assert not hierarchy.GetItemDataNode(item)
+
+
+def add_segment(node: Any) -> None:
+    node.GetSegmentation().AddEmptySegment("part", "part")
+
+
+def segmentation_node(*, hidden: bool) -> Any:
+    import slicer
+
+    node = slicer.vtkMRMLSegmentationNode()
+    node.SetName("parts")
+    node.SetHideFromEditors(hidden)
+    return node
+
+
+def error_lines() -> list[str]:
+    """What has been written since, about the subject hierarchy; the test does not fail on it any more."""
+    from harness.qt_signals import slot_errors
+
+    lines = [str(error.exception) for error in slot_errors]
+    slot_errors.clear()
+    return lines
+
+
+def test_a_segment_of_a_node_that_is_hidden_from_the_editors_writes_an_error_line(clean_slate: None) -> None:
+    import slicer
+
+    add_segment(slicer.mrmlScene.AddNode(segmentation_node(hidden=True)))
+    assert any("no subject hierarchy item for parts" in line for line in error_lines())
+
+
+@pytest.mark.parametrize("in_scene", [True, False], ids=["seen", "in no scene"])
+def test_a_segment_of_any_other_node_writes_none(clean_slate: None, in_scene: bool) -> None:
+    import slicer
+
+    node = segmentation_node(hidden=not in_scene)
+    if in_scene:
+        slicer.mrmlScene.AddNode(node)
+    add_segment(node)
+    assert error_lines() == []
+
+
+@pytest.mark.parametrize("ending", [".mrb", ".mrml"])
+def test_what_a_scene_brings_has_its_items_when_all_of_it_is_there(clean_slate: None, tmp_path: pathlib.Path,
+                                                                   ending: str) -> None:
+    import slicer
+
+    add_segment(slicer.mrmlScene.AddNode(segmentation_node(hidden=False)))
+    path = str(tmp_path / f"scene{ending}")
+    if ending == ".mrml":
+        assert slicer.util.saveNode(slicer.util.getNode("parts"), str(tmp_path / "parts.seg.nrrd"))
+    assert slicer.util.saveScene(path)
+    slicer.mrmlScene.Clear(0)
+    slicer.util.loadScene(path)
+    node = slicer.util.getNode("parts")
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    assert hierarchy.GetItemByDataNode(node)
+    node.GetSegmentation().AddEmptySegment("other", "other")
+    assert error_lines() == []

@@ -170,6 +170,14 @@ def test_no_section_makes_the_panel_wider_than_it_is(panel: Any, main_window: An
     assert main_window._panel_widget().least_width <= PANEL_WIDTH
 
 
+def test_a_long_folder_does_not_make_the_panel_wider(panel: Any, main_window: Any, tmp_path: pathlib.Path) -> None:
+    opened = section(panel, SECTIONS[3])
+    opened.frame.collapsed = False
+    opened.ui.folderButton.directory = str(tmp_path / ("studies of the hospital " * 8).strip())
+    main_window._panel_widget().fit()
+    assert main_window._panel_widget().least_width <= PANEL_WIDTH
+
+
 def test_a_message_goes_with_the_scene_that_it_is_about(panel: Any) -> None:
     import slicer
 

@@ -131,6 +131,41 @@ def test_what_the_user_had_is_in_every_frame() -> None:
         assert len(world_points(segmentation, "ALHVR_1")) == 1
 
 
+def test_a_result_beside_the_users_own_stands_on_the_scan_under_another_transform() -> None:
+    from ALHVRSegmentationLib.scene.segmentation_in import new_segmentation
+
+    browser, proxy = add_cine()
+    proxy.SetAndObserveTransformNodeID(add_linear_transform(moved()).GetID())
+    segmentation = new_segmentation(proxy)
+    above = add_linear_transform(moved(1.3))
+    segmentation.SetAndObserveTransformNodeID(above.GetID())
+    segmentation.GetSegmentation().AddEmptySegment("mine", "Mine")
+    write(proxy, segmentation)
+    assert segmentation.GetParentTransformNode() is above
+    for number in (2, 0):
+        browser.SetSelectedItemNumber(number)
+        points = world_points(segmentation, "ALHVR_1")
+        assert points == pytest.approx(np.array([world_point(proxy, (0, 1, number))]))
+
+
+def test_nothing_else_comes_into_the_scene_while_the_frames_are_written() -> None:
+    import slicer
+
+    from ALHVRSegmentationLib.scene.segmentation_in import new_segmentation
+
+    _browser, proxy = add_cine()
+    segmentation = new_segmentation(proxy)
+    seen = []
+
+    def watched() -> Any:
+        for array in results():
+            yield array
+            seen.append(len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")))
+
+    write(proxy, segmentation, watched())
+    assert seen == [1, 1, 1]
+
+
 def test_a_second_run_renews_the_frames_of_the_first() -> None:
     import slicer
 
