@@ -31,6 +31,9 @@ from alhvr.training.run import TrainRequest, train
 ITERATIONS = 500
 """Optimiser steps of each of the two trainings."""
 
+LABELED = 2
+"""Labelled scans to learn from: few, as where an archive counts."""
+
 NEW_SCAN = 1000
 """Number of the generated scan that belongs to no part of the study."""
 
@@ -72,12 +75,12 @@ def run_demo(out: Path, reporter: Reporter, *, seed: int = 0, iterations: int = 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} already holds something.", "Choose another --out folder, or empty it first.")
     story, config = _Story(out, reporter), _config(seed, iterations)
-    with story.chapter("Generating 21 abdominal CT scans, 9 of them with true labels"):
-        study = write_phantom_study(out / "study", seed)
+    with story.chapter("Generating 21 abdominal CT scans, 8 of them with true labels"):
+        study = write_phantom_study(out / "study", seed, labeled=LABELED)
         new_scan = write_phantom_case(out / "new-scan", make_phantom(seed, NEW_SCAN), labeled=False)
-    with story.chapter("Training on the 3 labelled scans only"):
+    with story.chapter("Training on the 2 labelled scans only"):
         _train(story, LABELS_ONLY, study, config)
-    with story.chapter("Training on the same 3 scans and the archive of 12 without labels"):
+    with story.chapter("Training on the same 2 scans and the archive of 12 without labels"):
         _train(story, WITH_ARCHIVE, study, config)
     with story.chapter("Scoring both models on 3 test scans that neither has seen"):
         scores = {kind: _score(story, kind, study) for kind in (LABELS_ONLY, WITH_ARCHIVE)}
@@ -188,7 +191,7 @@ def _facts(story: _Story, config: RunConfig) -> dict[str, str]:
     record = read_model(story.run_folder(WITH_ARCHIVE) / "model").description.training
     minutes = {title: f"{seconds / 60:.1f} min" for title, seconds in story.seconds.items()}
     return {
-        "Scans": "3 labelled, 12 in the archive, 3 for validation, 3 for the test, 1 new",
+        "Scans": f"{LABELED} labelled, 12 in the archive, 3 for validation, 3 for the test, 1 new",
         "Each training": f"{config.training.iterations} iterations on slices, batches of {config.plan.batch_size}",
         "Seed": str(config.training.seed),
         "Machine": f"{platform.machine()}, {os.cpu_count()} CPU cores, device {record['device']}, "

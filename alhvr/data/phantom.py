@@ -75,10 +75,14 @@ def make_phantom(seed: int, index: int, *, difficulty: float = 1.0) -> Phantom:
     return Phantom(scan, painting.label, dict(LABEL_NAMES))
 
 
-def write_phantom_study(folder: Path, seed: int, *, archive: int = 12, difficulty: float = 1.0) -> PhantomStudy:
-    """Writes 3 labelled, ``archive`` unlabelled, 3 validation and 3 test scans (NIfTI, int16 HU) into ``folder``."""
+def write_phantom_study(folder: Path, seed: int, *, labeled: int = 3, archive: int = 12, difficulty: float = 1.0,
+                        ) -> PhantomStudy:
+    """Writes ``labeled`` (up to 3) labelled, ``archive`` unlabelled, 3 validation and 3 test scans into ``folder``.
+
+    NIfTI, int16 HU. Whatever their number, each part has the same scans.
+    """
     study = PhantomStudy(*(folder / name for name in ("labeled", "unlabeled", "validation", "test")))
-    groups = ((study.labeled, 0, 3), (study.validation, 3, 3), (study.test, 6, 3), (study.unlabeled, 9, archive))
+    groups = ((study.labeled, 0, labeled), (study.validation, 3, 3), (study.test, 6, 3), (study.unlabeled, 9, archive))
     for target, first, count in groups:
         for index in range(first, first + count):
             phantom = make_phantom(seed, index, difficulty=difficulty)
