@@ -182,8 +182,8 @@ class TrainingLoop:
         try:
             return self._validator.score(self._backends.of(self.average.model), rules)
         except ModelError as error:
-            raise UserError(f"The networks give no numbers at iteration {self.state.iteration} ({error.message})",
-                            LOWER_RATE) from error
+            raise UserError(f"The networks give no numbers at iteration {self.state.iteration}: NaN or infinity.",
+                            f"{LOWER_RATE} Where memory is short, close other programs.") from error
 
     def _keep_as_best(self, scores: dict[str, ValidationScore], improved: tuple[str, ...]) -> None:
         """Keeps the weights of these networks; where the disk refuses them, the best from before stay the best."""

@@ -162,7 +162,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_advice(study: Path, tmp_pa
 
 def test_networks_that_give_no_numbers_when_validated_stop_the_run_with_advice(study: Path, tmp_path: Path) -> None:
     run = new_run(study, tmp_path / "run", iterations=10, learning_rate=1e17, validations=2)
-    with pytest.raises(UserError, match=r"give no numbers at iteration 5 .*Lower training\.learning_rate"):
+    with pytest.raises(UserError, match=r"give no numbers at iteration 5: .*Lower training\.learning_rate"):
         loop_of(run).train(never)
 
 
