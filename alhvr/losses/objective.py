@@ -89,7 +89,7 @@ def _labels_only(supervised: list[SupervisedLoss]) -> Objective:
 
 
 def _term_weights(config: MethodConfig) -> dict[str, float]:
-    """Weight of each unsupervised term beside lambda; those of 0 are not computed."""
+    """Weight of each unsupervised term beside lambda."""
     return {"prototype_ce": config.ce_weight, "prototype_cosine": config.cosine_weight,
             "competition_mse": config.mse_weight, "competition_entropy": config.entropy_weight,
             "cross_pseudo": config.cross_pseudo_weight if config.cross_pseudo_regions else 0.0}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from alhvr.bundle import NetworkSpec
-from alhvr.config import RunConfig, from_dict, to_dict
+from alhvr.config import MethodConfig, RunConfig, from_dict, to_dict
 from alhvr.data.annotation import Annotation
 from alhvr.data.cases import Case
 from alhvr.data.label_names import LabelMeaning
@@ -64,11 +64,19 @@ class RunSetup:
     def from_dict(cls, values: dict[str, Any]) -> RunSetup:
         """Reads what to_dict wrote."""
         cases = {part: tuple(_case_from_dict(c) for c in values[part]) for part in PARTS}
-        return cls(config=from_dict(RunConfig, values["config"]), plan=Plan.from_dict(values["plan"]),
+        config = from_dict(RunConfig, values["config"], base=_base_of(values["config"]))
+        return cls(config=config, plan=Plan.from_dict(values["plan"]),
                    labels=LabelSet.from_dict(values["labels"]), compute=Compute(**values["compute"]),
                    hashes=values["hashes"], held_out=values["held_out"], start_from=values["start_from"],
                    forced=tuple(values.get("forced", ())), label_hashes=values.get("label_hashes", {}),
                    label_folders=values.get("label_folders", {}), **cases)
+
+
+def _base_of(config: Any) -> RunConfig:
+    """What counts where a run.json does not say it: runs from before DTCT had a switch go on with it."""
+    method = config.get("method", {}) if isinstance(config, dict) else {}
+    old = isinstance(method, dict) and "teacher_competition" not in method
+    return RunConfig(method=MethodConfig(teacher_competition=old))
 
 
 def _case_to_dict(case: Case) -> dict[str, Any]:

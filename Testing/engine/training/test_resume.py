@@ -141,3 +141,10 @@ def test_a_folder_without_a_run_cannot_be_resumed(tmp_path: Path) -> None:
 def test_the_command_to_go_on_survives_a_shell() -> None:
     folder = Path("/data/Müller's run 1")
     assert shlex.split(resume_command(folder)) == ["alhvr", "train", "--resume", "--out", str(folder)]
+
+
+def test_a_run_from_before_the_competing_teacher_had_a_switch_goes_on_with_it(run: RunFolder) -> None:
+    values = run.read_json(RUN_FILE)
+    assert not RunSetup.from_dict(values).config.method.teacher_competition
+    del values["config"]["method"]["teacher_competition"]
+    assert RunSetup.from_dict(values).config == replace(KEPT, method=replace(KEPT.method, teacher_competition=True))
