@@ -198,7 +198,10 @@ class PlanConfig:
     dimensions: Literal[2, 3] | None = None
     """2 trains on slices, 3 on volumes."""
     network: Literal["unet", "vnet"] | None = None
-    """U-Net (2-D and 3-D) or V-Net (3-D)."""
+    """U-Net (2-D and 3-D) or V-Net (3-D); None takes the U-Net in 2-D and ``network_3d`` in 3-D."""
+    network_3d: Literal["unet", "vnet"] = "unet"
+    """The network of a 3-D plan where ``network`` says nothing: the U-Net learns faster in short runs (see
+    benchmarks/results/training.md); the presets paper and official take the paper's V-Net."""
     target_spacing_mm: tuple[float, ...] | None = None
     """Spacing of the prepared scans, slowest axis first (K, J, I), in mm."""
     patch_size: tuple[int, ...] | None = None
@@ -337,7 +340,7 @@ def with_preset(config: RunConfig, preset: PresetName) -> RunConfig:
 
     ``paper`` and ``official``: constant rate, no mean of the weights, running statistics, every slice once an epoch,
     the released augmentation (the paper names none). ``official`` also: fp32, the released normalization and grid, and
-    the best state of each network. Seeds, length, device, and what only users decide stay.
+    the best state of each network. Both take the V-Net in 3-D. Seeds, length, device, and what only users decide stay.
     """
     if preset == "standard":
         chosen = TrainingConfig()
@@ -351,7 +354,7 @@ def with_preset(config: RunConfig, preset: PresetName) -> RunConfig:
                        weight_decay=1e-4, ema_decay=ema, batch_norm_statistics=statistics,
                        selection="network" if official else "pair", balanced=balanced,
                        precision="fp32" if official else config.training.precision)
-    plan = config.plan
+    plan = replace(config.plan, network_3d="unet" if preset == "standard" else "vnet")
     if official:
         plan = replace(plan, stretch=True, normalization=plan.normalization or "released")
     return replace(config, method=method, training=training, plan=plan)

@@ -48,7 +48,7 @@ def test_the_hippocampus_is_planned_in_3_d_and_trained(hippocampus: tuple[Path, 
     folder, done = hippocampus
     assert done.code == 0, done
     about = read_model(folder / "run" / "model").description
-    assert (about.plan.dimensions, about.plan.network, about.plan.patch_size) == (3, "vnet", (32, 48, 32))
+    assert (about.plan.dimensions, about.plan.network, about.plan.patch_size) == (3, "unet", (32, 48, 32))
     assert about.training["cases"] == {"labeled": 3, "unlabeled": 5, "validation": 1}
     assert done.events[-1]["dice"].keys() == {"label 1", "label 2", "mean"}
 

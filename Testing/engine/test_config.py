@@ -128,6 +128,11 @@ def test_the_official_preset_is_the_released_code_whatever_the_defaults_are() ->
     assert released.plan.stretch and released.plan.normalization == "released"
 
 
+@pytest.mark.parametrize(("preset", "network"), [("standard", "unet"), ("paper", "vnet"), ("official", "vnet")])
+def test_each_preset_has_its_network_for_volumes(preset: str, network: str) -> None:
+    assert with_preset(STARTED, preset).plan.network_3d == network
+
+
 def _differing(default: MethodConfig, preset: MethodConfig, seen: dict) -> dict:
     """What our own default chooses otherwise than the paper's text and code alike, which both presets set back."""
     names = ("teacher_competition", "max_weight")
@@ -144,7 +149,7 @@ def test_the_paper_preset_is_the_papers_text() -> None:
         "aligned", "target", "standard", True, True)
     assert (m.ce_weight, m.cosine_weight, m.mse_weight, m.entropy_weight) == (1.0, 1.0, 1.0, 1.0)
     assert (t.learning_rate_decay, t.ema_decay, t.batch_norm_statistics) == ("constant", 0.0, "running")
-    assert paper.plan == STARTED.plan and (t.iterations, t.seed) == (7, 3)
+    assert paper.plan == PlanConfig(network_3d="vnet") and (t.iterations, t.seed) == (7, 3)
 
 
 @pytest.mark.parametrize("preset", ["paper", "official"])

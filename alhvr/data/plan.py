@@ -168,7 +168,7 @@ def make_plan(labeled: Sequence[Fingerprint], unlabeled: Sequence[Fingerprint], 
     stretch = config.stretch and dimensions.value == 2 and grid.value.target_spacing_mm is None
     return Plan(
         dimensions=dimensions.value,
-        network=config.network or ("unet" if dimensions.value == 2 else "vnet"),
+        network=config.network or ("unet" if dimensions.value == 2 else config.network_3d),
         target_spacing_mm=grid.value.target_spacing_mm,
         in_plane_matrix=patch_size if grid.value.in_plane_matrix or stretch else None,
         patch_size=patch_size,

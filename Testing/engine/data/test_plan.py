@@ -101,7 +101,7 @@ def test_narrow_networks_leave_room_for_larger_batches_and_are_told() -> None:
     wide, narrow = _plan(scans, 4.0), _plan(scans, 4.0, width=4)
     assert (wide.width, narrow.width) == (16, 4)
     assert math.prod(narrow.patch_size) * narrow.batch_size > 1.5 * math.prod(wide.patch_size) * wide.batch_size
-    assert "V-Net of 4 instead of 16 channels" in narrow.describe()[0] and "channels" not in wide.describe()[0]
+    assert "U-Net of 4 instead of 16 channels" in narrow.describe()[0] and "channels" not in wide.describe()[0]
 
 
 def test_ct_is_clipped_to_the_range_inside_the_labels() -> None:
@@ -127,6 +127,11 @@ def test_ct_mixed_with_mr_is_normalised_scan_by_scan() -> None:
 ])
 def test_every_decision_is_the_users_to_change(name: str, value: object) -> None:
     assert getattr(_plan(HIPPOCAMPUS, **{name: value}), name) == value
+
+
+def test_volumes_get_the_network_that_the_settings_name_for_3_d() -> None:
+    assert [_plan(HIPPOCAMPUS).network, _plan(HIPPOCAMPUS, network_3d="vnet").network] == ["unet", "vnet"]
+    assert _plan(CARDIAC, network_3d="vnet").network == "unet"
 
 
 def test_the_normalization_is_the_users_to_change() -> None:
