@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from alhvr.config import MethodConfig
-from alhvr.networks.dual import DualViews, Views
+from alhvr.methods.alhvr import DualViews, Views
 
 MODES = {2: "bilinear", 3: "trilinear"}
 

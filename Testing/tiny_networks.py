@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 
 N_CLASSES = 3
 STEPS = 30
@@ -25,10 +25,10 @@ def make_boxes(rng: np.random.Generator, size: tuple[int, ...], *, n: int = 2) -
     return images[:, None].astype(np.float32), classes
 
 
-def train_tiny(dimensions: int, size: tuple[int, ...]) -> DualNetwork:
+def train_tiny(dimensions: int, size: tuple[int, ...]) -> NetworkGroup:
     """Both U-Nets after a few steps on images of ``size``; takes some seconds."""
     torch.manual_seed(0)
-    networks, rng = DualNetwork("unet", dimensions, N_CLASSES), np.random.default_rng(0)
+    networks, rng = NetworkGroup("unet", dimensions, N_CLASSES), np.random.default_rng(0)
     optimizer = torch.optim.Adam(networks.parameters(), lr=5e-3)
     for _ in range(STEPS):
         images, classes = (torch.from_numpy(array) for array in make_boxes(rng, size))

@@ -9,7 +9,7 @@ import torch
 from tiny_cases import LABELS, tiny_plan, with_channels
 
 from alhvr.bundle import InferenceSettings, ModelDescription, NetworkSpec, write_model
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 
 
 def write_untrained(folder: Path, seed: int = 0, channels: Sequence[str] = ()) -> Path:
@@ -17,7 +17,7 @@ def write_untrained(folder: Path, seed: int = 0, channels: Sequence[str] = ()) -
     torch.manual_seed(seed)
     plan = with_channels(tiny_plan(2, (32, 32)), *channels)
     spec = NetworkSpec("unet", 2, LABELS.n_classes, in_channels=plan.n_channels)
-    networks = DualNetwork.build(spec)
+    networks = NetworkGroup.build(spec)
     for network in (networks.a, networks.b):
         torch.nn.init.normal_(network.head.weight)
         torch.nn.init.zeros_(network.head.bias)

@@ -57,8 +57,8 @@ class WholeVolume:
             group = windows[first:first + self.batch]
             stack = np.stack([image[(slice(None), *part.place)] for part in group])
             views = run(stack[:, :, 0] if self.plan.dimensions == 2 else stack)
-            found = {rule: fuse(views.prob_a, views.prob_b, rule) for rule in rules}
-            teacher = [np.maximum(views.prob_a, views.prob_b).max(axis=1)] if regions else []
+            found = {rule: fuse(views.probabilities, rule) for rule in rules}
+            teacher = [np.maximum(*views.probabilities.values()).max(axis=1)] if regions else []
             found |= {f"confidence {number}": value[:, None]
                       for number, value in enumerate([*views.confidences, *teacher])}
             for name, values in found.items():

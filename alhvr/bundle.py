@@ -4,20 +4,20 @@
     MODEL/manifest.json                 size and sha256 of every other file; read_model trusts nothing that is not in it
     MODEL/configs/metadata.json         what MONAI's tools want to know
     MODEL/configs/inference.json        for ``python -m monai.bundle run``
-    MODEL/models/model.pt               state of both networks, keys a.* and b.*, loads with weights_only=True
-    MODEL/models/a_encoder.onnx, ...    the same networks for segmenting without torch (GRAPHS); older models lack them
+    MODEL/models/model.pt               state of the networks, keys a.* and b.*, loads with weights_only=True
+    MODEL/models/a_encoder.onnx, ...    the same networks for segmenting without torch; older models lack them
     MODEL/docs/README.md, LICENSE       for people
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from alhvr.bundle_card import licence_text, model_card
-from alhvr.bundle_description import InferenceSettings, ModelDescription, NetworkSpec, default_name
+from alhvr.bundle_description import InferenceSettings, ModelDescription, NetworkSpec, default_name, rules_of
 from alhvr.bundle_files import (
     CARD,
     COPY_AGAIN,
@@ -36,13 +36,15 @@ from alhvr.files import read_bytes, shown
 from alhvr.json_file import read_json, to_json
 from alhvr.torch_file import write_tensors
 
-__all__ = ["GRAPHS", "InferenceSettings", "Model", "ModelDescription", "NetworkSpec", "default_name", "read_model",
-           "write_graphs", "write_model"]
+__all__ = ["InferenceSettings", "Model", "ModelDescription", "NetworkSpec", "default_name", "graph_names",
+           "read_model", "rules_of", "write_graphs", "write_model"]
 
-NETWORKS = ("a", "b")
-GRAPHS = ("a_encoder", "a_decoder", "b_encoder", "b_decoder")
-"""The ONNX files of a model, without folder and ending."""
 LARGEST_CARD_BYTES = 1_000_000
+
+
+def graph_names(networks: Iterable[str]) -> tuple[str, ...]:
+    """The ONNX files of a model with these networks, without folder and ending: a_encoder, a_decoder and so on."""
+    return tuple(f"{name}_{part}" for name in networks for part in ("encoder", "decoder"))
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,8 @@ class Model:
         return self.folder / name if name in self.files else None
 
     def graph_files(self) -> dict[str, Path]:
-        """The verified ONNX files by their name in GRAPHS; empty for a model that was written without them."""
-        found = {name: self.file(_graph_file(name)) for name in GRAPHS}
+        """The verified ONNX files by ``graph_names``; empty for a model that was written without them."""
+        found = {name: self.file(_graph_file(name)) for name in graph_names(self.description.network.names)}
         return {} if None in found.values() else found
 
     def card(self) -> str:
@@ -78,12 +80,13 @@ class Model:
         except ImportError as error:
             raise UserError("These weights need PyTorch, which is not installed.",
                             "Install it: pip install 'alhvr[train]'.") from error
-        state: dict[str, dict[str, Any]] = {network: {} for network in NETWORKS}
+        names = self.description.network.names
+        state: dict[str, dict[str, Any]] = {network: {} for network in names}
         for key, tensor in self._plain_weights(torch).items():
             network, _, name = key.partition(".")
             if network not in state:
-                raise ModelError(f"{shown(self.folder / WEIGHTS)} holds {key!r:.100}; keys a.* and b.* are known.",
-                                 COPY_AGAIN)
+                raise ModelError(f"{shown(self.folder / WEIGHTS)} holds {key!r:.100}; keys "
+                                 f"{' and '.join(f'{known}.*' for known in names)} are known.", COPY_AGAIN)
             state[network][name] = tensor
         return state
 
@@ -110,7 +113,8 @@ def write_model(folder: Path, description: ModelDescription, state: Mapping[str,
                 graphs: Mapping[str, bytes] | None = None) -> None:
     """Writes the model folder; an existing model there is kept until the new one is complete.
 
-    ``state`` is {"a": {name: tensor or array}, "b": ...}, ``graphs`` the content of the ONNX files by GRAPHS, if any.
+    ``state`` is {"a": {name: tensor or array}, "b": ...}, ``graphs`` the content of the ONNX files
+    by ``graph_names``, if any.
     The files are gathered in a hidden folder beside ``folder``, flushed to the disk, and moved. Raises UserError when
     ``folder`` holds something else than a model or cannot be written.
     """
@@ -118,7 +122,7 @@ def write_model(folder: Path, description: ModelDescription, state: Mapping[str,
     require_replaceable(folder)
     with replaced_in_one_piece(folder) as partial:
         _write_texts(partial, description, with_graphs=bool(graphs))
-        _write_weights(partial / WEIGHTS, state)
+        _write_weights(partial / WEIGHTS, {name: state[name] for name in description.network.names})
         if graphs:
             _write_graphs(partial, graphs)
         files = [path for path in partial.rglob("*") if path.is_file()]
@@ -126,15 +130,17 @@ def write_model(folder: Path, description: ModelDescription, state: Mapping[str,
 
 
 def write_graphs(model: Model, graphs: Mapping[str, bytes]) -> Model:
-    """Gives a model that is there the ONNX files ``graphs``, by GRAPHS; its other files stay byte for byte.
+    """Gives a model that is there the ONNX files ``graphs``, by ``graph_names``; its other files stay byte for byte.
 
-    The folder is replaced in one piece as by ``write_model``; UserError where the disk refuses.
+    The folder is replaced in one piece as by ``write_model``; UserError where the disk refuses, KeyError where one of
+    the graphs is missing.
     """
+    graphs = {name: graphs[name] for name in graph_names(model.description.network.names)}
     folder = model.folder.resolve()
     with replaced_in_one_piece(folder) as partial:
         copy_files(folder, partial)
         _write_graphs(partial, graphs)
-        write_manifest(partial, {*model.files, *map(_graph_file, GRAPHS)})
+        write_manifest(partial, {*model.files, *map(_graph_file, graphs)})
     return read_model(folder)
 
 
@@ -182,13 +188,13 @@ def _write_weights(path: Path, state: Mapping[str, Mapping[str, Any]]) -> None:
 
     flat = {
         f"{network}.{name}": torch.as_tensor(value).detach().cpu().clone(memory_format=torch.contiguous_format)
-        for network in NETWORKS
-        for name, value in state[network].items()
+        for network, weights in state.items()
+        for name, value in weights.items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     write_tensors(path, flat)
 
 
 def _write_graphs(folder: Path, graphs: Mapping[str, bytes]) -> None:
-    for name in GRAPHS:
-        write_file(folder / _graph_file(name), graphs[name])
+    for name, graph in graphs.items():
+        write_file(folder / _graph_file(name), graph)

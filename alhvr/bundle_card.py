@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from alhvr.bundle_description import ModelDescription
 from alhvr.data.channel_names import list_channels
+from alhvr.networks.registry import NETWORKS
 
 NOT_A_DEVICE = "Research software, not a medical device: not for diagnosis or treatment. Check every result by eye."
 PAPER = (
@@ -60,7 +61,7 @@ _GRAPHS = (
 
 def what_it_is(description: ModelDescription) -> str:
     """Two sentences: structures and scans, networks and method."""
-    plan, kinds = description.plan, {"unet": "U-Nets", "vnet": "V-Nets"}
+    plan = description.plan
     modalities = {plan.modality, *(channel.modality for channel in plan.channels)}
     scans = f"{plan.modality} scans" if modalities in ({"CT"}, {"MR"}) else "scans"
     if plan.n_channels > 1:
@@ -70,8 +71,18 @@ def what_it_is(description: ModelDescription) -> str:
         taught = "learnt from labelled scans only"
     elif _archive_record(description).get("max_weight") == 0:
         taught = "learnt from labelled scans, beside scans without labels that took part in the batch statistics only"
-    networks = f"Two {plan.dimensions}-D {kinds[plan.network]} that {taught}."
+    kind = NETWORKS[plan.network].title
+    networks = f"Two {plan.dimensions}-D {kind}s that {taught}."
+    if len(description.network.names) == 1:
+        networks = f"A {plan.dimensions}-D {kind} that learnt from labels and an archive ({_method(description)})."
     return f"Segments {', '.join(description.labels.names)} in {scans}. {networks}"
+
+
+def _method(description: ModelDescription) -> str:
+    """The method that the training record names; ALHVR in records from before there were others."""
+    settings = description.training.get("settings")
+    method = settings.get("method") if isinstance(settings, dict) else None
+    return str(method.get("name", "alhvr")) if isinstance(method, dict) else "alhvr"
 
 
 def _channel_table(description: ModelDescription) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from alhvr.data.labels import LabelSet
-from alhvr.data.plan import STANDARD_WIDTH, WIDTHS, Plan
+from alhvr.data.plan import Plan
 from alhvr.errors import ModelError, UserError
+from alhvr.networks.registry import STANDARD_WIDTH, WIDTHS, accepted, is_accepted
 from alhvr.settings import check_choices, from_dict
 
 FEATURE_STRIDES = (8, 4, 1)
@@ -16,15 +19,23 @@ NAMED, LONGEST_PART = 2, 40
 LARGEST_OVERLAP = 0.9
 LARGEST_SEED = 2**63 - 1
 
-FUSIONS = ("mean", "competition", "a", "b")
+FUSIONS = ("mean", "competition")
+"""Ways to make one answer of two networks; the name of a network stands for that network alone."""
+MOST_NETWORKS = 2
+_NAME = re.compile("[a-z]{1,20}")
+
+
+def rules_of(networks: Sequence[str]) -> tuple[str, ...]:
+    """The ways to make one answer of these networks: "mean", for two also "competition" and each of them alone."""
+    return (*FUSIONS, *networks) if len(networks) > 1 else FUSIONS[:1]
 
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """The structure of both networks; enough to build them and load the weights."""
+    """The structure of the networks and their names; enough to build them and load the weights."""
 
-    kind: Literal["unet", "vnet"]
-    """U-Net (2-D and 3-D) or V-Net (3-D)."""
+    kind: str
+    """One of ``alhvr.networks.registry``."""
     dimensions: Literal[2, 3]
     """Spatial axes of a patch."""
     n_classes: int
@@ -37,10 +48,16 @@ class NetworkSpec:
     """Channels M of the scans."""
     width: int = STANDARD_WIDTH
     """Channels at full resolution; each level below has twice as many as the one above. Older models have 16."""
+    names: tuple[str, ...] = ("a", "b")
+    """Names of the networks, one or two; those of ALHVR are a and b, as in all older models."""
 
     def __post_init__(self) -> None:
         """Checks the kind and the width; raises UserError."""
         check_choices(self)
+        _require(is_accepted(self.kind, self.dimensions), "network.kind", self.kind, accepted(self.dimensions))
+        good = 1 <= len(self.names) <= MOST_NETWORKS and len({*self.names, *FUSIONS}) == len(self.names) + len(FUSIONS)
+        _require(good and all(_NAME.fullmatch(name) for name in self.names), "network.names", self.names,
+                 "one or two different names of small letters")
         strides = ", ".join(map(str, FEATURE_STRIDES))
         _require(self.feature_stride in FEATURE_STRIDES, "feature_stride", self.feature_stride, strides)
         low, high = WIDTHS
@@ -51,8 +68,9 @@ class NetworkSpec:
 class InferenceSettings:
     """How to segment with the model; chosen at the end of training."""
 
-    fusion: Literal["mean", "competition", "a", "b"] = "mean"
-    """Mean of both networks' probabilities, per voxel the more confident network, or one network alone."""
+    fusion: str = "mean"
+    """Mean of the networks' probabilities, per voxel the more confident network ("competition"), or one network alone,
+    by its name; "mean" where there is one only."""
     mirror: bool = False
     """Also segment mirrored copies and take the mean."""
     largest_component: bool = False
@@ -68,7 +86,6 @@ class InferenceSettings:
 
     def __post_init__(self) -> None:
         """Checks the ranges; raises UserError."""
-        _require(self.fusion in FUSIONS, "fusion", self.fusion, ", ".join(FUSIONS))
         _require(0 < self.beta <= 1, "beta", self.beta, "a number above 0 and at most 1")
         _require(0 < self.temperature <= 1, "temperature", self.temperature, "a number above 0 and at most 1")
         _require(0 <= self.window_overlap <= LARGEST_OVERLAP, "window_overlap", self.window_overlap,
@@ -99,7 +116,7 @@ class ModelDescription:
     labels: LabelSet
     """What the classes mean, in class order."""
     network: NetworkSpec
-    """The structure of both networks."""
+    """The structure of the networks."""
     inference: InferenceSettings = field(default_factory=InferenceSettings)
     """How to segment."""
     training: dict[str, Any] = field(default_factory=dict)
@@ -138,6 +155,8 @@ class ModelDescription:
     def _check(self) -> None:
         """Raises UserError unless the networks fit the plan and the labels, and every label can be shown."""
         plan, network = self.plan, self.network
+        fusions = rules_of(network.names)
+        _require(self.inference.fusion in fusions, "fusion", self.inference.fusion, ", ".join(fusions))
         planned = {"dimensions": plan.dimensions, "in_channels": plan.n_channels, "n_classes": self.labels.n_classes}
         for name, value in planned.items():
             _require(getattr(network, name) == value, f"network.{name}", getattr(network, name),

@@ -1,7 +1,7 @@
 """The graphs of a model are those of its networks: each step is known, and the sizes add up, before a runtime runs one.
 
 Runtimes crash on graphs that nobody would write. So a graph is followed from its inputs to its outputs with the
-channels and the resolution of each array; what ``networks.onnx_export`` writes for a U-Net or a V-Net gets through.
+channels and the resolution of each array; what ``networks.onnx_export`` writes for a network gets through.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from alhvr.bundle_description import NetworkSpec
 from alhvr.bundle_onnx import Graph, NotAGraph, Operator, Shape, Weights, read_graph
 from alhvr.errors import ModelError, UserError
 from alhvr.files import read_bytes, shown
+from alhvr.networks.registry import N_LEVELS
 
-LEVELS = tuple(f"level{number}" for number in range(5))
+LEVELS = tuple(f"level{number}" for number in range(N_LEVELS))
 LARGEST_BYTES = 2**31
 """Of a file: protobuf knows none larger."""
 
@@ -29,7 +30,7 @@ class _Array(NamedTuple):
 
 
 def require_graphs(graphs: Mapping[str, bytes | Path], spec: NetworkSpec) -> None:
-    """Raises ModelError unless every one of ``graphs`` (by bundle.GRAPHS, content or file) is a graph of ``spec``."""
+    """Raises ModelError unless each of ``graphs`` (by bundle.graph_names, content or file) is a graph of ``spec``."""
     for name, graph in graphs.items():
         where = shown(graph if isinstance(graph, Path) else f"{name}.onnx")
         try:
@@ -54,6 +55,7 @@ class _Walk:
         self._inputs, self._outputs = (image, levels) if is_encoder else (levels, logits)
         self._arrays = dict(self._inputs)
         self._constants: dict[str, Weights] = {}
+        self._renamed: dict[str, Weights] = {}
 
     def follow(self) -> None:
         """Raises NotAGraph unless all steps are known and the outputs are as they should be."""
@@ -68,6 +70,8 @@ class _Walk:
             known.add(step.outputs[0])
             if step.kind == "Constant":
                 self._constants[step.outputs[0]] = _constant(step)
+            elif step.kind == "Identity" and len(step.inputs) == 1 and step.inputs[0] in self._graph.weights:
+                self._renamed[step.outputs[0]] = self._graph.weights[step.inputs[0]]
             else:
                 _require(step.kind in _STEPS, step, "kind")
                 self._arrays[step.outputs[0]] = _STEPS[step.kind](self, step)
@@ -76,11 +80,11 @@ class _Walk:
                 raise NotAGraph(f"{name} is not what the networks of this model give")
 
     def conv(self, step: Operator) -> _Array:
-        """Of size 3 or 1 at one resolution, or of size 2 from one to the next coarser one."""
+        """Of size 3 or 1 at one resolution, or of size 3, 2 or 1 from one to the next coarser one."""
         array, weights = self._array(step), self._weights(step)
         kernel, stride = self._window(step, weights)
         same = (kernel, stride) in ((1, 1), (3, 1)) and _pads(step, self._axes) == kernel // 2
-        halves = (kernel, stride) == (2, 2) and _pads(step, self._axes) == 0
+        halves = stride == 2 and _pads(step, self._axes) == {1: 0, 2: 0, 3: 1}.get(kernel)
         _require((same or halves) and weights.sizes[1] == array.channels, step, "sizes")
         return _Array(weights.sizes[0], array.halvings + halves)
 
@@ -123,6 +127,13 @@ class _Walk:
         _require(first == second and not step.settings, step, "sizes")
         return first
 
+    def instance_norm(self, step: Operator) -> _Array:
+        """Every channel of every image by itself, with a factor and a summand for each channel."""
+        array, weights = self._array(step, 3), [self._weight(name) for name in step.inputs[1:]]
+        _require(all(w is not None and w.sizes == (array.channels,) for w in weights), step, "sizes")
+        _require(step.settings.keys() <= {"epsilon"}, step, "settings")
+        return array
+
     def pointwise(self, step: Operator) -> _Array:
         """A function of each number."""
         _require(step.settings.keys() <= ({"alpha"} if step.kind == "LeakyRelu" else set()), step, "settings")
@@ -141,10 +152,13 @@ class _Walk:
 
     def _weights(self, step: Operator, *, out_axis: int = 0) -> Weights:
         """Those of a convolution, whose bias fits them."""
-        found = [self._graph.weights.get(name) for name in step.inputs[1:]]
+        found = [self._weight(name) for name in step.inputs[1:]]
         _require(None not in found and len(found[0].sizes) == 2 + self._axes, step, "inputs")
         _require(all(bias.sizes == (found[0].sizes[out_axis],) for bias in found[1:]), step, "inputs")
         return found[0]
+
+    def _weight(self, name: str) -> Weights | None:
+        return self._graph.weights.get(name) or self._renamed.get(name)
 
     def _window(self, step: Operator, weights: Weights) -> tuple[int, int]:
         """Side and stride of a convolution, alike along all axes: (kernel, stride) as in (3, 1)."""
@@ -160,10 +174,11 @@ class _Walk:
 _STEPS: dict[str, Callable[[_Walk, Operator], _Array]] = {
     "Conv": _Walk.conv, "ConvTranspose": _Walk.conv_transpose, "MaxPool": _Walk.max_pool, "Resize": _Walk.resize,
     "Concat": _Walk.concat, "Add": _Walk.add, "LeakyRelu": _Walk.pointwise, "Relu": _Walk.pointwise,
-    "Identity": _Walk.pointwise,
+    "Identity": _Walk.pointwise, "InstanceNormalization": _Walk.instance_norm,
 }
 _TYPES: dict[str, type] = {
     **dict.fromkeys(("kernel_shape", "strides", "pads", "dilations"), tuple), "alpha": float, "cubic_coeff_a": float,
+    "epsilon": float,
     **dict.fromkeys(("group", "ceil_mode", "axis"), int), "value": Weights,
     **dict.fromkeys(("mode", "coordinate_transformation_mode", "nearest_mode"), bytes),
 }

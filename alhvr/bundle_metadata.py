@@ -11,6 +11,8 @@ from alhvr.bundle_description import ModelDescription
 
 SCHEMA_URL = "https://project-monai.github.io/schema/meta_schema_20240725.json"
 _MONAI_MODULE = "alhvr.bundle_monai"
+PAIR = ("a", "b")
+"""Names of the networks that need not be named."""
 _PLACES = {
     "imports": ["$import torch"],
     "bundle_root": ".",
@@ -70,6 +72,7 @@ def inference_config(description: ModelDescription) -> dict[str, Any]:
             "feature_stride": spec.feature_stride,
             "width": spec.width,
             "fusion": description.inference.fusion,
+            **({"names": list(spec.names)} if spec.names != PAIR else {}),
         },
         "network": "$@network_def.to(@device)",
         "datalist": {"_target_": f"{_MONAI_MODULE}.list_scans", "folder": "@dataset_dir", "channels": spec.in_channels},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, Unpack
 
@@ -18,33 +18,33 @@ from alhvr.errors import UserError
 from alhvr.export.volumes import write_segmentation
 from alhvr.inference.predictor import Predictor
 from alhvr.inference.torch_backend import TorchBackend
-from alhvr.networks.build import NetworkOptions
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import PAIR, NetworkGroup
+from alhvr.networks.registry import NetworkOptions
 
 
-class FusedNetwork(DualNetwork):
-    """Both networks as one: a prepared patch in, fused class probabilities out. Loads models/model.pt as it is."""
+class FusedNetwork(NetworkGroup):
+    """All networks as one: a prepared patch in, fused class probabilities out. Loads models/model.pt as it is."""
 
     def __init__(
         self,
-        kind: Literal["unet", "vnet"],
+        kind: str,
         dimensions: Literal[2, 3],
         n_classes: int,
-        fusion: Literal["mean", "competition", "a", "b"] = "mean",
+        fusion: str = "mean",
+        names: Sequence[str] = PAIR,
         **options: Unpack[NetworkOptions],
     ) -> None:
-        """``n_classes`` counts the background; ``fusion`` as in InferenceSettings."""
-        super().__init__(kind, dimensions, n_classes, **options)
+        """``n_classes`` counts the background; ``fusion`` as in InferenceSettings; ``names`` of the networks."""
+        super().__init__(kind, dimensions, n_classes, names, **options)
         self._fusion = fusion
 
     def forward(self, image: Tensor) -> Tensor:
         """[B, M, *S], sides multiples of 16, to probabilities [B, C, *S] that sum to 1 over C."""
-        views = self.forward_views(image, len(image), None)
-        a, b = views.a.clean_logits.softmax(1), views.b.clean_logits.softmax(1)
-        if self._fusion in ("a", "b"):
-            return a if self._fusion == "a" else b
-        if self._fusion == "mean":
-            return (a + b) / 2
+        found = {name: network(image).softmax(1) for name, network in self.items()
+                 if self._fusion not in self.names or name == self._fusion}
+        if self._fusion in ("mean", *self.names):
+            return sum(found.values()) / len(found)
+        a, b = found.values()
         return torch.where(a.amax(1, keepdim=True) >= b.amax(1, keepdim=True), a, b)
 
 
@@ -73,7 +73,7 @@ class ScanInferer:
         self._description = read_model(Path(bundle_root)).description
         self._device = device
 
-    def __call__(self, inputs: Scan, network: DualNetwork) -> Segmentation:
+    def __call__(self, inputs: Scan, network: NetworkGroup) -> Segmentation:
         """The segmentation of ``inputs`` on its own grid."""
         about = self._description
         backend = TorchBackend(network, str(self._device), "fp32")
@@ -99,8 +99,8 @@ class FolderEvaluator:
     def __init__(
         self,
         dataset: Iterable[Scan],
-        network: DualNetwork,
-        inferer: Callable[[Scan, DualNetwork], Segmentation],
+        network: NetworkGroup,
+        inferer: Callable[[Scan, NetworkGroup], Segmentation],
         postprocessing: Callable[[Segmentation], Path],
     ) -> None:
         self._dataset, self._network = dataset, network

@@ -23,6 +23,8 @@ from alhvr.extras import (
     spare_memory,
 )
 from alhvr.files import DISK_IS_FULL, shown, write_refused
+from alhvr.methods.registry import DEFAULT_METHOD, METHODS
+from alhvr.networks.registry import NETWORKS
 from alhvr.progress import BarReporter, JsonReporter, Reporter
 from alhvr.segment_options import add_segment_arguments, run_segment
 from alhvr.streams import occupy_standard_streams, unblocked_streams, write_out
@@ -159,6 +161,9 @@ def _add_train(commands: Any) -> None:
                         help="labelled cases to choose the best model on; left out: some are set aside")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON, like RUN/config.json")
+    parser.add_argument("--method", choices=list(METHODS), help="how to learn from the scans without labels; "
+                        f"left out: {DEFAULT_METHOD}, or labels-only where there are none")
+    parser.add_argument("--network", choices=list(NETWORKS), help="kind of the networks; left out: that of the preset")
     parser.add_argument("--preset", choices=["standard", "paper", "official"],
                         help="our own choices (default), the paper's text, or the released code")
     parser.add_argument("--from", dest="start_from", type=Path, metavar="MODEL", help="fine-tune this model")

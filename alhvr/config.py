@@ -10,7 +10,8 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from alhvr.settings import WIDTHS, check_choices, from_dict, require, to_dict
+from alhvr.networks.registry import DEFAULT_NETWORK, WIDTHS, accepted, is_accepted
+from alhvr.settings import check_choices, from_dict, require, to_dict
 
 __all__ = ["OFFICIAL_METHOD", "PAPER_METHOD", "RELEASED_AUGMENT", "AugmentConfig", "DataConfig", "MethodConfig",
            "PlanConfig", "PresetName", "RunConfig", "SegmentingConfig", "TrainingConfig", "from_dict", "to_dict",
@@ -25,6 +26,8 @@ BETA_OF_PAPER = {2: 0.8, 3: 0.7}
 class MethodConfig:
     """The ALHVR loss: what the paper's equations leave open, and where the released code differs from them."""
 
+    name: str = "alhvr"
+    """The method, one of ``alhvr.methods.registry``. What is said of ALHVR's losses below matters to alhvr alone."""
     preset: PresetName = "standard"
     """Where the values come from: our own choices for few labels and short runs, the paper's text taken literally, or
     the released code's semantics."""
@@ -197,9 +200,9 @@ class PlanConfig:
 
     dimensions: Literal[2, 3] | None = None
     """2 trains on slices, 3 on volumes."""
-    network: Literal["unet", "vnet"] | None = None
-    """U-Net (2-D and 3-D) or V-Net (3-D); None takes the U-Net in 2-D and ``network_3d`` in 3-D."""
-    network_3d: Literal["unet", "vnet"] = "unet"
+    network: str | None = None
+    """One of ``alhvr.networks.registry``, such as unet; None takes the U-Net in 2-D and ``network_3d`` in 3-D."""
+    network_3d: str = DEFAULT_NETWORK
     """The network of a 3-D plan where ``network`` says nothing: the U-Net learns faster in short runs (see
     benchmarks/results/training.md); the presets paper and official take the paper's V-Net."""
     target_spacing_mm: tuple[float, ...] | None = None
@@ -234,7 +237,9 @@ class PlanConfig:
         if self.target_spacing_mm is not None:
             good = len(self.target_spacing_mm) == 3 and all(s > 0 for s in self.target_spacing_mm)
             require(good, "target_spacing_mm", self.target_spacing_mm, "three numbers above 0, in mm")
-        require(not (self.network == "vnet" and self.dimensions == 2), "network", "vnet", "unet for a 2-D plan")
+        for name, dimensions in (("network", self.dimensions), ("network_3d", 3)):
+            value = getattr(self, name)
+            require(value is None or is_accepted(value, dimensions), name, value, accepted(dimensions))
 
 
 @dataclass(frozen=True)

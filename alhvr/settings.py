@@ -10,12 +10,8 @@ from typing import Any, Literal
 
 from alhvr.errors import UserError
 
-STANDARD_WIDTH = 16
-"""Channels of a network at full resolution, as in the paper."""
 LARGEST_NUMBER = 1e18
 """A setting beyond is refused, and so is NaN: arithmetic in whole numbers or in float32 has no room for it."""
-WIDTHS = (2, 64)
-"""Fewest and most of them."""
 
 
 def to_dict(config: Any) -> dict[str, Any]:

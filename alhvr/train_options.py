@@ -17,10 +17,11 @@ def run_config(options: argparse.Namespace) -> RunConfig:
     config = _config_file(options.config) if options.config else RunConfig()
     if options.preset:
         config = with_preset(config, options.preset)
+    method = _with(config.method, options, "beta", "temperature")
     return RunConfig(
-        method=_with(config.method, options, "beta", "temperature"),
+        method=method if options.method is None else replace(method, name=options.method),
         training=_with(config.training, options, "iterations", "minutes", "seed", "device"),
-        plan=_with(config.plan, options, "batch_size", "patch_size"),
+        plan=_with(config.plan, options, "network", "batch_size", "patch_size"),
         data=_with(config.data, options, "not_annotated"), segmenting=config.segmenting,
         name=config.name if options.name is None else options.name)
 

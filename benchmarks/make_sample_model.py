@@ -25,7 +25,7 @@ from alhvr.data.phantom import LABEL_NAMES, make_phantom, write_phantom_case
 from alhvr.evaluation.report import evaluate_folders
 from alhvr.inference.run import SegmentRequest, segment
 from alhvr.json_file import write_json
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 from alhvr.progress import BarReporter, Reporter, SilentReporter
 from alhvr.training.checked_graphs import checked_graphs
 from alhvr.training.run import TrainRequest, train
@@ -88,7 +88,7 @@ def write_scans(work: Path) -> None:
 def write_small(source: Path, target: Path) -> None:
     """The trained model with weights of half precision, which take half the place in a zip, and graphs of these."""
     model = read_model(source)
-    networks = DualNetwork.build(model.description.network)
+    networks = NetworkGroup.build(model.description.network)
     for name, state in model.load_state().items():
         rounded = {key: value.half().float() if value.is_floating_point() and "running" not in key else value
                    for key, value in state.items()}

@@ -179,7 +179,7 @@ def score_run(run: Path, held_back: Path) -> dict:
 
     from alhvr.bundle import InferenceSettings
     from alhvr.data.cases import find_cases
-    from alhvr.networks.dual import DualNetwork
+    from alhvr.networks.group import NetworkGroup
     from alhvr.progress import SilentReporter
     from alhvr.training.checkpoint import load_checkpoint
     from alhvr.training.scoring_backend import ScoringBackends
@@ -194,7 +194,7 @@ def score_run(run: Path, held_back: Path) -> dict:
     validator = Validator(cases, setup.plan, setup.annotation, settings, lambda: False, SilentReporter())
     found = {"held_back_cases": len(cases)}
     for state in ("last", "best"):
-        networks = DualNetwork.build(setup.network)
+        networks = NetworkGroup.build(setup.network)
         networks.load_state_dict(load_checkpoint(run / "checkpoints" / f"{state}.pt")["average"])
         score = validator.score(ScoringBackends(setup.compute, SilentReporter()).of(networks))["mean"]
         found[state] = {"mean": score.mean, **score.by_class}
@@ -207,7 +207,8 @@ def measure_statistics_of(run: Path) -> dict:
     And what a batch costs, in steps of the same run, both in processor time of one thread.
     """
 
-    from alhvr.networks.dual import DualNetwork
+    from alhvr.methods.registry import build_method
+    from alhvr.networks.group import NetworkGroup
     from alhvr.progress import SilentReporter
     from alhvr.training.averaging import measure_statistics
     from alhvr.training.checkpoint import load_checkpoint
@@ -218,11 +219,11 @@ def measure_statistics_of(run: Path) -> dict:
 
     setup, silent = RunSetup.from_dict(json.loads((run / "run.json").read_text())), SilentReporter()
     setup.compute.apply()
-    networks = DualNetwork.build(setup.network)
+    networks = NetworkGroup.build(setup.network)
     networks.load_state_dict(load_checkpoint(run / "checkpoints" / "last.pt")["average"])
     networks = networks.to(memory_format=networks.memory_format).eval()
-    learning = DualNetwork.build(setup.network).to(memory_format=networks.memory_format)
-    step = TrainingStep(learning, setup.config.method, setup.config.training, setup.compute)
+    learning = NetworkGroup.build(setup.network).to(memory_format=networks.memory_format)
+    step = TrainingStep(learning, build_method(setup.config.method, 0), setup.config.training, setup.compute)
     stream, validator = _batches(setup, silent), _validator(setup, silent, lambda: False)
     batches = [stream.batch(n) for n in range(48)]
     for n in range(3):

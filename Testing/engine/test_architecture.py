@@ -15,26 +15,31 @@ from pathlib import Path
 import pytest
 from support import ROOT
 
+from alhvr.methods.registry import METHODS
+from alhvr.networks.registry import NETWORKS
+
 ENGINE = ROOT / "alhvr"
 GROUND = {"errors", "progress", "settings", "config", "stopping", "files", "json_file",
           "streams", "torch_file", "extras"}
 STORY = {"demo", "demo_report", "overlays"}
 COMMAND_LINE = {"cli", "check_options", "segment_options", "train_options"}
 ROOMS = {
-    "ground": set(),
-    "data": {"ground"},
     "networks": set(),
+    "ground": {"networks"},
+    "data": {"ground", "networks"},
     "losses": {"ground"},
-    "bundle": {"ground", "data"},
+    "methods": {"ground", "networks", "losses"},
+    "bundle": {"ground", "data", "networks"},
     "export": {"ground", "data"},
     "evaluation": {"ground", "data"},
     "sample": {"ground", "data", "bundle", "export"},
     "inference": {"ground", "data", "bundle", "export", "networks"},
     "checking": {"ground", "data", "inference"},
-    "training": {"ground", "data", "bundle", "export", "networks", "inference", "losses", "evaluation", "checking"},
+    "training": {"ground", "data", "bundle", "export", "networks", "inference", "methods", "evaluation", "checking"},
     "bundle_monai": {"ground", "data", "bundle", "export", "networks", "inference"},
-    "story": {"ground", "data", "bundle", "export", "networks", "inference", "losses", "evaluation", "training"},
-    "cli": {"ground", "data", "bundle", "evaluation", "inference", "checking", "training", "story", "sample"},
+    "story": {"ground", "data", "bundle", "export", "networks", "inference", "methods", "evaluation", "training"},
+    "cli": {"ground", "networks", "methods", "data", "bundle", "evaluation", "inference", "checking", "training",
+            "story", "sample"},
 }
 """Each room, and the rooms that it may import from."""
 
@@ -56,7 +61,9 @@ STARTUP = {"numpy", "SimpleITK"}
 WITH_WEIGHTS = {"alhvr.bundle", "alhvr.torch_file"}
 """They read and write PyTorch's weights, and import it in those functions."""
 MATHS_ONLY = {"__future__", "abc", "alhvr", "collections", "contextlib", "copy", "dataclasses", "functools",
-              "io", "itertools", "math", "numpy", "torch", "typing", "warnings"}
+              "importlib", "io", "itertools", "math", "numpy", "torch", "types", "typing", "warnings"}
+BACKBONES = {"alhvr.networks.dynunet -> monai.networks.nets"}
+"""Networks that are a library's own."""
 
 
 @cache
@@ -196,18 +203,24 @@ def test_what_segments_imports_no_library_of_training() -> None:
     assert set().union(*(libraries(module) & training for module in WITH_WEIGHTS)) == {"torch"}
 
 
-def test_networks_and_losses_know_tensors_and_nothing_else() -> None:
-    seen = {f"{module} -> {name}" for module in files() if room(module) in {"networks", "losses"}
+def test_networks_losses_and_methods_know_tensors_and_nothing_else() -> None:
+    seen = {f"{module} -> {name}" for module in files() if room(module) in {"networks", "losses", "methods"}
             for name in imports(module) if name.split(".")[0] not in MATHS_ONLY}
-    assert not seen
+    assert seen == BACKBONES
+
+
+def test_nobody_but_its_registry_knows_a_method_or_a_network() -> None:
+    kinds = {spec.source.partition(":")[0] for spec in (*METHODS.values(), *NETWORKS.values())}
+    knowing = {f"{module} -> {name}" for module in files() for name in own_imports(module) if name in kinds}
+    assert len(kinds) == 5 and not knowing
+    named = {f"{module}: {node.value}" for module in files() if room(module) != "networks"
+             for node in ast.walk(tree(module)) if isinstance(node, ast.Constant) and node.value in {*NETWORKS}}
+    assert named == {"alhvr.config: unet", "alhvr.config: vnet"}
 
 
 def test_the_loss_is_summed_in_one_file() -> None:
-    callers = [module for module in files() if room(module) == "training"
-               for name in own_imports(module) if room(name) == "losses"]
-    assert set(own_imports("alhvr.losses.objective")) > {"alhvr.losses.prototypes", "alhvr.losses.competition"}
-    assert {name for module in callers for name in own_imports(module) if room(name) == "losses"} == {
-        "alhvr.losses.objective"}
+    assert set(own_imports("alhvr.methods.alhvr")) > {"alhvr.losses.prototypes", "alhvr.losses.competition"}
+    assert {room(m) for m in files() for name in own_imports(m) if room(name) == "losses"} == {"losses", "methods"}
 
 
 def test_own_modules_are_imported_at_file_scope_except_by_the_command_line() -> None:

@@ -227,8 +227,23 @@ def test_a_model_that_nobody_named_is_named_after_its_structures_and_modality(na
 
 
 def test_settings_out_of_range_are_refused():
-    with pytest.raises(UserError, match="fusion is 'vote'. Accepted: mean, competition"):
-        InferenceSettings(fusion="vote")
+    with pytest.raises(UserError, match="fusion is 'vote'. Accepted: mean, competition, a, b"):
+        ModelDescription.from_dict({**DESCRIPTION.to_dict(), "inference": {"fusion": "vote"}})
+
+
+def test_a_model_of_one_network_has_no_other_fusion_than_its_own() -> None:
+    about = DESCRIPTION.to_dict()
+    alone = {**about, "network": {**about["network"], "names": ["student"]}, "inference": {}}
+    assert ModelDescription.from_dict(alone).network.names == ("student",)
+    with pytest.raises(UserError, match="fusion is 'competition'. Accepted: mean."):
+        ModelDescription.from_dict({**alone, "inference": {"fusion": "competition"}})
+
+
+@pytest.mark.parametrize("names", [[], ["a", "a"], ["a", "b", "c"], ["../a"], ["mean"], ["A"]])
+def test_networks_whose_names_make_no_files_are_refused(names: list[str]) -> None:
+    with pytest.raises(UserError, match="network.names"):
+        ModelDescription.from_dict({**DESCRIPTION.to_dict(), "network": {**DESCRIPTION.to_dict()["network"],
+                                                                          "names": names}})
 
 
 def test_the_card_and_the_metadata_tell_the_channels_of_a_model(tmp_path: Path) -> None:

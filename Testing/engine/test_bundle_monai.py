@@ -26,7 +26,8 @@ from alhvr.inference.backends import choose_backend
 from alhvr.inference.fusion import fuse
 from alhvr.inference.predictor import Predictor
 from alhvr.inference.torch_backend import TorchBackend
-from alhvr.networks.dual import DualNetwork
+from alhvr.methods.alhvr import forward_views
+from alhvr.networks.group import NetworkGroup
 from alhvr.networks.onnx_export import export_networks
 
 PLAN = Plan(
@@ -43,7 +44,7 @@ DESCRIPTION = ModelDescription(
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of two untrained 2-D networks, with graphs; no head has a bias, so that every class wins somewhere."""
     torch.manual_seed(0)
-    networks = DualNetwork("unet", 2, 3)
+    networks = NetworkGroup("unet", 2, 3)
     torch.nn.init.zeros_(networks.a.head.bias)
     torch.nn.init.zeros_(networks.b.head.bias)
     folder = tmp_path_factory.mktemp("written") / "model"
@@ -148,8 +149,9 @@ def test_the_fused_network_says_what_the_engine_fuses(model_folder, rule):
     network.load_state_dict(torch.load(model_folder / "models/model.pt", weights_only=True))
     images = torch.randn(2, 1, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        views = network.forward_views(images, 2, None)
-        expected = fuse(*(view.clean_logits.softmax(1).numpy() for view in (views.a, views.b)), rule)
+        views = forward_views(network, images, 2, None)
+        both = {name: getattr(views, name).clean_logits.softmax(1).numpy() for name in ("a", "b")}
+        expected = fuse(both, rule)
         assert np.allclose(network(images).numpy(), expected, atol=1e-6)
 
 
@@ -158,7 +160,7 @@ def test_monai_runs_a_narrow_model_of_two_channels(tmp_path):
     spec = NetworkSpec("unet", 2, 3, in_channels=2, width=4)
     about = replace(DESCRIPTION, plan=replace(PLAN, channels=channels, width=4), network=spec)
     torch.manual_seed(0)
-    networks = DualNetwork.build(about.network)
+    networks = NetworkGroup.build(about.network)
     write_model(tmp_path / "model", about, {"a": networks.a.state_dict(), "b": networks.b.state_dict()})
     verify_metadata(tmp_path / "model/configs/metadata.json", tmp_path)
     monai.bundle.verify_net_in_out(net_id="network_def", device="cpu", **config_files(tmp_path / "model"))

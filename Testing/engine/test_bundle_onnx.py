@@ -16,7 +16,7 @@ from alhvr.bundle import Model, NetworkSpec, read_model
 from alhvr.bundle_graphs import require_graphs
 from alhvr.errors import ModelError
 from alhvr.inference.backends import backend_of_graphs
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 from alhvr.networks.onnx_export import export_networks
 
 MUTATIONS = 1500
@@ -197,7 +197,7 @@ def test_a_graph_of_more_fields_than_any_network_has_is_not_read_to_its_end(mode
     ("unet", 2, 16, 1), ("unet", 2, 2, 3), ("unet", 3, 4, 2), ("vnet", 3, 16, 1), ("vnet", 3, 2, 2)])
 def test_every_graph_that_we_export_is_let_through(kind: str, dimensions: int, width: int, channels: int) -> None:
     spec = NetworkSpec(kind, dimensions, 4, in_channels=channels, width=width)
-    require_graphs(export_networks(DualNetwork.build(spec).eval()), spec)
+    require_graphs(export_networks(NetworkGroup.build(spec).eval()), spec)
 
 
 def test_no_change_of_a_few_bytes_makes_the_look_crash_or_hang(model: Model) -> None:
@@ -241,6 +241,6 @@ def test_what_a_runtime_refuses_is_one_line(model: Model, backend: str, spoil: s
 def test_torch_that_refuses_is_one_line(model: Model) -> None:
     from alhvr.inference.torch_backend import TorchBackend
 
-    backend = TorchBackend(DualNetwork.build(model.description.network), "cpu", "fp32")
+    backend = TorchBackend(NetworkGroup.build(model.description.network), "cpu", "fp32")
     with pytest.raises(ModelError, match="PyTorch cannot run the networks"), torch.inference_mode():
         backend.decode("a", backend.encode("a", np.zeros((1, 5, 32, 32), np.float32)))

@@ -60,7 +60,7 @@ def test_a_patch_must_have_as_many_sides_as_the_plan_has_dimensions() -> None:
 
 
 def test_the_v_net_is_three_dimensional() -> None:
-    with pytest.raises(UserError, match="unet for a 2-D plan"):
+    with pytest.raises(UserError, match="network is 'vnet'. Accepted: unet, dynunet"):
         PlanConfig(dimensions=2, network="vnet")
 
 

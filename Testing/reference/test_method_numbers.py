@@ -8,10 +8,9 @@ from method_numbers import close, pixels
 
 from alhvr.config import MethodConfig
 from alhvr.losses.competition import competition_loss, pixel_entropy, sharpen, teacher
-from alhvr.losses.objective import alhvr_objective
 from alhvr.losses.regions import confidence_threshold, split_regions
 from alhvr.losses.supervised import dice_per_class
-from alhvr.networks.dual import DualViews, Views
+from alhvr.methods.alhvr import DualViews, Views, alhvr_objective
 
 FACT_3_A = torch.tensor([0.9, 0.6, 0.8, 0.5, 0.7, 0.7, 0.7])
 FACT_3_B = torch.tensor([0.8, 0.5, 0.6, 0.9, 0.7, 0.6, 0.9])

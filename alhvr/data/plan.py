@@ -12,7 +12,8 @@ from alhvr.data.fingerprint import Fingerprint, fingerprint
 from alhvr.data.intensity import Normalization
 from alhvr.data.planning_channels import decide_channels
 from alhvr.errors import UserError
-from alhvr.settings import STANDARD_WIDTH, WIDTHS, check_choices, from_dict, to_dict
+from alhvr.networks.registry import NETWORKS, STANDARD_WIDTH, WIDTHS, accepted, is_accepted
+from alhvr.settings import check_choices, from_dict, to_dict
 
 if TYPE_CHECKING:
     from alhvr.config import PlanConfig
@@ -61,8 +62,8 @@ class Plan:
 
     dimensions: Literal[2, 3]
     """2: slices; 3: volumes."""
-    network: Literal["unet", "vnet"]
-    """U-Net (2-D and 3-D) or V-Net (3-D)."""
+    network: str
+    """Kind of the networks, one of ``alhvr.networks.registry``."""
     target_spacing_mm: tuple[float, float, float] | None
     """Spacing (K, J, I) of prepared scans in mm; in 2-D the distance of slices, K, is never changed."""
     in_plane_matrix: tuple[int, int] | None
@@ -89,7 +90,7 @@ class Plan:
     def __post_init__(self) -> None:
         """Checks that the values fit each other; raises UserError."""
         check_choices(self)
-        _require(self.network == "unet" or self.dimensions == 3, "network", self.network, "unet, or vnet in 3-D")
+        _require(is_accepted(self.network, self.dimensions), "network", self.network, accepted(self.dimensions))
         self._check_grid()
         low, high = WIDTHS
         _require(low <= self.width <= high, "width", self.width, f"{low} to {high}")
@@ -168,7 +169,7 @@ def make_plan(labeled: Sequence[Fingerprint], unlabeled: Sequence[Fingerprint], 
     stretch = config.stretch and dimensions.value == 2 and grid.value.target_spacing_mm is None
     return Plan(
         dimensions=dimensions.value,
-        network=config.network or ("unet" if dimensions.value == 2 else config.network_3d),
+        network=planning.decide_network(config, dimensions.value, patch_size),
         target_spacing_mm=grid.value.target_spacing_mm,
         in_plane_matrix=patch_size if grid.value.in_plane_matrix or stretch else None,
         patch_size=patch_size,
@@ -191,7 +192,7 @@ def _by_dimensions(config: PlanConfig, dimensions: int) -> PlanConfig:
 
 
 def _tell_dimensions(plan: Plan) -> str:
-    name = {"unet": "U-Net", "vnet": "V-Net"}[plan.network]
+    name = NETWORKS[plan.network].title
     unit = "slice by slice" if plan.dimensions == 2 else "as volumes"
     size = "" if plan.width == STANDARD_WIDTH else f" of {plan.width} instead of {STANDARD_WIDTH} channels"
     return f"Scans are segmented {unit} with a {plan.dimensions}-D {name}{size}{_because(plan.reasons.dimensions)}."

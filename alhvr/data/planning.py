@@ -11,12 +11,12 @@ import numpy as np
 from alhvr.data.axes import arrangement
 from alhvr.data.fingerprint import MIN_SLICES, THICK_SLICES, WIDE_STACK, Fingerprint
 from alhvr.errors import UserError
-from alhvr.settings import STANDARD_WIDTH
+from alhvr.networks.registry import DEEPEST_STRIDE, DEFAULT_NETWORK, NETWORKS, STANDARD_WIDTH, is_accepted
 
 if TYPE_CHECKING:
     from alhvr.config import PlanConfig
 
-PATCH_STEP = 16
+PATCH_STEP = DEEPEST_STRIDE
 """Patches are multiples of this along each axis: the networks halve them four times."""
 
 _MAX_PATCH_2D = 256
@@ -64,15 +64,25 @@ def decide_dimensions(scans: Sequence[Fingerprint], config: PlanConfig) -> Decis
     flat = sum(scan.flat for scan in scans) * 2 > len(scans)
     dimensions = config.dimensions or (2 if flat else 3)
     reason = "chosen by you" if config.dimensions else _why_dimensions(scans)
-    if config.network == "vnet" and dimensions == 2:
-        raise UserError(f"network is vnet, but the plan is 2-D ({reason}).",
-                        "The V-Net is 3-D only: leave network out, or set dimensions to 3.")
+    if config.network and not is_accepted(config.network, dimensions):
+        others = " or ".join(str(n) for n in NETWORKS[config.network].dimensions)
+        raise UserError(f"network is {config.network}, but the plan is {dimensions}-D ({reason}).",
+                        f"Leave network out, or set dimensions to {others}.")
     if config.patch_size is not None and len(config.patch_size) != dimensions:
         raise UserError(f"patch-size is {config.patch_size}, but the plan is {dimensions}-D ({reason}).",
                         f"Give {dimensions} numbers, or set dimensions to {len(config.patch_size)}.")
     if dimensions == 3 and np.median([scan.slices for scan in scans]) <= 1:
         raise UserError("dimensions is 3, but the scans have a single slice.", "Leave dimensions out or set it to 2.")
     return Decision(dimensions, reason)
+
+
+def decide_network(config: PlanConfig, dimensions: int, patch_size: Sequence[int]) -> str:
+    """Kind of the networks; raises UserError where the patch leaves too little at the deepest level."""
+    kind = config.network or (DEFAULT_NETWORK if dimensions == 2 else config.network_3d)
+    if math.prod(n // DEEPEST_STRIDE for n in patch_size) < NETWORKS[kind].smallest_bottleneck:
+        raise UserError(f"patch-size is {tuple(patch_size)}; the {NETWORKS[kind].title} needs one side of "
+                        f"{2 * DEEPEST_STRIDE} at least.", "Give a larger patch, or choose another network.")
+    return kind
 
 
 def measure_axes(scans: Sequence[Fingerprint], dimensions: int) -> Axes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +19,6 @@ from alhvr.errors import ModelError, UserError
 from alhvr.inference.cores import free_cores
 from alhvr.networks.perturbation import Perturbation
 
-NETWORKS = ("a", "b")
 GRAPH_BACKENDS = {"openvino": "openvino_backend", "onnxruntime": "onnx_backend"}
 """The backends that run ONNX graphs on the CPU, the faster first, and their files."""
 BACKENDS = ("auto", *GRAPH_BACKENDS, "torch")
@@ -28,7 +27,9 @@ _NVIDIA_DRIVER = ("/dev/nvidiactl", "/dev/dxg", r"C:\Windows\System32\nvcuda.dll
 
 
 class Backend(Protocol):
-    """Runs networks "a" and "b". Levels are the encoder's output in the backend's own form, full resolution first.
+    """Runs the one or two networks of a model.
+
+    Levels are the encoder's output in the backend's own form, full resolution first.
 
     A backend whose levels lie channels last in memory says so with ``channels_last = True``. One that is faster when
     it knows at once that levels are decoded clean and perturbed has ``decode_twice(network, levels, perturbation)``,
@@ -36,6 +37,8 @@ class Backend(Protocol):
     """
 
     name: str
+    networks: tuple[str, ...]
+    """Names of the networks, in the order of the model."""
     arithmetic: str
     """What it computes in: "fp32", "bf16" or "fp16"; images and logits are float32 always."""
 
@@ -102,6 +105,11 @@ def backend_of_graphs(graphs: Mapping[str, bytes | Path], *, backend: str = "aut
             continue
     raise UserError(f"The package {' or '.join(names)} is not installed, or too old; {_installed()}.",
                     f"Install it: pip install --upgrade {'onnxruntime' if backend == 'auto' else backend}.")
+
+
+def networks_of(graphs: Iterable[str]) -> tuple[str, ...]:
+    """The networks that ``graphs`` (by bundle.graph_names) are of, in their order."""
+    return tuple(dict.fromkeys(name.rpartition("_")[0] for name in graphs))
 
 
 def _torch_backend(model: Model, device: str, threads: int | None) -> Backend:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 
+from alhvr.bundle import rules_of
 from alhvr.errors import UserError
 
-RULES = ("mean", "competition", "a", "b")
-"""Mean of both networks, the more confident one at each pixel, or one network alone."""
 
-
-def networks_of(rules: Iterable[str]) -> tuple[str, ...]:
-    """The networks whose probabilities these rules need: both, but for the rule of one alone."""
+def networks_for(rules: Iterable[str], networks: Sequence[str]) -> tuple[str, ...]:
+    """Those of ``networks`` whose probabilities these rules need: all, but for the rule of one alone."""
     alone = set(rules)
-    return tuple(sorted(alone)) if len(alone) == 1 and alone <= {"a", "b"} else ("a", "b")
+    return tuple(alone) if len(alone) == 1 and alone <= set(networks) else tuple(networks)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -33,12 +32,12 @@ def confidence(logits: np.ndarray) -> np.ndarray:
     return 1 / logits.sum(axis=1)
 
 
-def competing_confidence(prob_a: np.ndarray, prob_b: np.ndarray) -> np.ndarray:
-    """Largest probability of the competing teacher (Eq. 21), float32 [N, *S], from those of both networks.
+def competing_confidence(probabilities: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Largest probability of the competing teacher (Eq. 21), float32 [N, *S], from those of the networks [N, C, *S].
 
-    The teacher is at each pixel the network with the higher maximum, so this is the higher one.
+    The teacher is at each pixel the network with the higher maximum, so this is the highest one.
     """
-    return np.maximum(prob_a.max(axis=1), prob_b.max(axis=1))
+    return reduce(np.maximum, (probability.max(axis=1) for probability in probabilities.values()))
 
 
 def sharpen(probability: np.ndarray, temperature: float) -> np.ndarray:
@@ -53,19 +52,22 @@ def sharpen(probability: np.ndarray, temperature: float) -> np.ndarray:
     return share / (share + others)
 
 
-def fuse(prob_a: np.ndarray, prob_b: np.ndarray, rule: str) -> np.ndarray:
-    """One probability vector per pixel, float32 [N, C, *S], from those of networks a and b.
+def fuse(probabilities: Mapping[str, np.ndarray], rule: str) -> np.ndarray:
+    """One probability vector per pixel, float32 [N, C, *S], from those of the networks by name.
 
-    "mean": the mean of both. "competition" (Eq. 21): at each pixel the whole vector of the network with the higher
-    maximum; where both are equal, network a. "a", "b": that network. Raises UserError for another rule.
+    "mean": the mean of all. "competition" (Eq. 21): at each pixel the whole vector of the network with the higher
+    maximum; where both are equal, the first. The name of a network: that one. Raises UserError for another rule.
     """
+    if rule in probabilities:
+        return probabilities[rule]
+    first, *others = probabilities.values()
     if rule == "mean":
-        total = prob_a + prob_b
+        if not others:
+            return first
+        total = first + others[0]
         total *= 0.5
         return total
-    if rule == "competition":
-        a_wins = prob_a.max(axis=1, keepdims=True) >= prob_b.max(axis=1, keepdims=True)
-        return np.where(a_wins, prob_a, prob_b)
-    if rule in ("a", "b"):
-        return prob_a if rule == "a" else prob_b
-    raise UserError(f"fusion is {rule!r}.", f"Accepted: {', '.join(RULES)}.")
+    if rule == "competition" and others:
+        first_wins = first.max(axis=1, keepdims=True) >= others[0].max(axis=1, keepdims=True)
+        return np.where(first_wins, first, others[0])
+    raise UserError(f"fusion is {rule!r:.100}.", f"Accepted: {', '.join(rules_of(tuple(probabilities)))}.")

@@ -10,7 +10,7 @@ from alhvr.errors import UserError
 from alhvr.inference.free_memory import available_bytes
 from alhvr.inference.postprocess import SLAB_VOXELS
 from alhvr.inference.windows import pad, starts
-from alhvr.settings import STANDARD_WIDTH
+from alhvr.networks.registry import STANDARD_WIDTH
 
 _NETWORK_BYTES = {
     "torch": {2: (600, 950), 3: (450, 700)},

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime import InferenceSession, OrtValue, SessionOptions
 
+from alhvr.inference.backends import networks_of
 from alhvr.inference.exhaustion import as_model_error
 from alhvr.networks.perturbation import Perturbation, apply_perturbation
 
@@ -26,6 +27,7 @@ class OnnxBackend:
 
     def __init__(self, graphs: Mapping[str, bytes | Path], threads: int) -> None:
         """``graphs`` are those of onnx_export.export_networks, or files with them; ``threads`` run each layer."""
+        self.networks = networks_of(graphs)
         with as_model_error("onnxruntime"):
             _share_memory()
             self._sessions = {name: _session(graph, threads) for name, graph in graphs.items()}

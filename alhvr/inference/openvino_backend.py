@@ -14,6 +14,7 @@ import numpy as np
 import openvino
 
 from alhvr.errors import OutOfMemory
+from alhvr.inference.backends import networks_of
 from alhvr.inference.exhaustion import as_model_error
 from alhvr.inference.openvino_graphs import Graphs, clean_model, level_channels, perturbation_arrays, twofold_model
 from alhvr.networks.perturbation import Perturbation
@@ -56,11 +57,11 @@ class OpenVinoBackend:
         self._exhausted = False
         self._successor: Any = None
         self._pixels_held: dict[tuple[str, str], int] = {}
-        networks = sorted({name.partition("_")[0] for name in graphs})
+        self.networks = networks_of(graphs)
         with as_model_error("OpenVINO"):
-            self._channels = {network: level_channels(the_core(), graphs, network) for network in networks}
+            self._channels = {network: level_channels(the_core(), graphs, network) for network in self.networks}
             self._requests = {(network, CLEAN): self._compiled(clean_model(the_core(), graphs, network))
-                              for network in networks}
+                              for network in self.networks}
 
     @property
     def arithmetic(self) -> str:

@@ -10,8 +10,8 @@ import openvino
 from openvino import opset13 as ops  # there since 2025.0; what is older counts as not installed
 
 from alhvr.networks.perturbation import Perturbation
+from alhvr.networks.registry import N_LEVELS
 
-N_LEVELS = 5
 Graphs = Mapping[str, bytes | Path]
 """Those of onnx_export.export_networks by name, or files with them."""
 
@@ -22,7 +22,7 @@ def level_channels(core: openvino.Core, graphs: Graphs, network: str) -> tuple[i
 
 
 def clean_model(core: openvino.Core, graphs: Graphs, network: str) -> openvino.Model:
-    """image float32 [N, M, *S] -> logits float32 [N, C, *S] of ``network``, "a" or "b"."""
+    """image float32 [N, M, *S] -> logits float32 [N, C, *S] of ``network``."""
     encoder, decoder = (core.read_model(graphs[f"{network}_{part}"]) for part in ("encoder", "decoder"))
     _feed(decoder, _levels(encoder))
     return openvino.Model(decoder.get_results(), encoder.get_parameters())

@@ -1,4 +1,4 @@
-"""DualPass: both networks on one batch of windows: clean probabilities, mirrored copies, perturbed confidences."""
+"""DualPass: the networks on one batch of windows: clean probabilities, mirrored copies, perturbed confidences."""
 
 from __future__ import annotations
 
@@ -12,34 +12,36 @@ import numpy as np
 
 from alhvr.bundle import InferenceSettings
 from alhvr.errors import ModelError
-from alhvr.inference.backends import NETWORKS, Backend
+from alhvr.inference.backends import Backend
 from alhvr.inference.fusion import confidence, softmax
 from alhvr.networks.perturbation import Perturbation, draw_perturbation
+
+SLOTS = 2
+"""Confidences that regions are made of: one of each of two networks, or two of one, each perturbed by itself."""
 
 
 @dataclass(frozen=True)
 class DualViews:
-    """What both networks say about N windows of size S."""
+    """What the networks say about N windows of size S."""
 
-    prob_a: np.ndarray
-    """float32 [N, C, *S]: class probabilities of network a, clean, mean over mirrored copies where asked for."""
-    prob_b: np.ndarray
-    """The same of network b; that of network a again where only one of both was asked for, and likewise."""
+    probabilities: dict[str, np.ndarray]
+    """By network, float32 [N, C, *S]: class probabilities, clean, mean over mirrored copies where asked for."""
     confidences: tuple[np.ndarray, ...]
-    """float32 [N, *S] of networks a and b: largest probability under perturbation. Empty without regions."""
+    """Two of float32 [N, *S]: largest probability under perturbation, of either network; where there is one only, of
+    it under two perturbations. Empty without regions."""
 
 
 class DualPass:
-    """Both networks for one scan; the perturbation of the first window is that of all."""
+    """The networks for one scan; the perturbation of the first window is that of all."""
 
     def __init__(self, backend: Backend, settings: InferenceSettings, *, regions: bool,
-                 networks: Sequence[str] = NETWORKS) -> None:
+                 networks: Sequence[str] | None = None) -> None:
         """``regions`` adds the perturbed decode. The same seed in ``settings`` gives the same perturbation.
 
-        ``networks``: those whose probabilities are needed; with ``regions`` both always run.
+        ``networks``: those whose probabilities are needed, None for all; with ``regions`` all always run.
         """
         self._backend, self._mirror, self._regions = backend, settings.mirror, regions
-        self._networks = NETWORKS if regions else tuple(networks)
+        self._networks = tuple(backend.networks if regions or networks is None else networks)
         self._seed = settings.perturbation_seed
 
     def __call__(self, images: np.ndarray) -> DualViews:
@@ -48,22 +50,23 @@ class DualPass:
         Raises ModelError where a network gives NaN or infinity: such a map would look like one that found nothing.
         """
         probabilities: dict[str, np.ndarray] = {}
-        confidences = []
-        for network in self._networks:
+        confidences: list[np.ndarray] = []
+        for slot, network in enumerate(self._networks):
             levels = self._backend.encode(network, images)
             if self._regions:
-                logits, perturbed = self._decode_twice(network, levels)
+                logits, perturbed = self._decode_twice(network, levels, slot)
                 confidences.append(confidence(_finite(perturbed)))
+                if len(self._networks) < SLOTS:
+                    confidences.append(confidence(_finite(self._decode_twice(network, levels, slot + 1)[1])))
                 clean = softmax(_finite(logits))
             else:
                 clean = softmax(_finite(self._backend.decode(network, levels)))
             probabilities[network] = self._mirrored_mean(network, images, clean) if self._mirror else clean
-        one = next(iter(probabilities.values()))
-        return DualViews(*(probabilities.get(network, one) for network in NETWORKS), tuple(confidences))
+        return DualViews(probabilities, tuple(confidences))
 
-    def _decode_twice(self, network: str, levels: Any) -> Sequence[np.ndarray]:
+    def _decode_twice(self, network: str, levels: Any, slot: int) -> Sequence[np.ndarray]:
         """Logits [N, C, *S] of the clean and of the perturbed decode."""
-        perturbation = _drawn(self._seed, network, tuple(self._backend.level_shapes(levels)),
+        perturbation = _drawn(self._seed, slot, tuple(self._backend.level_shapes(levels)),
                               getattr(self._backend, "channels_last", False))
         if hasattr(self._backend, "decode_twice"):
             return self._backend.decode_twice(network, levels, perturbation)
@@ -89,11 +92,10 @@ def _finite(logits: np.ndarray) -> np.ndarray:
     return logits
 
 
-@lru_cache(maxsize=len(NETWORKS))
-def _drawn(seed: int, network: str, level_shapes: tuple[tuple[int, ...], ...], channels_last: bool) -> Perturbation:
-    """The perturbation of ``network``, kept for the scans that follow with windows of the same size."""
-    seeds = np.random.SeedSequence(seed).spawn(len(NETWORKS))
-    rng = np.random.default_rng(seeds[NETWORKS.index(network)])
+@lru_cache(maxsize=SLOTS)
+def _drawn(seed: int, slot: int, level_shapes: tuple[tuple[int, ...], ...], channels_last: bool) -> Perturbation:
+    """The perturbation of a slot, kept for the scans that follow with windows of the same size."""
+    rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(SLOTS)[slot])
     return draw_perturbation(rng, level_shapes, channels_last=channels_last)
 
 

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from alhvr.bundle import InferenceSettings
+from alhvr.bundle import InferenceSettings, rules_of
 from alhvr.data.axes import AxisTransform
 from alhvr.data.geometry import Geometry
 from alhvr.data.labels import LabelSet
@@ -16,11 +16,11 @@ from alhvr.data.plan import Plan
 from alhvr.data.preprocess import PreparedPlanes, axis_transform
 from alhvr.data.scan import Scan, Segmentation
 from alhvr.errors import Cancelled, OutOfMemory
-from alhvr.inference.backends import NETWORKS, Backend
+from alhvr.inference.backends import Backend
 from alhvr.inference.exhaustion import memory_as_user_error
-from alhvr.inference.fusion import RULES, competing_confidence, fuse, networks_of
+from alhvr.inference.fusion import competing_confidence, fuse, networks_for
 from alhvr.inference.memory import MemoryForecast, Work, forecast, in_gb, require
-from alhvr.inference.passes import DualPass, DualViews
+from alhvr.inference.passes import SLOTS, DualPass, DualViews
 from alhvr.inference.postprocess import clear_small_components
 from alhvr.inference.regions import RegionMaps, certainty_levels, make_region_maps
 from alhvr.inference.restoring import ClassMap, ConfidenceMap
@@ -67,7 +67,7 @@ class _Maps:
     classes: dict[str, ClassMap]
     """By fusion rule."""
     confidences: dict[str, ConfidenceMap]
-    """By network, and that of the teacher they make together; empty without regions."""
+    """Both confidences, then that of the teacher; empty without regions."""
 
     def add(self, planes: Sequence[np.ndarray]) -> None:
         """Takes the next plane of the prepared grid, float32 [C, J, I] of each map."""
@@ -137,19 +137,22 @@ class Predictor:
         watch.check()
         found = None
         if regions:
-            confidences = (maps.confidences[name].array for name in (*NETWORKS, TEACHER))
+            confidences = (found.array for found in maps.confidences.values())
             found = make_region_maps(*confidences, self._settings, scan.geometry)
         return Prediction(Segmentation(scan.name, array, scan.geometry, self._labels), found)
 
-    def segment_all(self, scan: Scan, *, rules: Sequence[str] = RULES, reporter: Reporter | None = None,
+    def segment_all(self, scan: Scan, *, rules: Sequence[str] | None = None, reporter: Reporter | None = None,
                     should_stop: Callable[[], bool] = lambda: False) -> dict[str, np.ndarray]:
         """Class indices uint8 [K, J, I] on the scan's own grid by each fusion rule, from one pass of the networks.
+
+        ``rules`` None: all that there are for the networks.
 
         For comparing rules: the largest component is not applied. Raises Cancelled and OutOfMemory as ``segment``.
         """
         watch = _Watch(f"segmenting {scan.name}", reporter or SilentReporter(), should_stop)
         planes = PreparedPlanes(scan, self._plan)
         indices = np.arange(self._labels.n_classes, dtype=np.uint8)
+        rules = rules_of(self._backend.networks) if rules is None else rules
         maps = _Maps({rule: ClassMap(planes.transform, indices) for rule in rules}, {})
         with memory_as_user_error("cpu"):
             self._run(planes, maps, watch)
@@ -157,8 +160,8 @@ class Predictor:
 
     def _confidence_maps(self, transform: AxisTransform) -> dict[str, ConfidenceMap]:
         """Empty maps of what regions need, in the order in which ``_blend`` gives them."""
-        networks = {network: ConfidenceMap(transform) for network in NETWORKS}
-        return {**networks, TEACHER: ConfidenceMap(transform, certainty_levels(self._settings.temperature))}
+        slots = {str(slot): ConfidenceMap(transform) for slot in range(SLOTS)}
+        return {**slots, TEACHER: ConfidenceMap(transform, certainty_levels(self._settings.temperature))}
 
     def _run(self, planes: PreparedPlanes, maps: _Maps, watch: _Watch) -> None:
         """Runs the networks on every window of the prepared scan and gathers what they say in ``maps``."""
@@ -167,7 +170,7 @@ class Predictor:
         windows = tile(grid.shape, shape, self._settings.window_overlap)
         source, blender = WindowSource(planes, grid, watch.check), Blender(grid, maps.add)
         run = DualPass(self._backend, self._settings, regions=bool(maps.confidences),
-                       networks=networks_of(maps.classes))
+                       networks=networks_for(maps.classes, self._backend.networks))
         countdown, done = Countdown(len(windows)), 0
         while done < len(windows):
             watch.check()
@@ -217,9 +220,9 @@ def _full_name(backend: Backend) -> str:
 
 def _blend(blender: Blender, group: Sequence[Window], views: DualViews, rules: Sequence[str]) -> None:
     """Adds what the networks say of the windows in ``group``: probabilities by each rule, then confidences."""
-    found = [fuse(views.prob_a, views.prob_b, rule) for rule in rules]
+    found = [fuse(views.probabilities, rule) for rule in rules]
     if views.confidences:
         found += [confidence[:, None] for confidence in views.confidences]
-        found.append(competing_confidence(views.prob_a, views.prob_b)[:, None])
+        found.append(competing_confidence(views.probabilities)[:, None])
     for window, *maps in zip(group, *found, strict=True):
         blender.add(window, [values.reshape(len(values), *window.shape) for values in maps])

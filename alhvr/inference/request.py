@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from alhvr.bundle import InferenceSettings
+from alhvr.bundle import InferenceSettings, ModelDescription, rules_of
 from alhvr.data.cases import Case
 from alhvr.errors import UserError
 from alhvr.export.dicom_seg import ENDING as DICOM_SEG_ENDING
@@ -38,10 +38,13 @@ class SegmentRequest:
     compressed: bool = True
     """Compress the maps beside the regions; without, they are larger, and quicker to write and to read."""
 
-    def settings(self, own: InferenceSettings) -> InferenceSettings:
-        """How to segment with a model whose settings are ``own``; raises UserError for a value that there is not."""
+    def settings(self, about: ModelDescription) -> InferenceSettings:
+        """How to segment with the model ``about``; raises UserError for a value that there is not."""
+        rules = rules_of(about.network.names)
+        if self.fusion is not None and self.fusion not in rules:
+            raise UserError(f"fusion is {self.fusion!r:.100}.", f"Accepted: {', '.join(rules)}.")
         wished = {"fusion": self.fusion, "temperature": self.temperature}
-        return replace(own, **{name: value for name, value in wished.items() if value is not None})
+        return replace(about.inference, **{name: value for name, value in wished.items() if value is not None})
 
     def beside(self, own: InferenceSettings) -> SegmentRequest:
         """The same request, in which a wish for what the model does anyway is none."""

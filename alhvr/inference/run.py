@@ -37,8 +37,7 @@ def segment(request: SegmentRequest, reporter: Reporter) -> SegmentResult:
     """
     with StopRequest() as stop:
         model = read_model(request.model)
-        own = model.description.inference
-        settings, request = request.settings(own), request.beside(own)
+        settings, request = request.settings(model.description), request.beside(model.description.inference)
         make_writable(request.out)
         record = Record(request.out)
         if record.damaged:

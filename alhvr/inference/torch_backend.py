@@ -1,4 +1,4 @@
-"""TorchBackend: runs both networks with PyTorch, batch norm folded into the convolutions, channels last."""
+"""TorchBackend: runs the networks of a model with PyTorch, batch norm folded into the convolutions, channels last."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from alhvr.errors import ModelError, UserError
 from alhvr.inference.cores import free_cores
 from alhvr.inference.exhaustion import as_model_error, is_out_of_memory
 from alhvr.networks.blocks import SegmentationNetwork
-from alhvr.networks.dual import DualNetwork
 from alhvr.networks.folding import folded
+from alhvr.networks.group import NetworkGroup
 from alhvr.networks.perturbation import Perturbation, apply_perturbation
 
 __all__ = ["TorchBackend", "choose_device", "from_model", "is_out_of_memory"]
@@ -21,16 +21,17 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TorchBackend:
-    """A copy of both networks, made fast for inference; the networks it was made from stay as they are."""
+    """A copy of the networks, made fast for inference; the networks it was made from stay as they are."""
 
     name = "torch"
     channels_last = True
 
-    def __init__(self, networks: DualNetwork, device: str, precision: str) -> None:
+    def __init__(self, networks: NetworkGroup, device: str, precision: str) -> None:
         """``device`` is cpu, cuda or mps; ``precision`` fp32, bf16 or fp16. Heads and logits are always fp32."""
         self.arithmetic = precision
         self._device, self._dtype = torch.device(device), DTYPES[precision]
-        self._networks = {name: self._prepare(getattr(networks, name)) for name in ("a", "b")}
+        self.networks = networks.names
+        self._networks = {name: self._prepare(network) for name, network in networks.items()}
 
     def encode(self, network: str, batch: np.ndarray) -> list[Tensor]:
         """See Backend.encode. Raises OutOfMemory, and ModelError where PyTorch refuses."""
@@ -82,11 +83,11 @@ def from_model(model: Model, device: str = "auto", threads: int | None = None) -
     Raises UserError when the weights do not fit the networks that the model describes, or the device is not there.
     """
     spec = model.description.network
-    networks = DualNetwork.build(spec)
+    networks = NetworkGroup.build(spec)
     state = model.load_state()
     try:
-        networks.a.load_state_dict(state["a"])
-        networks.b.load_state_dict(state["b"])
+        for name, network in networks.items():
+            network.load_state_dict(state[name])
     except (KeyError, RuntimeError) as error:
         raise ModelError(f"The weights of {model.folder} do not fit the networks it describes.",
                         "Copy the model folder again, or train it anew.") from error

@@ -1,1 +1,1 @@
-"""The dual networks: U-Net (2-D, 3-D), V-Net (3-D) and the feature perturbation."""
+"""The networks, their registry, their export as ONNX, and the feature perturbation."""

@@ -13,15 +13,14 @@ from torch.autograd.function import FunctionCtx
 
 from alhvr.networks.between import Between, activate, needs_float32
 from alhvr.networks.dropout import Dropout
+from alhvr.networks.registry import DEEPEST_STRIDE, N_LEVELS, STANDARD_WIDTH
 from alhvr.networks.steps import PLAIN, Steps
+
+__all__ = ["STANDARD_WIDTH"]
 
 BATCH_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 MEMORY_FORMAT = {2: torch.channels_last, 3: torch.channels_last_3d}
 FEATURE_STRIDES = (8, 4, 1)
-DEEPEST_STRIDE = 16
-STANDARD_WIDTH = 16
-"""Channels at full resolution, as in the paper; each level below has twice as many as the one above."""
-_N_LEVELS = 5
 
 
 class Conv3d(nn.Conv3d):
@@ -68,7 +67,7 @@ class SegmentationNetwork(nn.Module, ABC):
             raise ValueError(f"Network has {in_channels} input channels; accepted: 1 or more.")
         if width < 1:
             raise ValueError(f"Network has a width of {width}; accepted: 1 or more.")
-        self.level_channels = tuple(width << level for level in range(_N_LEVELS))
+        self.level_channels = tuple(width << level for level in range(N_LEVELS))
         self.dimensions = dimensions
         self.feature_stride = feature_stride
         self.in_channels = in_channels

@@ -1,4 +1,4 @@
-"""Both networks as ONNX: an encoder and a decoder each, batch norm folded, any batch and any size.
+"""Networks as ONNX: an encoder and a decoder each, batch norm folded, any batch and any size.
 
 Encoder: ``image`` float32 [N, M, *S] -> ``level0`` .. ``level4`` [N, F_k, *S / 2^k], full resolution first.
 Decoder: these levels -> ``logits`` float32 [N, C, *S]. S are multiples of 16.
@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from alhvr.networks.blocks import SegmentationNetwork
-from alhvr.networks.dual import DualNetwork
 from alhvr.networks.folding import folded
+from alhvr.networks.group import NetworkGroup
+from alhvr.networks.registry import N_LEVELS
 
 OPSET = 17
-LEVELS = tuple(f"level{number}" for number in range(5))
+LEVELS = tuple(f"level{number}" for number in range(N_LEVELS))
 _EXAMPLE_SIDE = 32
 
 
@@ -40,14 +41,14 @@ class _Decoder(nn.Module):
         return self.network.decode(levels).logits
 
 
-def export_networks(networks: DualNetwork) -> dict[str, bytes]:
-    """The graphs of both networks by name: a_encoder, a_decoder, b_encoder, b_decoder.
+def export_networks(networks: NetworkGroup) -> dict[str, bytes]:
+    """The graphs of all networks by name: a_encoder, a_decoder, b_encoder, b_decoder for networks a and b.
 
     ``networks`` stay as they are. Needs the package onnx.
     """
     graphs = {}
-    for name in ("a", "b"):
-        network = folded(getattr(networks, name)).cpu()
+    for name, learned in networks.items():
+        network = folded(learned).cpu()
         image = torch.zeros(1, network.in_channels, *[_EXAMPLE_SIDE] * network.dimensions)
         with torch.no_grad():
             levels = network.encode(image)

@@ -38,8 +38,11 @@ class UNet(SegmentationNetwork):
     """
 
     def __init__(self, dimensions: int, n_classes: int, *, in_channels: int = 1, feature_stride: int = 8,
-                 width: int = STANDARD_WIDTH) -> None:
-        """``n_classes`` C counts the background, ``width`` W; raises ValueError for what there is not."""
+                 clean_dropout: bool = False, width: int = STANDARD_WIDTH) -> None:
+        """``n_classes`` C counts the background, ``width`` W; raises ValueError for what there is not.
+
+        ``clean_dropout`` changes nothing: there is no dropout near the head.
+        """
         super().__init__(dimensions, feature_stride, in_channels, width)
         channels = self.level_channels
         ins = (in_channels, *channels[:-1])

@@ -47,9 +47,11 @@ class VNet(SegmentationNetwork):
     of the clean one (row 17).
     """
 
-    def __init__(self, n_classes: int, *, in_channels: int = 1, feature_stride: int = 8, clean_dropout: bool = True,
-                 width: int = STANDARD_WIDTH) -> None:
+    def __init__(self, dimensions: int, n_classes: int, *, in_channels: int = 1, feature_stride: int = 8,
+                 clean_dropout: bool = True, width: int = STANDARD_WIDTH) -> None:
         """``n_classes`` C counts the background, ``width`` W; raises ValueError for what there is not."""
+        if dimensions != 3:
+            raise ValueError(f"V-Net has {dimensions} dimensions; accepted: 3.")
         super().__init__(3, feature_stride, in_channels, width)
         self.clean_dropout = clean_dropout
         channels = self.level_channels

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from alhvr.bundle import NETWORKS, Model, read_model, write_graphs
+from alhvr.bundle import Model, read_model, write_graphs
 from alhvr.errors import UserError
 from alhvr.inference.backends import Backend, backend_of_graphs
 from alhvr.networks.blocks import SegmentationNetwork
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 from alhvr.networks.onnx_export import export_networks
 from alhvr.training.start_from import Start
 
@@ -28,8 +28,8 @@ class NoGraphs(UserError):
     """The networks cannot be had as ONNX; the message says why, the networks are as they were."""
 
 
-def checked_graphs(networks: DualNetwork) -> dict[str, bytes]:
-    """The ONNX files of ``networks`` by bundle.GRAPHS, whose clean logits are PyTorch's own for a random image.
+def checked_graphs(networks: NetworkGroup) -> dict[str, bytes]:
+    """The ONNX files of ``networks`` by bundle.graph_names, whose clean logits are PyTorch's own for a random image.
 
     Takes 1 to 4 seconds on a CPU and draws from no global random stream. Raises NoGraphs whatever goes wrong, be it in
     the exporter or in ONNX Runtime: what was learnt must not be lost over a copy of it.
@@ -52,7 +52,7 @@ def add_graphs(folder: Path | str) -> Model:
     whole model or its networks cannot be exported (NoGraphs).
     """
     model = read_model(Path(folder))
-    networks = DualNetwork.build(model.description.network)
+    networks = NetworkGroup.build(model.description.network)
     Start(model).load_into(networks, model.description.labels)
     return write_graphs(model, checked_graphs(networks))
 
@@ -63,13 +63,13 @@ def _explained(error: Exception) -> NoGraphs:
     return NoGraphs(f"The networks cannot be exported as ONNX ({reason}).", "pip install onnx." if missing else "")
 
 
-def _require_agreement(networks: DualNetwork, graphs: Mapping[str, bytes]) -> None:
+def _require_agreement(networks: NetworkGroup, graphs: Mapping[str, bytes]) -> None:
     """Raises NoGraphs unless ONNX Runtime and PyTorch, in fp32 on the CPU, find the same clean logits."""
     backend = backend_of_graphs(graphs, backend="onnxruntime", threads=torch.get_num_threads())
-    size = CHECK_SIZE[networks.a.dimensions]
-    images = np.random.default_rng(0).standard_normal((CHECK_BATCH, networks.a.in_channels, *size), np.float32)
-    for name in NETWORKS:
-        apart = _difference(getattr(networks, name), backend, name, images)
+    size = CHECK_SIZE[networks.first.dimensions]
+    images = np.random.default_rng(0).standard_normal((CHECK_BATCH, networks.first.in_channels, *size), np.float32)
+    for name in backend.networks:
+        apart = _difference(networks[name], backend, name, images)
         if not apart <= TOLERANCE:
             raise NoGraphs(f"The ONNX files of network {name} differ from PyTorch by {apart:.1e} of the largest logit; "
                            f"{TOLERANCE:.0e} is accepted.")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from alhvr.checking.result import CheckResult
 from alhvr.config import BETA_OF_PAPER, PlanConfig, RunConfig
 from alhvr.data.plan import Plan, make_plan
+from alhvr.methods.registry import method_type
 from alhvr.progress import Reporter
 from alhvr.training.device import Compute
 from alhvr.training.setup import RunSetup
@@ -25,8 +26,12 @@ def decide(found: CheckResult, config: RunConfig, *, start: Start | None, comput
     if start:
         for sentence in start.say_what_is_kept(seen.labels, seen.modality):
             reporter.note(sentence)
-    return RunSetup(config=_settled(config, plan), plan=plan, labels=seen.labels, compute=compute,
-                    labeled=seen.labeled, unlabeled=seen.unlabeled, validation=seen.validation, hashes=seen.hashes,
+    unlabeled = seen.unlabeled
+    if unlabeled and not method_type(config.method.name).uses_archive:
+        reporter.note(f"The method {config.method.name} does not use the {len(unlabeled)} scans without labels.")
+        unlabeled = ()
+    return RunSetup(config=_settled(config, plan, seen), plan=plan, labels=seen.labels, compute=compute,
+                    labeled=seen.labeled, unlabeled=unlabeled, validation=seen.validation, hashes=seen.hashes,
                     held_out=seen.held_out, start_from=os.path.abspath(start.model.folder) if start else None,
                     forced=seen.forced, label_hashes=seen.label_hashes, label_folders=seen.label_folders)
 
@@ -37,16 +42,18 @@ def _plan(seen: Survey, config: PlanConfig, memory_gb: float) -> Plan:
                      channels=seen.channels)
 
 
-def _settled(config: RunConfig, plan: Plan) -> RunConfig:
+def _settled(config: RunConfig, plan: Plan, seen: Survey) -> RunConfig:
     """Decides what the settings leave open: mirrored anatomy is learnt only where orientation means nothing anyway.
 
-    Beta by dimensions is the paper's.
+    Beta by dimensions is the paper's. Where everything is annotated and there is no archive, labels-only is the method.
     """
     unknown = plan.in_plane_matrix is not None
     augment = config.training.augment
     augment = replace(augment, mirror=unknown if augment.mirror is None else augment.mirror,
                       quarter_turns=unknown if augment.quarter_turns is None else augment.quarter_turns)
     method = config.method
+    if not (seen.unlabeled or seen.partly_labeled) and method_type(method.name).uses_archive:
+        method = replace(method, name="labels-only")
     if method.beta is None:
         method = replace(method, beta=BETA_OF_PAPER[plan.dimensions])
     return replace(config, method=method, training=replace(config.training, augment=augment))

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 
 import alhvr
-from alhvr.bundle import InferenceSettings, ModelDescription, default_name, write_model
+from alhvr.bundle import InferenceSettings, ModelDescription, default_name, rules_of, write_model
 from alhvr.config import to_dict
-from alhvr.inference.fusion import RULES
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 from alhvr.progress import Reporter
 from alhvr.training.checked_graphs import NoGraphs, checked_graphs
 from alhvr.training.loop_state import LoopState
@@ -42,17 +41,20 @@ class FinishedModel:
     """Validation cases that are annotated in part only, and scored where they are."""
 
 
-def finish_model(setup: RunSetup, networks: DualNetwork, validator: Validator | None, run: RunFolder,
+def finish_model(setup: RunSetup, networks: NetworkGroup, validator: Validator | None, run: RunFolder,
                  state: LoopState, reporter: Reporter) -> FinishedModel:
-    """Chooses fusion and cleaning on the validation cases and writes ``RUN/model``, with its networks as ONNX.
+    """Chooses fusion and cleaning for ``networks``, those that segment, on the validation cases.
+
+    Writes ``RUN/model``, with its networks as ONNX.
 
     Where they cannot be had as ONNX, the model is written without, and a warning says so.
     """
+    names = networks.names
     graphs = _graphs(networks, run, reporter)
     found = {}
     if validator:
         backend = scoring_backend(networks, graphs, setup.compute, reporter)
-        found = validator.score(backend, RULES, cleaned=True)
+        found = validator.score(backend, rules_of(names), cleaned=True)
     settings = _choose(setup, found)
     rule = settings.fusion + (CLEANED if settings.largest_component else "")
     scores = {**found[rule].by_class, "mean": found[rule].mean} if found else {}
@@ -61,15 +63,15 @@ def finish_model(setup: RunSetup, networks: DualNetwork, validator: Validator | 
     name = setup.config.name or default_name(setup.plan, setup.labels)
     description = ModelDescription(name=name, plan=setup.plan, labels=setup.labels,
                                    network=setup.network, inference=settings, training=record)
-    write_model(run.model, description, {"a": networks.a.state_dict(), "b": networks.b.state_dict()}, graphs)
+    write_model(run.model, description, {name: network.state_dict() for name, network in networks.items()}, graphs)
     return FinishedModel(settings=settings, scores=scores, n_partly=found[rule].n_partly if found else 0)
 
 
 def summary(finished: FinishedModel, state: LoopState) -> list[str]:
     """How the run went, as sentences for people."""
     settings = finished.settings
-    how = {"mean": "the mean of both networks", "competition": "the more confident network, voxel by voxel",
-           "a": "network a alone", "b": "network b alone"}
+    how = {"mean": "the mean of its networks", "competition": "the more confident network, voxel by voxel"}
+    alone = f"network {settings.fusion} alone"
     cleaned = ", keeping the largest part of each structure" if settings.largest_component else ""
     if not finished.scores:
         went = f"Kept as it is after iteration {state.best_iteration}; there were no validation cases to score it on."
@@ -78,10 +80,10 @@ def summary(finished: FinishedModel, state: LoopState) -> list[str]:
         went = f"Best after iteration {state.best_iteration} of {state.iteration}: validation Dice {dice}."
         if finished.n_partly:
             went += f" Of {finished.n_partly} validation cases only a part is annotated, and only that is scored."
-    return [went, f"The model segments by {how[settings.fusion]}{cleaned}."]
+    return [went, f"The model segments by {how.get(settings.fusion, alone)}{cleaned}."]
 
 
-def _graphs(networks: DualNetwork, run: RunFolder, reporter: Reporter) -> dict[str, bytes] | None:
+def _graphs(networks: NetworkGroup, run: RunFolder, reporter: Reporter) -> dict[str, bytes] | None:
     try:
         return checked_graphs(networks)
     except NoGraphs as error:
@@ -97,7 +99,7 @@ def _choose(setup: RunSetup, found: dict[str, ValidationScore]) -> InferenceSett
     means = {name: score.mean for name, score in found.items()}
     fusion = wish.fusion
     if fusion == "auto":
-        best = max(RULES, key=lambda rule: means.get(rule, 0.0))
+        best = max(rules_of(setup.network.names), key=lambda rule: means.get(rule, 0.0))
         fusion = best if means.get(best, 0.0) > means.get("mean", 0.0) + WORTH_CHOOSING else "mean"
     largest = wish.largest_component == "on"
     if wish.largest_component == "auto" and found:

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from alhvr.data.batches import Batch, TwoStreamBatches
 from alhvr.errors import Cancelled, ModelError, UserError
-from alhvr.inference.backends import NETWORKS
-from alhvr.losses.objective import Objective
+from alhvr.methods.base import Objective
 from alhvr.progress import Reporter
 from alhvr.training.averaging import WeightAverage, measure_statistics
 from alhvr.training.checkpoint import load_checkpoint, save_checkpoint
@@ -42,6 +41,9 @@ class TrainingLoop:
         self.average = WeightAverage(step.networks)
         self._step, self._batches, self._validator = step, batches, validator
         self._run, self._reporter, self._compute, self._setup = run, reporter, setup.compute, setup
+        self._names = setup.network.names
+        self.predicting = self.average.model.only(self._names)
+        """The networks that segment with the finished model, with the mean weights."""
         self._backends = ScoringBackends(setup.compute, reporter)
         self._config, self._method = setup.config.training, setup.config.method
         self._sitting_began_at = self._saved_at = time.monotonic()
@@ -148,7 +150,7 @@ class TrainingLoop:
             harm = self.state.watch_archive(score.mean)
             if harm:
                 self._reporter.warning(harm)
-        improved = self.state.improved(scores) if self._validator is not None else NETWORKS
+        improved = self.state.improved(scores, self._names) if self._validator is not None else self._names
         if improved:
             self._keep_as_best(scores, improved)
         self.state.elapsed_s = self._elapsed_before_s + time.monotonic() - self._sitting_began_at
@@ -161,7 +163,7 @@ class TrainingLoop:
         """Gives the mean weights batch-norm statistics of their own, from the batches of the last steps."""
         if self._config.batch_norm_statistics == "running" or not self.state.iteration:
             return
-        measure_statistics((self.average.model.a, self.average.model.b),
+        measure_statistics((network for _, network in self.predicting.items()),
                            self._recent_images(min(n_batches, self.state.iteration)), self._compute.autocast())
 
     def _recent_images(self, n_batches: int) -> Iterator[Tensor]:
@@ -176,11 +178,12 @@ class TrainingLoop:
 
         Below every score without validation cases.
         """
-        rules = ("mean", *NETWORKS) if self._config.selection == "network" else ("mean",)
+        alone = self._names if self._config.selection == "network" and len(self._names) > 1 else ()
+        rules = ("mean", *alone)
         if self._validator is None:
             return dict.fromkeys(rules, ValidationScore({}, -1.0))
         try:
-            return self._validator.score(self._backends.of(self.average.model), rules)
+            return self._validator.score(self._backends.of(self.predicting), rules)
         except ModelError as error:
             raise UserError(f"The networks give no numbers at iteration {self.state.iteration}: NaN or infinity.",
                             f"{LOWER_RATE} Where memory is short, close other programs.") from error
@@ -188,7 +191,7 @@ class TrainingLoop:
     def _keep_as_best(self, scores: dict[str, ValidationScore], improved: tuple[str, ...]) -> None:
         """Keeps the weights of these networks; where the disk refuses them, the best from before stay the best."""
         weights = self.average.model.state_dict()
-        if len(improved) < len(NETWORKS) and self._run.best.exists():
+        if len(improved) < len(self._names) and self._run.best.exists():
             other = load_checkpoint(self._run.best)["average"]
             weights = {name: (weights if name.split(".")[0] in improved else other)[name] for name in weights}
         if _saved(self._run.best, {"average": weights, "iteration": self.state.iteration}, self._reporter):

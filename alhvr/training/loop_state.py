@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from alhvr.inference.backends import NETWORKS
 from alhvr.training.validation import ValidationScore
 
 HARM = 0.01
@@ -34,11 +33,11 @@ class LoopState:
     archive_harm: list[dict[str, float]] = field(default_factory=list)
     """Each time that less of the archive was used: iteration, the best Dice and the one then, and the share left."""
 
-    def improved(self, scores: Mapping[str, ValidationScore]) -> tuple[str, ...]:
-        """The networks whose weights are the best so far, by the rules scored: "mean" of both, or each network too."""
-        if NETWORKS[0] in scores:
-            return tuple(name for name in NETWORKS if scores[name].mean > self.best_of_network.get(name, -1.0))
-        return NETWORKS if scores["mean"].mean > self.best_mean else ()
+    def improved(self, scores: Mapping[str, ValidationScore], networks: Sequence[str]) -> tuple[str, ...]:
+        """Those of ``networks`` whose weights are the best so far, by the rules scored: "mean", or each network too."""
+        if networks[0] in scores:
+            return tuple(name for name in networks if scores[name].mean > self.best_of_network.get(name, -1.0))
+        return tuple(networks) if scores["mean"].mean > self.best_mean else ()
 
     def remember_best(self, scores: Mapping[str, ValidationScore], improved: Sequence[str]) -> None:
         """The weights of ``improved`` were kept at this iteration."""

@@ -14,7 +14,7 @@ from alhvr.config import RunConfig, to_dict
 from alhvr.errors import UserError
 from alhvr.files import shown
 from alhvr.inference.torch_backend import choose_device
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 from alhvr.progress import Reporter
 from alhvr.training.checkpoint import START_AGAIN, load_checkpoint
 from alhvr.training.device import Compute, choose_compute
@@ -73,7 +73,7 @@ def _require_checkpoints(run: RunFolder, setup: RunSetup) -> None:
     if not run.last.exists():
         return
     with torch.device("meta"):
-        weights = DualNetwork.build(setup.network).state_dict()
+        weights = NetworkGroup.build(setup.network, setup.method.networks).state_dict()
     last = load_checkpoint(run.last)
     state = _loop_state(last.get("loop"))
     if state is None or not isinstance(last.get("step"), dict) or not _fits(last.get("average"), weights):

@@ -18,7 +18,8 @@ from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
 from alhvr.data.store import ScanStore
 from alhvr.errors import Cancelled, UserError
-from alhvr.networks.dual import DualNetwork
+from alhvr.methods.registry import build_method
+from alhvr.networks.group import NetworkGroup
 from alhvr.progress import Reporter
 from alhvr.stopping import StopRequest
 from alhvr.training.deciding import decide
@@ -110,7 +111,7 @@ def _finish(setup: RunSetup, loop: TrainingLoop, run: RunFolder, listener: Watch
     validator = _validator(setup, listener.reporter, listener.should_stop)
     try:
         loop.load_best()
-        return finish_model(setup, loop.average.model, validator, run, loop.state, listener.reporter)
+        return finish_model(setup, loop.predicting, validator, run, loop.state, listener.reporter)
     except Cancelled:
         return None
 
@@ -152,11 +153,11 @@ def _require_empty(run: RunFolder) -> None:
 def _build_loop(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopRequest) -> TrainingLoop:
     config = setup.config
     torch.manual_seed(int(np.random.SeedSequence(config.training.seed).generate_state(1)[0]))
-    networks = DualNetwork.build(setup.network)
+    networks = NetworkGroup.build(setup.network, setup.method.networks)
     if setup.start_from and not run.last.exists():
         load_start(Path(setup.start_from)).load_into(networks, setup.labels)
     networks = networks.to(device=setup.compute.device, memory_format=networks.memory_format)
-    step = TrainingStep(networks, config.method, config.training, setup.compute)
+    step = TrainingStep(networks, build_method(config.method, config.training.seed), config.training, setup.compute)
     return TrainingLoop(step, _batches(setup, reporter), _validator(setup, reporter, stop), run=run, setup=setup,
                         reporter=reporter)
 

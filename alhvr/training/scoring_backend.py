@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from alhvr.errors import UserError
 from alhvr.inference.backends import Backend, backend_of_graphs
 from alhvr.inference.torch_backend import TorchBackend
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 from alhvr.progress import Reporter
 from alhvr.training.checked_graphs import NoGraphs, checked_graphs
 from alhvr.training.device import Compute
 
 
-def scoring_backend(networks: DualNetwork, graphs: Mapping[str, bytes] | None, compute: Compute,
+def scoring_backend(networks: NetworkGroup, graphs: Mapping[str, bytes] | None, compute: Compute,
                     reporter: Reporter) -> Backend:
     """The ``graphs`` of ``networks`` on the CPU; PyTorch on a GPU, where there are no graphs, or they cannot be run.
 
@@ -36,12 +36,12 @@ class ScoringBackends:
         self._compute, self._reporter = compute, reporter
         self._has_warned = False
 
-    def of(self, networks: DualNetwork) -> Backend:
+    def of(self, networks: NetworkGroup) -> Backend:
         """A backend with the weights that ``networks`` have now."""
         graphs = self._graphs(networks) if self._compute.device == "cpu" else None
         return scoring_backend(networks, graphs, self._compute, self._reporter)
 
-    def _graphs(self, networks: DualNetwork) -> dict[str, bytes] | None:
+    def _graphs(self, networks: NetworkGroup) -> dict[str, bytes] | None:
         try:
             return checked_graphs(networks)
         except NoGraphs as error:

@@ -13,6 +13,7 @@ from alhvr.data.cases import Case
 from alhvr.data.label_names import LabelMeaning
 from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Plan
+from alhvr.methods.registry import MethodType, method_type
 from alhvr.training.device import Compute
 
 PARTS = ("labeled", "unlabeled", "validation")
@@ -45,12 +46,17 @@ class RunSetup:
         return Annotation(self.labels, self.config.data.not_annotated)
 
     @property
+    def method(self) -> MethodType:
+        """What is known of the method; raises UserError for one that there is not."""
+        return method_type(self.config.method.name)
+
+    @property
     def network(self) -> NetworkSpec:
-        """The structure of both networks."""
+        """The structure of the networks, and the names of those that segment with the finished model."""
         return NetworkSpec(kind=self.plan.network, dimensions=self.plan.dimensions, n_classes=self.labels.n_classes,
                            feature_stride=self.config.method.feature_stride,
                            clean_dropout=self.config.method.clean_dropout, in_channels=self.plan.n_channels,
-                           width=self.plan.width)
+                           width=self.plan.width, names=self.method.predicting)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for run.json."""

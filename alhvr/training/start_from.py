@@ -16,7 +16,7 @@ from alhvr.data.channel_names import Channel, check_names, list_channels
 from alhvr.data.labels import LabelSet, folded
 from alhvr.data.plan import Plan
 from alhvr.errors import UserError
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 
 HEAD = "head."
 
@@ -90,19 +90,23 @@ class Start:
             return [kept]
         return [kept, f"The model was trained on {old}, the new scans are {modality}; they are prepared as {old}."]
 
-    def load_into(self, networks: DualNetwork, labels: LabelSet) -> None:
-        """Copies the weights, those of the heads class by class; the heads stay as drawn where the classes differ."""
+    def load_into(self, networks: NetworkGroup, labels: LabelSet) -> None:
+        """Copies the weights, those of the heads class by class; the heads stay as drawn where the classes differ.
+
+        A network of a name that the model has not begins as the model's first one.
+        """
         state, classes = self.model.load_state(), self._old_classes(labels)
-        for letter in ("a", "b"):
-            weights = {k: torch.as_tensor(v) for k, v in state[letter].items()
+        first = self.model.description.network.names[0]
+        for name, network in networks.items():
+            weights = {k: torch.as_tensor(v) for k, v in state.get(name, state[first]).items()
                        if classes is not None or not k.startswith(HEAD)}
             if classes not in (None, sorted(classes or ())):
                 weights |= {k: v[classes] for k, v in weights.items() if k.startswith(HEAD)}
             try:
-                missing, unexpected = getattr(networks, letter).load_state_dict(weights, strict=False)
+                missing, unexpected = network.load_state_dict(weights, strict=False)
             except RuntimeError as error:
                 raise self._misfit() from error
-            if unexpected or any(not name.startswith(HEAD) for name in missing):
+            if unexpected or any(not key.startswith(HEAD) for key in missing):
                 raise self._misfit()
 
     def _misfit(self) -> UserError:

@@ -43,6 +43,8 @@ class Survey:
     """Content hash of each label by part and case name, so that a resumed run sees what was changed."""
     label_folders: dict[str, str] = field(default_factory=dict)
     """Where the labels lie, by part."""
+    partly_labeled: bool = False
+    """Some voxels of the labelled scans are not annotated, so that there is something to learn without labels."""
 
 
 def survey(found: CheckResult, config: PlanConfig, *, seed: int, reporter: Reporter) -> Survey:
@@ -66,7 +68,8 @@ def survey(found: CheckResult, config: PlanConfig, *, seed: int, reporter: Repor
         forced=overridden(found),
         label_hashes={f"{part}/{f.case.name}": f.label.content for part, facts in parts.items() for f in facts
                       if f.label},
-        label_folders={part: str(found.sets[part].folder) for part in ("labeled", "validation") if part in found.sets})
+        label_folders={part: str(found.sets[part].folder) for part in ("labeled", "validation") if part in found.sets},
+        partly_labeled=any(f.label.n_not_annotated for f in labeled if f.label))
 
 
 def _set_aside(facts: Sequence[CaseFacts], seed: int, reporter: Reporter) -> tuple[list[CaseFacts], list[CaseFacts]]:

@@ -22,10 +22,10 @@ from alhvr.data.batches import Batch
 from alhvr.data.geometry import Geometry
 from alhvr.data.plan import Plan
 from alhvr.data.store import load_case
-from alhvr.inference.backends import NETWORKS
 from alhvr.inference.predictor import Predictor
 from alhvr.inference.torch_backend import TorchBackend
-from alhvr.networks.dual import DualNetwork
+from alhvr.methods.registry import build_method
+from alhvr.networks.group import NetworkGroup
 from alhvr.training.setup import RunSetup
 from alhvr.training.step import TrainingStep
 
@@ -56,9 +56,10 @@ def measure_pace(setup: RunSetup, validation: Sequence[Geometry], watch: Watch, 
     steps_until = until - (1 - _SHARE_OF_STEPS) * max(0.0, until - time.monotonic())
     program_bytes = psutil.Process().memory_info().rss
     with torch.random.fork_rng():
-        networks = DualNetwork.build(setup.network)
+        networks = NetworkGroup.build(setup.network, setup.method.networks)
         networks = networks.to(device=setup.compute.device, memory_format=networks.memory_format)
-        step = TrainingStep(networks, setup.config.method, setup.config.training, setup.compute)
+        step = TrainingStep(networks, build_method(setup.config.method, setup.config.training.seed),
+                            setup.config.training, setup.compute)
         steps = _measure_steps(setup, step, watch, steps_until, program_bytes)
         watch.pulse()
         seconds, n_bytes = _segmenting(setup, networks, validation) if validation else (0.0, 0)
@@ -170,7 +171,7 @@ def _batch(setup: RunSetup, patch: tuple[int, ...], n_patches: int) -> Batch:
     return Batch(torch.from_numpy(images), torch.from_numpy(labels), n_labeled, n_labeled)
 
 
-def _weight_bytes(networks: DualNetwork) -> int:
+def _weight_bytes(networks: NetworkGroup) -> int:
     return sum(tensor.nbytes for tensor in networks.state_dict().values())
 
 
@@ -197,10 +198,11 @@ def _reading_seconds(setup: RunSetup) -> float:
     return (time.monotonic() - began) / math.prod(prepared.image.shape[1:])
 
 
-def _segmenting(setup: RunSetup, networks: DualNetwork, validation: Sequence[Geometry]) -> tuple[float, int]:
+def _segmenting(setup: RunSetup, networks: NetworkGroup, validation: Sequence[Geometry]) -> tuple[float, int]:
     """Seconds of both networks for one voxel of a window, and bytes for the largest scan."""
     compute, plan, config = setup.compute, setup.plan, setup.config
-    backend = TorchBackend(networks, compute.device, "fp32" if compute.device == "cpu" else compute.precision)
+    predicting = networks.only(setup.network.names)
+    backend = TorchBackend(predicting, compute.device, "fp32" if compute.device == "cpu" else compute.precision)
     settings = InferenceSettings(fusion="mean", mirror=config.segmenting.mirror, largest_component=False,
                                  beta=config.method.beta, perturbation_seed=0)
     predictor = Predictor(backend, plan, setup.labels, settings)
@@ -215,5 +217,5 @@ def _segmenting(setup: RunSetup, networks: DualNetwork, validation: Sequence[Geo
 
 
 def _run(backend: TorchBackend, images: np.ndarray) -> None:
-    for name in NETWORKS:
+    for name in backend.networks:
         backend.decode(name, backend.encode(name, images))

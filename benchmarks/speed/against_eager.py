@@ -26,7 +26,7 @@ from steps import spread
 from turns import take_turns
 
 from alhvr.bundle import Model
-from alhvr.inference.backends import NETWORKS, Backend, choose_backend
+from alhvr.inference.backends import Backend, choose_backend
 from alhvr.inference.openvino_backend import OpenVinoBackend
 
 THREADS = (1, 2)
@@ -103,7 +103,7 @@ def _backends(model: Model, threads: int) -> dict[str, Backend]:
 
 
 def _run(backend: Backend, images: np.ndarray) -> None:
-    for network in NETWORKS:
+    for network in backend.networks:
         backend.decode(network, backend.encode(network, images))
 
 

@@ -32,7 +32,7 @@ from alhvr.bundle import InferenceSettings, ModelDescription, NetworkSpec, read_
 from alhvr.data.plan import Plan
 from alhvr.data.reading import probe, read_scan
 from alhvr.export.volumes import write_region_maps, write_segmentation
-from alhvr.inference.backends import NETWORKS, choose_backend
+from alhvr.inference.backends import choose_backend
 from alhvr.inference.predictor import Predictor
 
 FINE = "3-D fine"
@@ -130,14 +130,14 @@ def write_model_folder(folder: Path, plan: Plan) -> Path:
     """A model with untrained networks of the usual size."""
     import torch
 
-    from alhvr.networks.dual import DualNetwork
+    from alhvr.networks.group import NetworkGroup
     from alhvr.networks.onnx_export import export_networks
 
     torch.manual_seed(0)
-    networks = DualNetwork(plan.network, plan.dimensions, LABELS.n_classes).eval()
+    networks = NetworkGroup(plan.network, plan.dimensions, LABELS.n_classes).eval()
     about = ModelDescription("memory", plan, LABELS, NetworkSpec(plan.network, plan.dimensions, LABELS.n_classes),
                              InferenceSettings(largest_component=True))
-    write_model(folder, about, {name: getattr(networks, name).state_dict() for name in NETWORKS},
+    write_model(folder, about, {name: network.state_dict() for name, network in networks.items()},
                 export_networks(networks))
     return folder
 

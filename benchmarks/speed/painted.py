@@ -13,7 +13,7 @@ import numpy as np
 
 from alhvr.data.intensity import Normalization
 from alhvr.data.labels import LabelSet
-from alhvr.inference.backends import NETWORKS, Backend
+from alhvr.inference.backends import Backend
 from alhvr.networks.perturbation import Perturbation
 
 LABELS = LabelSet.from_names({1: "liver", 2: "spleen", 3: "pancreas", 4: "kidney"})
@@ -31,11 +31,11 @@ class PaintedBackend:
 
     def __init__(self, backend: Backend, every: int) -> None:
         """``every``: the networks run on the first batch and then on one in so many."""
-        self.name, self._backend, self._every = backend.name, backend, every
+        self.name, self.networks, self._backend, self._every = backend.name, backend.networks, backend, every
         self.precision = getattr(backend, "precision", "")
         if hasattr(backend, "decode_twice"):
             self.decode_twice = self._decode_twice
-        self._runs = dict.fromkeys(NETWORKS, 0)
+        self._runs = dict.fromkeys(backend.networks, 0)
         self._images = np.zeros(0)
         self._shapes: list[tuple[int, ...]] = []
         self.networks_s = self.painting_s = 0.0

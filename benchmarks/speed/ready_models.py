@@ -21,7 +21,7 @@ from alhvr.data.plan import Plan
 from alhvr.data.preprocess import prepare, prepare_label
 from alhvr.data.reading import read_label, read_scan
 from alhvr.networks.blocks import BATCH_NORM, SegmentationNetwork
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 from alhvr.networks.onnx_export import export_networks
 
 SLICES = replace(plan_for((256, 256), batch_size=8), in_plane_matrix=(256, 256))
@@ -34,10 +34,10 @@ SHARPNESS = 12.0
 """Difference of logits between a class that fits perfectly and one that does not."""
 
 
-def make_networks(plan: Plan, work: Path) -> DualNetwork:
+def make_networks(plan: Plan, work: Path) -> NetworkGroup:
     """Both networks of ``plan`` in eval mode, for scans such as ``scans.write_scan`` writes."""
     torch.manual_seed(0)
-    networks = DualNetwork(plan.network, plan.dimensions, LABELS.n_classes).eval()
+    networks = NetworkGroup(plan.network, plan.dimensions, LABELS.n_classes).eval()
     images, classes = _example(plan, work)
     with torch.no_grad():
         for network in (networks.a, networks.b):

@@ -12,7 +12,8 @@ from records import Finding, Result, Setting
 
 from alhvr.config import MethodConfig, TrainingConfig
 from alhvr.data.batches import Batch
-from alhvr.networks.dual import DualNetwork
+from alhvr.methods.registry import build_method
+from alhvr.networks.group import NetworkGroup
 from alhvr.training.averaging import WeightAverage
 from alhvr.training.device import Compute, choose_compute
 from alhvr.training.step import TrainingStep
@@ -49,8 +50,9 @@ def _train(title: str, precision: str, threads: int) -> tuple[float, float]:
     compute = Compute("cpu", precision, threads)
     compute.apply()
     before = peak_gb()
-    networks = DualNetwork(kind, len(size), 4)
-    step = TrainingStep(networks.to(memory_format=networks.memory_format), BOTH_MODULES, TrainingConfig(), compute)
+    networks = NetworkGroup(kind, len(size), 4)
+    networks = networks.to(memory_format=networks.memory_format)
+    step = TrainingStep(networks, build_method(BOTH_MODULES, 0), TrainingConfig(), compute)
     average = WeightAverage(networks)
     for iteration in range(STEPS):
         batch = Batch(torch.randn(count, 1, *size), torch.randint(0, 4, (count // 2, *size)), count // 2, count // 2)

@@ -23,9 +23,10 @@ from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
 from alhvr.data.plan import Plan
 from alhvr.data.store import ScanStore
-from alhvr.losses.objective import alhvr_objective
+from alhvr.methods.alhvr import DualViews, Views, alhvr_objective, forward_views
+from alhvr.methods.registry import build_method
 from alhvr.networks.blocks import tail_of_batch
-from alhvr.networks.dual import DualNetwork, DualViews, Views
+from alhvr.networks.group import NetworkGroup
 from alhvr.progress import SilentReporter
 from alhvr.training.averaging import WeightAverage
 from alhvr.training.device import Compute, choose_compute
@@ -79,9 +80,10 @@ class Bench:
         """Writes the scans into ``work`` once and waits until they are all in memory."""
         self._compute, plan = compute, size.plan
         torch.manual_seed(0)
-        networks = DualNetwork(plan.network, plan.dimensions, LABELS.n_classes)
+        networks = NetworkGroup(plan.network, plan.dimensions, LABELS.n_classes)
         self._networks = networks.to(memory_format=networks.memory_format)
-        self._step = TrainingStep(self._networks, BOTH_MODULES, TrainingConfig(augment=AUGMENT), compute)
+        training = TrainingConfig(augment=AUGMENT)
+        self._step = TrainingStep(self._networks, build_method(BOTH_MODULES, 0), training, compute)
         self._average = WeightAverage(self._networks)
         folder = work / "x".join(map(str, size.scan_shape))
         self._batches = _batches(folder, size)
@@ -129,7 +131,7 @@ class Bench:
         """What the networks make of a batch, cut off from them."""
         perturbations = self._step._draw(0, self._images)
         with torch.no_grad(), self._compute.autocast():
-            views = self._networks.forward_views(self._images, self._n_labeled, perturbations)
+            views = forward_views(self._networks, self._images, self._n_labeled, perturbations)
         return DualViews(*(Views(**{k: t.detach().requires_grad_() for k, t in vars(v).items()})
                            for v in (views.a, views.b)))
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from alhvr.inference.exhaustion import is_out_of_memory
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 from alhvr.networks.onnx_export import export_networks
 
 SCRIPT = """
@@ -23,9 +23,9 @@ name, folder = sys.argv[1:]
 if name == "torch":
     import torch
     from alhvr.inference.torch_backend import TorchBackend
-    from alhvr.networks.dual import DualNetwork
+    from alhvr.networks.group import NetworkGroup
     torch.set_num_threads(1)
-    backend = TorchBackend(DualNetwork("unet", 2, 3), "cpu", "fp32")
+    backend = TorchBackend(NetworkGroup("unet", 2, 3), "cpu", "fp32")
 else:
     from alhvr.inference.backends import backend_of_graphs
     backend = backend_of_graphs({path.stem: path for path in Path(folder).glob("*.onnx")}, backend=name, threads=1)
@@ -52,7 +52,7 @@ print("goes on")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     place = tmp_path_factory.mktemp("graphs")
-    for name, graph in export_networks(DualNetwork("unet", 2, 3).eval()).items():
+    for name, graph in export_networks(NetworkGroup("unet", 2, 3).eval()).items():
         (place / f"{name}.onnx").write_bytes(graph)
     return place
 

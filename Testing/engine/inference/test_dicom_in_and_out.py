@@ -24,7 +24,7 @@ from alhvr.data.reading import read_label
 from alhvr.errors import UserError
 from alhvr.inference.outcomes import DONE_BEFORE, KEPT, SEGMENTED, SomeFailed
 from alhvr.inference.run import SegmentRequest, segment
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 from alhvr.progress import SilentReporter
 
 GRID = Geometry((20, 18, 3), (0.8, 0.8, 5.0), (1.0, 2.0, 3.0), (1.0, 0, 0, 0, 0.8, -0.6, 0, 0.6, 0.8))
@@ -36,7 +36,7 @@ def model(tmp_path: Path) -> Path:
     """Untrained networks that nevertheless mark something of every class."""
     torch.manual_seed(0)
     spec = NetworkSpec("unet", 2, 3)
-    networks = DualNetwork.build(spec)
+    networks = NetworkGroup.build(spec)
     plan = Plan(2, "unet", None, None, (32, 32), 2, 1, "MR", Normalization("zscore"))
     description = ModelDescription("small", plan, LABELS, spec, InferenceSettings())
     write_model(tmp_path / "model", description, {"a": networks.a.state_dict(), "b": networks.b.state_dict()})

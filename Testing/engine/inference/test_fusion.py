@@ -28,7 +28,8 @@ def test_confidence_is_the_largest_probability():
 
 def test_the_teachers_confidence_is_the_largest_probability_of_the_fused_vector():
     a, b = (softmax(np.random.default_rng(seed).normal(0, 3, (2, 4, 5, 6)).astype(np.float32)) for seed in (0, 1))
-    np.testing.assert_array_equal(competing_confidence(a, b), fuse(a, b, "competition").max(axis=1))
+    both = {"a": a, "b": b}
+    np.testing.assert_array_equal(competing_confidence(both), fuse(both, "competition").max(axis=1))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5, 0.1, 1e-3])
@@ -44,34 +45,35 @@ def test_sharpening_has_the_worked_values():
 
 
 def test_mean_is_the_mean_of_both_networks():
-    fused = fuse(_pixels((0.8, 0.2)), _pixels((0.4, 0.6)), "mean")
+    fused = fuse({"a": _pixels((0.8, 0.2)), "b": _pixels((0.4, 0.6))}, "mean")
     np.testing.assert_allclose(fused, _pixels((0.6, 0.4)), atol=1e-7)
 
 
 def test_competition_takes_the_whole_vector_of_the_surer_network():
-    fused = fuse(_pixels((0.8, 0.1, 0.1), (0.5, 0.5, 0)), _pixels((0, 0.3, 0.7), (0, 0.1, 0.9)), "competition")
+    both = {"a": _pixels((0.8, 0.1, 0.1), (0.5, 0.5, 0)), "b": _pixels((0, 0.3, 0.7), (0, 0.1, 0.9))}
+    fused = fuse(both, "competition")
     np.testing.assert_allclose(fused, _pixels((0.8, 0.1, 0.1), (0, 0.1, 0.9)))
 
 
 def test_competition_gives_a_tie_to_network_a():
-    fused = fuse(_pixels((0.7, 0.3)), _pixels((0.3, 0.7)), "competition")
+    fused = fuse({"a": _pixels((0.7, 0.3)), "b": _pixels((0.3, 0.7))}, "competition")
     np.testing.assert_allclose(fused, _pixels((0.7, 0.3)))
 
 
 def test_one_network_can_answer_alone():
     prob_a, prob_b = _pixels((0.9, 0.1)), _pixels((0.2, 0.8))
-    assert fuse(prob_a, prob_b, "a") is prob_a
-    assert fuse(prob_a, prob_b, "b") is prob_b
+    assert fuse({"a": prob_a, "b": prob_b}, "a") is prob_a
+    assert fuse({"a": prob_a, "b": prob_b}, "b") is prob_b
 
 
 def test_fusing_leaves_both_inputs_as_they_were():
     prob_a, prob_b = _pixels((0.8, 0.2)), _pixels((0.4, 0.6))
     for rule in ("mean", "competition"):
-        fuse(prob_a, prob_b, rule)
+        fuse({"a": prob_a, "b": prob_b}, rule)
     np.testing.assert_array_equal(prob_a, _pixels((0.8, 0.2)))
     np.testing.assert_array_equal(prob_b, _pixels((0.4, 0.6)))
 
 
 def test_an_unknown_rule_is_refused_with_the_known_ones():
     with pytest.raises(UserError, match="fusion is 'vote'.*mean, competition"):
-        fuse(_pixels((1.0, 0.0)), _pixels((1.0, 0.0)), "vote")
+        fuse({"a": _pixels((1.0, 0.0)), "b": _pixels((1.0, 0.0))}, "vote")

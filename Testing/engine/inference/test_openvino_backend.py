@@ -16,7 +16,7 @@ from alhvr.inference import openvino_backend as room
 from alhvr.inference import openvino_graphs
 from alhvr.inference.backends import backend_of_graphs
 from alhvr.inference.openvino_backend import from_graphs, precision_of_this_cpu
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 from alhvr.networks.onnx_export import export_networks
 from alhvr.networks.perturbation import draw_perturbation
 
@@ -44,7 +44,7 @@ def test_it_says_in_which_arithmetic_it_runs(precision, expected):
 
 
 def test_a_batch_for_which_there_is_no_room_does_not_reach_openvino(monkeypatch):
-    backend = from_graphs(export_networks(DualNetwork("unet", 2, 3, width=4).eval()), 1, exact=True)
+    backend = from_graphs(export_networks(NetworkGroup("unet", 2, 3, width=4).eval()), 1, exact=True)
     small, large = (np.zeros((n, 1, 32, 32), np.float32) for n in (1, 2))
     expected = backend.decode("a", backend.encode("a", small))
     monkeypatch.setattr(room, "ROOM_FOR_CODE", 1 << 60)
@@ -57,7 +57,7 @@ def test_a_batch_for_which_there_is_no_room_does_not_reach_openvino(monkeypatch)
 
 
 def test_only_what_is_needed_is_compiled():
-    backend = from_graphs(export_networks(DualNetwork("unet", 2, 3, width=4).eval()), 1, exact=True)
+    backend = from_graphs(export_networks(NetworkGroup("unet", 2, 3, width=4).eval()), 1, exact=True)
     assert set(backend._requests) == {("a", "clean"), ("b", "clean")}
     levels = backend.encode("a", np.zeros((1, 1, 32, 32), np.float32))
     drawn = draw_perturbation(np.random.default_rng(0), backend.level_shapes(levels), channels_last=False)
@@ -95,7 +95,7 @@ def test_openvino_is_used_without_its_telemetry():
 
 
 def test_a_signal_does_no_harm_after_a_backend_was_let_go_in_another_thread(tmp_path):
-    for name, graph in export_networks(DualNetwork("unet", 2, 3).eval()).items():
+    for name, graph in export_networks(NetworkGroup("unet", 2, 3).eval()).items():
         (tmp_path / f"{name}.onnx").write_bytes(graph)
     script = ("import signal, sys, threading\nfrom pathlib import Path\n"
               "from alhvr.inference.openvino_backend import OpenVinoBackend\n"

@@ -8,17 +8,17 @@ import torch
 
 from alhvr.bundle import InferenceSettings
 from alhvr.inference import passes as room
-from alhvr.inference.fusion import confidence, fuse, networks_of, softmax
+from alhvr.inference.fusion import confidence, fuse, networks_for, softmax
 from alhvr.inference.passes import DualPass
 from alhvr.inference.torch_backend import TorchBackend
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 from alhvr.networks.perturbation import draw_perturbation
 
 
 @pytest.fixture(scope="module")
 def backend() -> TorchBackend:
     torch.manual_seed(0)
-    return TorchBackend(DualNetwork("unet", 2, 3), "cpu", "fp32")
+    return TorchBackend(NetworkGroup("unet", 2, 3), "cpu", "fp32")
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,7 @@ class _TwiceAtOnce:
     """A backend that has ``decode_twice`` and nothing else to decode with."""
 
     channels_last = True
+    networks = ("a", "b")
 
     def __init__(self, backend: TorchBackend) -> None:
         self._backend = backend
@@ -48,8 +49,8 @@ def _probabilities(backend: TorchBackend, network: str, images: np.ndarray) -> n
 
 def test_clean_probabilities_are_the_softmax_of_each_network(backend, images):
     views = DualPass(backend, InferenceSettings(), regions=False)(images)
-    np.testing.assert_allclose(views.prob_a, _probabilities(backend, "a", images), atol=1e-6)
-    np.testing.assert_allclose(views.prob_b, _probabilities(backend, "b", images), atol=1e-6)
+    np.testing.assert_allclose(views.probabilities["a"], _probabilities(backend, "a", images), atol=1e-6)
+    np.testing.assert_allclose(views.probabilities["b"], _probabilities(backend, "b", images), atol=1e-6)
     assert views.confidences == ()
 
 
@@ -58,21 +59,22 @@ def test_where_one_network_is_asked_for_the_other_does_not_run(backend, images, 
     asked = []
     encode = TorchBackend.encode
     monkeypatch.setattr(TorchBackend, "encode", lambda self, name, x: (asked.append(name), encode(self, name, x))[1])
-    views = DualPass(backend, InferenceSettings(fusion=network), regions=False, networks=networks_of([network]))(images)
+    needed = networks_for([network], ("a", "b"))
+    views = DualPass(backend, InferenceSettings(fusion=network), regions=False, networks=needed)(images)
     assert asked == [network]
-    np.testing.assert_allclose(fuse(views.prob_a, views.prob_b, network), _probabilities(backend, network, images),
+    np.testing.assert_allclose(fuse(views.probabilities, network), _probabilities(backend, network, images),
                                atol=1e-6)
 
 
 def test_regions_always_need_both_networks(backend, images):
     views = DualPass(backend, InferenceSettings(fusion="a"), regions=True, networks=("a",))(images)
-    assert len(views.confidences) == 2 and not np.array_equal(views.prob_a, views.prob_b)
+    assert len(views.confidences) == 2 and not np.array_equal(views.probabilities["a"], views.probabilities["b"])
 
 
 def test_mirroring_is_the_mean_over_all_flips_turned_back(backend, images):
     views = DualPass(backend, InferenceSettings(mirror=True), regions=False)(images)
     copies = [np.flip(_probabilities(backend, "a", np.flip(images, axes)), axes) for axes in [(), (2,), (3,), (2, 3)]]
-    np.testing.assert_allclose(views.prob_a, np.mean(copies, axis=0), atol=1e-6)
+    np.testing.assert_allclose(views.probabilities["a"], np.mean(copies, axis=0), atol=1e-6)
 
 
 def test_confidences_come_from_the_perturbed_networks(backend, images):
@@ -86,7 +88,7 @@ def test_confidences_come_from_the_perturbed_networks(backend, images):
 def test_a_backend_that_decodes_twice_at_once_is_asked_for_both(backend, images):
     at_once = _TwiceAtOnce(backend)
     found, expected = (DualPass(b, InferenceSettings(), regions=True)(images) for b in (at_once, backend))
-    np.testing.assert_array_equal(found.prob_a, expected.prob_a)
+    np.testing.assert_array_equal(found.probabilities["a"], expected.probabilities["a"])
     np.testing.assert_array_equal(found.confidences, expected.confidences)
     assert at_once.asked == ["a", "b"]
 

@@ -26,7 +26,7 @@ from alhvr.inference import postprocess
 from alhvr.inference import predictor as predictor_module
 from alhvr.inference.predictor import Predictor
 from alhvr.inference.torch_backend import TorchBackend
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 from alhvr.networks.perturbation import Perturbation, apply_perturbation
 from alhvr.progress import SilentReporter
 
@@ -38,6 +38,7 @@ class BrightBackend:
     """Both networks call a pixel class 1 where it is bright; network b is half as sure. Levels are the image."""
 
     name = "bright"
+    networks = ("a", "b")
 
     def __init__(self) -> None:
         self.batches: list[tuple[int, ...]] = []
@@ -175,7 +176,7 @@ def test_regions_are_not_computed_unless_asked_for():
 @pytest.fixture(scope="module")
 def trained() -> TorchBackend:
     torch.manual_seed(0)
-    return TorchBackend(DualNetwork("unet", 2, 2), "cpu", "fp32")
+    return TorchBackend(NetworkGroup("unet", 2, 2), "cpu", "fp32")
 
 
 def test_the_same_scan_gives_the_same_regions_whatever_the_batch_size(trained, monkeypatch):

@@ -30,7 +30,7 @@ from alhvr.inference.fusion import sharpen
 from alhvr.inference.predictor import Predictor
 from alhvr.inference.regions import quantize
 from alhvr.inference.torch_backend import TorchBackend
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 from alhvr.networks.perturbation import Perturbation
 from alhvr.progress import SilentReporter
 
@@ -41,7 +41,7 @@ RULES = ("mean", "competition", "a", "b")
 @pytest.fixture(scope="module")
 def networks() -> dict[int, TorchBackend]:
     torch.manual_seed(1)
-    return {d: TorchBackend(DualNetwork("unet", d, LABELS.n_classes), "cpu", "fp32") for d in (2, 3)}
+    return {d: TorchBackend(NetworkGroup("unet", d, LABELS.n_classes), "cpu", "fp32") for d in (2, 3)}
 
 
 def _scan(seed: int, low: int = 8, high: int = 40) -> tuple[Scan, Plan]:
@@ -96,7 +96,7 @@ def test_scans_of_several_channels_are_segmented_as_whole_arrays_are(seed: int) 
     noise = np.random.default_rng(seed + 50).normal(size=scan.array.shape).astype(np.float32)
     scan = replace(scan, more=(noise, scan.array[::-1].copy()))
     torch.manual_seed(seed)
-    networks = DualNetwork("unet", plan.dimensions, LABELS.n_classes, in_channels=3)
+    networks = NetworkGroup("unet", plan.dimensions, LABELS.n_classes, in_channels=3)
     predictor, whole = _both_ways(TorchBackend(networks, "cpu", "fp32"), plan, scan)
     found, expected = predictor.segment(scan, regions=True), whole.segment(scan, regions=True)
     assert np.mean(found.segmentation.array != LABELS.to_values(expected.classes["mean"])) <= 1e-4
@@ -123,6 +123,7 @@ class PlainBackend:
     """Says class 1 where it is bright; holds nothing and asks for no more than a few arrays of the batch's size."""
 
     name = "plain"
+    networks = ("a", "b")
 
     def __init__(self, n_classes: int = LABELS.n_classes, largest_batch: int = 10**6) -> None:
         self._n_classes, self._largest = n_classes, largest_batch

@@ -15,16 +15,16 @@ from alhvr.data.plan import Normalization, Plan
 from alhvr.errors import UserError
 from alhvr.inference.backends import choose_backend
 from alhvr.inference.torch_backend import TorchBackend, choose_device
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 from alhvr.networks.perturbation import draw_perturbation
 
 KINDS = [("unet", 2, (32, 48)), ("unet", 3, (16, 16, 32)), ("vnet", 3, (16, 32, 16))]
 
 
-def _networks(kind: str, dimensions: int, n_classes: int = 3) -> DualNetwork:
+def _networks(kind: str, dimensions: int, n_classes: int = 3) -> NetworkGroup:
     """A pair as after some training: running statistics and affine parameters are no longer trivial."""
     torch.manual_seed(0)
-    networks = DualNetwork(kind, dimensions, n_classes)
+    networks = NetworkGroup(kind, dimensions, n_classes)
     for module in networks.modules():
         if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm3d)):
             nn.init.uniform_(module.running_mean, -0.5, 0.5)

@@ -10,7 +10,7 @@ from direct_losses import direct_objective, leaves, random_views
 from peak_memory import peak_bytes
 
 from alhvr.config import OFFICIAL_METHOD, MethodConfig
-from alhvr.losses.objective import alhvr_objective
+from alhvr.methods.alhvr import alhvr_objective
 
 BOTH = MethodConfig(teacher_competition=True)
 """Our own choices, with both of the method's modules on."""

@@ -9,9 +9,9 @@ import torch
 from direct_losses import random_views
 
 from alhvr.config import OFFICIAL_METHOD, PAPER_METHOD, MethodConfig
-from alhvr.losses.objective import Objective, alhvr_objective
 from alhvr.losses.supervised import NOT_ANNOTATED
-from alhvr.networks.dual import DualViews
+from alhvr.methods.alhvr import DualViews, alhvr_objective
+from alhvr.methods.base import Objective
 
 SIZE = (32, 40)
 CONFIGS = [MethodConfig(teacher_competition=True), PAPER_METHOD, OFFICIAL_METHOD,

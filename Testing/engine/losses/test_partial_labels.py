@@ -11,8 +11,8 @@ from torch import Tensor
 
 from alhvr.config import OFFICIAL_METHOD, MethodConfig
 from alhvr.data import labels as data_labels
-from alhvr.losses.objective import alhvr_objective
 from alhvr.losses.supervised import NOT_ANNOTATED, merge_missing, supervised_loss
+from alhvr.methods.alhvr import alhvr_objective
 
 BOTH = MethodConfig(teacher_competition=True)
 """Our own choices, with both of the method's modules on."""

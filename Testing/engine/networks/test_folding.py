@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from alhvr.networks.blocks import BATCH_NORM, SegmentationNetwork
-from alhvr.networks.build import build_network
 from alhvr.networks.folding import folded
+from alhvr.networks.registry import build_network
 
 
 def seasoned(kind: str, dimensions: int) -> SegmentationNetwork:

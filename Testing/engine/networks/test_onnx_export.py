@@ -8,22 +8,22 @@ import onnxruntime
 import pytest
 import torch
 
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 from alhvr.networks.onnx_export import LEVELS, OPSET, export_networks
 
-KINDS = {"unet 2": DualNetwork("unet", 2, 4).eval(), "vnet 3": DualNetwork("vnet", 3, 2).eval(),
-         "unet 2 of 3 channels": DualNetwork("unet", 2, 4, in_channels=3).eval(),
-         "vnet 3 of 2 channels": DualNetwork("vnet", 3, 2, in_channels=2).eval(),
-         "unet 2 of width 4": DualNetwork("unet", 2, 3, width=4).eval()}
+KINDS = {"unet 2": NetworkGroup("unet", 2, 4).eval(), "vnet 3": NetworkGroup("vnet", 3, 2).eval(),
+         "unet 2 of 3 channels": NetworkGroup("unet", 2, 4, in_channels=3).eval(),
+         "vnet 3 of 2 channels": NetworkGroup("vnet", 3, 2, in_channels=2).eval(),
+         "unet 2 of width 4": NetworkGroup("unet", 2, 3, width=4).eval()}
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def networks(request: pytest.FixtureRequest) -> DualNetwork:
+def networks(request: pytest.FixtureRequest) -> NetworkGroup:
     return KINDS[request.param]
 
 
 @pytest.fixture(scope="module")
-def graphs(networks: DualNetwork) -> dict[str, bytes]:
+def graphs(networks: NetworkGroup) -> dict[str, bytes]:
     return export_networks(networks)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from alhvr.networks.build import build_network
+from alhvr.networks.registry import build_network
 from alhvr.training.averaging import WeightAverage, measure_statistics
 
 

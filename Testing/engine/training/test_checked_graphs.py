@@ -11,9 +11,10 @@ import pytest
 import torch
 from tiny_cases import LABELS, tiny_plan
 
-from alhvr.bundle import GRAPHS, ModelDescription, NetworkSpec, read_model, write_model
+from alhvr.bundle import ModelDescription, NetworkSpec, graph_names, read_model, write_model
 from alhvr.errors import UserError
-from alhvr.networks.dual import DualNetwork
+from alhvr.methods.alhvr import forward_views
+from alhvr.networks.group import NetworkGroup
 from alhvr.networks.onnx_export import LEVELS, export_networks
 from alhvr.training import checked_graphs as room
 from alhvr.training.checked_graphs import NoGraphs, add_graphs, checked_graphs
@@ -21,16 +22,16 @@ from alhvr.training.checked_graphs import NoGraphs, add_graphs, checked_graphs
 SIZES = {2: (48, 16), 3: (16, 32, 16)}
 
 
-def trained(kind: str, dimensions: int) -> DualNetwork:
+def trained(kind: str, dimensions: int) -> NetworkGroup:
     """Networks after a few large steps, so that weights and batch statistics are nobody's first guess."""
     torch.manual_seed(dimensions)
-    networks = DualNetwork(kind, dimensions, 3)
+    networks = NetworkGroup(kind, dimensions, 3)
     networks = networks.to(memory_format=networks.memory_format).train()
     optimizer = torch.optim.SGD(networks.parameters(), lr=0.05, momentum=0.9)
     for _ in range(4):
         images = 2.0 * torch.randn(2, 1, *SIZES[dimensions]) + 1.0
         targets = (images[:, 0] > 0).long() + (images[:, 0] > 2).long()
-        views = networks.forward_views(images, 2, None)
+        views = forward_views(networks, images, 2, None)
         loss = sum(torch.nn.functional.cross_entropy(view.clean_logits, targets) for view in (views.a, views.b))
         optimizer.zero_grad()
         loss.backward()
@@ -39,12 +40,12 @@ def trained(kind: str, dimensions: int) -> DualNetwork:
 
 
 @pytest.fixture(scope="module")
-def unets() -> DualNetwork:
+def unets() -> NetworkGroup:
     return trained("unet", 2)
 
 
 @pytest.fixture
-def bare(tmp_path: Path, unets: DualNetwork) -> Path:
+def bare(tmp_path: Path, unets: NetworkGroup) -> Path:
     """A finished model from before there were graphs."""
     about = ModelDescription("tiny", tiny_plan(2, (32, 32)), LABELS, NetworkSpec("unet", 2, 3))
     write_model(tmp_path / "model", about, {"a": unets.a.state_dict(), "b": unets.b.state_dict()})
@@ -72,7 +73,7 @@ def test_graphs_of_trained_networks_find_the_logits_of_the_networks_themselves(k
         assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
 
 
-def test_networks_and_random_streams_are_left_as_they_were(unets: DualNetwork) -> None:
+def test_networks_and_random_streams_are_left_as_they_were(unets: NetworkGroup) -> None:
     unets.train()
     weights = {name: value.clone() for name, value in unets.state_dict().items()}
     torch_stream, numpy_stream = torch.get_rng_state(), np.random.get_state()[1].copy()
@@ -82,12 +83,12 @@ def test_networks_and_random_streams_are_left_as_they_were(unets: DualNetwork) -
     assert torch.equal(torch_stream, torch.get_rng_state()) and (numpy_stream == np.random.get_state()[1]).all()
 
 
-def test_the_same_networks_give_the_same_bytes(unets: DualNetwork) -> None:
+def test_the_same_networks_give_the_same_bytes(unets: NetworkGroup) -> None:
     assert checked_graphs(unets) == checked_graphs(unets)
 
 
-def test_graphs_that_differ_from_the_networks_are_refused(unets: DualNetwork, monkeypatch) -> None:
-    def swapped(networks: DualNetwork) -> dict[str, bytes]:
+def test_graphs_that_differ_from_the_networks_are_refused(unets: NetworkGroup, monkeypatch) -> None:
+    def swapped(networks: NetworkGroup) -> dict[str, bytes]:
         graphs = export_networks(networks)
         return graphs | {"b_decoder": graphs["a_decoder"]}
 
@@ -96,27 +97,28 @@ def test_graphs_that_differ_from_the_networks_are_refused(unets: DualNetwork, mo
         checked_graphs(unets)
 
 
-def test_graphs_that_cannot_be_run_are_refused(unets: DualNetwork, monkeypatch) -> None:
-    monkeypatch.setattr(room, "export_networks", lambda networks: dict.fromkeys(GRAPHS, b"no graph"))
+def test_graphs_that_cannot_be_run_are_refused(unets: NetworkGroup, monkeypatch) -> None:
+    no_graphs = dict.fromkeys(graph_names(unets.names), b"no graph")
+    monkeypatch.setattr(room, "export_networks", lambda networks: no_graphs)
     with pytest.raises(NoGraphs, match="cannot be exported as ONNX"):
         checked_graphs(unets)
 
 
 def test_networks_that_find_no_numbers_have_no_graphs() -> None:
-    networks = DualNetwork("unet", 2, 3)
+    networks = NetworkGroup("unet", 2, 3)
     torch.nn.init.constant_(networks.b.head.bias, float("nan"))
     with pytest.raises(NoGraphs, match="network b differ from PyTorch by nan"):
         checked_graphs(networks)
 
 
-def test_without_the_package_onnx_the_error_says_what_to_install(unets: DualNetwork, monkeypatch) -> None:
+def test_without_the_package_onnx_the_error_says_what_to_install(unets: NetworkGroup, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(NoGraphs, match=r"onnx is not installed.* pip install onnx") as caught:
         checked_graphs(unets)
     assert "\n" not in str(caught.value)
 
 
-def test_an_older_model_gets_its_graphs_in_one_call_and_keeps_the_rest(bare: Path, unets: DualNetwork) -> None:
+def test_an_older_model_gets_its_graphs_in_one_call_and_keeps_the_rest(bare: Path, unets: NetworkGroup) -> None:
     before = contents(bare)
     model = add_graphs(bare)
     after = contents(bare)

@@ -13,7 +13,7 @@ from tiny_cases import LABELS, Listener, tiny_plan
 from alhvr.bundle import InferenceSettings, read_model
 from alhvr.config import MethodConfig, RunConfig, SegmentingConfig, TrainingConfig
 from alhvr.data.cases import Case
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 from alhvr.networks.onnx_export import export_networks
 from alhvr.training import checked_graphs
 from alhvr.training.device import Compute
@@ -52,7 +52,7 @@ def setup_of(**segmenting) -> RunSetup:
 def finish(tmp_path: Path, validator: Scored | None, *, reporter: Listener | None = None, networks=None,
            **segmenting) -> FinishedModel:
     state = LoopState(iteration=40, elapsed_s=90.0, best_iteration=30)
-    return finish_model(setup_of(**segmenting), networks or DualNetwork("unet", 2, 3), validator,
+    return finish_model(setup_of(**segmenting), networks or NetworkGroup("unet", 2, 3), validator,
                         RunFolder(tmp_path / "run"), state, reporter or Listener())
 
 
@@ -112,7 +112,7 @@ def test_a_model_is_named_after_its_structures_or_as_the_user_says_and_never_aft
     def name(folder: str, wish: str | None) -> str:
         setup = replace(setup_of(), config=replace(setup_of().config, name=wish), start_from=str(tmp_path / "Jane Doe"))
         run = RunFolder(tmp_path / folder)
-        finish_model(setup, DualNetwork("unet", 2, 3), None, run, LoopState(iteration=1), Listener())
+        finish_model(setup, NetworkGroup("unet", 2, 3), None, run, LoopState(iteration=1), Listener())
         files = [path for path in run.model.rglob("*") if path.is_file()]
         assert len(files) > 5 and not any(b"Jane" in path.read_bytes() for path in files)
         return read_model(run.model).description.name
@@ -130,7 +130,7 @@ def test_the_model_has_its_networks_as_onnx_and_is_scored_with_them(tmp_path: Pa
 
 def test_without_the_package_onnx_the_model_is_whole_but_for_its_graphs_and_says_so(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    validator, reporter, networks = Scored(mean=0.8, competition=0.7), Listener(), DualNetwork("unet", 2, 3)
+    validator, reporter, networks = Scored(mean=0.8, competition=0.7), Listener(), NetworkGroup("unet", 2, 3)
     found = finish(tmp_path, validator, reporter=reporter, networks=networks)
     model = read_model(tmp_path / "run" / "model")
     assert model.graph_files() == {} and found.scores["mean"] == 0.8 and validator.ran_with == ["torch"]
@@ -142,7 +142,7 @@ def test_without_the_package_onnx_the_model_is_whole_but_for_its_graphs_and_says
 
 
 def test_graphs_that_are_wrong_are_left_out_and_pytorch_scores(tmp_path: Path, monkeypatch) -> None:
-    other = export_networks(DualNetwork("unet", 2, 3))
+    other = export_networks(NetworkGroup("unet", 2, 3))
     monkeypatch.setattr(checked_graphs, "export_networks", lambda networks: other)
     validator, reporter = Scored(mean=0.8, competition=0.7), Listener()
     finish(tmp_path, validator, reporter=reporter)

@@ -12,7 +12,7 @@ from tiny_cases import LABELS, Listener, tiny_plan, write_case
 
 from alhvr.config import MethodConfig, PlanConfig, RunConfig, TrainingConfig
 from alhvr.errors import UserError
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 from alhvr.training.checkpoint import save_checkpoint
 from alhvr.training.device import Compute
 from alhvr.training.loop_state import LoopState
@@ -82,7 +82,7 @@ def test_a_damaged_setup_is_one_clear_line(run: RunFolder, content: str) -> None
 
 def with_checkpoints(run: RunFolder, **changes: dict) -> None:
     """Gives the run both checkpoints after ten steps; ``changes`` replace parts of ``last`` or ``best``."""
-    weights = DualNetwork.build(RunSetup.from_dict(run.read_json(RUN_FILE)).network).state_dict()
+    weights = NetworkGroup.build(RunSetup.from_dict(run.read_json(RUN_FILE)).network).state_dict()
     state = asdict(LoopState(iteration=10, best_iteration=10, best_mean=0.5))
     last = {"step": {}, "average": weights, "loop": state, **changes.get("last", {})}
     save_checkpoint(run.last, last)

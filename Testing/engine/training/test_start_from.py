@@ -15,17 +15,17 @@ from alhvr.config import PlanConfig
 from alhvr.data.channel_names import Channel
 from alhvr.data.labels import LabelSet
 from alhvr.errors import UserError
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 from alhvr.training.start_from import Start, load_start
 
 OTHERS = LabelSet.from_names({1: "liver", 2: "pancreas", 3: "spleen"})
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Start, DualNetwork]:
+def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Start, NetworkGroup]:
     """A written 2-D model of two classes, and its networks."""
     torch.manual_seed(0)
-    networks = DualNetwork("unet", 2, LABELS.n_classes)
+    networks = NetworkGroup("unet", 2, LABELS.n_classes)
     folder = tmp_path_factory.mktemp("start") / "old"
     description = ModelDescription("Old", tiny_plan(2, (16, 16)), LABELS, NetworkSpec("unet", 2, LABELS.n_classes))
     write_model(folder, description, {"a": networks.a.state_dict(), "b": networks.b.state_dict()})
@@ -35,7 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Start, DualNetwork]
 def loaded(start: Start, labels: LabelSet) -> tuple[dict, dict]:
     """Weights of fresh networks for ``labels`` before and after loading."""
     torch.manual_seed(1)
-    networks = DualNetwork("unet", 2, labels.n_classes)
+    networks = NetworkGroup("unet", 2, labels.n_classes)
     before = {name: value.clone() for name, value in networks.state_dict().items()}
     start.load_into(networks, labels)
     return before, networks.state_dict()
@@ -106,11 +106,11 @@ def test_scans_of_another_modality_are_told(model) -> None:
 
 
 def test_a_3_d_model_of_other_classes_loads_too(tmp_path: Path) -> None:
-    networks = DualNetwork("vnet", 3, 2)
+    networks = NetworkGroup("vnet", 3, 2)
     labels = LabelSet.from_names({1: "left atrium"})
     description = ModelDescription("V", tiny_plan(3, (16, 16, 16)), labels, NetworkSpec("vnet", 3, 2))
     write_model(tmp_path / "v", description, {"a": networks.a.state_dict(), "b": networks.b.state_dict()})
-    fresh = DualNetwork("vnet", 3, 3)
+    fresh = NetworkGroup("vnet", 3, 3)
     load_start(tmp_path / "v").load_into(fresh, LABELS)
     state = fresh.state_dict()
     kept = [name for name in state if ".head." not in name]
@@ -119,7 +119,7 @@ def test_a_3_d_model_of_other_classes_loads_too(tmp_path: Path) -> None:
 
 def test_a_narrow_model_is_fine_tuned_as_narrow_as_it_is(tmp_path: Path) -> None:
     spec, plan = NetworkSpec("unet", 2, 3, width=4), replace(tiny_plan(2, (16, 16)), width=4)
-    old, new = DualNetwork.build(spec), DualNetwork.build(spec)
+    old, new = NetworkGroup.build(spec), NetworkGroup.build(spec)
     write_model(tmp_path / "n", ModelDescription("N", plan, LABELS, spec),
                 {"a": old.a.state_dict(), "b": old.b.state_dict()})
     start = load_start(tmp_path / "n")
@@ -130,7 +130,7 @@ def test_a_narrow_model_is_fine_tuned_as_narrow_as_it_is(tmp_path: Path) -> None
 
 def test_weights_that_do_not_fit_the_description_are_refused(model) -> None:
     with pytest.raises(UserError, match="do not fit"):
-        model[0].load_into(DualNetwork("unet", 3, LABELS.n_classes), LABELS)
+        model[0].load_into(NetworkGroup("unet", 3, LABELS.n_classes), LABELS)
 
 
 def test_another_number_or_order_of_channels_is_refused_with_both_lists(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ import torch
 from alhvr.config import OFFICIAL_METHOD, MethodConfig, TrainingConfig
 from alhvr.data.batches import Batch
 from alhvr.losses.supervised import supervised_loss
-from alhvr.networks.dual import DualNetwork
+from alhvr.methods.alhvr import forward_views
+from alhvr.methods.registry import build_method
+from alhvr.networks.group import NetworkGroup
 from alhvr.training.device import Compute
 from alhvr.training.step import TrainingStep
 
@@ -27,7 +29,8 @@ def batch_of(labeled: int = 2, unlabeled: int = 2) -> Batch:
 
 def new_step(*, method: MethodConfig | None = None, compute: Compute = CPU, seed: int = 0) -> TrainingStep:
     torch.manual_seed(1)
-    return TrainingStep(DualNetwork("unet", 2, CLASSES), method or MethodConfig(), TrainingConfig(seed=seed), compute)
+    return TrainingStep(NetworkGroup("unet", 2, CLASSES), build_method(method or MethodConfig(), seed),
+                        TrainingConfig(seed=seed), compute)
 
 
 def weights_after(step: TrainingStep, *, iteration: int = 3, batch: Batch | None = None, weight: float = 0.1) -> dict:
@@ -66,7 +69,7 @@ def supervised_only(step: TrainingStep, batch: Batch, method: MethodConfig) -> N
     step.networks.train()
     images = batch.images.to(memory_format=torch.channels_last)
     labels = batch.labels
-    views = step.networks.forward_views(images, batch.n_clean, step._draw(3, images), step._passes)
+    views = forward_views(step.networks, images, batch.n_clean, None)
     logits = [view.clean_logits[:batch.n_labeled] for view in (views.a, views.b)]
     step._update(sum(supervised_loss(x, labels, dice=method.dice).total for x in logits), 0.01)
 

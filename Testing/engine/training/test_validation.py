@@ -15,7 +15,7 @@ from alhvr.bundle import InferenceSettings
 from alhvr.data.annotation import Annotation
 from alhvr.data.cases import Case
 from alhvr.inference.torch_backend import TorchBackend
-from alhvr.networks.dual import DualNetwork
+from alhvr.networks.group import NetworkGroup
 from alhvr.progress import SilentReporter
 from alhvr.training.validation import ValidationScore, Validator
 
@@ -26,7 +26,7 @@ SHAPE = (4, 16, 16)
 def backend() -> TorchBackend:
     """Untrained networks whose answers are every class somewhere."""
     torch.manual_seed(2)
-    networks = DualNetwork("unet", 2, 3).eval()
+    networks = NetworkGroup("unet", 2, 3).eval()
     for network in (networks.a, networks.b):
         network.head.weight.data *= 30
         network.head.bias.data.zero_()

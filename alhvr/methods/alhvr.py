@@ -1,11 +1,12 @@
-"""alhvr_objective: the one place where the loss is summed (Eq. 10)."""
+"""ALHVR (Lei et al., ICCV 2025): the views of both networks, and the one place where their loss is summed (Eq. 10)."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,24 +16,100 @@ from alhvr.losses.one_hot import most_probable
 from alhvr.losses.precision import widen, without_autocast
 from alhvr.losses.prototypes import prototype_loss
 from alhvr.losses.regions import Regions, region_threshold, split_regions
-from alhvr.losses.supervised import NOT_ANNOTATED, SupervisedLoss, supervised_loss
+from alhvr.losses.supervised import NOT_ANNOTATED, supervised_loss
+from alhvr.methods.base import DeviceBatch, Method, Objective, detached, labels_objective, supervised_terms
+from alhvr.networks.blocks import SegmentationNetwork, frozen_running_statistics, tail_of_batch
+from alhvr.networks.group import NetworkGroup
+from alhvr.networks.perturbation import DualPerturbation, Perturbation, apply_perturbation, draw_dual_perturbation
 
-if TYPE_CHECKING:
-    from alhvr.networks.dual import DualViews
+NOISE_STREAM = 2
+"""Which of the random streams of a run draws the perturbations."""
+
+
+class Alhvr(Method):
+    """Two networks: CG-CPCL where only one of them is sure, DTCT where neither is."""
+
+    def loss(self, networks: NetworkGroup, batch: DeviceBatch, iteration: int, weight: float,
+             autocast: torch.autocast) -> Objective:
+        """See Method.loss; with a ``weight`` of 0 nothing is decoded perturbed."""
+        learns_unlabelled = weight > 0 and batch.n_clean < len(batch.images)
+        perturbations = self._draw(networks, iteration, batch.images) if learns_unlabelled else None
+        passes = PassConfig(perturb_labeled=self.config.perturb_labeled,
+                            perturbed_statistics=self.config.perturbed_statistics)
+        with autocast:
+            views = forward_views(networks, batch.images, batch.n_clean, perturbations, passes)
+        return alhvr_objective(views, batch.labels, weight, self.config, missing=batch.missing, inside=batch.inside)
+
+    def _draw(self, networks: NetworkGroup, iteration: int, images: Tensor) -> DualPerturbation:
+        rng = np.random.default_rng([self.seed, NOISE_STREAM, iteration])
+        return draw_dual_perturbation(rng, networks.first.level_shapes(images.shape[2:]))
 
 
 @dataclass(frozen=True)
-class Objective:
-    """What one batch costs, and what is worth showing about it."""
+class PassConfig:
+    """How the perturbed pass is run."""
 
-    total: Tensor
-    """L, scalar: call backward on it."""
-    terms: dict[str, Tensor]
-    """Each named loss, scalar without gradient, summed over both networks and before any weight; and the total."""
-    gamma: Tensor | None
-    """Confidence threshold of this batch, scalar 0..1; None without unlabelled images."""
-    region_fractions: dict[str, Tensor]
-    """Share of the unlabelled pixels per region, scalars 0..1; empty without unlabelled images."""
+    perturb_labeled: bool = False
+    """Labelled images are decoded perturbed too; no loss uses them, only batch statistics change."""
+    perturbed_statistics: bool = False
+    """The perturbed pass also updates the running statistics of batch norm."""
+
+
+UNLABELED_ONLY = PassConfig()
+"""The perturbed pass of the paper preset: unlabelled images, running statistics left alone."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """What one network makes of a batch of B images, the last B_u of them unlabelled, or labelled in part."""
+
+    clean_logits: Tensor
+    """[B, C, *S], y_n1 before the softmax, labelled images first."""
+    perturbed_logits: Tensor | None = None
+    """[B_u, C, *S], y_n2 before the softmax; None when only labels are learnt from."""
+    clean_features: Tensor | None = None
+    """[B_u, F, *S / stride], F^d of the clean pass; None likewise."""
+    perturbed_features: Tensor | None = None
+    """[B_u, F, *S / stride], F^d of the perturbed pass; None likewise."""
+
+
+@dataclass(frozen=True)
+class DualViews:
+    """The views of both networks on the same batch."""
+
+    a: Views
+    b: Views
+
+
+def forward_views(networks: NetworkGroup, images: Tensor, n_clean: int, perturbations: DualPerturbation | None,
+                  config: PassConfig = UNLABELED_ONLY) -> DualViews:
+    """images [B, in_channels, *S], the first ``n_clean`` of them fully labelled -> the views of networks a and b.
+
+    ``perturbations`` None, or a batch of fully labelled images: the clean pass only. Raises ValueError for sizes that
+    are not multiples of 16 and for perturbations drawn for other shapes.
+    """
+    if perturbations is None or n_clean >= len(images):
+        return DualViews(*(Views(net.decode(net.encode(images)).logits) for net in (networks["a"], networks["b"])))
+    return DualViews(a=view_batch(networks["a"], images, n_clean, perturbations.a, config),
+                     b=view_batch(networks["b"], images, n_clean, perturbations.b, config))
+
+
+def view_batch(
+    network: SegmentationNetwork, images: Tensor, n_clean: int, perturbation: Perturbation, config: PassConfig
+) -> Views:
+    """One encoder run, the clean decode of all images [B, in_channels, *S], then the perturbed decode."""
+    levels = network.encode(images)
+    clean = network.decode(levels)
+    start = 0 if config.perturb_labeled else n_clean
+    perturbed_levels = apply_perturbation([tail_of_batch(level, start) for level in levels], perturbation)
+    with contextlib.nullcontext() if config.perturbed_statistics else frozen_running_statistics(network):
+        perturbed = network.decode(perturbed_levels, perturbed=True)
+    return Views(
+        clean_logits=clean.logits,
+        perturbed_logits=perturbed.logits[n_clean - start :],
+        clean_features=clean.features[n_clean:],
+        perturbed_features=perturbed.features[n_clean - start :],
+    )
 
 
 @dataclass(frozen=True)
@@ -67,25 +144,19 @@ def alhvr_objective(
         parts = [_parted(v.clean_logits, len(labels), n_unlabelled) for v in (views.a, views.b)]
         supervised = [supervised_loss(labelled, labels, missing=missing, dice=config.dice) for labelled, _ in parts]
         if not n_unlabelled:
-            return _labels_only(supervised)
+            return labels_objective(supervised)
         inside = None if inside is None else inside[-n_unlabelled:]
         a, b = (_unlabelled(clean, v.perturbed_logits, inside)
                 for (_, clean), v in zip(parts, (views.a, views.b), strict=True))
         pixels = _unlabelled_pixels(labels, len(views.a.clean_logits), a.confidence, inside)
         gamma = region_threshold((a.confidence + b.confidence) / 2, config, unlabelled=pixels)
         regions = split_regions(a.confidence, b.confidence, gamma, unlabelled=pixels)
-        terms = _supervised_terms(supervised) | _unsupervised_terms(views, (a, b), regions, config)
+        terms = supervised_terms(supervised) | _unsupervised_terms(views, (a, b), regions, config)
         weights = _term_weights(config)
         unsupervised = sum(weights[name] * terms[name] for name in weights if name in terms)
         total = terms["supervised_ce"] + terms["supervised_dice"] + weight * unsupervised
         named = {**terms, "unsupervised": total.new_zeros(()) + unsupervised, "total": total}
-        return Objective(total, _detached(named), gamma.mean(), regions.fractions())
-
-
-def _labels_only(supervised: list[SupervisedLoss]) -> Objective:
-    terms = _supervised_terms(supervised)
-    total = terms["supervised_ce"] + terms["supervised_dice"]
-    return Objective(total, _detached({**terms, "total": total}), None, {})
+        return Objective(total, detached(named), gamma.mean(), regions.fractions())
 
 
 def _term_weights(config: MethodConfig) -> dict[str, float]:
@@ -106,12 +177,6 @@ def _unsupervised_terms(views: DualViews, both: tuple[_Unlabelled, _Unlabelled],
     if config.cross_pseudo_regions and config.cross_pseudo_weight:
         terms |= _cross_pseudo_terms(both, regions, config)
     return terms
-
-
-def _supervised_terms(supervised: list[SupervisedLoss]) -> dict[str, Tensor]:
-    """L_s of both networks."""
-    a, b = supervised
-    return {"supervised_ce": a.ce + b.ce, "supervised_dice": a.dice + b.dice}
 
 
 def _prototype_terms(
@@ -189,7 +254,3 @@ def _unlabelled(clean_logits: Tensor, perturbed_logits: Tensor, inside: Tensor |
         classes=classes if inside is None else classes * inside.unsqueeze(1),
         confidence=perturbed.detach().amax(dim=1),
     )
-
-
-def _detached(terms: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach() for name, value in terms.items()}

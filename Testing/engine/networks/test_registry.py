@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from alhvr import settings
-from alhvr.networks.blocks import STANDARD_WIDTH
-from alhvr.networks.build import build_network
+from alhvr.networks.registry import NETWORKS, STANDARD_WIDTH, build_network, is_accepted
 
-NETWORKS = pytest.mark.parametrize(("kind", "dimensions"), [("unet", 2), ("unet", 3), ("vnet", 3)])
+EACH = pytest.mark.parametrize(("kind", "dimensions"),
+                               [(kind, n) for kind, about in NETWORKS.items() for n in about.dimensions])
 
 
 def trained_a_little(kind: str, dimensions: int) -> torch.nn.Module:
@@ -17,22 +16,23 @@ def trained_a_little(kind: str, dimensions: int) -> torch.nn.Module:
     network = build_network(kind, dimensions, 3)
     with torch.no_grad():
         for _ in range(4):
-            network(2 + 3 * torch.randn(2, 1, *[16] * dimensions))
+            network(2 + 3 * torch.randn(2, 1, *[32] * dimensions))
     return network
 
 
-@NETWORKS
+@EACH
 def test_names_of_weights_say_where_they_sit(kind, dimensions):
     names = set(build_network(kind, dimensions, 2).state_dict())
-    deepest = {"unet": "encoder.4.second.norm.running_var", "vnet": "encoder.4.2.norm.running_var"}[kind]
+    deepest = {"unet": "encoder.4.second.norm.running_var", "vnet": "encoder.4.2.norm.running_var",
+               "dynunet": "encoder.4.conv2.conv.weight"}[kind]
     assert {deepest, "head.weight", "head.bias"} <= names
     assert {n.split(".")[0] for n in names} <= {"encoder", "down", "up", "decoder", "head"}
 
 
-@NETWORKS
+@EACH
 def test_channels_last_and_bf16_change_rounding_only(kind, dimensions):
     network = trained_a_little(kind, dimensions).eval()
-    x = torch.randn(1, 1, *[16] * dimensions)
+    x = torch.randn(1, 1, *[32] * dimensions)
     with torch.no_grad():
         expected = network(x)
         network.to(memory_format=network.memory_format)
@@ -56,20 +56,26 @@ def test_more_input_channels_can_be_asked_for():
         build_network("unet", 2, 2, in_channels=0)
 
 
-@NETWORKS
+@EACH
 @pytest.mark.parametrize("stride", [8, 4, 1])
 def test_every_level_is_as_wide_as_was_asked_for(kind, dimensions, stride):
     network = build_network(kind, dimensions, 3, width=4, feature_stride=stride).eval()
-    levels = network.encode(torch.zeros(1, 1, *[16] * dimensions))
+    levels = network.encode(torch.zeros(1, 1, *[32] * dimensions))
     assert tuple(level.shape[1] for level in levels) == network.level_channels == (4, 8, 16, 32, 64)
-    assert network.decode(levels).logits.shape == (1, 3, *[16] * dimensions)
+    assert network.decode(levels).logits.shape == (1, 3, *[32] * dimensions)
 
 
-@NETWORKS
+@EACH
 def test_the_width_is_the_papers_unless_asked_for(kind, dimensions):
     state = [build_network(kind, dimensions, 2, **options).state_dict() for options in ({}, {"width": STANDARD_WIDTH})]
-    assert STANDARD_WIDTH == settings.STANDARD_WIDTH == 16
+    assert STANDARD_WIDTH == 16
     assert {name: value.shape for name, value in state[0].items()} == {n: v.shape for n, v in state[1].items()}
+
+
+def test_a_network_is_refused_where_there_is_none_of_its_kind():
+    assert is_accepted("vnet") and is_accepted("vnet", 3) and not is_accepted("vnet", 2)
+    with pytest.raises(ValueError, match="'vnet' in 2-D; accepted there: unet, dynunet"):
+        build_network("vnet", 2, 3)
 
 
 def test_a_width_of_nothing_is_refused():

@@ -1,4 +1,4 @@
-"""Tests of alhvr.losses.objective: the sum against the direct form, its names, switches, memory and hard cases."""
+"""Tests of alhvr.methods.alhvr: the sum against the direct form, its names, switches, memory and hard cases."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from alhvr.config import OFFICIAL_METHOD, PAPER_METHOD, MethodConfig
-from alhvr.losses.objective import alhvr_objective
 from alhvr.losses.regions import confidence_threshold
-from alhvr.networks.dual import DualViews, Views
+from alhvr.methods.alhvr import DualViews, Views, alhvr_objective
 
 BOTH = MethodConfig(teacher_competition=True)
 """Our own choices, with both of the method's modules on."""
