@@ -6,8 +6,38 @@ reports to its makers, and from leaving a number of this computer in the user's 
 """
 
 import os
+from importlib import import_module
 
 __version__ = "0.1.0"
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+_API = {
+    "Predictor": "alhvr.inference.predictor",
+    "RunConfig": "alhvr.config",
+    "Scan": "alhvr.data.scan",
+    "UserError": "alhvr.errors",
+    "check": "alhvr.api",
+    "evaluate": "alhvr.api",
+    "find_cases": "alhvr.data.cases",
+    "read_model": "alhvr.bundle",
+    "read_scan": "alhvr.data.reading",
+    "segment": "alhvr.api",
+    "train": "alhvr.api",
+    "write_segmentation": "alhvr.export.volumes",
+}
+"""The public API: each name, and the file that is loaded when it is first used."""
+__all__ = list(_API)
+
+
+def __getattr__(name: str) -> object:
+    """A name of the public API."""
+    if name not in _API:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_API[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public API, for completion."""
+    return sorted([*globals(), *_API])

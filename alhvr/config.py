@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from alhvr.networks.registry import DEFAULT_NETWORK, WIDTHS, accepted, is_accepted
 from alhvr.settings import check_choices, from_dict, require, to_dict
@@ -295,6 +295,14 @@ class RunConfig:
         """Checks the name; raises UserError."""
         good = self.name is None or (self.name.strip() and self.name.isprintable() and len(self.name) <= LONGEST_NAME)
         require(good, "name", self.name, f"a text of 1 to {LONGEST_NAME} letters on one line")
+
+    @classmethod
+    def of(cls, **parts: Any) -> RunConfig:
+        """The settings of which only some differ: ``RunConfig.of(training={"iterations": 2000})``.
+
+        Names and values are those of RUN/config.json; UserError for one that is not known or not accepted.
+        """
+        return from_dict(cls, parts)
 
 
 PAPER_METHOD = MethodConfig(

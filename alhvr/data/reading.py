@@ -70,7 +70,7 @@ def probe(path: Path) -> Header:
     return Header(geometry.size_ijk, geometry.spacing_mm, geometry, modality, _scan_type(kind).itemsize)
 
 
-def read_scan(path: Path, *, modality: Modality | None = None) -> Scan:
+def read_scan(path: Path | str, *, modality: Modality | None = None) -> Scan:
     """The scan of a file, or of a folder with one DICOM series (or of any .dcm file of one).
 
     Integers of 8 or 16 bits stay as they are, everything else becomes float32. ``modality`` overrides what the file

@@ -36,13 +36,14 @@ _AS_UINT16 = np.linspace(0, 65535, 256, dtype=np.uint16)
 REGION_NAMES = {"1": "reliable stable", "2": "reliable unstable", "3": "unreliable stable"}
 
 
-def write_segmentation(path: Path, segmentation: Segmentation) -> Path:
+def write_segmentation(path: Path | str, segmentation: Segmentation) -> Path:
     """Writes label values in the scan's exact grid; the ending of ``path`` chooses the format (see ENDINGS).
 
     ``.seg.nrrd`` carries names, colours and coded terms as 3D Slicer reads them; the other formats values only.
     An existing file is replaced at once when the new one is whole. Raises UserError for another ending, and where
     the file cannot be written; nothing is left behind then.
     """
+    path = Path(path)
     encode = _encoder(path, segmentation)
     with new_file(path) as file:
         encode(file, segmentation.array, segmentation.geometry)

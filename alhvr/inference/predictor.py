@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from alhvr.bundle import InferenceSettings, rules_of
+from alhvr.bundle import InferenceSettings, Model, rules_of
 from alhvr.data.axes import AxisTransform
 from alhvr.data.geometry import Geometry
 from alhvr.data.labels import LabelSet
@@ -16,7 +16,7 @@ from alhvr.data.plan import Plan
 from alhvr.data.preprocess import PreparedPlanes, axis_transform
 from alhvr.data.scan import Scan, Segmentation
 from alhvr.errors import Cancelled, OutOfMemory
-from alhvr.inference.backends import Backend
+from alhvr.inference.backends import Backend, choose_backend
 from alhvr.inference.exhaustion import memory_as_user_error
 from alhvr.inference.fusion import competing_confidence, fuse, networks_for
 from alhvr.inference.memory import MemoryForecast, Work, forecast, in_gb, require
@@ -82,6 +82,16 @@ class Predictor:
         self._backend, self._plan, self._labels, self._settings = backend, plan, labels, settings
         self._batch_pixels = BATCH_PIXELS
         self._pixels_before = 0
+
+    @classmethod
+    def from_model(cls, model: Model, *, device: str = "auto", threads: int | None = None) -> Predictor:
+        """The predictor of a model folder that ``alhvr.read_model`` read, with the model's own settings.
+
+        ``device``: auto, cpu, cuda or mps; ``threads`` on the CPU, None for as many as there are free cores. Raises
+        UserError where the device is not there, ModelError where the networks cannot be run.
+        """
+        about = model.description
+        return cls(choose_backend(model, device=device, threads=threads), about.plan, about.labels, about.inference)
 
     @property
     def ran_with(self) -> str:

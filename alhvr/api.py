@@ -1,0 +1,92 @@
+"""The public API, which ``import alhvr`` offers name by name: the commands as functions, without a terminal.
+
+Arrays are [K, J, I]; files are LPS; lengths are in mm. What the user can mend raises alhvr.UserError, whose text names
+the thing, the value seen and the next step. Nothing is printed; with ``verbose`` progress goes to standard error.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alhvr.checking.result import CheckResult
+from alhvr.checking.run import Folders, Wishes
+from alhvr.checking.run import check as check_folders
+from alhvr.checking.watch import Watch
+from alhvr.config import DataConfig, RunConfig
+from alhvr.evaluation.report import Report, evaluate_folders
+from alhvr.inference.outcomes import SegmentResult
+from alhvr.inference.run import SegmentRequest
+from alhvr.inference.run import segment as segment_files
+from alhvr.progress import BarReporter, Reporter, SilentReporter
+from alhvr.stopping import StopRequest
+
+if TYPE_CHECKING:
+    from alhvr.training.run import TrainResult
+
+Paths = Path | str
+
+
+def check(labeled: Paths | None = None, unlabeled: Paths | None = None, validation: Paths | None = None, *,
+          not_annotated: int = DataConfig.not_annotated, verbose: bool = False) -> CheckResult:
+    """What is wrong with the scans and labels in these folders, before training.
+
+    ``labeled``, ``validation``: folders of images/ and labels/; ``unlabeled``: the archive. ``not_annotated``: label
+    value 1 to 65535 of voxels that nobody annotated. ``findings`` of the result are sorted, the worst first, each with
+    its kind, severity, cases and sentences. No file is so bad that it raises; UserError where no folder is given.
+    """
+    folders = Folders(*(None if folder is None else Path(folder) for folder in (labeled, unlabeled, validation)))
+    with StopRequest() as stop:
+        return check_folders(folders, Watch(_reporter(verbose), stop), Wishes(DataConfig(not_annotated).not_annotated))
+
+
+def segment(model: Paths, *scans: Paths, out: Paths, regions: bool = False, device: str = "auto",
+            verbose: bool = False) -> SegmentResult:
+    """Segments files, DICOM series folders, or folders of these, into the folder ``out``.
+
+    ``model``: a model folder. ``regions``: also the confidence maps and the high-value regions. ``device``: auto, cpu,
+    cuda or mps. The result tells of every scan what became of it, its files and its volumes in ml. What was done
+    before is not done again. UserError for a bad model, and at the end where a scan could not be segmented.
+    """
+    request = SegmentRequest(model=Path(model), inputs=tuple(Path(scan) for scan in scans), out=Path(out),
+                             regions=regions, device=device)
+    return segment_files(request, _reporter(verbose))
+
+
+def evaluate(predictions: Paths, reference: Paths, *, paper_metrics: bool = False,
+             not_annotated: int | None = None) -> Report:
+    """Dice, Jaccard, HD95 and ASD (mm; voxels where no true spacing is stated) by case and structure.
+
+    ``predictions``: a folder of segmentations; ``reference``: a folder of labels or of cases with the same names.
+    ``paper_metrics`` counts in voxels, as the paper's tables do. ``table()`` of the result is for people, ``summary()``
+    for programs. UserError where no case can be scored.
+    """
+    return evaluate_folders(Path(predictions), Path(reference), paper_metrics=paper_metrics,
+                            not_annotated=not_annotated)
+
+
+def train(labeled: Paths | None, out: Paths, *, unlabeled: Paths | None = None,  # noqa: PLR0913
+          validation: Paths | None = None, config: RunConfig | None = None, start_from: Paths | None = None,
+          resume: bool = False, verbose: bool = False) -> TrainResult:
+    """Learns from the labelled cases and the archive; the run and its model go into the folder ``out``.
+
+    ``labeled``, ``validation``: folders of images/ and labels/ (without ``validation`` some labelled cases are set
+    aside); ``unlabeled``: the archive, None trains on the labels alone. ``config``: see alhvr.RunConfig.
+    ``start_from``: a model folder to fine-tune. ``resume``: go on with the run in ``out`` (``labeled`` may be None).
+    Returns a TrainResult: ``model`` (folder), ``scores`` (validation Dice 0 to 1 by structure, and "mean") and
+    ``best_iteration``. Needs alhvr[train]. UserError for data or settings that cannot be used; Ctrl-C saves the run
+    and raises Cancelled.
+    """
+    from alhvr.extras import require_train
+
+    require_train("alhvr.train")
+    from alhvr.training.run import TrainRequest
+    from alhvr.training.run import train as run
+
+    given = {name: None if value is None else Path(value) for name, value in
+             (("labeled", labeled), ("unlabeled", unlabeled), ("validation", validation), ("start_from", start_from))}
+    return run(TrainRequest(out=Path(out), config=config or RunConfig(), resume=resume, **given), _reporter(verbose))
+
+
+def _reporter(verbose: bool) -> Reporter:
+    return BarReporter() if verbose else SilentReporter()
