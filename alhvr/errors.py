@@ -24,6 +24,10 @@ class ModelError(UserError):
     """A model folder that cannot be read, or networks that cannot be run or give no numbers."""
 
 
+class ChannelError(UserError):
+    """The channels of scans are not those that are needed, or one of a case is missing."""
+
+
 class OutOfMemory(UserError):
     """The memory of a device is used up; smaller batches may still fit."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 from dataclasses import dataclass, replace
@@ -24,8 +23,6 @@ from alhvr.errors import UserError
 BROKEN = (OSError, RuntimeError, ValueError, EOFError, MemoryError, LookupError, TypeError, AttributeError,
           ArithmeticError, struct.error, zlib.error)
 """What the libraries that read files raise where one is damaged in a way that nobody foresaw."""
-_NOT_FINITE = re.compile(r"holds (\d+) of \d+ voxels that are NaN or infinite")
-"""How reading tells of voxels that it had to mend."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +83,12 @@ def _image_facts(scan: Scan, marked: np.ndarray | None, index: int, key: bytes) 
     """``marked``: bool [K, J, I] of the labelled voxels; ``index``: the slice to show."""
     measured = fingerprint(scan, marked)
     tags = read_tags(scan.source, key)
-    mended = [_NOT_FINITE.search(warning) for warning in scan.warnings]
     return ImageFacts(
         content=content_hash(scan),
         print=measured,
         lowest=float(scan.array.min()),
         highest=float(scan.array.max()),
-        n_not_finite=sum(int(match[1]) for match in mended if match),
+        n_not_finite=scan.n_not_finite,
         histogram=histogram(scan.array, measured.intensity),
         thumbnail=thumbnail(scan.array, scan.geometry, index, measured.intensity),
         patient=tags.patient,

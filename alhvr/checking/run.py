@@ -18,7 +18,7 @@ from alhvr.config import DataConfig, PlanConfig
 from alhvr.data.cases import CaseSet, align_cases, find_cases
 from alhvr.data.channel_names import Channel
 from alhvr.data.labels import NO_VALUE
-from alhvr.errors import UserError
+from alhvr.errors import ChannelError, UserError
 
 _LABELED = {"labeled": True, "validation": True, "unlabeled": False}
 """The parts, and whether their cases need a label; the first one tells the others how many channels there are."""
@@ -91,7 +91,7 @@ def _find_sets(folders: Folders) -> tuple[dict[str, CaseSet], list[Finding]]:
         try:
             sets[part] = find_cases(folder, labeled=labeled, channels=channels, strict=False)
         except UserError as error:
-            kind = "missing_channel" if "channel" in error.message else "unusable_folder"
+            kind = "missing_channel" if isinstance(error, ChannelError) else "unusable_folder"
             unusable.append(Finding(kind, Severity.FAULT, (folder,), error.message, error.hint))
             continue
         channels = channels or sets[part].channels or sets[part].n_channels

@@ -23,7 +23,7 @@ from alhvr.data.label_names import IGNORE, LabelMeaning, Structures, align, find
 from alhvr.data.labels import folded
 from alhvr.data.listing import Listing
 from alhvr.data.segment_names import read_segment_names
-from alhvr.errors import UserError
+from alhvr.errors import ChannelError, UserError
 from alhvr.files import is_plain, shown
 
 _NAMED_AT_MOST = 5
@@ -151,7 +151,7 @@ def _archive(folder: Path, listing: Listing, told: CaseFile, count: int) -> Case
     left_out = {scan.name for scan in incomplete}
     cases = tuple(_case(name, listing, told) for name in sorted(listing.images) if name not in left_out)
     if not cases:
-        raise UserError(f"No scan in {folder.name} has {list_channels(listing.channels or count)}. "
+        raise ChannelError(f"No scan in {folder.name} has {list_channels(listing.channels or count)}. "
                         f"{incomplete[0].reason}", _CHANNEL_HINT)
     names = {value: name for value, name in listing.label_names.items() if folded(name) != IGNORE}
     return CaseSet(folder, cases, names, listing.modality,
@@ -167,7 +167,7 @@ def _labeled(folder: Path, listing: Listing, told: CaseFile, count: int, *, stri
     incomplete = _incomplete(listing, both, count)
     if incomplete and (strict or len(incomplete) == len(both)):
         more = f" And {len(incomplete) - _NAMED_AT_MOST} more." if len(incomplete) > _NAMED_AT_MOST else ""
-        raise UserError(" ".join(scan.reason for scan in incomplete[:_NAMED_AT_MOST]) + more, _CHANNEL_HINT)
+        raise ChannelError(" ".join(scan.reason for scan in incomplete[:_NAMED_AT_MOST]) + more, _CHANNEL_HINT)
     left_out = {scan.name for scan in incomplete}
     cases = tuple(replace(_case(name, listing, told), label=listing.labels[name]) for name in both
                   if name not in left_out)

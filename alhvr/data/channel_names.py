@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alhvr.errors import UserError
+from alhvr.errors import ChannelError, UserError
 
 MODALITIES = ("CT", "MR", "other")
 _NUMBERED = re.compile(r"(.+)_(\d{4})$")
@@ -102,14 +102,14 @@ def check_names(folder: str, seen: Sequence[Channel], wanted: Sequence[Channel] 
     if not seen or count is None:
         return ()
     if len(seen) != count:
-        raise UserError(f"The scans in {folder} have {list_channels(seen)}; needed: {list_channels(wanted or 1)}.",
+        raise ChannelError(f"The scans in {folder} have {list_channels(seen)}; needed: {list_channels(wanted or 1)}.",
                         "Give scans with these channels in this order.")
     names = [channel.name.casefold() for channel in seen]
     needed = [] if isinstance(wanted, int) else [channel.name.casefold() for channel in wanted]
     if count == 1 or not needed or names == needed or needed == [c.name for c in name_channels(count)]:
         return ()
     if sorted(names) == sorted(needed):
-        raise UserError(f"The scans in {folder} have {list_channels(seen)} in this order; needed: "
+        raise ChannelError(f"The scans in {folder} have {list_channels(seen)} in this order; needed: "
                         f"{list_channels(wanted)}.", "List the files in the order that is needed in cases.json.")
     return (f"The scans in {folder} have {list_channels(seen)}, and needed are {list_channels(wanted)}: the names "
             "differ, the channels are taken in their order.",)

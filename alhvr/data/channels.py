@@ -43,7 +43,7 @@ def read_case(case: Case, *, read: Callable[[Path], Scan] = read_scan) -> Scan:
         arrays.append(array if difference else other.array)
         modalities.append(other.modality)
     return Scan(case.name, first.array, first.geometry, first.modality, first.source, tuple(warnings),
-                tuple(arrays), tuple(modalities))
+                first.n_not_finite, tuple(arrays), tuple(modalities))
 
 
 def reading_bytes(case: Case, first: Header) -> tuple[int, int]:

@@ -81,11 +81,14 @@ def read_scan(path: Path | str, *, modality: Modality | None = None) -> Scan:
     volume = _read_volume(path)
     with np.errstate(over="ignore"):
         array = np.ascontiguousarray(volume.array, dtype=_scan_type(volume.array.dtype))
-    array, oddities = _mend(path, array)
+    array, n_not_finite = _replace_not_finite(path, array)
     if array.min() == array.max():
         raise UserError(f"{path.name} is empty: every voxel is {array.flat[0]:g}.", "Check how it was exported.")
-    oddities = (*volume.warnings, *oddities)
-    return Scan(scan_name(path), array, volume.geometry, modality or volume.modality, path, oddities)
+    warnings = volume.warnings
+    if n_not_finite:
+        warnings += (f"{path.name} holds {n_not_finite} of {array.size} voxels that are NaN or infinite; they were set "
+                     f"to {array.min():g}.",)
+    return Scan(scan_name(path), array, volume.geometry, modality or volume.modality, path, warnings, n_not_finite)
 
 
 def read_label(path: Path) -> LabelVolume:
@@ -210,14 +213,15 @@ def _scan_type(stored: np.dtype | None) -> np.dtype:
     return stored.newbyteorder("=") if small else np.dtype(np.float32)
 
 
-def _mend(path: Path, array: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Replaces what is not finite by the smallest finite value; raises UserError when nothing is finite."""
+def _replace_not_finite(path: Path, array: np.ndarray) -> tuple[np.ndarray, int]:
+    """Replaces what is not finite by the smallest finite value, and how many voxels that were.
+
+    Raises UserError when nothing is finite.
+    """
     if np.isfinite((array.min(), array.max())).all():
-        return array, ()
+        return array, 0
     finite = np.isfinite(array)
     n_bad = array.size - int(np.count_nonzero(finite))
     if n_bad == array.size:
         raise UserError(f"{path.name} holds no number at all: every voxel is NaN or infinite.", "Export it again.")
-    lowest = array[finite].min()
-    odd = f"{path.name} holds {n_bad} of {array.size} voxels that are NaN or infinite; they were set to {lowest:g}."
-    return np.where(finite, array, lowest), (odd,)
+    return np.where(finite, array, array[finite].min()), n_bad

@@ -162,7 +162,8 @@ def _read_for(path: Path, answers: BinaryIO) -> None:
     else:
         grid = scan.geometry
         _say(answers, {"name": scan.name, "kind": scan.array.dtype.str, "modality": scan.modality,
-                       "warnings": scan.warnings, "size": grid.size_ijk, "spacing": grid.spacing_mm,
+                       "warnings": scan.warnings,
+                       "n_not_finite": scan.n_not_finite, "size": grid.size_ijk, "spacing": grid.spacing_mm,
                        "origin": grid.origin_lps_mm, "direction": grid.direction})
         voxels = memoryview(np.ascontiguousarray(scan.array).reshape(-1).view(np.uint8))
         for begin in range(0, len(voxels), _PIECE_BYTES):
@@ -189,7 +190,8 @@ def _answer(stream: BinaryIO, path: Path) -> Scan:
         if not count:
             raise EOFError("the voxels broke off")
         filled += count
-    return Scan(told["name"], array, geometry, told["modality"], path, tuple(told["warnings"]))
+    return Scan(told["name"], array, geometry, told["modality"], path, tuple(told["warnings"]),
+                    told["n_not_finite"])
 
 
 def _start() -> subprocess.Popen[bytes] | None:

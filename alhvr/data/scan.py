@@ -46,6 +46,8 @@ class Scan:
     """The file or series folder that the first channel came from."""
     warnings: tuple[str, ...] = ()
     """What was odd or changed while reading, one sentence each."""
+    n_not_finite: int = 0
+    """Voxels of the first channel that were NaN or infinite in the file."""
     more: tuple[np.ndarray, ...] = ()
     """The other channels in order, each as ``array`` and on the same grid."""
     more_modalities: tuple[Modality, ...] = ()

@@ -69,6 +69,12 @@ def test_the_archive_must_have_the_channels_of_the_labelled_scans(tmp_path: Path
     assert missing.severity is Severity.WARNING and missing.cases == ("unlabeled/q1",)
 
 
+def test_a_folder_that_is_not_there_is_no_missing_channel_whatever_it_is_called(tmp_path: Path) -> None:
+    write_case(tmp_path / "a", "p", SHAPE, label=True)
+    found = check(Folders(tmp_path / "a", tmp_path / "two-channel-archive"), Watch())
+    assert [f.kind for f in found.findings if f.severity is Severity.FAULT] == ["unusable_folder"]
+
+
 def test_a_second_check_knows_the_cases(tmp_path: Path) -> None:
     for n in range(3):
         write_case(tmp_path, f"case{n}", SHAPE, label=True, seed=7000 + n)
