@@ -14,7 +14,7 @@ from alhvr.data.cases import Case, CaseSet
 from alhvr.data.fingerprint import Fingerprint
 from alhvr.data.geometry import Geometry
 from alhvr.data.intensity import Statistics
-from alhvr.data.labels import LabelSet
+from alhvr.formats.labels import LabelSet
 
 LABELS = LabelSet.from_names({1: "liver", 3: "spleen"})
 GRID = Geometry((20, 16, 5), (1.5, 1.5, 4.0), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))

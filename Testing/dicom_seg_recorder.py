@@ -127,10 +127,10 @@ def _require_terms(segment: Any) -> None:
 
 def _write_seg(node: Any, segments: list[Any], series: Path, path: Path) -> None:
     """The segments where their label maps lie, on the grid of the series."""
-    from alhvr.data.labels import LabelSet
     from alhvr.data.reading import read_scan
     from alhvr.data.scan import Segmentation
     from alhvr.export.dicom_seg import write_dicom_seg
+    from alhvr.formats.labels import LabelSet
 
     geometry = read_scan(series).geometry
     array = np.zeros(geometry.shape_kji, np.uint8)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support import ROOT
 
-SAMPLE_ZIP = ROOT / "alhvr" / "sample" / "model.zip"
+SAMPLE_ZIP = ROOT / "alhvr" / "phantom" / "model.zip"
 TISSUE = {"scheme": "SCT", "value": "85756007", "meaning": "Tissue"}
 CODES = {"category": TISSUE, "type": TISSUE, "modifier": None}
 """What every label has besides value, name and colour."""

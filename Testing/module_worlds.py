@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from support import shared_data
 
-from alhvr.data.phantom import make_phantom
-from alhvr.sample.shipped import unpack_model
-from alhvr.sample.study import SEED
+from alhvr.phantom.sample import SEED
+from alhvr.phantom.shipped import unpack_model
+from alhvr.phantom.study import make_phantom
 
 ATRIUM_RUN = {
     "plan": {"dimensions": 2, "patch_size": [48, 64], "target_spacing_mm": [3, 3, 3], "batch_size": 8, "width": 8},

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import SimpleITK
 
+from alhvr.core.progress import SilentReporter
 from alhvr.data.cases import Case
 from alhvr.data.intensity import Normalization
-from alhvr.data.labels import LabelSet
 from alhvr.data.plan import ChannelPlan, Plan
-from alhvr.progress import SilentReporter
+from alhvr.formats.labels import LabelSet
 
 LABELS = LabelSet.from_names({1: "liver", 3: "spleen"})
 """Values 1 and 3, class indices 1 and 2."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from tiny_cases import LABELS, tiny_plan, with_channels
 
-from alhvr.bundle import InferenceSettings, ModelDescription, NetworkSpec, write_model
+from alhvr.bundle.model import InferenceSettings, ModelDescription, NetworkSpec, write_model
 from alhvr.networks.group import NetworkGroup
 
 

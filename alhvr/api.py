@@ -9,17 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alhvr.checking.context import Watch
 from alhvr.checking.result import CheckResult
 from alhvr.checking.run import Folders, Wishes
 from alhvr.checking.run import check as check_folders
-from alhvr.checking.watch import Watch
 from alhvr.config import DataConfig, RunConfig
+from alhvr.core.progress import BarReporter, Reporter, SilentReporter
+from alhvr.core.signals import StopRequest
 from alhvr.evaluation.report import Report, evaluate_folders
-from alhvr.inference.outcomes import SegmentResult
 from alhvr.inference.run import SegmentRequest
 from alhvr.inference.run import segment as segment_files
-from alhvr.progress import BarReporter, Reporter, SilentReporter
-from alhvr.stopping import StopRequest
+from alhvr.inference.summary import SegmentResult
 
 if TYPE_CHECKING:
     from alhvr.training.run import TrainResult
@@ -77,7 +77,7 @@ def train(labeled: Paths | None, out: Paths, *, unlabeled: Paths | None = None, 
     ``best_iteration``. Needs alhvr[train]. UserError for data or settings that cannot be used; Ctrl-C saves the run
     and raises Cancelled.
     """
-    from alhvr.extras import require_train
+    from alhvr.core.extras import require_train
 
     require_train("alhvr.train")
     from alhvr.training.run import TrainRequest

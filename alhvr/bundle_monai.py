@@ -9,12 +9,12 @@ from typing import Literal, Unpack
 import torch
 from torch import Tensor
 
-from alhvr.bundle import read_model
+from alhvr.bundle.model import read_model
+from alhvr.core.errors import UserError
+from alhvr.data.case_io import read_case
 from alhvr.data.cases import Case, find_cases
-from alhvr.data.channels import read_case
 from alhvr.data.reading import read_scan
 from alhvr.data.scan import Scan, Segmentation
-from alhvr.errors import UserError
 from alhvr.export.volumes import write_segmentation
 from alhvr.inference.predictor import Predictor
 from alhvr.inference.torch_backend import TorchBackend

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alhvr.config import DataConfig, RunConfig
-from alhvr.errors import UserError
-from alhvr.extras import require_train
-from alhvr.progress import Reporter
-from alhvr.streams import write_out
+from alhvr.core.errors import UserError
+from alhvr.core.extras import require_train
+from alhvr.core.progress import Reporter
+from alhvr.core.streams import write_out
 
 if TYPE_CHECKING:
+    from alhvr.checking.context import Watch
     from alhvr.checking.result import CheckResult
-    from alhvr.checking.watch import Watch
 
 
 def add_check_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,11 +32,11 @@ def add_check_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_check(options: argparse.Namespace, reporter: Reporter) -> None:
     """Checks, tells and writes; raises UserError where there is a fault."""
+    from alhvr.checking.context import Watch
     from alhvr.checking.findings import Severity
     from alhvr.checking.run import Folders, Wishes, check
-    from alhvr.checking.telling import faults_as_error, listing, tell, write_reports
-    from alhvr.checking.watch import Watch
-    from alhvr.stopping import StopRequest
+    from alhvr.checking.text_report import faults_as_error, listing, tell, write_reports
+    from alhvr.core.signals import StopRequest
 
     if options.out and options.out.suffix.lower() != ".json":
         raise UserError(f"--out is {options.out.name}.", "Give a file that ends in .json; the page is put beside it.")

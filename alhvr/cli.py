@@ -13,21 +13,14 @@ from typing import Any, NoReturn
 
 import alhvr
 from alhvr.check_options import add_check_arguments, run_check
-from alhvr.errors import Cancelled, UserError
-from alhvr.extras import (
-    RAISE_LIMIT,
-    memory_limits,
-    require_generator,
-    require_memory,
-    require_train,
-    spare_memory,
-)
-from alhvr.files import DISK_IS_FULL, shown, write_refused
+from alhvr.core.errors import Cancelled, UserError
+from alhvr.core.extras import RAISE_LIMIT, memory_limits, require_generator, require_memory, require_train, spare_memory
+from alhvr.core.files import DISK_IS_FULL, shown, write_refused
+from alhvr.core.progress import BarReporter, JsonReporter, Reporter
+from alhvr.core.streams import occupy_standard_streams, unblocked_streams, write_out
 from alhvr.methods.registry import DEFAULT_METHOD, METHODS
 from alhvr.networks.registry import NETWORKS
-from alhvr.progress import BarReporter, JsonReporter, Reporter
 from alhvr.segment_options import add_segment_arguments, run_segment
-from alhvr.streams import occupy_standard_streams, unblocked_streams, write_out
 
 EXIT_OK, EXIT_USER, EXIT_CANCELLED = 0, 2, 130
 PATIENCE_WHEN_CANCELLED_S = 1.0
@@ -218,7 +211,7 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
     require_train("alhvr demo")
-    from alhvr.demo import run_demo
+    from alhvr.demo.story import run_demo
 
     run_demo(options.out, reporter, seed=options.seed)
     reporter.finished(out=str(options.out))
@@ -226,7 +219,7 @@ def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
 
 def _sample(options: argparse.Namespace, reporter: Reporter) -> None:
     require_generator("alhvr sample")
-    from alhvr.sample.study import make_sample
+    from alhvr.phantom.sample import make_sample
 
     study = make_sample(options.out, reporter)
     reporter.note(f"To segment a scan: alhvr segment {study.scans[0]} --model {study.model} --out DIR --regions")
@@ -266,7 +259,7 @@ def _evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _describe(options: argparse.Namespace, reporter: Reporter) -> None:
-    from alhvr.bundle import read_model
+    from alhvr.bundle.model import read_model
 
     lines = read_model(options.model).card().split("\n")
     write_out("".join(f"{shown(line.expandtabs())}\n" for line in lines))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from alhvr.progress import Reporter
+from alhvr.core.progress import Reporter
 
 
 def add_segment_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ import typing
 from dataclasses import fields
 from typing import Any, Literal
 
-from alhvr.errors import UserError
+from alhvr.core.errors import UserError
 
 LARGEST_NUMBER = 1e18
 """A setting beyond is refused, and so is NaN: arithmetic in whole numbers or in float32 has no room for it."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from alhvr.config import RunConfig, from_dict, to_dict, with_preset
-from alhvr.errors import UserError
-from alhvr.json_file import read_json
+from alhvr.core.errors import UserError
+from alhvr.core.json_file import read_json
 
 
 def run_config(options: argparse.Namespace) -> RunConfig:

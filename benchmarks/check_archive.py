@@ -24,7 +24,7 @@ import SimpleITK as sitk
 
 from alhvr.checking import examine as examining
 from alhvr.checking.cache import FOLDER_VARIABLE
-from alhvr.checking.watch import Watch
+from alhvr.checking.context import Watch
 from alhvr.data.cases import find_cases
 
 SHAPE = (24, 80, 80)

@@ -25,12 +25,12 @@ import SimpleITK as sitk
 from accuracy import DATA, HERE, machine
 from scipy import ndimage
 
-from alhvr.bundle import read_model
-from alhvr.data.labels import LabelSet
+from alhvr.bundle.model import read_model
 from alhvr.data.reading import read_scan
 from alhvr.data.scan import Segmentation
 from alhvr.export.dicom_seg import write_dicom_seg
 from alhvr.export.volumes import write_segmentation
+from alhvr.formats.labels import LabelSet
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402

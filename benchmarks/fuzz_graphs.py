@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from alhvr.bundle_graphs import require_graphs
-from alhvr.errors import UserError
+from alhvr.bundle.graphs import require_graphs
+from alhvr.core.errors import UserError
 from alhvr.inference.backends import backend_of_graphs
-from alhvr.sample.shipped import unpack_model
+from alhvr.phantom.shipped import unpack_model
 
 BYTES = (0, 1, 2, 0x7F, 0x80, 0xFF)
 HEAD, TAIL = 4000, 2500

@@ -26,11 +26,11 @@ import numpy as np
 from fuzz_mutations import KINDS, write_good, write_mutation
 from fuzz_references import differs, reference
 
-from alhvr.checking.watch import Watch
+from alhvr.checking.context import Watch
 from alhvr.checking.workers import Room, Work, work_through
+from alhvr.core.errors import UserError
 from alhvr.data.reading import probe, read_label, read_scan
 from alhvr.data.scan import Scan
-from alhvr.errors import UserError
 
 LIMIT_S = 20.0
 """A read of a file of a few kilobytes that takes longer hangs."""

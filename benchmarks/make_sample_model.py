@@ -2,7 +2,7 @@
 
     python benchmarks/make_sample_model.py [--work DIR]
 
-writes alhvr/sample/model.zip and benchmarks/results/sample_model.json. Every scan comes from the engine's generator,
+writes alhvr/phantom/model.zip and benchmarks/results/sample_model.json. Every scan comes from the engine's generator,
 by the seeds below, and ``alhvr sample`` takes its scans from yet another seed. One thread, fp32; a finished training in
 --work is not repeated.
 """
@@ -19,19 +19,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from alhvr.bundle import read_model, write_model
+from alhvr.bundle.model import read_model, write_model
 from alhvr.config import PlanConfig, RunConfig, TrainingConfig
-from alhvr.data.phantom import LABEL_NAMES, make_phantom, write_phantom_case
+from alhvr.core.json_file import write_json
+from alhvr.core.progress import BarReporter, Reporter, SilentReporter
 from alhvr.evaluation.report import evaluate_folders
 from alhvr.inference.run import SegmentRequest, segment
-from alhvr.json_file import write_json
 from alhvr.networks.group import NetworkGroup
-from alhvr.progress import BarReporter, Reporter, SilentReporter
+from alhvr.phantom.study import LABEL_NAMES, make_phantom, write_phantom_case
 from alhvr.training.checked_graphs import checked_graphs
 from alhvr.training.run import TrainRequest, train
 
 ROOT = Path(__file__).resolve().parent.parent
-ZIP, SCORES = ROOT / "alhvr" / "sample" / "model.zip", ROOT / "benchmarks" / "results" / "sample_model.json"
+ZIP, SCORES = ROOT / "alhvr" / "phantom" / "model.zip", ROOT / "benchmarks" / "results" / "sample_model.json"
 NAME = "Generated abdomen"
 SCAN_SEED, TRAINING_SEED = 51, 5
 """Of the generated scans, and of weights, batches and augmentation."""

@@ -177,10 +177,10 @@ def score_run(run: Path, held_back: Path) -> dict:
     """Dice on the patients held back with the weights of the last step and with those chosen on validation."""
     import torch
 
-    from alhvr.bundle import InferenceSettings
+    from alhvr.bundle.model import InferenceSettings
+    from alhvr.core.progress import SilentReporter
     from alhvr.data.cases import find_cases
     from alhvr.networks.group import NetworkGroup
-    from alhvr.progress import SilentReporter
     from alhvr.training.checkpoint import load_checkpoint
     from alhvr.training.scoring_backend import ScoringBackends
     from alhvr.training.setup import RunSetup
@@ -207,9 +207,9 @@ def measure_statistics_of(run: Path) -> dict:
     And what a batch costs, in steps of the same run, both in processor time of one thread.
     """
 
+    from alhvr.core.progress import SilentReporter
     from alhvr.methods.registry import build_method
     from alhvr.networks.group import NetworkGroup
-    from alhvr.progress import SilentReporter
     from alhvr.training.averaging import measure_statistics
     from alhvr.training.checkpoint import load_checkpoint
     from alhvr.training.run import _batches, _validator

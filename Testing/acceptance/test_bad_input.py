@@ -12,7 +12,7 @@ from command import Finished, alhvr
 from nifti_files import write_nifti
 from tiny_runs import OBLIQUE, SHAPE, make_scan, short_run, write_scan, write_study
 
-from alhvr.bundle import read_model
+from alhvr.bundle.model import read_model
 from alhvr.data.geometry import Geometry
 
 

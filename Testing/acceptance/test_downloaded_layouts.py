@@ -13,9 +13,9 @@ from command import alhvr
 from PIL import Image
 from tiny_runs import make_scan, short_run, write_scan
 
+from alhvr.checking.context import Watch
 from alhvr.checking.findings import Severity
 from alhvr.checking.run import Folders, check
-from alhvr.checking.watch import Watch
 from alhvr.data.reading import probe, read_label
 
 

@@ -15,7 +15,7 @@ from small_disk import mounted_disk
 from tiny_runs import make_scan, write_scan
 from untrained import write_untrained
 
-from alhvr.inference.record import FILE_NAME
+from alhvr.inference.results_index import FILE_NAME
 
 NAMES = [f"scan{index}" for index in range(5)]
 

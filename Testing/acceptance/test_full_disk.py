@@ -11,7 +11,7 @@ from command import alhvr
 from small_disk import mount, mounted_disk
 from tiny_runs import short_run
 
-from alhvr.bundle import read_model
+from alhvr.bundle.model import read_model
 from alhvr.training.checkpoint import load_checkpoint
 
 NOT_EVEN_THE_NETWORKS = 5_000_000

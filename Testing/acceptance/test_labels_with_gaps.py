@@ -10,7 +10,7 @@ import pytest
 from command import Finished, alhvr
 from tiny_runs import make_scan, short_run, write_scan, write_study
 
-from alhvr.bundle import read_model
+from alhvr.bundle.model import read_model
 from alhvr.data.reading import read_label
 
 SPLEEN = 3

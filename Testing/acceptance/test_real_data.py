@@ -10,7 +10,7 @@ import pytest
 from command import Finished, alhvr
 from support import shared_data
 
-from alhvr.bundle import read_model
+from alhvr.bundle.model import read_model
 from alhvr.data.reading import probe, read_label
 
 

@@ -14,7 +14,7 @@ import torch
 from command import Finished, Running, alhvr
 from tiny_runs import NAMES, SHAPE, make_scan, short_run, write_scan
 
-from alhvr.bundle import GRAPHS, read_model
+from alhvr.bundle.model import GRAPHS, read_model
 from alhvr.data.geometry import Geometry
 from alhvr.data.reading import probe, read_label
 from alhvr.training.checkpoint import load_checkpoint

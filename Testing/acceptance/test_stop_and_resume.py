@@ -13,7 +13,7 @@ import torch
 from command import Finished, Running, alhvr
 from tiny_runs import short_run
 
-from alhvr.bundle import read_model
+from alhvr.bundle.model import read_model
 from alhvr.training.checkpoint import load_checkpoint
 
 ITERATIONS = 8

@@ -23,7 +23,7 @@ from command import PATIENCE_S, fresh
 from tiny_runs import make_scan, short_run, write_scan
 from untrained import write_untrained
 
-from alhvr.bundle import read_model
+from alhvr.bundle.model import read_model
 from alhvr.data.case_paths import name_fault
 
 END_S = 30

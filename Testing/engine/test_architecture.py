@@ -19,28 +19,27 @@ from alhvr.methods.registry import METHODS
 from alhvr.networks.registry import NETWORKS
 
 ENGINE = ROOT / "alhvr"
-GROUND = {"errors", "progress", "settings", "config", "stopping", "files", "json_file",
-          "streams", "torch_file", "extras"}
-STORY = {"demo", "demo_report", "overlays"}
+GROUND = {"core", "settings", "config"}
 COMMAND_LINE = {"cli", "check_options", "segment_options", "train_options"}
 ROOMS = {
     "networks": set(),
     "ground": {"networks"},
-    "data": {"ground", "networks"},
+    "formats": {"ground"},
     "losses": {"ground"},
     "methods": {"ground", "networks", "losses"},
-    "bundle": {"ground", "data", "networks"},
-    "export": {"ground", "data"},
-    "evaluation": {"ground", "data"},
-    "sample": {"ground", "data", "bundle", "export"},
-    "inference": {"ground", "data", "bundle", "export", "networks"},
-    "checking": {"ground", "data", "inference"},
-    "training": {"ground", "data", "bundle", "export", "networks", "inference", "methods", "evaluation", "checking"},
+    "data": {"ground", "formats", "networks"},
+    "bundle": {"ground", "formats", "data", "networks"},
+    "export": {"ground", "formats", "data"},
+    "evaluation": {"ground", "formats", "data"},
+    "checking": {"ground", "formats", "data"},
+    "phantom": {"ground", "formats", "data", "bundle", "export"},
+    "inference": {"ground", "formats", "data", "bundle", "export", "networks"},
+    "training": {"ground", "formats", "data", "bundle", "networks", "inference", "methods", "evaluation", "checking"},
     "bundle_monai": {"ground", "data", "bundle", "export", "networks", "inference"},
-    "story": {"ground", "data", "bundle", "export", "networks", "inference", "methods", "evaluation", "training"},
-    "api": {"ground", "data", "evaluation", "inference", "checking", "training"},
-    "cli": {"ground", "networks", "methods", "data", "bundle", "evaluation", "inference", "checking", "training",
-            "story", "sample"},
+    "demo": {"ground", "formats", "data", "phantom", "bundle", "export", "inference", "evaluation", "training"},
+    "api": {"ground", "formats", "data", "evaluation", "inference", "checking", "training"},
+    "cli": {"ground", "networks", "methods", "bundle", "evaluation", "inference", "checking", "training", "demo",
+            "phantom"},
 }
 """Each room, and the rooms that it may import from."""
 
@@ -51,15 +50,15 @@ BEHIND_TORCH = {"onnx"}
 """torch.onnx needs it; no file imports it itself."""
 PACKAGES = {"PIL": "pillow"}
 """Packages that are called otherwise than what is imported."""
-LIGHT_ROOMS = {"ground", "data", "bundle", "export", "evaluation", "inference", "checking", "cli"}
-TRAINING_FILES = {"alhvr.data.augment", "alhvr.data.batches", "alhvr.data.h5_file", "alhvr.data.phantom",
+LIGHT_ROOMS = {"ground", "formats", "data", "bundle", "export", "evaluation", "inference", "checking", "cli"}
+TRAINING_FILES = {"alhvr.data.augment", "alhvr.data.batches", "alhvr.data.h5_file",
                   "alhvr.inference.torch_backend"}
 """The files of light rooms that only training, the demo or a GPU needs."""
 BACKENDS = {"alhvr.inference.onnx_backend", "alhvr.inference.openvino_backend", "alhvr.inference.openvino_graphs"}
 """Each is imported when it was chosen."""
 STARTUP = {"numpy", "SimpleITK"}
 """What every segmentation loads; other libraries of the light install wait until they are needed."""
-WITH_WEIGHTS = {"alhvr.bundle", "alhvr.torch_file"}
+WITH_WEIGHTS = {"alhvr.bundle.model", "alhvr.core.torch_file"}
 """They read and write PyTorch's weights, and import it in those functions."""
 MATHS_ONLY = {"__future__", "abc", "alhvr", "collections", "contextlib", "copy", "dataclasses", "functools",
               "importlib", "io", "itertools", "math", "numpy", "torch", "types", "typing", "warnings"}
@@ -87,11 +86,9 @@ def room(module: str) -> str:
     name = parts[1]
     if name in GROUND:
         return "ground"
-    if name in STORY:
-        return "story"
     if name in COMMAND_LINE:
         return "cli"
-    return "bundle" if name.startswith("bundle") and name != "bundle_monai" else name
+    return name
 
 
 @cache

@@ -17,11 +17,11 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from scipy import ndimage
 from support import ROOT
 
-from alhvr.bundle import InferenceSettings, ModelDescription, NetworkSpec, read_model, write_model
+from alhvr.bundle.model import InferenceSettings, ModelDescription, NetworkSpec, read_model, write_model
 from alhvr.bundle_monai import FusedNetwork, ReadScan, list_scans
-from alhvr.data.labels import LabelSet
 from alhvr.data.plan import ChannelPlan, Normalization, Plan
 from alhvr.data.reading import read_label, read_scan
+from alhvr.formats.labels import LabelSet
 from alhvr.inference.backends import choose_backend
 from alhvr.inference.fusion import fuse
 from alhvr.inference.predictor import Predictor

@@ -13,7 +13,7 @@ import pytest
 
 from alhvr import cli
 from alhvr.config import OFFICIAL_METHOD, PAPER_METHOD, RunConfig, to_dict, with_preset
-from alhvr.errors import Cancelled, UserError
+from alhvr.core.errors import Cancelled, UserError
 from alhvr.train_options import run_config
 
 COMMANDS = ["demo", "sample", "check", "train", "segment", "evaluate", "describe"]

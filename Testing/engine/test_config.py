@@ -22,7 +22,7 @@ from alhvr.config import (
     to_dict,
     with_preset,
 )
-from alhvr.errors import UserError
+from alhvr.core.errors import UserError
 
 OUT_OF_RANGE = [
     (MethodConfig, "beta", 1.5), (MethodConfig, "beta", 0.0), (MethodConfig, "beta", float("nan")),

@@ -8,8 +8,8 @@ from method_numbers import close, pixels
 from torch.nn import functional
 
 from alhvr.config import MethodConfig
-from alhvr.losses.one_hot import one_hot
 from alhvr.losses.prototypes import broadcast_mean, class_prototypes, prototype_loss, upsampled_cosine
+from alhvr.losses.tensors import one_hot
 
 
 def test_fact_10_prototypes_are_the_mean_of_the_images_means():

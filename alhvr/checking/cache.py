@@ -18,8 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from alhvr.errors import UserError
-from alhvr.files import is_partial, read_bytes, write_bytes, written_atomically
+from alhvr.core.errors import UserError
+from alhvr.core.files import is_partial, read_bytes, write_bytes, written_atomically
 
 FOLDER_VARIABLE = "ALHVR_CACHE"
 """Names another folder than the user's cache folder for the cache's own folder to lie in; empty keeps nothing."""

@@ -7,9 +7,9 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+from alhvr.core.files import open_plain
 from alhvr.data.dicom_file import is_dicom_file, read_header
 from alhvr.data.dicom_folder import files_of_series_folder
-from alhvr.files import open_plain
 
 _UNITS_T = ((5000.0, 1e-4), (50.0, 1e-3), (0.0, 1.0))
 """From which figure on it is taken for gauss, millitesla or tesla, and what one of them is in tesla."""

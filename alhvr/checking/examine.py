@@ -8,19 +8,19 @@ from pathlib import Path
 
 from alhvr.checking import kept_facts
 from alhvr.checking.cache import Cache, open_cache
+from alhvr.checking.context import Watch
 from alhvr.checking.facts import CaseFacts, Problem
 from alhvr.checking.one_case import BROKEN, Terms, examine_case
 from alhvr.checking.stamps import content, sources_of, stamp, total_bytes
-from alhvr.checking.watch import Watch
 from alhvr.checking.workers import Room, Work, work_through
+from alhvr.core.cores import free_cores
+from alhvr.core.errors import UserError
+from alhvr.core.files import shown
+from alhvr.core.progress import Countdown
+from alhvr.core.system import available_bytes
 from alhvr.data.cases import Case
 from alhvr.data.reading import is_dicom_slice, is_read_here, probe
 from alhvr.data.reading_process import time_limit_s
-from alhvr.errors import UserError
-from alhvr.files import shown
-from alhvr.inference.cores import free_cores
-from alhvr.inference.free_memory import available_bytes
-from alhvr.progress import Countdown
 
 STAGE = "examining"
 FREE_SHARE = 0.5

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from alhvr.checking.facts import CaseFacts, ImageFacts, LabelFacts, StructureFacts
+from alhvr.core.errors import UserError
 from alhvr.data.cases import Case
 from alhvr.data.fingerprint import Fingerprint
 from alhvr.data.geometry import Geometry
 from alhvr.data.intensity import Statistics
 from alhvr.data.reading import scan_name
-from alhvr.errors import UserError
 
 VERSION = 1
 """Of everything that facts say and how it is found out; facts of another version are not used."""

@@ -11,14 +11,14 @@ import numpy as np
 
 from alhvr.checking.dicom_tags import read_tags
 from alhvr.checking.facts import CaseFacts, ImageFacts, Problem
+from alhvr.checking.measure import label_facts
 from alhvr.checking.picture import best_slice, histogram, outline, thumbnail
-from alhvr.checking.structures import label_facts
+from alhvr.core.errors import UserError
 from alhvr.data.annotation import read_values
 from alhvr.data.cases import Case
 from alhvr.data.fingerprint import fingerprint
 from alhvr.data.reading import LabelVolume, content_hash, read_scan
 from alhvr.data.scan import Scan
-from alhvr.errors import UserError
 
 BROKEN = (OSError, RuntimeError, ValueError, EOFError, MemoryError, LookupError, TypeError, AttributeError,
           ArithmeticError, struct.error, zlib.error)

@@ -7,7 +7,7 @@ import numpy as np
 from alhvr.data.axes import Arrangement, AxisTransform, arrangement, slice_axis
 from alhvr.data.geometry import Geometry
 from alhvr.data.intensity import Statistics, sample_voxels
-from alhvr.data.resample import rescale
+from alhvr.data.resampling import rescale
 
 LONGER_SIDE = 64
 """Pixels of a thumbnail's longer side."""

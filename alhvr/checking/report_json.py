@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from alhvr import json_file
 from alhvr.checking.facts import CaseFacts, ImageFacts, LabelFacts, Problem
 from alhvr.checking.findings import Finding, Severity
 from alhvr.checking.orientation import orientation_code
 from alhvr.checking.result import CheckResult, case_key
-from alhvr.data.labels import LabelSet
+from alhvr.core import json_file
+from alhvr.formats.labels import LabelSet
 
 FORMAT = "alhvr check"
 VERSION = 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from alhvr.checking.facts import CaseFacts
 from alhvr.checking.findings import Finding, Severity
 from alhvr.data.cases import CaseSet
-from alhvr.data.labels import LabelSet
+from alhvr.formats.labels import LabelSet
 
 PARTS = ("labeled", "validation", "unlabeled")
 """The parts of a study, in the order of reports."""

@@ -7,18 +7,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from alhvr.checking.context import Watch
 from alhvr.checking.examine import examine
 from alhvr.checking.findings import Finding, Severity
 from alhvr.checking.result import CheckResult
-from alhvr.checking.rules.all import find_faults, worst_first
 from alhvr.checking.rules.archive import rank_archive
+from alhvr.checking.rules.registry import find_faults, worst_first
 from alhvr.checking.rules.study import Study
-from alhvr.checking.watch import Watch
 from alhvr.config import DataConfig, PlanConfig
+from alhvr.core.errors import ChannelError, UserError
 from alhvr.data.cases import CaseSet, align_cases, find_cases
 from alhvr.data.channel_names import Channel
-from alhvr.data.labels import NO_VALUE
-from alhvr.errors import ChannelError, UserError
+from alhvr.formats.labels import NO_VALUE
 
 _LABELED = {"labeled": True, "validation": True, "unlabeled": False}
 """The parts, and whether their cases need a label; the first one tells the others how many channels there are."""

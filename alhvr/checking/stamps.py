@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from alhvr.core.files import is_plain
 from alhvr.data.cases import Case
 from alhvr.data.dicom_folder import files_of_series_folder, visible_files
 from alhvr.data.reading import is_dicom_slice, scan_name
-from alhvr.files import is_plain
 
 _SETTLED_S = 2.0
 """A file that was changed more recently may be changed again without its time telling."""

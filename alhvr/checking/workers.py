@@ -19,8 +19,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
-from alhvr.checking.watch import Watch
-from alhvr.stopping import deaf_to_interrupts
+from alhvr.checking.context import Watch
+from alhvr.core.signals import deaf_to_interrupts
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from alhvr.core.errors import UserError
 from alhvr.data.cases import Case
 from alhvr.data.geometry import Geometry
 from alhvr.data.label_names import IGNORED
-from alhvr.data.labels import MAX_VALUE, NO_VALUE, LabelSet
 from alhvr.data.reading import LabelVolume, distinct_values, read_label
 from alhvr.data.segment_names import read_segment_names
-from alhvr.errors import UserError
+from alhvr.formats.labels import MAX_VALUE, NO_VALUE, LabelSet
 
 
 @dataclass(frozen=True)

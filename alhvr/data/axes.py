@@ -11,9 +11,9 @@ from itertools import permutations
 
 import numpy as np
 
+from alhvr.core.errors import UserError
 from alhvr.data.geometry import Geometry
-from alhvr.data.resample import rescale_label
-from alhvr.errors import UserError
+from alhvr.data.resampling import rescale_label
 
 _ALIKE = 1.2
 """Spacings within this factor of the largest count as equally large when the slice axis is looked for."""

@@ -11,8 +11,8 @@ from itertools import chain, count
 import numpy as np
 import torch
 
+from alhvr.core.errors import UserError
 from alhvr.data.augment import Augmenter
-from alhvr.data.labels import NOT_ANNOTATED, PADDING
 from alhvr.data.plan import Plan
 from alhvr.data.rarity import shown_parts
 from alhvr.data.sampling import (
@@ -26,7 +26,7 @@ from alhvr.data.sampling import (
     patch_generator,
 )
 from alhvr.data.store import PreparedCase, ScanStore
-from alhvr.errors import UserError
+from alhvr.formats.labels import NOT_ANNOTATED, PADDING
 
 AHEAD = 2
 """Batches prepared in the background while one is used."""

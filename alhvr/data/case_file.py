@@ -20,14 +20,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import shown
 from alhvr.data.case_layouts import read_json
 from alhvr.data.case_paths import require_case_name, require_image_path, say_outside
 from alhvr.data.channel_names import Channel, parse_channels
 from alhvr.data.label_names import LabelMeaning
-from alhvr.data.labels import clean_name, folded
 from alhvr.data.listing import Listing
-from alhvr.errors import UserError
-from alhvr.files import shown
+from alhvr.formats.labels import clean_name, folded
 
 CASE_FILE = "cases.json"
 _ENTRIES = ("images", "label", "not_annotated", "patient")

@@ -10,6 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import read_bytes, shown
+from alhvr.core.json_file import LARGEST_BYTES, parse_json
 from alhvr.data.case_paths import require_image_path, say_outside
 from alhvr.data.channel_names import (
     Channel,
@@ -27,9 +30,6 @@ from alhvr.data.label_names import parse_label_names, split_regions
 from alhvr.data.layouts import recognise
 from alhvr.data.listing import Listing, name_items, pair_labels
 from alhvr.data.reading import ENDINGS, is_image_file, scan_name
-from alhvr.errors import UserError
-from alhvr.files import read_bytes, shown
-from alhvr.json_file import LARGEST_BYTES, parse_json
 
 LAYOUTS = ("images/ with labels/ beside it, a Decathlon or nnU-Net dataset.json, image files, DICOM series, a data set "
            "as it is downloaded (ACDC, BraTS, AbdomenCT-1K, SSL4MIS, BIDS), or a cases.json")

@@ -12,12 +12,12 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PureWindowsPath
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import shown
 from alhvr.data.dicom_file import DICOM_ENDINGS, is_dicom_file
 from alhvr.data.h5_file import H5_ENDINGS
 from alhvr.data.image_2d import PICTURE_ENDINGS
 from alhvr.data.reading import ENDINGS
-from alhvr.errors import UserError
-from alhvr.files import shown
 
 LONGEST_NAME_BYTES = 200
 """Result files are called after the case, and a file name has 255 bytes at most."""

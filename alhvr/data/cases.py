@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from alhvr.core.errors import ChannelError, UserError
+from alhvr.core.files import is_plain, shown
 from alhvr.data.case_file import CaseFile, merge, read_case_file, structure_values
 from alhvr.data.case_layouts import LAYOUTS, list_folder
 from alhvr.data.case_paths import name_fault, say_alike
@@ -20,11 +22,9 @@ from alhvr.data.channel_names import (
     tells_channels,
 )
 from alhvr.data.label_names import IGNORE, LabelMeaning, Structures, align, find_structures
-from alhvr.data.labels import folded
 from alhvr.data.listing import Listing
 from alhvr.data.segment_names import read_segment_names
-from alhvr.errors import ChannelError, UserError
-from alhvr.files import is_plain, shown
+from alhvr.formats.labels import folded
 
 _NAMED_AT_MOST = 5
 """Longest list of case names in a message."""

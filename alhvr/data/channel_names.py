@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alhvr.errors import ChannelError, UserError
+from alhvr.core.errors import ChannelError, UserError
 
 MODALITIES = ("CT", "MR", "other")
 _NUMBERED = re.compile(r"(.+)_(\d{4})$")

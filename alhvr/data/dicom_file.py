@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from alhvr.errors import UserError
-from alhvr.files import open_plain, shown
+from alhvr.core.errors import UserError
+from alhvr.core.files import open_plain, shown
 
 if TYPE_CHECKING:
     from pydicom import Dataset

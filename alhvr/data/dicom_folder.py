@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from alhvr.core.files import shown
 from alhvr.data.dicom_file import why_not_used
 from alhvr.data.dicom_series import Found, Series, ending, left_out_notes, series_of_files
 from alhvr.data.dicom_slice import Unusable
 from alhvr.data.image_2d import is_frame
-from alhvr.files import shown
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from alhvr.core.files import shown
 from alhvr.data.dicom_slice import SliceHeader
-from alhvr.files import shown
 
 _SAME_PLACE_MM = 0.01
 """Slices nearer than this lie at the same place."""

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from alhvr.core.files import shown
 from alhvr.data.dicom_file import why_not_used
 from alhvr.data.dicom_places import has_doubles, is_even, why_uneven, without_copies
 from alhvr.data.dicom_slice import PASS_TAGS, SliceHeader, Unusable, read_slice
 from alhvr.data.scan import Modality
-from alhvr.files import shown
 
 _LEAST = 3
 """Slices that a part of a series needs beside other parts."""

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import open_plain, shown
 from alhvr.data.dicom_file import (
     DICOM_ENDINGS,
     HEAD_BYTES,
@@ -23,8 +25,6 @@ from alhvr.data.dicom_file import (
     why_not_opened,
 )
 from alhvr.data.scan import Modality
-from alhvr.errors import UserError
-from alhvr.files import open_plain, shown
 
 if TYPE_CHECKING:
     from pydicom import Dataset

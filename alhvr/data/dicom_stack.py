@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import shown
 from alhvr.data.dicom_file import DICOM_ENDINGS, is_dicom_file
 from alhvr.data.dicom_folder import find_series, series_of_folder
 from alhvr.data.dicom_series import Series
 from alhvr.data.dicom_structure import check_structure
 from alhvr.data.geometry import Geometry
-from alhvr.data.itk_file import itk_name
+from alhvr.data.itk_io import itk_name
 from alhvr.data.scan import Modality, Volume
-from alhvr.errors import UserError
-from alhvr.files import shown
 
 _SNAP_MM = 0.005
 """A stack that drifts less than this off its normal is taken as straight: rounding in the headers."""

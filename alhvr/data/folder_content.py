@@ -11,14 +11,14 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import require_plain, shown
+from alhvr.core.json_file import read_json
 from alhvr.data.dicom_file import DICOM_ENDINGS, is_dicom_file
 from alhvr.data.dicom_folder import list_series
 from alhvr.data.h5_file import H5_ENDINGS
 from alhvr.data.image_2d import PICTURE_ENDINGS
 from alhvr.data.reading import ENDINGS, scan_name
-from alhvr.errors import UserError
-from alhvr.files import require_plain, shown
-from alhvr.json_file import read_json
 
 RESULTS_RECORD = "alhvr-segment.json"
 """The file in which ``alhvr segment`` keeps the names of its results, beside them."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from alhvr.errors import UserError
+from alhvr.core.errors import UserError
 
 AXES = "IJK"
 """Names of the index axes in ITK's order, fastest first; numpy arrays are indexed [K, J, I]."""

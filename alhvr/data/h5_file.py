@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import require_plain
 from alhvr.data.geometry import Geometry
 from alhvr.data.scan import Volume
-from alhvr.errors import UserError
-from alhvr.files import require_plain
 
 if TYPE_CHECKING:
     from h5py import Dataset, File

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import SimpleITK as sitk
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import is_plain, open_plain
 from alhvr.data.dicom_file import is_dicom_file, read_header
 from alhvr.data.geometry import Geometry
-from alhvr.data.itk_file import itk_name
+from alhvr.data.itk_io import itk_name
 from alhvr.data.scan import Volume
-from alhvr.errors import UserError
-from alhvr.files import is_plain, open_plain
 
 if TYPE_CHECKING:
     from PIL.Image import Image

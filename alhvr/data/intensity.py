@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from alhvr.errors import UserError
+from alhvr.core.errors import UserError
 
 LOWER_PERCENT, UPPER_PERCENT = 0.5, 99.5
 """Percentiles that stand for the darkest and the brightest voxel, so that a few odd ones do not matter."""

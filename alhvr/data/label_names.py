@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from alhvr.data.labels import MAX_VALUE, clean_name, folded
-from alhvr.errors import UserError
-from alhvr.files import shown
+from alhvr.core.errors import UserError
+from alhvr.core.files import shown
+from alhvr.formats.labels import MAX_VALUE, clean_name, folded
 
 IGNORE = "ignore"
 """The name that nnU-Net gives to voxels that nobody annotated."""

@@ -11,11 +11,11 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from alhvr.core.files import read_bytes
 from alhvr.data.channel_names import Channel, Images, modality_of
 from alhvr.data.folder_content import Content, Item
 from alhvr.data.h5_file import IMAGE, LABEL, datasets_of
 from alhvr.data.listing import Listing, name_items
-from alhvr.files import read_bytes
 
 _ACDC = re.compile(r"(patient\d+)_frame\d+")
 _ACDC_4D = re.compile(r"patient\d+_4d")

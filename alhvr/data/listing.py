@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import shown
 from alhvr.data.channel_names import Channel, Images, split_number
 from alhvr.data.folder_content import LABEL_FOLDERS, Item, PassedOver, label_base
-from alhvr.errors import UserError
-from alhvr.files import shown
 
 _IMAGE_FOLDERS = ("images", "image", "imagestr", "imagests", "img", "imgs", "scans", "volumes")
 _BESIDE = 2

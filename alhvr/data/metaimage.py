@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import read_bytes, shown
 from alhvr.data.geometry import Geometry
 from alhvr.data.scan import Volume
 from alhvr.data.text_header import Fields, beside, listed, numbered, text_header
 from alhvr.data.voxel_file import LARGEST_HEADER_BYTES, Packing, VoxelFiles, read_voxels, require_plausible
-from alhvr.errors import UserError
-from alhvr.files import read_bytes, shown
 
 _END = re.compile(rb"^ElementDataFile[ \t]*[=:][^\n]*\n", re.MULTILINE)
 _LINE = re.compile(r"([^=:]*)[=:](.*)", re.DOTALL)

@@ -17,11 +17,11 @@ from typing import BinaryIO
 
 import numpy as np
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import open_plain, shown
 from alhvr.data.geometry import Geometry
 from alhvr.data.scan import Volume
 from alhvr.data.voxel_file import LARGEST_DEFLATE_RATIO, cut_short, damaged, fill, require_end
-from alhvr.errors import UserError
-from alhvr.files import open_plain, shown
 
 _VERSION_1 = {
     "dim": ("8i2", 40), "datatype": ("i2", 70), "pixdim": ("8f4", 76), "vox_offset": ("f4", 108),

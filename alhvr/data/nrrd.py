@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import shown
 from alhvr.data.geometry import Geometry
 from alhvr.data.scan import Volume
 from alhvr.data.text_header import Fields, beside, listed, numbered, text_header
 from alhvr.data.voxel_file import Packing, VoxelFiles, read_voxels, require_plausible
-from alhvr.errors import UserError
-from alhvr.files import shown
 
 _END = re.compile(rb"\n\r?\n")
 _MAGIC = re.compile(r"NRRD000[1-5]")

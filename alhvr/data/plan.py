@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from alhvr.core.errors import UserError
 from alhvr.data import planning
 from alhvr.data.channel_names import Channel, list_channels
 from alhvr.data.fingerprint import Fingerprint, fingerprint
 from alhvr.data.intensity import Normalization
 from alhvr.data.planning_channels import decide_channels
-from alhvr.errors import UserError
 from alhvr.networks.registry import NETWORKS, STANDARD_WIDTH, WIDTHS, accepted, is_accepted
 from alhvr.settings import check_choices, from_dict, to_dict
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from alhvr.core.errors import UserError
 from alhvr.data.axes import arrangement
 from alhvr.data.fingerprint import MIN_SLICES, THICK_SLICES, WIDE_STACK, Fingerprint
-from alhvr.errors import UserError
 from alhvr.networks.registry import DEEPEST_STRIDE, DEFAULT_NETWORK, NETWORKS, STANDARD_WIDTH, is_accepted
 
 if TYPE_CHECKING:

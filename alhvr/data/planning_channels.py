@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from alhvr.core.errors import UserError
 from alhvr.data.channel_names import Channel, list_channels, name_channels
 from alhvr.data.fingerprint import Fingerprint
 from alhvr.data.intensity import Normalization, Statistics
 from alhvr.data.planning import Decision
-from alhvr.errors import UserError
 
 if TYPE_CHECKING:
     from alhvr.config import PlanConfig

@@ -8,6 +8,7 @@ from math import prod
 
 import numpy as np
 
+from alhvr.core.errors import UserError
 from alhvr.data.axes import Arrangement, AxisTransform, arrangement
 from alhvr.data.axis_steps import PlaneRescaler
 from alhvr.data.channel_names import list_channels
@@ -15,7 +16,6 @@ from alhvr.data.geometry import Geometry
 from alhvr.data.intensity import sample_voxels, scale_of
 from alhvr.data.plan import Plan
 from alhvr.data.scan import Scan
-from alhvr.errors import UserError
 
 KEPT_BYTES = 256 * 2**20
 """Prepared planes up to this size together are kept when they are needed twice, and prepared twice above it."""

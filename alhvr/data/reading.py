@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import require_plain
 from alhvr.data.dicom_file import DICOM_ENDINGS, is_dicom_file
 from alhvr.data.dicom_stack import Stack, find_stack, read_stack
 from alhvr.data.geometry import Geometry
 from alhvr.data.h5_file import H5_ENDINGS, read_h5, read_h5_header
 from alhvr.data.image_2d import PICTURE_ENDINGS, is_2d, read_2d, read_2d_header
-from alhvr.data.itk_file import read_itk, read_itk_header
+from alhvr.data.itk_io import read_itk, read_itk_header
 from alhvr.data.nifti import read_nifti, read_nifti_header
 from alhvr.data.scan import Modality, Scan, Segmentation, Volume
-from alhvr.errors import UserError
-from alhvr.files import require_plain
 
 ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 """Endings of the image files that are read, longest first."""

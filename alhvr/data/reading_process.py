@@ -22,12 +22,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import shown
+from alhvr.core.signals import deaf_to_interrupts
 from alhvr.data.geometry import Geometry
 from alhvr.data.reading import is_read_here, read_scan
 from alhvr.data.scan import Scan
-from alhvr.errors import UserError
-from alhvr.files import shown
-from alhvr.stopping import deaf_to_interrupts
 
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from alhvr.data.reading_process import serve; serve()"
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")

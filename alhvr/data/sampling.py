@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alhvr.data.labels import NOT_ANNOTATED
+from alhvr.formats.labels import NOT_ANNOTATED
 
 FOREGROUND_SHARE = 2 / 3
 """Share of the labelled crops that are centred on a voxel of a foreground class."""

@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
+from alhvr.core.errors import UserError
 from alhvr.data.geometry import Geometry
-from alhvr.data.labels import LabelSet
-from alhvr.errors import UserError
+from alhvr.formats.labels import LabelSet
 
 Modality = Literal["CT", "MR", "other"]
 

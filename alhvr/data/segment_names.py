@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from alhvr.data.labels import MAX_VALUE, clean_name, folded
-from alhvr.errors import UserError
-from alhvr.files import open_plain, shown
+from alhvr.core.errors import UserError
+from alhvr.core.files import open_plain, shown
+from alhvr.formats.labels import MAX_VALUE, clean_name, folded
 
 _ENDINGS = (".nrrd", ".nhdr")
 _HEADER_BYTES = 16 * 2**20

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
+from alhvr.core.errors import UserError
+from alhvr.core.progress import Reporter
 from alhvr.data.annotation import Annotation
+from alhvr.data.case_io import read_case
 from alhvr.data.cases import Case
-from alhvr.data.channels import read_case
 from alhvr.data.geometry import Geometry
-from alhvr.data.labels import NOT_ANNOTATED
 from alhvr.data.plan import Plan
 from alhvr.data.preprocess import axis_transform, prepare, prepare_label
 from alhvr.data.reading import probe, read_scan
 from alhvr.data.reading_process import ReadingProcess
 from alhvr.data.sampling import MAX_POINTS, annotated_background, foreground_points
 from alhvr.data.scan import Scan
-from alhvr.errors import UserError
-from alhvr.progress import Reporter
+from alhvr.formats.labels import NOT_ANNOTATED
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import is_plain, open_plain, shown
 from alhvr.data.voxel_file import LARGEST_HEADER_BYTES
-from alhvr.errors import UserError
-from alhvr.files import is_plain, open_plain, shown
 
 _LARGEST_SIDE = 1 << 20
 """Voxels along an axis."""

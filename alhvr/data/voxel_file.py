@@ -15,8 +15,8 @@ from typing import BinaryIO, Literal
 
 import numpy as np
 
-from alhvr.errors import UserError
-from alhvr.files import open_plain, shown
+from alhvr.core.errors import UserError
+from alhvr.core.files import open_plain, shown
 
 PIECE_BYTES = 1 << 24
 """Voxels are unpacked in pieces, so that they exist once."""

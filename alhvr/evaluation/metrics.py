@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import SimpleITK as sitk
 
-from alhvr.data.labels import LabelSet
-from alhvr.errors import UserError
+from alhvr.core.errors import UserError
+from alhvr.formats.labels import LabelSet
 
 _PERCENTILE = 95
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from alhvr.core.errors import UserError
+from alhvr.core.progress import Reporter, SilentReporter
 from alhvr.data.geometry import Geometry
-from alhvr.data.labels import NO_VALUE, LabelSet
-from alhvr.errors import UserError
 from alhvr.evaluation.metrics import ABSENT, ABSENT_PAPER, UNKNOWN, ClassScore, present_values, score
 from alhvr.evaluation.results import CaseScores, Report
 from alhvr.evaluation.sides import Naming, Side, find_predictions, find_references, match_names, read_side, say_mapped
-from alhvr.progress import Reporter, SilentReporter
+from alhvr.formats.labels import NO_VALUE, LabelSet
 
 __all__ = ["Report", "evaluate_folders"]
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from alhvr import json_file
+from alhvr.core import json_file
+from alhvr.core.files import shown
 from alhvr.evaluation.metrics import ClassScore
-from alhvr.files import shown
 
 MEASURES = ("dice", "jaccard", "hd95", "asd")
 ALL = "all structures"

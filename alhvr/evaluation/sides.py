@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import require_plain, shown
 from alhvr.data.annotation import read_values
 from alhvr.data.case_file import CASE_FILE
 from alhvr.data.case_layouts import read_json
@@ -25,11 +27,9 @@ from alhvr.data.label_names import (
     find_structures,
     parse_label_names,
 )
-from alhvr.data.labels import MAX_LABELS, MAX_VALUE, NO_VALUE, LabelSet, folded
 from alhvr.data.reading import ENDINGS, LabelVolume, distinct_values, scan_name
 from alhvr.data.segment_names import read_segment_names
-from alhvr.errors import UserError
-from alhvr.files import require_plain, shown
+from alhvr.formats.labels import MAX_LABELS, MAX_VALUE, NO_VALUE, LabelSet, folded
 
 _NAMES_FILE = "labels.json"
 

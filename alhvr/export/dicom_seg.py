@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import alhvr
+from alhvr.core.errors import UserError
+from alhvr.core.files import shown
 from alhvr.data.dicom_stack import Stack
 from alhvr.data.geometry import Geometry
-from alhvr.data.labels import Code, Label
 from alhvr.data.reading import dicom_stack
 from alhvr.data.scan import Segmentation
-from alhvr.errors import UserError
-from alhvr.export.segment_keys import ALGORITHM
 from alhvr.export.volumes import new_file
-from alhvr.files import shown
+from alhvr.formats.labels import Code, Label
+from alhvr.formats.terminology import ALGORITHM
 
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription

@@ -12,8 +12,8 @@ from typing import BinaryIO
 import numpy as np
 
 from alhvr.data.geometry import Geometry
+from alhvr.formats.terminology import LPS_TO_RAS
 
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 NRRD_TYPES = {"uint8": "unsigned char", "uint16": "unsigned short"}
 META_TYPES = {"uint8": "MET_UCHAR", "uint16": "MET_USHORT"}
 NIFTI_TYPES = {"uint8": 2, "uint16": 512}

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import write_refused, written_atomically
 from alhvr.data.scan import Segmentation
-from alhvr.errors import UserError
 from alhvr.export.formats import Encoder, write_meta_image, write_nifti, write_nifti_gz, write_nrrd
-from alhvr.export.segment_keys import segment_keys
-from alhvr.files import write_refused, written_atomically
+from alhvr.formats.terminology import segment_keys
 
 if TYPE_CHECKING:
-    from alhvr.inference.regions import RegionMaps
+    from alhvr.formats.region_tables import RegionMaps
 
 ENCODERS: dict[str, Encoder] = {
     ".nii.gz": write_nifti_gz,

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from alhvr.bundle import Model
-from alhvr.bundle_graphs import require_graphs
-from alhvr.errors import ModelError, UserError
-from alhvr.inference.cores import free_cores
+from alhvr.bundle.graphs import require_graphs
+from alhvr.bundle.model import Model
+from alhvr.core.cores import free_cores
+from alhvr.core.errors import ModelError, UserError
 from alhvr.networks.perturbation import Perturbation
 
 GRAPH_BACKENDS = {"openvino": "openvino_backend", "onnxruntime": "onnx_backend"}

@@ -7,8 +7,8 @@ from functools import reduce
 
 import numpy as np
 
-from alhvr.bundle import rules_of
-from alhvr.errors import UserError
+from alhvr.bundle.model import rules_of
+from alhvr.core.errors import UserError
 
 
 def networks_for(rules: Iterable[str], networks: Sequence[str]) -> tuple[str, ...]:
@@ -38,18 +38,6 @@ def competing_confidence(probabilities: Mapping[str, np.ndarray]) -> np.ndarray:
     The teacher is at each pixel the network with the higher maximum, so this is the highest one.
     """
     return reduce(np.maximum, (probability.max(axis=1) for probability in probabilities.values()))
-
-
-def sharpen(probability: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities 0..1 of any shape moved towards 0 and 1, each against the rest (Eq. 22).
-
-    That is p^(1/T) / (p^(1/T) + (1-p)^(1/T)). It keeps their order, so the largest of the sharpened ones is the
-    sharpened largest one. temperature: above 0 and at most 1, which changes nothing.
-    """
-    rest = 1 - probability
-    largest = np.maximum(probability, rest)
-    share, others = (probability / largest) ** (1 / temperature), (rest / largest) ** (1 / temperature)
-    return share / (share + others)
 
 
 def fuse(probabilities: Mapping[str, np.ndarray], rule: str) -> np.ndarray:

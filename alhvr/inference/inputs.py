@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import shown
+from alhvr.core.progress import Reporter
 from alhvr.data.case_file import CASE_FILE
 from alhvr.data.case_paths import name_fault, say_alike
 from alhvr.data.cases import Case, find_cases, say_left_out
@@ -14,10 +17,7 @@ from alhvr.data.channel_names import Channel, channel_fault, list_channels, spli
 from alhvr.data.dicom_folder import files_of_series_folder
 from alhvr.data.image_2d import PICTURE_ENDINGS
 from alhvr.data.reading import ENDINGS, is_dicom_slice, is_image_file, scan_name
-from alhvr.errors import UserError
-from alhvr.files import shown
-from alhvr.inference.record import Record
-from alhvr.progress import Reporter
+from alhvr.inference.results_index import Record
 
 _HEADER_ENDINGS = (".nhdr", ".mhd")
 """Files whose voxels lie in another file beside them."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, prod
 
+from alhvr.core.errors import UserError
+from alhvr.core.system import available_bytes
 from alhvr.data.preprocess import KEPT_BYTES
-from alhvr.errors import UserError
-from alhvr.inference.free_memory import available_bytes
 from alhvr.inference.postprocess import SLAB_VOXELS
 from alhvr.inference.windows import pad, starts
 from alhvr.networks.registry import STANDARD_WIDTH

@@ -10,8 +10,8 @@ import numpy as np
 import onnxruntime
 from onnxruntime import InferenceSession, OrtValue, SessionOptions
 
+from alhvr.core.exhaustion import as_model_error
 from alhvr.inference.backends import networks_of
-from alhvr.inference.exhaustion import as_model_error
 from alhvr.networks.perturbation import Perturbation, apply_perturbation
 
 onnxruntime.disable_telemetry_events()  # where ORT_DISABLE_TELEMETRY is not known, which is on Windows

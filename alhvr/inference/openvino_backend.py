@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import openvino
 
-from alhvr.errors import OutOfMemory
+from alhvr.core.errors import OutOfMemory
+from alhvr.core.exhaustion import as_model_error
 from alhvr.inference.backends import networks_of
-from alhvr.inference.exhaustion import as_model_error
 from alhvr.inference.openvino_graphs import Graphs, clean_model, level_channels, perturbation_arrays, twofold_model
 from alhvr.networks.perturbation import Perturbation
 

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from alhvr.errors import Cancelled, UserError
+from alhvr.core.errors import Cancelled, UserError
 
 Item = TypeVar("Item")
 Read = TypeVar("Read")

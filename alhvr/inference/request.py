@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from alhvr.bundle import InferenceSettings, ModelDescription, rules_of
+from alhvr.bundle.model import InferenceSettings, ModelDescription, rules_of
+from alhvr.core.errors import UserError
 from alhvr.data.cases import Case
-from alhvr.errors import UserError
 from alhvr.export.dicom_seg import ENDING as DICOM_SEG_ENDING
 from alhvr.inference.inputs import files_of
-from alhvr.inference.outcomes import DONE_BEFORE, KEPT, Outcome
-from alhvr.inference.record import Entry, Record
+from alhvr.inference.results_index import Entry, Record
+from alhvr.inference.summary import DONE_BEFORE, KEPT, Outcome
 
 AGAIN = "To do it again, delete the result or choose another --out folder."
 

@@ -6,23 +6,23 @@ import hashlib
 import shutil
 import time
 
-from alhvr.bundle import InferenceSettings, Model, read_model
-from alhvr.bundle_files import MANIFEST
+from alhvr.bundle.model import InferenceSettings, Model, read_model
+from alhvr.core.errors import Cancelled, UserError
+from alhvr.core.files import make_writable
+from alhvr.core.progress import Countdown, Reporter
+from alhvr.core.signals import StopRequest
 from alhvr.data.cases import Case
-from alhvr.data.labels import LabelSet
-from alhvr.errors import Cancelled, UserError
-from alhvr.files import make_writable
+from alhvr.formats.labels import LabelSet
+from alhvr.formats.model_folder import MANIFEST
 from alhvr.inference.backends import choose_backend
 from alhvr.inference.inputs import Inputs, Wanted, list_inputs
-from alhvr.inference.outcomes import DONE_BEFORE, FAILED, KEPT, SEGMENTED, Outcome, SegmentResult, SomeFailed
 from alhvr.inference.pipeline import Hopeless, Pipeline, Steps
 from alhvr.inference.predictor import Predictor
-from alhvr.inference.record import FILE_NAME, Record
 from alhvr.inference.request import AGAIN, SegmentRequest, kept_because
+from alhvr.inference.results_index import FILE_NAME, Record
 from alhvr.inference.scan_steps import Finished, Loaded, Made, ScanSteps
-from alhvr.inference.writing import ResultWriter, stage_of
-from alhvr.progress import Countdown, Reporter
-from alhvr.stopping import StopRequest
+from alhvr.inference.summary import DONE_BEFORE, FAILED, KEPT, SEGMENTED, Outcome, SegmentResult, SomeFailed
+from alhvr.inference.writer import ResultWriter, stage_of
 
 __all__ = ["SegmentRequest", "SegmentResult", "SomeFailed", "segment"]
 

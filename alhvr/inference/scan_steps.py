@@ -7,20 +7,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
+from alhvr.core.errors import UserError
+from alhvr.core.progress import Reporter
+from alhvr.core.system import available_bytes
+from alhvr.data.case_io import read_case, reading_bytes
 from alhvr.data.cases import Case
-from alhvr.data.channels import read_case, reading_bytes
 from alhvr.data.reading import Header, probe
 from alhvr.data.reading_process import ReadingProcess
 from alhvr.data.scan import Scan
-from alhvr.errors import UserError
 from alhvr.export.dicom_seg import require_dicom
-from alhvr.inference.free_memory import available_bytes
 from alhvr.inference.inputs import files_of
 from alhvr.inference.predictor import Prediction, Predictor
-from alhvr.inference.record import Mark, Record
 from alhvr.inference.request import SegmentRequest
-from alhvr.inference.writing import DICOM_AT_WORK, Origin, ResultWriter, Written
-from alhvr.progress import Reporter
+from alhvr.inference.results_index import Mark, Record
+from alhvr.inference.writer import DICOM_AT_WORK, Origin, ResultWriter, Written
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from alhvr.bundle import Model
-from alhvr.errors import ModelError, UserError
-from alhvr.inference.cores import free_cores
-from alhvr.inference.exhaustion import as_model_error, is_out_of_memory
+from alhvr.bundle.model import Model
+from alhvr.core.cores import free_cores
+from alhvr.core.errors import ModelError, UserError
+from alhvr.core.exhaustion import as_model_error, is_out_of_memory
 from alhvr.networks.blocks import SegmentationNetwork
 from alhvr.networks.folding import folded
 from alhvr.networks.group import NetworkGroup

@@ -8,7 +8,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from alhvr.errors import UserError
+from alhvr.core.errors import UserError
 
 if TYPE_CHECKING:
     from alhvr.config import MethodConfig

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
-from alhvr.networks.between import Between, activate, needs_float32
+from alhvr.networks.conv_ops import PLAIN, Steps
 from alhvr.networks.dropout import Dropout
+from alhvr.networks.norm_act import Between, activate, needs_float32
 from alhvr.networks.registry import DEEPEST_STRIDE, N_LEVELS, STANDARD_WIDTH
-from alhvr.networks.steps import PLAIN, Steps
 
 __all__ = ["STANDARD_WIDTH"]
 

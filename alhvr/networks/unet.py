@@ -14,7 +14,7 @@ from alhvr.networks.blocks import (
     Decoded,
     SegmentationNetwork,
 )
-from alhvr.networks.steps import steps_for
+from alhvr.networks.conv_ops import steps_for
 
 ENCODER_DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)
 REDUCTION_OF_STRIDE = {8: 1, 4: 2}

@@ -8,7 +8,6 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alhvr.networks.between import activate
 from alhvr.networks.blocks import (
     BATCH_NORM,
     CONVOLUTION,
@@ -17,6 +16,7 @@ from alhvr.networks.blocks import (
     Decoded,
     SegmentationNetwork,
 )
+from alhvr.networks.norm_act import activate
 
 ENCODER_CONVS = (1, 2, 3, 3, 3)
 DECODER_CONVS = (3, 3, 2, 1)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from alhvr.checking.context import Watch
 from alhvr.checking.result import CheckResult
 from alhvr.checking.selection import may_train
-from alhvr.checking.watch import Watch
 from alhvr.config import RunConfig
-from alhvr.errors import UserError
-from alhvr.progress import SilentReporter
+from alhvr.core.errors import UserError
+from alhvr.core.progress import SilentReporter
 from alhvr.training.deciding import decide
 from alhvr.training.device import choose_compute, memory_as_user_error
 from alhvr.training.trial import with_forecast

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from alhvr.bundle import Model, read_model, write_graphs
-from alhvr.errors import UserError
+from alhvr.bundle.model import Model, read_model, write_graphs
+from alhvr.core.errors import UserError
 from alhvr.inference.backends import Backend, backend_of_graphs
 from alhvr.networks.blocks import SegmentationNetwork
 from alhvr.networks.group import NetworkGroup
 from alhvr.networks.onnx_export import export_networks
-from alhvr.training.start_from import Start
+from alhvr.training.pretrained import Start
 
 TOLERANCE = 1e-4
 """Largest difference of two logits, as a part of the largest logit."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from alhvr.errors import UserError
-from alhvr.files import shown, write_refused
-from alhvr.torch_file import DamagedTensors, read_tensors, write_tensors
+from alhvr.core.errors import UserError
+from alhvr.core.files import shown, write_refused
+from alhvr.core.torch_file import DamagedTensors, read_tensors, write_tensors
 
 START_AGAIN = ("Restore it from a backup. Without one, delete the folder checkpoints in the run and resume: the same "
                "training begins again from its first step.")

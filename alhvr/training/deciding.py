@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from alhvr.checking.result import CheckResult
 from alhvr.config import BETA_OF_PAPER, PlanConfig, RunConfig
+from alhvr.core.progress import Reporter
 from alhvr.data.plan import Plan, make_plan
 from alhvr.methods.registry import method_type
-from alhvr.progress import Reporter
 from alhvr.training.device import Compute
+from alhvr.training.pretrained import Start
 from alhvr.training.setup import RunSetup
-from alhvr.training.start_from import Start
 from alhvr.training.survey import Survey, survey
 
 

@@ -10,10 +10,10 @@ import psutil
 import torch
 
 from alhvr.config import TrainingConfig
-from alhvr.errors import UserError
-from alhvr.inference.cores import free_cores
+from alhvr.core.cores import free_cores
+from alhvr.core.errors import UserError
+from alhvr.core.kept_memory import keep_freed_memory
 from alhvr.inference.torch_backend import choose_device, is_out_of_memory
-from alhvr.training.kept_memory import keep_freed_memory
 
 SAFE_SHARE = 0.7
 LOG_EVERY_CPU = 10

@@ -13,16 +13,16 @@ import numpy as np
 import torch
 
 import alhvr
-from alhvr.bundle import InferenceSettings, ModelDescription, default_name, rules_of, write_model
+from alhvr.bundle.model import InferenceSettings, ModelDescription, default_name, rules_of, write_model
 from alhvr.config import to_dict
+from alhvr.core.progress import Reporter
 from alhvr.networks.group import NetworkGroup
-from alhvr.progress import Reporter
 from alhvr.training.checked_graphs import NoGraphs, checked_graphs
 from alhvr.training.loop_state import LoopState
+from alhvr.training.pretrained import identity_of
 from alhvr.training.run_folder import RunFolder
 from alhvr.training.scoring_backend import scoring_backend
 from alhvr.training.setup import PARTS, RunSetup
-from alhvr.training.start_from import identity_of
 from alhvr.training.validation import CLEANED, ValidationScore, Validator
 
 WORTH_CLEANING = 0.001

@@ -12,10 +12,10 @@ from typing import Any
 
 from torch import Tensor
 
+from alhvr.core.errors import Cancelled, ModelError, UserError
+from alhvr.core.progress import Reporter
 from alhvr.data.batches import Batch, TwoStreamBatches
-from alhvr.errors import Cancelled, ModelError, UserError
 from alhvr.methods.base import Objective
-from alhvr.progress import Reporter
 from alhvr.training.averaging import WeightAverage, measure_statistics
 from alhvr.training.checkpoint import load_checkpoint, save_checkpoint
 from alhvr.training.loop_state import LoopState

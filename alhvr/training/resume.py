@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from alhvr.config import RunConfig, to_dict
-from alhvr.errors import UserError
-from alhvr.files import shown
+from alhvr.core.errors import UserError
+from alhvr.core.files import shown
+from alhvr.core.progress import Reporter
 from alhvr.inference.torch_backend import choose_device
 from alhvr.networks.group import NetworkGroup
-from alhvr.progress import Reporter
 from alhvr.training.checkpoint import START_AGAIN, load_checkpoint
 from alhvr.training.device import Compute, choose_compute
 from alhvr.training.loop_state import LoopState

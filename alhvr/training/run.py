@@ -8,28 +8,28 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from alhvr.bundle import InferenceSettings
+from alhvr.bundle.model import InferenceSettings
+from alhvr.checking.context import Watch
 from alhvr.checking.run import Folders, Wishes, check
 from alhvr.checking.selection import may_train, overridden
-from alhvr.checking.telling import faults_as_error, tell, write_reports
-from alhvr.checking.watch import Watch
+from alhvr.checking.text_report import faults_as_error, tell, write_reports
 from alhvr.config import RunConfig, to_dict
+from alhvr.core.errors import Cancelled, UserError
+from alhvr.core.progress import Reporter
+from alhvr.core.signals import StopRequest
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
 from alhvr.data.store import ScanStore
-from alhvr.errors import Cancelled, UserError
 from alhvr.methods.registry import build_method
 from alhvr.networks.group import NetworkGroup
-from alhvr.progress import Reporter
-from alhvr.stopping import StopRequest
 from alhvr.training.deciding import decide
 from alhvr.training.device import choose_compute, memory_as_user_error
 from alhvr.training.finish import FinishedModel, finish_model, summary
 from alhvr.training.loop import TrainingLoop
+from alhvr.training.pretrained import load_start
 from alhvr.training.resume import RUN_FILE, require_run, resume_command, resumed_setup
 from alhvr.training.run_folder import RecordingReporter, RunFolder
 from alhvr.training.setup import RunSetup
-from alhvr.training.start_from import load_start
 from alhvr.training.step import TrainingStep
 from alhvr.training.trial import with_forecast
 from alhvr.training.validation import Validator

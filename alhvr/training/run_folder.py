@@ -11,8 +11,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from alhvr.errors import UserError
-from alhvr.files import (
+from alhvr.core.errors import UserError
+from alhvr.core.files import (
     is_plain,
     make_writable,
     opened_to_append,
@@ -22,8 +22,8 @@ from alhvr.files import (
     write_bytes,
     write_refused,
 )
-from alhvr.json_file import InvalidJson, parse_json, read_json, write_json
-from alhvr.progress import Reporter, SilentReporter, finite
+from alhvr.core.json_file import InvalidJson, parse_json, read_json, write_json
+from alhvr.core.progress import Reporter, SilentReporter, finite
 from alhvr.training.checkpoint import RunFolderGone
 
 _LARGEST_METRICS_BYTES = 1_000_000_000

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from alhvr.errors import UserError
+from alhvr.core.errors import UserError
+from alhvr.core.progress import Reporter
 from alhvr.inference.backends import Backend, backend_of_graphs
 from alhvr.inference.torch_backend import TorchBackend
 from alhvr.networks.group import NetworkGroup
-from alhvr.progress import Reporter
 from alhvr.training.checked_graphs import NoGraphs, checked_graphs
 from alhvr.training.device import Compute
 

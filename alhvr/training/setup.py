@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alhvr.bundle import NetworkSpec
+from alhvr.bundle.model import NetworkSpec
 from alhvr.config import MethodConfig, RunConfig, from_dict, to_dict
 from alhvr.data.annotation import Annotation
 from alhvr.data.cases import Case
 from alhvr.data.label_names import LabelMeaning
-from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Plan
+from alhvr.formats.labels import LabelSet
 from alhvr.methods.registry import MethodType, method_type
 from alhvr.training.device import Compute
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 
 from alhvr.checking.facts import CaseFacts
 from alhvr.checking.result import CheckResult, case_key
+from alhvr.checking.rules.duplicates import patient_of_each
 from alhvr.checking.rules.study import Study
-from alhvr.checking.rules.twice import patient_of_each
 from alhvr.checking.selection import overridden, usable_cases
 from alhvr.config import PlanConfig
+from alhvr.core.errors import UserError
+from alhvr.core.progress import Reporter
 from alhvr.data.cases import Case, Channel
 from alhvr.data.fingerprint import Fingerprint, join_channels
-from alhvr.data.labels import LabelSet
-from alhvr.errors import UserError
-from alhvr.progress import Reporter
+from alhvr.formats.labels import LabelSet
 from alhvr.training.held_out import choose_held_out
 
 

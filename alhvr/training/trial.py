@@ -9,18 +9,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from alhvr.bundle import InferenceSettings
+from alhvr.bundle.model import InferenceSettings
+from alhvr.checking.context import Watch
 from alhvr.checking.facts import CaseFacts
-from alhvr.checking.forecast import Free, Load, forecast, what_lacks
 from alhvr.checking.result import CheckResult, Forecast
 from alhvr.checking.run import with_findings
-from alhvr.checking.watch import Watch
 from alhvr.config import TrainingConfig
+from alhvr.core.system import available_bytes
 from alhvr.data.geometry import Geometry
 from alhvr.data.plan import Plan
 from alhvr.data.preprocess import axis_transform
-from alhvr.inference.free_memory import available_bytes
 from alhvr.inference.windows import MULTIPLE, pad, starts
+from alhvr.training.forecast import Free, Load, forecast, what_lacks
 from alhvr.training.setup import PARTS, RunSetup
 from alhvr.training.trial_steps import measure_pace
 

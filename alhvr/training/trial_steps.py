@@ -14,9 +14,8 @@ import numpy as np
 import psutil
 import torch
 
-from alhvr.bundle import InferenceSettings
-from alhvr.checking.forecast import Pace
-from alhvr.checking.watch import Watch
+from alhvr.bundle.model import InferenceSettings
+from alhvr.checking.context import Watch
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import Batch
 from alhvr.data.geometry import Geometry
@@ -26,6 +25,7 @@ from alhvr.inference.predictor import Predictor
 from alhvr.inference.torch_backend import TorchBackend
 from alhvr.methods.registry import build_method
 from alhvr.networks.group import NetworkGroup
+from alhvr.training.forecast import Pace
 from alhvr.training.setup import RunSetup
 from alhvr.training.step import TrainingStep
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alhvr.bundle import InferenceSettings
+from alhvr.bundle.model import InferenceSettings
+from alhvr.core.progress import Reporter
 from alhvr.data.annotation import Annotation
+from alhvr.data.case_io import read_case
 from alhvr.data.cases import Case
-from alhvr.data.channels import read_case
-from alhvr.data.labels import NOT_ANNOTATED
 from alhvr.data.plan import Plan
 from alhvr.evaluation.metrics import dice_by_class
+from alhvr.formats.labels import NOT_ANNOTATED
 from alhvr.inference.backends import Backend
 from alhvr.inference.postprocess import keep_largest_component
 from alhvr.inference.predictor import Predictor
-from alhvr.progress import Reporter
 
 CLEANED = "+largest component"
 

@@ -25,7 +25,7 @@ from segmenting import BACKENDS, titled
 from steps import spread
 from turns import take_turns
 
-from alhvr.bundle import Model
+from alhvr.bundle.model import Model
 from alhvr.inference.backends import Backend, choose_backend
 from alhvr.inference.openvino_backend import OpenVinoBackend
 

@@ -8,12 +8,12 @@ from records import Finding, Result, Setting
 from scans import LABELS, plan_for, write_scan
 from steps import AUGMENT
 
+from alhvr.core.progress import SilentReporter
 from alhvr.data.annotation import Annotation
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
 from alhvr.data.cases import Case
 from alhvr.data.store import ScanStore
-from alhvr.progress import SilentReporter
 
 THREADS = (1,)
 BUDGET_BYTES = 120_000_000

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from alhvr.bundle import Model
+from alhvr.bundle.model import Model
 from alhvr.inference.openvino_backend import the_core
 from alhvr.inference.openvino_graphs import clean_model
 from alhvr.networks.blocks import SegmentationNetwork

@@ -16,15 +16,15 @@ from records import Finding, Result, Series, Setting
 from scans import write_scan
 from steps import AUGMENT
 
+from alhvr.checking.context import Watch
 from alhvr.checking.run import Folders, check
-from alhvr.checking.watch import Watch
 from alhvr.config import PlanConfig
+from alhvr.core.progress import SilentReporter
 from alhvr.data.annotation import Annotation
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
 from alhvr.data.plan import make_plan
 from alhvr.data.store import ScanStore
-from alhvr.progress import SilentReporter
 from alhvr.training.survey import Survey, survey
 
 THREADS = (1,)

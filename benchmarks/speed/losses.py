@@ -14,8 +14,8 @@ from records import Finding, Result, Setting
 from turns import spread, take_turns
 
 from alhvr.config import OFFICIAL_METHOD, MethodConfig
+from alhvr.core.kept_memory import keep_freed_memory
 from alhvr.methods.alhvr import alhvr_objective
-from alhvr.training.kept_memory import keep_freed_memory
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Testing"))
 from direct_losses import direct_objective, leaves, random_views  # noqa: E402

@@ -28,7 +28,7 @@ from memory_use import peak_gb, resident_gb
 from painted import CT, LABELS, PaintedBackend, write_scan
 from records import Finding, Result, Setting
 
-from alhvr.bundle import InferenceSettings, ModelDescription, NetworkSpec, read_model, write_model
+from alhvr.bundle.model import InferenceSettings, ModelDescription, NetworkSpec, read_model, write_model
 from alhvr.data.plan import Plan
 from alhvr.data.reading import probe, read_scan
 from alhvr.export.volumes import write_region_maps, write_segmentation

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from alhvr.data.intensity import Normalization
-from alhvr.data.labels import LabelSet
+from alhvr.formats.labels import LabelSet
 from alhvr.inference.backends import Backend
 from alhvr.networks.perturbation import Perturbation
 

@@ -16,7 +16,7 @@ import torch
 from scans import LABELS, plan_for, write_scan
 from torch import Tensor
 
-from alhvr.bundle import InferenceSettings, Model, ModelDescription, NetworkSpec, read_model, write_model
+from alhvr.bundle.model import InferenceSettings, Model, ModelDescription, NetworkSpec, read_model, write_model
 from alhvr.data.plan import Plan
 from alhvr.data.preprocess import prepare, prepare_label
 from alhvr.data.reading import read_label, read_scan

@@ -9,8 +9,8 @@ import SimpleITK
 
 from alhvr.data.cases import Case
 from alhvr.data.intensity import Normalization
-from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Plan
+from alhvr.formats.labels import LabelSet
 
 LABELS = LabelSet.from_names({1: "liver", 2: "spleen", 3: "pancreas"})
 """Three structures, four classes."""

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from alhvr.bundle import Model
+from alhvr.bundle.model import Model
 
 ROOT = Path(__file__).resolve().parents[2]
 STAMPED = Path(__file__).with_name("stamped_segment.py")

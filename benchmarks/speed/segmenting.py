@@ -20,7 +20,7 @@ from scans import write_scan
 from steps import spread
 from turns import Turn, Turns
 
-from alhvr.bundle import Model
+from alhvr.bundle.model import Model
 from alhvr.data.plan import Plan
 from alhvr.data.reading import read_scan
 from alhvr.data.scan import Scan

@@ -18,6 +18,7 @@ from scans import LABELS, plan_for, write_scan
 from turns import Turns, spread, take_turns
 
 from alhvr.config import AugmentConfig, MethodConfig, TrainingConfig
+from alhvr.core.progress import SilentReporter
 from alhvr.data.annotation import Annotation
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
@@ -27,7 +28,6 @@ from alhvr.methods.alhvr import DualViews, Views, alhvr_objective, forward_views
 from alhvr.methods.registry import build_method
 from alhvr.networks.blocks import tail_of_batch
 from alhvr.networks.group import NetworkGroup
-from alhvr.progress import SilentReporter
 from alhvr.training.averaging import WeightAverage
 from alhvr.training.device import Compute, choose_compute
 from alhvr.training.step import TrainingStep

@@ -10,8 +10,8 @@ import pathlib
 
 import numpy as np
 
-from alhvr.data.phantom import make_phantom
-from alhvr.sample.study import LABELED, SCANS, SEED
+from alhvr.phantom.sample import LABELED, SCANS, SEED
+from alhvr.phantom.study import make_phantom
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from seg_files import bars, write_folder, write_label, write_scan
 
+from alhvr.checking.context import Watch
 from alhvr.checking.findings import Finding, Severity
 from alhvr.checking.result import CheckResult
 from alhvr.checking.run import Folders, check
 from alhvr.checking.selection import usable_cases
-from alhvr.checking.telling import write_reports
-from alhvr.checking.watch import Watch
-from alhvr.progress import SilentReporter
+from alhvr.checking.text_report import write_reports
+from alhvr.core.progress import SilentReporter
 
 NAMES = {1: "liver", 2: "spleen"}
 SEG = ".seg.nrrd"

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from tiny_cases import damage, write_case
 
+from alhvr.checking.context import Watch
 from alhvr.checking.findings import Severity
 from alhvr.checking.result import CheckResult
 from alhvr.checking.run import NO_VALUE, Folders, Wishes, check, effective_not_annotated
-from alhvr.checking.watch import Watch
+from alhvr.core.errors import UserError
 from alhvr.data.cases import CaseSet
-from alhvr.errors import UserError
 
 SHAPE = (3, 10, 12)
 

@@ -17,13 +17,13 @@ import SimpleITK as sitk
 
 from alhvr.checking import examine as examining
 from alhvr.checking.cache import FOLDER_VARIABLE
+from alhvr.checking.context import Watch
 from alhvr.checking.examine import Item, examine, memory_of
 from alhvr.checking.facts import CaseFacts
-from alhvr.checking.watch import Watch
 from alhvr.checking.workers import Room
+from alhvr.core.errors import Cancelled
+from alhvr.core.progress import SilentReporter
 from alhvr.data.cases import Case
-from alhvr.errors import Cancelled
-from alhvr.progress import SilentReporter
 
 OLD = 1_600_000_000
 
@@ -186,11 +186,11 @@ def test_a_signal_to_all_ends_the_check_and_its_workers(tmp_path: Path, number: 
 import sys, time
 from pathlib import Path
 from alhvr.checking import examine as examining
-from alhvr.checking.watch import Watch
+from alhvr.checking.context import Watch
 from alhvr.checking.workers import Room
 from alhvr.data.cases import Case
-from alhvr.errors import Cancelled
-from alhvr.stopping import StopRequest
+from alhvr.core.errors import Cancelled
+from alhvr.core.signals import StopRequest
 if __name__ == "__main__":
     examining._room = lambda items: Room(2, None)
     items = [("unlabeled", Case(str(n), Path({str(tmp_path)!r}) / "cases" / f"{{n % 4}}.nii.gz", None))

@@ -13,9 +13,9 @@ import psutil
 import pytest
 from support import ROOT
 
-from alhvr.checking.watch import Watch
+from alhvr.checking.context import Watch
 from alhvr.checking.workers import Room, Work, work_through
-from alhvr.errors import Cancelled
+from alhvr.core.errors import Cancelled
 
 TWO = Room(2, None)
 KNOWS_THIS_FILE = ("import sys\n"

@@ -10,12 +10,12 @@ import pytest
 import SimpleITK
 from tiny_cases import LABELS, write_case
 
+from alhvr.core.errors import UserError
 from alhvr.data.annotation import Annotation
 from alhvr.data.cases import Case
 from alhvr.data.geometry import Geometry
-from alhvr.data.labels import NOT_ANNOTATED
 from alhvr.data.reading import probe
-from alhvr.errors import UserError
+from alhvr.formats.labels import NOT_ANNOTATED
 
 SHAPE = (4, 12, 16)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from grids import lps_of_voxels, random_geometry
 
+from alhvr.core.errors import UserError
 from alhvr.data.axes import Arrangement, AxisTransform, arrangement, slice_axis
 from alhvr.data.geometry import Geometry
-from alhvr.errors import UserError
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 

@@ -13,15 +13,15 @@ import torch
 from tiny_cases import LABELS, Listener, damage, tiny_plan, with_channels, write_case
 
 from alhvr.config import AugmentConfig
+from alhvr.core.errors import UserError
 from alhvr.data import store as store_module
 from alhvr.data.annotation import Annotation
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import Batch, TwoStreamBatches
 from alhvr.data.cases import Case
-from alhvr.data.labels import NOT_ANNOTATED
 from alhvr.data.plan import Plan
 from alhvr.data.store import ScanStore
-from alhvr.errors import UserError
+from alhvr.formats.labels import NOT_ANNOTATED
 
 SHAPE = (6, 20, 24)
 SCAN_BYTES = 4 * 6 * 20 * 24

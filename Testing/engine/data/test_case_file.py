@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from seg_files import write_folder
 
+from alhvr.core.errors import UserError
 from alhvr.data.annotation import read_values
 from alhvr.data.cases import Channel, find_cases
-from alhvr.errors import UserError
 
 
 def _folder(folder: Path, told: object, *names: str) -> Path:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from alhvr.core.errors import UserError
 from alhvr.data.case_paths import name_fault, require_result_name
 from alhvr.data.cases import CaseSet, find_cases
-from alhvr.errors import UserError
 
 BAD_NAMES = ["", " ", ".", "..", "../a", "../../escaped", "/etc/passwd", "a/b", "a\\b", "..\\a", "C:a", "C:\\a", "a\0b",
              "a\nb", "a\x1b[2J", "a\x7f", "a\u2028b", "a\u202eb", "a\ud800", "x" * 201, "\u00e4" * 101]

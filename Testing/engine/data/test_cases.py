@@ -11,11 +11,11 @@ import SimpleITK as sitk
 from dicom_files import write_series
 from support import shared_data
 
+from alhvr.core.errors import UserError
 from alhvr.data.cases import CaseSet, Channel, find_cases
 from alhvr.data.geometry import Geometry
 from alhvr.data.label_names import parse_label_names
 from alhvr.data.reading import read_scan
-from alhvr.errors import UserError
 
 GRID = Geometry((3, 3, 3), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
 VOXELS = np.arange(27, dtype=np.int16).reshape(3, 3, 3)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from dicom_files import write_series
 
+from alhvr.core.errors import UserError
 from alhvr.data.cases import CaseSet, Channel, find_cases
 from alhvr.data.channel_names import parse_channels
 from alhvr.data.geometry import Geometry
-from alhvr.errors import UserError
 
 TWO = (Channel("T1", "MR"), Channel("FLAIR", "MR"))
 

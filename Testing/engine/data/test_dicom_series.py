@@ -11,11 +11,11 @@ import pytest
 from dicom_files import slice_dataset, write_series
 from support import shared_data
 
+from alhvr.core.errors import UserError
 from alhvr.data.cases import find_cases
 from alhvr.data.dicom_folder import find_series
 from alhvr.data.geometry import Geometry
 from alhvr.data.reading import probe, read_scan
-from alhvr.errors import UserError
 
 C, S = math.cos(math.radians(20)), math.sin(math.radians(20))
 OBLIQUE = Geometry((5, 4, 6), (0.5, 0.75, 4.0), (-10.0, 20.0, 30.0), (1.0, 0, 0, 0, C, -S, 0, S, C))

@@ -16,11 +16,11 @@ import pytest
 from dicom_files import slice_dataset, write_series
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
+from alhvr.core.errors import UserError
 from alhvr.data.dicom_slice import SliceHeader, Unusable, read_slice
 from alhvr.data.dicom_structure import check_structure
 from alhvr.data.geometry import Geometry
 from alhvr.data.reading import read_scan
-from alhvr.errors import UserError
 
 GRID = Geometry((12, 10, 5), (0.5, 0.75, 4.0), (-10.0, 20.0, 30.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
 VOXELS = np.random.default_rng(0).integers(-1000, 2000, GRID.shape_kji).astype(np.int16)

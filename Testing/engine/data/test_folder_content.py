@@ -11,9 +11,9 @@ import pytest
 import SimpleITK
 from dicom_files import write_series
 
+from alhvr.core.errors import UserError
 from alhvr.data.cases import CaseSet, find_cases
 from alhvr.data.geometry import Geometry
-from alhvr.errors import UserError
 
 GRID = Geometry((3, 3, 3), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
 VOXELS = np.arange(27, dtype=np.int16).reshape(3, 3, 3)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from alhvr.core.errors import UserError
 from alhvr.data.geometry import Geometry
-from alhvr.errors import UserError
 
 IDENTITY = (1.0, 0, 0, 0, 1, 0, 0, 0, 1)
 FLIPPED = (-1.0, 0, 0, 0, -1, 0, 0, 0, 1)

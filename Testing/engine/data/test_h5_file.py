@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
+from alhvr.core.errors import UserError
 from alhvr.data.h5_file import datasets_of
 from alhvr.data.reading import probe, read_label, read_scan
-from alhvr.errors import UserError
 
 IMAGE = np.random.default_rng(1).random((3, 4, 5)).astype(np.float32)
 LABEL = (IMAGE > 0.5).astype(np.uint8)

@@ -11,11 +11,11 @@ import pytest
 from dicom_files import slice_dataset
 from PIL import Image
 
+from alhvr.core.errors import UserError
 from alhvr.data import image_2d
 from alhvr.data.cases import find_cases
 from alhvr.data.geometry import Geometry
 from alhvr.data.reading import probe, read_label, read_scan
-from alhvr.errors import UserError
 
 GREY = np.arange(42, dtype=np.uint8).reshape(6, 7)
 FLAT = Geometry((7, 6, 1), (0.2, 0.3, 1.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from alhvr.core.errors import UserError
 from alhvr.data.intensity import Normalization, measure, sample_voxels, scale_of
-from alhvr.errors import UserError
 
 
 def _head(scale: float = 1.0, offset: float = 0.0) -> np.ndarray:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from seg_files import bars, write_folder, write_label, write_scan
 
+from alhvr.core.errors import UserError
 from alhvr.data.annotation import Annotation, read_values
 from alhvr.data.cases import CaseSet, align_cases, find_cases
 from alhvr.data.label_names import LabelMeaning, parse_label_names
-from alhvr.data.labels import NOT_ANNOTATED, LabelSet
 from alhvr.data.reading import probe, read_label
-from alhvr.errors import UserError
+from alhvr.formats.labels import NOT_ANNOTATED, LabelSet
 
 NAMES = {1: "liver", 2: "kidneys"}
 SEG = ".seg.nrrd"

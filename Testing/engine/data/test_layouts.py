@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from support import shared_data
 
+from alhvr.core.errors import UserError
 from alhvr.data import h5_file
 from alhvr.data.cases import CaseSet, find_cases
-from alhvr.errors import UserError
 
 
 def _touch(folder: Path, *names: str) -> Path:

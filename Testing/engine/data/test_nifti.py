@@ -13,9 +13,9 @@ import SimpleITK as sitk
 from nifti_files import write_nifti
 from support import shared_data
 
+from alhvr.core.errors import UserError
 from alhvr.data.geometry import Geometry
 from alhvr.data.nifti import read_nifti, read_nifti_header
-from alhvr.errors import UserError
 
 ARRAY = np.random.default_rng(0).integers(-500, 500, (4, 5, 6)).astype(np.int16)
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -12,15 +12,15 @@ import torch
 from tiny_cases import LABELS, tiny_plan, write_case
 
 from alhvr.config import AugmentConfig
+from alhvr.core.errors import UserError
+from alhvr.core.progress import SilentReporter
 from alhvr.data.annotation import Annotation
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
 from alhvr.data.cases import Case
-from alhvr.data.labels import NOT_ANNOTATED
 from alhvr.data.sampling import annotated_background, draw_start
 from alhvr.data.store import ScanStore
-from alhvr.errors import UserError
-from alhvr.progress import SilentReporter
+from alhvr.formats.labels import NOT_ANNOTATED
 
 SHAPE = (8, 20, 24)
 PLANS = [tiny_plan(2, (16, 16)), tiny_plan(3, (16, 16, 16))]

@@ -13,12 +13,12 @@ from grids import plan_of
 from support import shared_data
 
 from alhvr.config import PlanConfig
+from alhvr.core.errors import UserError
 from alhvr.data.fingerprint import Fingerprint
 from alhvr.data.geometry import Geometry
 from alhvr.data.intensity import Statistics
 from alhvr.data.plan import Plan, make_plan
 from alhvr.data.preprocess import axis_transform
-from alhvr.errors import UserError
 
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 

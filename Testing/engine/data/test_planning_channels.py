@@ -9,12 +9,12 @@ import pytest
 from grids import plan_of
 
 from alhvr.config import PlanConfig
+from alhvr.core.errors import UserError
 from alhvr.data.channel_names import Channel
 from alhvr.data.fingerprint import Fingerprint, join_channels
 from alhvr.data.geometry import Geometry
 from alhvr.data.intensity import Normalization, Statistics
 from alhvr.data.plan import ChannelPlan, Plan, make_plan
-from alhvr.errors import UserError
 
 GRID = Geometry((64, 64, 64), (1.0, 1.0, 1.5), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
 HU, SIGNAL = Statistics(-1000, 0, 900, -200, 400), Statistics(0, 50, 900, 80, 90)

@@ -10,11 +10,11 @@ import pytest
 from grids import lps_of_voxels, plan_of, random_geometry, random_plan, scan_of
 from whole_volume import prepare_whole, restore_by_planes, restore_whole
 
+from alhvr.core.errors import UserError
 from alhvr.data import preprocess
 from alhvr.data.geometry import Geometry
 from alhvr.data.plan import ChannelPlan, Normalization
 from alhvr.data.preprocess import PreparedPlanes, axis_transform, prepare, prepare_label
-from alhvr.errors import UserError
 
 SEEDS = range(40)
 

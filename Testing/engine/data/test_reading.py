@@ -12,9 +12,9 @@ from dicom_files import write_series
 from nifti_files import write_nifti
 from support import shared_data
 
+from alhvr.core.errors import UserError
 from alhvr.data.geometry import Geometry
 from alhvr.data.reading import content_hash, label_values, probe, read_label, read_scan, scan_name
-from alhvr.errors import UserError
 
 ARRAY = np.random.default_rng(0).integers(-1000, 1000, (4, 5, 6)).astype(np.int16)
 GRID = Geometry((6, 5, 4), (0.5, 0.75, 3.0), (-10.0, 20.0, 30.0), (0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1.0))

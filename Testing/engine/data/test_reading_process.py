@@ -18,11 +18,11 @@ from dicom_files import write_series
 from nifti_files import write_nifti
 from support import ROOT
 
+from alhvr.core.errors import UserError
 from alhvr.data import reading_process
 from alhvr.data.geometry import Geometry
 from alhvr.data.reading import read_scan
 from alhvr.data.reading_process import ReadingProcess, time_limit_s
-from alhvr.errors import UserError
 
 ARRAY = np.random.default_rng(0).integers(-1000, 1000, (4, 5, 6)).astype(np.int16)
 GRID = Geometry((6, 5, 4), (0.5, 0.75, 3.0), (-10.0, 20.0, 30.0), (0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1.0))

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from alhvr.core.errors import UserError
 from alhvr.data.geometry import Geometry
-from alhvr.data.labels import LabelSet
 from alhvr.data.scan import Scan, Segmentation
-from alhvr.errors import UserError
+from alhvr.formats.labels import LabelSet
 
 GRID = Geometry((2, 3, 4), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from seg_files import bars, write_label
 
+from alhvr.core.errors import UserError
 from alhvr.data.segment_names import read_segment_names
-from alhvr.errors import UserError
 
 
 @pytest.mark.parametrize("ending", [".seg.nrrd", ".nrrd", ".nhdr"])

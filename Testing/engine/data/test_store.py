@@ -12,11 +12,11 @@ import pytest
 import SimpleITK
 from tiny_cases import LABELS, damage, tiny_plan, with_channels, write_case
 
+from alhvr.core.errors import UserError
+from alhvr.core.progress import SilentReporter
 from alhvr.data.annotation import Annotation
 from alhvr.data.cases import Case
 from alhvr.data.store import ScanStore
-from alhvr.errors import UserError
-from alhvr.progress import SilentReporter
 
 SHAPE = (6, 20, 24)
 SCAN_BYTES = 4 * 6 * 20 * 24

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from alhvr.core.errors import UserError
 from alhvr.data.reading import probe, read_label, read_scan
-from alhvr.errors import UserError
 
 ARRAY = np.arange(24, dtype="<i2").reshape(4, 3, 2)
 NRRD = {"type": "short", "dimension": "3", "sizes": "2 3 4", "encoding": "raw", "endian": "little", "space": "LPS",

@@ -12,9 +12,9 @@ from medpy.metric import binary as medpy
 from monai.metrics import compute_average_surface_distance, compute_dice, compute_hausdorff_distance, compute_iou
 from scipy import ndimage
 
-from alhvr.data.labels import LabelSet
-from alhvr.errors import UserError
+from alhvr.core.errors import UserError
 from alhvr.evaluation.metrics import dice_by_class, present_values, score
+from alhvr.formats.labels import LabelSet
 
 SPACING_MM = (3.0, 0.8, 0.7)
 LABELS = LabelSet.from_names({1: "liver", 2: "spleen"})

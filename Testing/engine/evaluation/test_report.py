@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from alhvr.data.labels import LabelSet
-from alhvr.errors import UserError
+from alhvr.core.errors import UserError
+from alhvr.core.progress import SilentReporter
 from alhvr.evaluation.metrics import ClassScore, score
 from alhvr.evaluation.report import evaluate_folders
 from alhvr.evaluation.results import ALL, CaseScores, Report
-from alhvr.progress import SilentReporter
+from alhvr.formats.labels import LabelSet
 
 SPACING_IJK = (0.7, 0.8, 3.0)
 

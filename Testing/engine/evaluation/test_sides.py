@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from seg_files import bars, write_folder, write_label
 
-from alhvr.data.labels import LabelSet
-from alhvr.errors import UserError
+from alhvr.core.errors import UserError
 from alhvr.evaluation.report import evaluate_folders
 from alhvr.evaluation.results import Report
+from alhvr.formats.labels import LabelSet
 
 NAMES = {1: "liver", 2: "spleen"}
 SWAPPED = {1: "Spleen", 2: "liver"}

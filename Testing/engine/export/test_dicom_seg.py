@@ -15,12 +15,12 @@ from pydicom.dataset import Dataset
 from support import shared_data
 
 import alhvr
+from alhvr.core.errors import UserError
 from alhvr.data.geometry import Geometry
-from alhvr.data.labels import LabelSet
 from alhvr.data.reading import read_scan
 from alhvr.data.scan import Segmentation
-from alhvr.errors import UserError
 from alhvr.export.dicom_seg import write_dicom_seg
+from alhvr.formats.labels import LabelSet
 
 REAL = ["Study1/12-T1post-05670", "Study1/13_HCropVolume", "Study1/36459-FLAIRreg-76244", "Study3/11_HCropVolume",
         "Study3/36468-FLAIRreg-58706"]

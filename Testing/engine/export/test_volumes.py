@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from alhvr.bundle import InferenceSettings
+from alhvr.bundle.model import InferenceSettings
+from alhvr.core.errors import UserError
 from alhvr.data.geometry import Geometry
-from alhvr.data.labels import Code, Label, LabelSet
 from alhvr.data.reading import read_label
 from alhvr.data.scan import Segmentation
-from alhvr.errors import UserError
-from alhvr.export.segment_keys import terminology_entry
 from alhvr.export.volumes import ENDINGS, new_file, write_region_maps, write_segmentation
-from alhvr.inference.regions import RegionMaps, make_region_maps
+from alhvr.formats.labels import Code, Label, LabelSet
+from alhvr.formats.region_tables import RegionMaps, make_region_maps
+from alhvr.formats.terminology import terminology_entry
 
 SHAPE = (4, 5, 6)
 LABELS = LabelSet.from_names({1: "left kidney", 7: "Läsion (neu)"})
@@ -239,7 +239,7 @@ def test_a_folder_without_write_permission_is_a_clear_error(tmp_path):
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from alhvr.errors import UserError
+from alhvr.core.errors import UserError
 from alhvr.export.volumes import new_file
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))

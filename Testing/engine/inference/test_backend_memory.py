@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from alhvr.inference.exhaustion import is_out_of_memory
+from alhvr.core.exhaustion import is_out_of_memory
 from alhvr.networks.group import NetworkGroup
 from alhvr.networks.onnx_export import export_networks
 
@@ -17,7 +17,7 @@ SCRIPT = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from alhvr.errors import OutOfMemory
+from alhvr.core.errors import OutOfMemory
 
 name, folder = sys.argv[1:]
 if name == "torch":

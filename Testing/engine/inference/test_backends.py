@@ -11,8 +11,8 @@ import pytest
 import torch
 from tiny_cases import LABELS, tiny_plan
 
-from alhvr.bundle import InferenceSettings, Model, ModelDescription, NetworkSpec, read_model, write_model
-from alhvr.errors import UserError
+from alhvr.bundle.model import InferenceSettings, Model, ModelDescription, NetworkSpec, read_model, write_model
+from alhvr.core.errors import UserError
 from alhvr.inference import backends as room
 from alhvr.inference.backends import backend_of_graphs, choose_backend
 from alhvr.networks.group import NetworkGroup
@@ -127,7 +127,7 @@ def test_a_driver_without_a_gpu_for_torch_counts_for_nothing(model, monkeypatch)
 
 @pytest.mark.skipif(room._driver_is_there(), reason="a GPU's driver is here, so that torch has to be asked")
 def test_torch_is_not_imported_where_there_is_no_sign_of_a_gpu(model):
-    script = ("import sys\nfrom pathlib import Path\nfrom alhvr.bundle import read_model\n"
+    script = ("import sys\nfrom pathlib import Path\nfrom alhvr.bundle.model import read_model\n"
               "from alhvr.inference.backends import choose_backend\n"
               f"name = choose_backend(read_model(Path({str(model.folder)!r})), threads=1).name\n"
               "print(name, 'torch' in sys.modules)")

@@ -15,17 +15,17 @@ import SimpleITK
 import torch
 from dicom_files import write_series
 
-from alhvr.bundle import InferenceSettings, ModelDescription, NetworkSpec, write_model
+from alhvr.bundle.model import InferenceSettings, ModelDescription, NetworkSpec, write_model
 from alhvr.cli import main
+from alhvr.core.errors import UserError
+from alhvr.core.progress import SilentReporter
 from alhvr.data.geometry import Geometry
-from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Normalization, Plan
 from alhvr.data.reading import read_label
-from alhvr.errors import UserError
-from alhvr.inference.outcomes import DONE_BEFORE, KEPT, SEGMENTED, SomeFailed
+from alhvr.formats.labels import LabelSet
 from alhvr.inference.run import SegmentRequest, segment
+from alhvr.inference.summary import DONE_BEFORE, KEPT, SEGMENTED, SomeFailed
 from alhvr.networks.group import NetworkGroup
-from alhvr.progress import SilentReporter
 
 GRID = Geometry((20, 18, 3), (0.8, 0.8, 5.0), (1.0, 2.0, 3.0), (1.0, 0, 0, 0, 0.8, -0.6, 0, 0.6, 0.8))
 LABELS = LabelSet.from_names({1: "left atrium", 4: "right ventricle"})

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from alhvr.errors import UserError
-from alhvr.inference.fusion import competing_confidence, confidence, fuse, sharpen, softmax
+from alhvr.core.errors import UserError
+from alhvr.formats.region_tables import sharpen
+from alhvr.inference.fusion import competing_confidence, confidence, fuse, softmax
 from alhvr.losses import competition
 
 

@@ -11,10 +11,10 @@ from dicom_files import slice_dataset
 from PIL import Image
 from tiny_cases import Listener
 
+from alhvr.core.errors import UserError
 from alhvr.data.geometry import Geometry
-from alhvr.errors import UserError
 from alhvr.inference.inputs import Inputs, Wanted, files_of, list_inputs
-from alhvr.inference.record import Record
+from alhvr.inference.results_index import Record
 
 FLAT = Geometry((4, 4, 1), (0.5, 0.5, 1.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
 

@@ -9,13 +9,14 @@ from typing import Any
 import psutil
 import pytest
 
-from alhvr.bundle import InferenceSettings
+from alhvr.bundle.model import InferenceSettings
+from alhvr.core import system as free_memory
+from alhvr.core.errors import UserError
 from alhvr.data.geometry import Geometry
 from alhvr.data.intensity import Normalization
-from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Plan
-from alhvr.errors import UserError
-from alhvr.inference import free_memory, memory
+from alhvr.formats.labels import LabelSet
+from alhvr.inference import memory
 from alhvr.inference.memory import available_bytes
 from alhvr.inference.predictor import Predictor
 

@@ -15,10 +15,10 @@ from model_worlds import engine_model, sign
 from onnx import numpy_helper
 from tiny_runs import make_scan, write_scan
 
-from alhvr.errors import UserError
-from alhvr.inference.record import FILE_NAME
+from alhvr.core.errors import UserError
+from alhvr.core.progress import SilentReporter
+from alhvr.inference.results_index import FILE_NAME
 from alhvr.inference.run import SegmentRequest, segment
-from alhvr.progress import SilentReporter
 
 BACKENDS = ("onnxruntime", "openvino", "torch")
 GRAPHS = ("models/a_encoder.onnx", "models/b_decoder.onnx")

@@ -11,7 +11,7 @@ import numpy as np
 import openvino
 import pytest
 
-from alhvr.errors import OutOfMemory, UserError
+from alhvr.core.errors import OutOfMemory, UserError
 from alhvr.inference import openvino_backend as room
 from alhvr.inference import openvino_graphs
 from alhvr.inference.backends import backend_of_graphs

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from alhvr.errors import Cancelled, UserError
+from alhvr.core.errors import Cancelled, UserError
 from alhvr.inference.pipeline import Hopeless, Pipeline, Steps
 
 PATIENCE_S = 20.0

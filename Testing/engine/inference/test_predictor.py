@@ -14,21 +14,21 @@ import pytest
 import torch
 from support import shared_data
 
-from alhvr.bundle import InferenceSettings
+from alhvr.bundle.model import InferenceSettings
+from alhvr.core.errors import Cancelled
+from alhvr.core.progress import SilentReporter
 from alhvr.data.geometry import Geometry
-from alhvr.data.labels import LabelSet
 from alhvr.data.plan import Normalization, Plan
 from alhvr.data.reading import read_label, read_scan
 from alhvr.data.scan import Scan
-from alhvr.errors import Cancelled
 from alhvr.export.volumes import write_segmentation
+from alhvr.formats.labels import LabelSet
 from alhvr.inference import postprocess
 from alhvr.inference import predictor as predictor_module
 from alhvr.inference.predictor import Predictor
 from alhvr.inference.torch_backend import TorchBackend
 from alhvr.networks.group import NetworkGroup
 from alhvr.networks.perturbation import Perturbation, apply_perturbation
-from alhvr.progress import SilentReporter
 
 AS_IS = Normalization("ct", lower=0.0, upper=1.0, mean=0.5, std=0.5)
 LABELS = LabelSet.from_names({3: "liver"})

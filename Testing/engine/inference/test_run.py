@@ -14,12 +14,12 @@ from tiny_cases import Listener
 from tiny_runs import OBLIQUE, make_scan, write_scan
 from untrained import write_untrained
 
+from alhvr.core.errors import Cancelled, UserError
 from alhvr.data.geometry import Geometry
 from alhvr.data.reading import probe, read_label, read_scan
-from alhvr.errors import Cancelled, UserError
+from alhvr.formats.region_tables import sharpen
 from alhvr.inference import run as room
-from alhvr.inference.fusion import sharpen
-from alhvr.inference.record import FILE_NAME
+from alhvr.inference.results_index import FILE_NAME
 from alhvr.inference.run import SegmentRequest, SegmentResult, segment
 
 

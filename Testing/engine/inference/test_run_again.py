@@ -14,12 +14,12 @@ from tiny_cases import Listener
 from tiny_runs import OBLIQUE, make_scan, write_scan
 from untrained import write_untrained
 
+from alhvr.core.errors import Cancelled, UserError
 from alhvr.data.reading import read_label
-from alhvr.errors import Cancelled, UserError
 from alhvr.inference import run as room
-from alhvr.inference.outcomes import DONE_BEFORE, KEPT, SEGMENTED
-from alhvr.inference.record import FILE_NAME
+from alhvr.inference.results_index import FILE_NAME
 from alhvr.inference.run import SegmentRequest, SegmentResult, segment
+from alhvr.inference.summary import DONE_BEFORE, KEPT, SEGMENTED
 
 
 @pytest.fixture(scope="module")

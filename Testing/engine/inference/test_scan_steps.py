@@ -11,17 +11,17 @@ import pytest
 from tiny_cases import LABELS
 from tiny_runs import make_scan, write_scan
 
+from alhvr.core.errors import UserError
+from alhvr.core.progress import SilentReporter
 from alhvr.data.cases import Case
 from alhvr.data.geometry import Geometry
 from alhvr.data.scan import Scan, Segmentation
-from alhvr.errors import UserError
 from alhvr.inference import scan_steps as room
 from alhvr.inference.pipeline import Pipeline, Steps
 from alhvr.inference.predictor import Prediction
-from alhvr.inference.record import Record
 from alhvr.inference.request import SegmentRequest
+from alhvr.inference.results_index import Record
 from alhvr.inference.scan_steps import ScanSteps
-from alhvr.progress import SilentReporter
 
 BYTES_A_VOXEL = 10
 

@@ -11,16 +11,16 @@ from tiny_cases import Listener, tiny_plan, with_channels
 from tiny_runs import make_scan, write_scan
 from untrained import write_untrained
 
-from alhvr.bundle import read_model
+from alhvr.bundle.model import read_model
+from alhvr.core.errors import UserError
 from alhvr.data.cases import Case
 from alhvr.data.geometry import Geometry
 from alhvr.data.reading import probe, read_label, read_scan
-from alhvr.errors import UserError
 from alhvr.inference.backends import choose_backend
-from alhvr.inference.outcomes import DONE_BEFORE, SEGMENTED, SomeFailed
 from alhvr.inference.predictor import Predictor
 from alhvr.inference.request import SegmentRequest
 from alhvr.inference.run import SegmentResult, segment
+from alhvr.inference.summary import DONE_BEFORE, SEGMENTED, SomeFailed
 
 SMALLER = Geometry((20, 20, 6), (2.0, 2.0, 6.0), (-28.0, 25.0, 5.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from alhvr.bundle import InferenceSettings, ModelDescription, NetworkSpec, read_model, write_model
-from alhvr.data.labels import LabelSet
+from alhvr.bundle.model import InferenceSettings, ModelDescription, NetworkSpec, read_model, write_model
+from alhvr.core.errors import UserError
 from alhvr.data.plan import Normalization, Plan
-from alhvr.errors import UserError
+from alhvr.formats.labels import LabelSet
 from alhvr.inference.backends import choose_backend
 from alhvr.inference.torch_backend import TorchBackend, choose_device
 from alhvr.networks.group import NetworkGroup

@@ -10,7 +10,7 @@ from direct_losses import random_views
 from torch import Tensor
 
 from alhvr.config import OFFICIAL_METHOD, MethodConfig
-from alhvr.data import labels as data_labels
+from alhvr.formats import labels as data_labels
 from alhvr.losses.supervised import NOT_ANNOTATED, merge_missing, supervised_loss
 from alhvr.methods.alhvr import alhvr_objective
 

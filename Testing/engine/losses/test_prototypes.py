@@ -8,8 +8,8 @@ from direct_losses import direct_cosine, direct_prototypes
 from torch.nn import functional
 
 from alhvr.config import MethodConfig
-from alhvr.losses.one_hot import one_hot
 from alhvr.losses.prototypes import broadcast_mean, class_prototypes, prototype_loss, upsampled_cosine
+from alhvr.losses.tensors import one_hot
 
 GRIDS = [
     ((4, 5), (32, 40)), ((8, 6), (32, 24)), ((16, 12), (16, 12)), ((2, 3, 2), (16, 24, 16)), ((6, 5, 4), (6, 5, 4)),

@@ -10,10 +10,10 @@ import torch
 from tiny_cases import Listener
 from tiny_runs import make_scan, write_scan, write_study
 
-from alhvr.bundle import Model, read_model
+from alhvr.bundle.model import Model, read_model
 from alhvr.config import MethodConfig, PlanConfig, RunConfig, TrainingConfig
+from alhvr.core.errors import UserError
 from alhvr.data.reading import read_scan
-from alhvr.errors import UserError
 from alhvr.evaluation.metrics import dice_by_class
 from alhvr.inference.run import SegmentRequest, segment
 from alhvr.methods import registry

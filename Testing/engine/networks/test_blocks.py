@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from alhvr.networks.between import doubled
 from alhvr.networks.blocks import ConvNorm, frozen_running_statistics, tail_of_batch
+from alhvr.networks.norm_act import doubled
 from alhvr.networks.unet import UNet
 
 LAYOUTS = pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from alhvr.bundle import NetworkSpec
-from alhvr.bundle_graphs import require_graphs
+from alhvr.bundle.graphs import require_graphs
+from alhvr.bundle.model import NetworkSpec
 from alhvr.inference.backends import backend_of_graphs
 from alhvr.inference.torch_backend import TorchBackend
 from alhvr.networks.dynunet import ResidualUNet

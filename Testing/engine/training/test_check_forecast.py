@@ -8,9 +8,9 @@ import pytest
 from tiny_cases import Listener
 from tiny_runs import write_study
 
+from alhvr.checking.context import Watch
 from alhvr.checking.result import CheckResult
 from alhvr.checking.run import Folders, check
-from alhvr.checking.watch import Watch
 from alhvr.config import PlanConfig, RunConfig, TrainingConfig
 from alhvr.training import check_forecast, trial
 from alhvr.training.check_forecast import forecast_of_check

@@ -11,8 +11,8 @@ import pytest
 import torch
 from tiny_cases import LABELS, tiny_plan
 
-from alhvr.bundle import ModelDescription, NetworkSpec, graph_names, read_model, write_model
-from alhvr.errors import UserError
+from alhvr.bundle.model import ModelDescription, NetworkSpec, graph_names, read_model, write_model
+from alhvr.core.errors import UserError
 from alhvr.methods.alhvr import forward_views
 from alhvr.networks.group import NetworkGroup
 from alhvr.networks.onnx_export import LEVELS, export_networks

@@ -11,7 +11,7 @@ import pytest
 import torch
 from small_disk import mounted_disk
 
-from alhvr.errors import UserError
+from alhvr.core.errors import UserError
 from alhvr.training.checkpoint import RunFolderGone, load_checkpoint, save_checkpoint
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from alhvr.config import TrainingConfig
-from alhvr.errors import UserError
+from alhvr.core.errors import UserError
 from alhvr.training import device as room
 from alhvr.training.device import Compute, choose_compute, memory_as_user_error
 

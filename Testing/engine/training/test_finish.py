@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_cases import LABELS, Listener, tiny_plan
 
-from alhvr.bundle import InferenceSettings, read_model
+from alhvr.bundle.model import InferenceSettings, read_model
 from alhvr.config import MethodConfig, RunConfig, SegmentingConfig, TrainingConfig
 from alhvr.data.cases import Case
 from alhvr.networks.group import NetworkGroup

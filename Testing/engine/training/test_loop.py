@@ -13,9 +13,9 @@ import torch
 from tiny_cases import Listener
 from tiny_runs import write_study
 
-from alhvr.checking.watch import Watch
+from alhvr.checking.context import Watch
 from alhvr.config import MethodConfig, PlanConfig, RunConfig, TrainingConfig
-from alhvr.errors import UserError
+from alhvr.core.errors import UserError
 from alhvr.training import loop as room
 from alhvr.training.averaging import measure_statistics
 from alhvr.training.checkpoint import load_checkpoint

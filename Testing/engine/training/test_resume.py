@@ -11,7 +11,7 @@ import torch
 from tiny_cases import LABELS, Listener, tiny_plan, write_case
 
 from alhvr.config import MethodConfig, PlanConfig, RunConfig, TrainingConfig
-from alhvr.errors import UserError
+from alhvr.core.errors import UserError
 from alhvr.networks.group import NetworkGroup
 from alhvr.training.checkpoint import save_checkpoint
 from alhvr.training.device import Compute

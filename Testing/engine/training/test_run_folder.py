@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from alhvr.errors import UserError
-from alhvr.progress import SilentReporter
+from alhvr.core.errors import UserError
+from alhvr.core.progress import SilentReporter
 from alhvr.training.checkpoint import RunFolderGone
 from alhvr.training.run_folder import RecordingReporter, RunFolder
 

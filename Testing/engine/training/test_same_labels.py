@@ -11,10 +11,10 @@ import pytest
 from seg_files import bars, write_folder, write_label
 from tiny_cases import Listener, tiny_plan
 
+from alhvr.checking.context import Watch
 from alhvr.checking.run import Folders, check
-from alhvr.checking.watch import Watch
 from alhvr.config import RunConfig, TrainingConfig
-from alhvr.errors import UserError
+from alhvr.core.errors import UserError
 from alhvr.training.device import Compute
 from alhvr.training.same_labels import require_same_labels
 from alhvr.training.setup import RunSetup

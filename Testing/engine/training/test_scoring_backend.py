@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_cases import Listener
 
-from alhvr.errors import UserError
+from alhvr.core.errors import UserError
 from alhvr.networks.group import NetworkGroup
 from alhvr.training import scoring_backend as room
 from alhvr.training.checked_graphs import checked_graphs

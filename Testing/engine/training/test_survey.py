@@ -11,13 +11,13 @@ import pytest
 import SimpleITK
 from tiny_cases import Listener, damage, write_case
 
+from alhvr.checking.context import Watch
 from alhvr.checking.result import CheckResult
 from alhvr.checking.run import Folders, Wishes, check
 from alhvr.checking.selection import may_train, overridden
-from alhvr.checking.watch import Watch
 from alhvr.config import PlanConfig
+from alhvr.core.errors import Cancelled, UserError
 from alhvr.data.cases import Case
-from alhvr.errors import Cancelled, UserError
 from alhvr.training.survey import Survey, survey
 
 SHAPE = (3, 10, 12)

@@ -10,11 +10,11 @@ import pytest
 import torch
 from tiny_cases import LABELS, tiny_plan, write_case
 
+from alhvr.checking.context import Watch
 from alhvr.checking.examine import examine
 from alhvr.checking.facts import CaseFacts
-from alhvr.checking.watch import Watch
 from alhvr.config import RunConfig, TrainingConfig
-from alhvr.errors import Cancelled
+from alhvr.core.errors import Cancelled
 from alhvr.training import trial as trying
 from alhvr.training import trial_steps
 from alhvr.training.device import Compute

@@ -11,12 +11,12 @@ import SimpleITK
 import torch
 from tiny_cases import LABELS, tiny_plan, write_case
 
-from alhvr.bundle import InferenceSettings
+from alhvr.bundle.model import InferenceSettings
+from alhvr.core.progress import SilentReporter
 from alhvr.data.annotation import Annotation
 from alhvr.data.cases import Case
 from alhvr.inference.torch_backend import TorchBackend
 from alhvr.networks.group import NetworkGroup
-from alhvr.progress import SilentReporter
 from alhvr.training.validation import ValidationScore, Validator
 
 SHAPE = (4, 16, 16)

@@ -33,5 +33,5 @@ def test_the_variable_is_set_before_anything_that_trains_loads_torch() -> None:
               "    return real(name, *rest, **named)\n"
               "builtins.__import__ = watch\nimport {module}\nimport torch\n")
     clean = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    for module in ("alhvr.training.run", "alhvr.demo"):
+    for module in ("alhvr.training.run", "alhvr.demo.story"):
         subprocess.run([sys.executable, "-c", script.format(module=module)], env=clean, check=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from region_worlds import confidences, table_of
 
-from alhvr.inference.regions import region_map
+from alhvr.formats.region_tables import region_map
 
 
 def test_the_regions_of_every_beta_are_those_of_the_engine() -> None:

@@ -10,10 +10,10 @@ import pytest
 from one_section import wait_until
 from region_worlds import confidences
 
-from alhvr.bundle_description import InferenceSettings
+from alhvr.bundle.description import InferenceSettings
 from alhvr.data.geometry import Geometry
 from alhvr.export.volumes import write_region_maps
-from alhvr.inference.regions import RegionMaps, make_region_maps, region_map
+from alhvr.formats.region_tables import RegionMaps, make_region_maps, region_map
 
 TILTED = np.array([[0.8, -0.6, 0, 5], [0.6, 0.8, 0, -8], [0, 0, 1.2, 3], [0, 0, 0, 1]])
 

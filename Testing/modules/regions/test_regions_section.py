@@ -9,7 +9,7 @@ import pytest
 from one_section import wait_until
 from region_worlds import OBLIQUE, World, confidences, make_result, table_of
 
-from alhvr.inference.regions import GammaCurve
+from alhvr.formats.region_tables import GammaCurve
 
 
 @pytest.fixture

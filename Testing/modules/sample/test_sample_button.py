@@ -183,7 +183,7 @@ def test_the_engines_own_sample_is_made(section: Any) -> None:
     import slicer
     from support import ROOT
 
-    if not (ROOT / "alhvr" / "sample" / "model.zip").is_file():
+    if not (ROOT / "alhvr" / "phantom" / "model.zip").is_file():
         pytest.skip("this source tree has no sample model")
     sentence = click(section)
     assert sentence.startswith("The sample scan GeneratedCT1 is loaded and the model Generated abdomen selected")

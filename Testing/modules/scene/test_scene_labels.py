@@ -42,7 +42,7 @@ def test_slicer_understands_the_terms_as_they_were_meant(tmp_path: Path) -> None
 def test_a_model_of_the_engine_is_read(tmp_path: Path) -> None:
     from ALHVRSegmentationLib.scene.labels import labels_from
 
-    engine = pytest.importorskip("alhvr.data.labels")
+    engine = pytest.importorskip("alhvr.formats.labels")
     theirs = engine.LabelSet.from_names({1: "liver", 7: "left kidney"})
     ours = labels_from(json.loads(json.dumps({"labels": theirs.to_dict()})))
     assert [(label.value, label.name, label.type.value) for label in ours] == [

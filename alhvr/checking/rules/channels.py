@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from alhvr.checking.facts import CaseFacts
 from alhvr.checking.findings import Finding
 from alhvr.checking.rules.study import Study, count, fault, warning
-from alhvr.data.channels import reach
+from alhvr.data.case_io import reach
 from alhvr.data.geometry import Geometry
 
 _TOGETHER = "Check that both are of one patient and one examination, and register them, or take the case away."

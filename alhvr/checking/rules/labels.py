@@ -8,8 +8,8 @@ from itertools import combinations
 from alhvr.checking.facts import CaseFacts, LabelFacts
 from alhvr.checking.findings import Finding, Severity
 from alhvr.checking.rules.study import Study, count, fault, named, some, warning
-from alhvr.data.labels import MAX_LABELS, MAX_VALUE, LabelSet, folded
-from alhvr.errors import UserError
+from alhvr.core.errors import UserError
+from alhvr.formats.labels import MAX_LABELS, MAX_VALUE, LabelSet, folded
 
 _COVERS = 0.6
 """A value on more of a label than this may mean that nobody annotated there."""

@@ -11,7 +11,7 @@ from alhvr.checking.findings import Finding, Severity
 from alhvr.checking.result import case_key
 from alhvr.data.cases import CaseSet
 from alhvr.data.fingerprint import Fingerprint
-from alhvr.data.labels import MAX_LABELS, MAX_VALUE, Label, LabelSet, folded
+from alhvr.formats.labels import MAX_LABELS, MAX_VALUE, Label, LabelSet, folded
 
 LISTED = 5
 """Longest list of cases in a sentence."""

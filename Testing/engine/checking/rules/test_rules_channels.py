@@ -16,7 +16,7 @@ from alhvr.checking.rules.study import Study
 from alhvr.checking.selection import usable_cases
 from alhvr.data.cases import Channel
 from alhvr.data.geometry import Geometry
-from alhvr.data.labels import LabelSet
+from alhvr.formats.labels import LabelSet
 
 
 def _pair(facts: CaseFacts, grid: Geometry = GRID) -> CaseFacts:

@@ -14,9 +14,9 @@ from tiny_runs import write_scan
 from alhvr.checking.facts import CaseFacts, Problem
 from alhvr.checking.findings import Severity
 from alhvr.checking.rules import files
+from alhvr.core.errors import UserError
 from alhvr.data.cases import Incomplete
 from alhvr.data.reading import read_scan
-from alhvr.errors import UserError
 
 
 def unreadable(part: str, message: str = "It is cut short.") -> CaseFacts:

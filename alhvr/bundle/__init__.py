@@ -1,0 +1,1 @@
+"""The model folder: written in one piece, verified on reading."""

@@ -1,0 +1,1 @@
+"""The ground floor: errors, progress, files, signals and what the system can tell."""

@@ -1,0 +1,1 @@
+"""What other programs read: labels, coded terms, model folders, region tables. Standard library and numpy."""

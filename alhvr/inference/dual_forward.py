@@ -1,0 +1,106 @@
+"""DualPass: the networks on one batch of windows: clean probabilities, mirrored copies, perturbed confidences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from alhvr.bundle.model import InferenceSettings
+from alhvr.core.errors import ModelError
+from alhvr.inference.backends import Backend
+from alhvr.inference.fusion import confidence, softmax
+from alhvr.networks.perturbation import Perturbation, draw_perturbation
+
+SLOTS = 2
+"""Confidences that regions are made of: one of each of two networks, or two of one, each perturbed by itself."""
+
+
+@dataclass(frozen=True)
+class DualViews:
+    """What the networks say about N windows of size S."""
+
+    probabilities: dict[str, np.ndarray]
+    """By network, float32 [N, C, *S]: class probabilities, clean, mean over mirrored copies where asked for."""
+    confidences: tuple[np.ndarray, ...]
+    """Two of float32 [N, *S]: largest probability under perturbation, of either network; where there is one only, of
+    it under two perturbations. Empty without regions."""
+
+
+class DualPass:
+    """The networks for one scan; the perturbation of the first window is that of all."""
+
+    def __init__(self, backend: Backend, settings: InferenceSettings, *, regions: bool,
+                 networks: Sequence[str] | None = None) -> None:
+        """``regions`` adds the perturbed decode. The same seed in ``settings`` gives the same perturbation.
+
+        ``networks``: those whose probabilities are needed, None for all; with ``regions`` all always run.
+        """
+        self._backend, self._mirror, self._regions = backend, settings.mirror, regions
+        self._networks = tuple(backend.networks if regions or networks is None else networks)
+        self._seed = settings.perturbation_seed
+
+    def __call__(self, images: np.ndarray) -> DualViews:
+        """Runs images float32 [N, M, *S]; each is encoded once for its clean and its perturbed decode.
+
+        Raises ModelError where a network gives NaN or infinity: such a map would look like one that found nothing.
+        """
+        probabilities: dict[str, np.ndarray] = {}
+        confidences: list[np.ndarray] = []
+        for slot, network in enumerate(self._networks):
+            levels = self._backend.encode(network, images)
+            if self._regions:
+                logits, perturbed = self._decode_twice(network, levels, slot)
+                confidences.append(confidence(_finite(perturbed)))
+                if len(self._networks) < SLOTS:
+                    confidences.append(confidence(_finite(self._decode_twice(network, levels, slot + 1)[1])))
+                clean = softmax(_finite(logits))
+            else:
+                clean = softmax(_finite(self._backend.decode(network, levels)))
+            probabilities[network] = self._mirrored_mean(network, images, clean) if self._mirror else clean
+        return DualViews(probabilities, tuple(confidences))
+
+    def _decode_twice(self, network: str, levels: Any, slot: int) -> Sequence[np.ndarray]:
+        """Logits [N, C, *S] of the clean and of the perturbed decode."""
+        perturbation = _drawn(self._seed, slot, tuple(self._backend.level_shapes(levels)),
+                              getattr(self._backend, "channels_last", False))
+        if hasattr(self._backend, "decode_twice"):
+            return self._backend.decode_twice(network, levels, perturbation)
+        clean = self._backend.decode(network, levels)
+        return clean, self._backend.decode(network, self._backend.perturb(levels, perturbation))
+
+    def _mirrored_mean(self, network: str, images: np.ndarray, clean: np.ndarray) -> np.ndarray:
+        """Mean of ``clean`` [N, C, *S] and the probabilities of all mirrored copies of ``images``, mirrored back."""
+        total, count = clean, 1
+        for axes in _mirrorings(images.ndim - 2):
+            levels = self._backend.encode(network, np.flip(images, axes))
+            total += np.flip(softmax(_finite(self._backend.decode(network, levels))), axes)
+            count += 1
+        total /= count
+        return total
+
+
+def _finite(logits: np.ndarray) -> np.ndarray:
+    if not np.isfinite(logits).all():
+        raise ModelError("The networks of this model give NaN or infinity in place of numbers.",
+                         "Copy the model again or train it anew; look at the scan where others are segmented well; "
+                         "close other programs where memory is short.")
+    return logits
+
+
+@lru_cache(maxsize=SLOTS)
+def _drawn(seed: int, slot: int, level_shapes: tuple[tuple[int, ...], ...], channels_last: bool) -> Perturbation:
+    """The perturbation of a slot, kept for the scans that follow with windows of the same size."""
+    rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(SLOTS)[slot])
+    return draw_perturbation(rng, level_shapes, channels_last=channels_last)
+
+
+def _mirrorings(dimensions: int) -> Iterator[tuple[int, ...]]:
+    """Every non-empty choice of spatial axes of an array [N, C, *S]."""
+    spatial = range(2, 2 + dimensions)
+    for count in range(1, dimensions + 1):
+        yield from combinations(spatial, count)

@@ -1,0 +1,1 @@
+"""Generated scans, and the sample study that ships with a small model."""

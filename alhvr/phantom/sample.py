@@ -1,0 +1,95 @@
+"""SampleStudy: a few generated CT scans, the true labels of one of them, and the small model that ships with alhvr."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from alhvr.bundle.model import Model
+from alhvr.core.errors import Cancelled, UserError
+from alhvr.core.files import flush_folder, private_folder
+from alhvr.core.progress import Countdown, Reporter
+from alhvr.core.signals import StopRequest
+from alhvr.data.scan import Segmentation
+from alhvr.export.volumes import SEGMENTATION_ENDING, write_segmentation
+from alhvr.phantom.shipped import unpack_model
+from alhvr.phantom.study import make_phantom, write_phantom_case
+
+SEED = 87
+"""Of the generated scans; the small model has seen none of them."""
+SCANS = {"GeneratedCT1": 0, "GeneratedCT2": 1, "GeneratedCT3": 2}
+"""Name of each scan, and its number."""
+LABELED = "GeneratedCT1"
+"""The scan whose true labels come with it."""
+_STAGE = "making the sample"
+
+
+@dataclass(frozen=True)
+class SampleStudy:
+    """What was made."""
+
+    scans: tuple[Path, ...]
+    labels: Path
+    """The true labels of the first scan."""
+    model: Path
+
+
+def make_sample(out: Path, reporter: Reporter) -> SampleStudy:
+    """Makes OUT/images, OUT/labels and OUT/model; they appear together when all are whole.
+
+    Raises UserError when ``out`` holds something already or cannot be written, Cancelled on a signal.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} already holds something.", "Choose another --out folder, or empty it first.")
+    with StopRequest() as stop, _filled_in_one_piece(out) as stage:
+        countdown, total = Countdown(len(SCANS) + 1), len(SCANS) + 1
+        model = unpack_model(stage / "model")
+        reporter.progress(_STAGE, 1, total)
+        for done, (name, number) in enumerate(SCANS.items(), start=2):
+            if stop():
+                raise Cancelled("Making the sample was cancelled.")
+            _write_case(stage, name, number, model)
+            reporter.progress(_STAGE, done, total, countdown.seconds_left(done))
+    study = SampleStudy(tuple(out / "images" / f"{name}.nii.gz" for name in SCANS),
+                        out / "labels" / f"{LABELED}{SEGMENTATION_ENDING}", out / "model")
+    for kind, paths in {"scan": study.scans, "labels": (study.labels,), "model": (study.model,)}.items():
+        for path in paths:
+            reporter.artifact(kind, str(path))
+    return study
+
+
+def _write_case(folder: Path, name: str, number: int, model: Model) -> None:
+    """One scan, and its labels where it is the labelled one."""
+    phantom = make_phantom(SEED, number)
+    write_phantom_case(folder, replace(phantom, scan=replace(phantom.scan, name=name)), labeled=False)
+    if name == LABELED:
+        truth = Segmentation(name, phantom.label, phantom.geometry, model.description.labels)
+        write_segmentation(folder / "labels" / f"{name}{SEGMENTATION_ENDING}", truth)
+
+
+@contextmanager
+def _filled_in_one_piece(folder: Path) -> Iterator[Path]:
+    """A hidden folder beside ``folder``, which is not there or empty, that becomes it at the end; gone otherwise.
+
+    Where ``folder`` is there it stays, as somebody may stand in it, and what is in the hidden one moves in. Raises
+    UserError where the disk refuses.
+    """
+    try:
+        if not folder.absolute().parent.exists():
+            folder.absolute().parent.mkdir(parents=True)
+        with private_folder(folder.absolute().parent) as private:
+            stage = private / folder.absolute().name
+            stage.mkdir()
+            yield stage
+            if folder.exists():
+                for part in sorted(stage.iterdir()):
+                    os.replace(part, folder / part.name)
+            else:
+                os.replace(stage, folder)
+            flush_folder(folder.absolute().parent)
+    except OSError as error:
+        raise UserError(f"The sample cannot be written to {folder}: {error.strerror or error}.",
+                        "Free some disk space or choose another --out folder.") from error

@@ -1,1 +1,0 @@
-"""A first study for newcomers: generated scans, the true labels of one, and a small model that segments them."""
