@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 from support import shared_data
 
-from alhvr.phantom.sample import SEED
-from alhvr.phantom.shipped import unpack_model
+from alhvr.phantom.sample import SEED, unpack_model
 from alhvr.phantom.study import make_phantom
 
 ATRIUM_RUN = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from alhvr.losses.precision import widen, without_autocast
 from alhvr.losses.supervised import supervised_loss
+from alhvr.losses.tensors import widen, without_autocast
 from alhvr.methods.base import DeviceBatch, Method, Objective, detached, supervised_terms
 from alhvr.networks.group import NetworkGroup
 

@@ -10,14 +10,13 @@ import numpy as np
 
 from alhvr.bundle.model import InferenceSettings
 from alhvr.data.axes import AxisTransform
-from alhvr.data.axis_steps import SMOOTH_ABOVE, PlaneRescaler, weights
 from alhvr.data.intensity import sample_voxels, scale_of
 from alhvr.data.plan import Plan
 from alhvr.data.preprocess import axis_transform
+from alhvr.data.resampling import SMOOTH_ABOVE, PlaneRescaler, weights
 from alhvr.data.scan import Scan
-from alhvr.inference.dual_forward import DualPass
-from alhvr.inference.fusion import fuse
-from alhvr.inference.windows import tile
+from alhvr.inference.dual_forward import DualPass, fuse
+from alhvr.inference.sliding_window import tile
 
 WEIGHT_STEP = 2.0**-20
 

@@ -77,7 +77,7 @@ def train(labeled: Paths | None, out: Paths, *, unlabeled: Paths | None = None, 
     ``best_iteration``. Needs alhvr[train]. UserError for data or settings that cannot be used; Ctrl-C saves the run
     and raises Cancelled.
     """
-    from alhvr.core.extras import require_train
+    from alhvr.core.errors import require_train
 
     require_train("alhvr.train")
     from alhvr.training.run import TrainRequest

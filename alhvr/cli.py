@@ -7,20 +7,32 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import alhvr
-from alhvr.check_options import add_check_arguments, run_check
-from alhvr.core.errors import Cancelled, UserError
-from alhvr.core.extras import RAISE_LIMIT, memory_limits, require_generator, require_memory, require_train, spare_memory
-from alhvr.core.files import DISK_IS_FULL, shown, write_refused
+from alhvr.config import DataConfig, RunConfig, from_dict, to_dict, with_preset
+from alhvr.core.errors import (
+    RAISE_LIMIT,
+    Cancelled,
+    UserError,
+    memory_limits,
+    require_generator,
+    require_memory,
+    require_train,
+    spare_memory,
+)
+from alhvr.core.files import DISK_IS_FULL, read_json, shown, write_refused
 from alhvr.core.progress import BarReporter, JsonReporter, Reporter
 from alhvr.core.streams import occupy_standard_streams, unblocked_streams, write_out
 from alhvr.methods.registry import DEFAULT_METHOD, METHODS
 from alhvr.networks.registry import NETWORKS
-from alhvr.segment_options import add_segment_arguments, run_segment
+
+if TYPE_CHECKING:
+    from alhvr.checking.context import Watch
+    from alhvr.checking.result import CheckResult
 
 EXIT_OK, EXIT_USER, EXIT_CANCELLED = 0, 2, 130
 PATIENCE_WHEN_CANCELLED_S = 1.0
@@ -140,12 +152,6 @@ def _add_sample(commands: Any) -> None:
     _add_progress(parser)
 
 
-def _add_check(commands: Any) -> None:
-    parser = _command(commands, "check", run_check, "Find what is wrong with the scans and labels before training.")
-    add_check_arguments(parser)
-    _add_progress(parser)
-
-
 def _add_train(commands: Any) -> None:
     parser = _command(commands, "train", _train, "Learn from labelled scans and an archive without labels.")
     parser.add_argument("--labeled", type=Path, metavar="DIR", help="cases folder: images/ and labels/")
@@ -175,13 +181,6 @@ def _add_train(commands: Any) -> None:
     parser.add_argument("--force", action="store_true",
                         help="go on despite faults in the data, where that is possible; the model records it")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
-    _add_progress(parser)
-
-
-def _add_segment(commands: Any) -> None:
-    parser = _command(commands, "segment", run_segment, "Segment scans with a finished model.")
-    add_segment_arguments(parser)
-    _add_device(parser)
     _add_progress(parser)
 
 
@@ -227,8 +226,6 @@ def _sample(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _train(options: argparse.Namespace, reporter: Reporter) -> None:
-    from alhvr.train_options import run_config
-
     config = run_config(options)
     require_train("alhvr train")
     from alhvr.training.run import TrainRequest, train
@@ -263,6 +260,139 @@ def _describe(options: argparse.Namespace, reporter: Reporter) -> None:
 
     lines = read_model(options.model).card().split("\n")
     write_out("".join(f"{shown(line.expandtabs())}\n" for line in lines))
+
+
+def _add_check(commands: Any) -> None:
+    parser = _command(commands, "check", run_check, "Find what is wrong with the scans and labels before training.")
+    parser.add_argument("--labeled", type=Path, metavar="DIR", help="cases folder: images/ and labels/")
+    parser.add_argument("--unlabeled", type=Path, metavar="DIR", help="the archive")
+    parser.add_argument("--validation", type=Path, metavar="DIR", help="labelled cases to choose the best model on")
+    parser.add_argument("--not-annotated", type=int, metavar="V", default=DataConfig.not_annotated,
+                        help="label value of voxels that nobody annotated (255 unless told otherwise)")
+    parser.add_argument("--out", type=Path, metavar="FILE.json",
+                        help="write what was found for programs, and as FILE.html for people")
+    parser.add_argument("--no-forecast", action="store_true",
+                        help="do not try a few steps to tell what a training would take")
+    _add_progress(parser)
+
+
+def run_check(options: argparse.Namespace, reporter: Reporter) -> None:
+    """Checks, tells and writes; raises UserError where there is a fault."""
+    from alhvr.checking.context import Watch
+    from alhvr.checking.findings import Severity
+    from alhvr.checking.run import Folders, Wishes, check
+    from alhvr.checking.text_report import faults_as_error, listing, tell, write_reports
+    from alhvr.core.signals import StopRequest
+
+    if options.out and options.out.suffix.lower() != ".json":
+        raise UserError(f"--out is {options.out.name}.", "Give a file that ends in .json; the page is put beside it.")
+    if options.out and not options.out.absolute().parent.is_dir():
+        raise UserError(f"There is no folder {options.out.parent}.", "Make it, or give another --out.")
+    wishes = Wishes(DataConfig(options.not_annotated).not_annotated)
+    with StopRequest() as stop:
+        watch = Watch(reporter, stop)
+        found = check(Folders(options.labeled, options.unlabeled, options.validation), watch, wishes)
+        if not options.no_forecast:
+            found = _with_forecast(found, options, watch)
+    if options.progress == "bar":
+        write_out(listing(found))
+    else:
+        tell(found, reporter)
+    if options.out:
+        write_reports(found, options.out, reporter)
+    if found.count(Severity.FAULT):
+        raise faults_as_error(found)
+    reporter.finished(warnings=found.count(Severity.WARNING), notes=found.count(Severity.NOTE))
+
+
+def _with_forecast(found: CheckResult, options: argparse.Namespace, watch: Watch) -> CheckResult:
+    """With what a training would take, where the libraries for it are installed."""
+    try:
+        require_train("The forecast")
+    except UserError as error:
+        watch.reporter.note(f"There is no forecast of memory and time. {error}")
+        return found
+    from alhvr.training.trial import forecast_of_check
+
+    data = DataConfig(options.not_annotated)
+    return forecast_of_check(found, (options.out or Path()).absolute().parent / "run", watch,
+                             config=RunConfig(data=data))
+
+
+def _add_segment(commands: Any) -> None:
+    parser = _command(commands, "segment", run_segment, "Segment scans with a finished model.")
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT",
+                        help="scan, DICOM series folder, or a folder of these; a bad one does not stop the others")
+    parser.add_argument("--model", type=Path, required=True, metavar="MODEL", help="model folder")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR",
+                        help="folder for the results; alhvr-segment.json in it tells what is done, so that the same "
+                             "command skips it the next time and leaves results alone that somebody changed")
+    parser.add_argument("--regions", action="store_true", help="also write the high-value regions")
+    parser.add_argument("--fusion", choices=["mean", "competition", "a", "b"],
+                        help="label by the mean of both networks, or voxel by voxel by the surer one; left out: as the "
+                             "model was set when it was trained")
+    parser.add_argument("--temperature", type=float, metavar="T",
+                        help="sharpening temperature of the competing teacher's map beside the regions, above 0 and at "
+                             "most 1; left out: that of training")
+    parser.add_argument("--uncompressed", action="store_true",
+                        help="do not compress the maps beside the regions: larger, quicker to write and to read")
+    parser.add_argument("--dicom-seg", action="store_true",
+                        help="also write a DICOM Segmentation; inputs must be DICOM series")
+    parser.add_argument("--format", choices=["seg.nrrd", "nii.gz", "nrrd", "mha"], default="seg.nrrd",
+                        help="file format of the segmentation")
+    parser.add_argument("--backend", choices=["auto", "onnxruntime", "openvino", "torch"], default="auto",
+                        help="what runs the networks")
+    _add_device(parser)
+    _add_progress(parser)
+
+
+def run_segment(options: argparse.Namespace, reporter: Reporter) -> None:
+    """Segments; SomeFailed at the end where an input could not be."""
+    from alhvr.inference.run import SegmentRequest, SomeFailed, segment
+
+    request = SegmentRequest(model=options.model, inputs=tuple(options.inputs), out=options.out,
+                             regions=options.regions, dicom_seg=options.dicom_seg, file_format=options.format,
+                             device=options.device or "auto", backend=options.backend, fusion=options.fusion,
+                             temperature=options.temperature, compressed=not options.uncompressed)
+    try:
+        result = segment(request, reporter)
+    except SomeFailed as failures:
+        failures.result.tell(reporter)
+        raise
+    result.tell(reporter)
+
+
+def run_config(options: argparse.Namespace) -> RunConfig:
+    """All settings that the arguments ask for; raises UserError for a file or a value that is not accepted."""
+    config = _config_file(options.config) if options.config else RunConfig()
+    if options.preset:
+        config = with_preset(config, options.preset)
+    method = _with(config.method, options, "beta", "temperature")
+    return RunConfig(
+        method=method if options.method is None else replace(method, name=options.method),
+        training=_with(config.training, options, "iterations", "minutes", "seed", "device"),
+        plan=_with(config.plan, options, "network", "batch_size", "patch_size"),
+        data=_with(config.data, options, "not_annotated"), segmenting=config.segmenting,
+        name=config.name if options.name is None else options.name)
+
+
+def _with(config: Any, options: argparse.Namespace, *names: str) -> Any:
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return replace(config, **given)
+
+
+def _config_file(path: Path) -> RunConfig:
+    """The settings in a file; what it leaves out is that of the preset that it names, else the default."""
+    try:
+        values = read_json(path)
+    except (OSError, UserError) as error:
+        reason = error.message.removesuffix(".") if isinstance(error, UserError) else error.strerror or error
+        raise UserError(f"The settings file {path} cannot be read ({reason}).",
+                        f"Give a JSON file with the parts {', '.join(to_dict(RunConfig()))}.") from error
+    method = values.get("method") if isinstance(values, dict) else None
+    preset = method.get("preset") if isinstance(method, dict) else None
+    base = with_preset(RunConfig(), preset) if preset in ("paper", "official") else RunConfig()
+    return from_dict(RunConfig, values, "settings", base=base)
 
 
 if __name__ == "__main__":

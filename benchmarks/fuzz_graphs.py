@@ -17,7 +17,7 @@ import numpy as np
 from alhvr.bundle.graphs import require_graphs
 from alhvr.core.errors import UserError
 from alhvr.inference.backends import backend_of_graphs
-from alhvr.phantom.shipped import unpack_model
+from alhvr.phantom.sample import unpack_model
 
 BYTES = (0, 1, 2, 0x7F, 0x80, 0xFF)
 HEAD, TAIL = 4000, 2500

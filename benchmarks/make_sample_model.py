@@ -21,7 +21,7 @@ from typing import Any
 
 from alhvr.bundle.model import read_model, write_model
 from alhvr.config import PlanConfig, RunConfig, TrainingConfig
-from alhvr.core.json_file import write_json
+from alhvr.core.files import write_json
 from alhvr.core.progress import BarReporter, Reporter, SilentReporter
 from alhvr.evaluation.report import evaluate_folders
 from alhvr.inference.run import SegmentRequest, segment

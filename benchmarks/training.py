@@ -181,10 +181,9 @@ def score_run(run: Path, held_back: Path) -> dict:
     from alhvr.core.progress import SilentReporter
     from alhvr.data.cases import find_cases
     from alhvr.networks.group import NetworkGroup
-    from alhvr.training.checkpoint import load_checkpoint
-    from alhvr.training.scoring_backend import ScoringBackends
+    from alhvr.training.run_folder import load_checkpoint
     from alhvr.training.setup import RunSetup
-    from alhvr.training.validation import Validator
+    from alhvr.training.validation import ScoringBackends, Validator
 
     torch.set_num_threads(1)
     setup = RunSetup.from_dict(json.loads((run / "run.json").read_text()))
@@ -210,12 +209,12 @@ def measure_statistics_of(run: Path) -> dict:
     from alhvr.core.progress import SilentReporter
     from alhvr.methods.registry import build_method
     from alhvr.networks.group import NetworkGroup
-    from alhvr.training.averaging import measure_statistics
-    from alhvr.training.checkpoint import load_checkpoint
+    from alhvr.training.loop import measure_statistics
     from alhvr.training.run import _batches, _validator
-    from alhvr.training.scoring_backend import ScoringBackends
+    from alhvr.training.run_folder import load_checkpoint
     from alhvr.training.setup import RunSetup
     from alhvr.training.step import TrainingStep
+    from alhvr.training.validation import ScoringBackends
 
     setup, silent = RunSetup.from_dict(json.loads((run / "run.json").read_text())), SilentReporter()
     setup.compute.apply()

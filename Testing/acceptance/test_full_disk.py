@@ -12,7 +12,7 @@ from small_disk import mount, mounted_disk
 from tiny_runs import short_run
 
 from alhvr.bundle.model import read_model
-from alhvr.training.checkpoint import load_checkpoint
+from alhvr.training.run_folder import load_checkpoint
 
 NOT_EVEN_THE_NETWORKS = 5_000_000
 """Bytes; a checkpoint takes about 44 million, the best weights alone 15."""

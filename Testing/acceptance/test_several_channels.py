@@ -17,7 +17,7 @@ from tiny_runs import NAMES, SHAPE, make_scan, short_run, write_scan
 from alhvr.bundle.model import GRAPHS, read_model
 from alhvr.data.geometry import Geometry
 from alhvr.data.reading import probe, read_label
-from alhvr.training.checkpoint import load_checkpoint
+from alhvr.training.run_folder import load_checkpoint
 
 
 def write_pair(folder: Path, name: str, seed: int, *, finer: bool = False) -> np.ndarray:

@@ -14,7 +14,7 @@ from command import Finished, Running, alhvr
 from tiny_runs import short_run
 
 from alhvr.bundle.model import read_model
-from alhvr.training.checkpoint import load_checkpoint
+from alhvr.training.run_folder import load_checkpoint
 
 ITERATIONS = 8
 MANY = 100_000

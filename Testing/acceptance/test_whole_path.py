@@ -12,7 +12,7 @@ from tiny_runs import make_scan, short_run, write_scan, write_study
 
 from alhvr.bundle.model import read_model
 from alhvr.data.reading import probe, read_label
-from alhvr.training.checkpoint import load_checkpoint
+from alhvr.training.run_folder import load_checkpoint
 
 NEW = 500
 """Seed of a scan that no training saw."""

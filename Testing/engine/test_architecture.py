@@ -20,7 +20,6 @@ from alhvr.networks.registry import NETWORKS
 
 ENGINE = ROOT / "alhvr"
 GROUND = {"core", "settings", "config"}
-COMMAND_LINE = {"cli", "check_options", "segment_options", "train_options"}
 ROOMS = {
     "networks": set(),
     "ground": {"networks"},
@@ -54,7 +53,7 @@ LIGHT_ROOMS = {"ground", "formats", "data", "bundle", "export", "evaluation", "i
 TRAINING_FILES = {"alhvr.data.augment", "alhvr.data.batches", "alhvr.data.h5_file",
                   "alhvr.inference.torch_backend"}
 """The files of light rooms that only training, the demo or a GPU needs."""
-BACKENDS = {"alhvr.inference.onnx_backend", "alhvr.inference.openvino_backend", "alhvr.inference.openvino_graphs"}
+BACKENDS = {"alhvr.inference.onnx_backend", "alhvr.inference.openvino_backend"}
 """Each is imported when it was chosen."""
 STARTUP = {"numpy", "SimpleITK"}
 """What every segmentation loads; other libraries of the light install wait until they are needed."""
@@ -86,8 +85,6 @@ def room(module: str) -> str:
     name = parts[1]
     if name in GROUND:
         return "ground"
-    if name in COMMAND_LINE:
-        return "cli"
     return name
 
 

@@ -23,7 +23,7 @@ from alhvr.data.plan import ChannelPlan, Normalization, Plan
 from alhvr.data.reading import read_label, read_scan
 from alhvr.formats.labels import LabelSet
 from alhvr.inference.backends import choose_backend
-from alhvr.inference.fusion import fuse
+from alhvr.inference.dual_forward import fuse
 from alhvr.inference.predictor import Predictor
 from alhvr.inference.torch_backend import TorchBackend
 from alhvr.methods.alhvr import forward_views

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from alhvr import cli
+from alhvr.cli import run_config
 from alhvr.config import OFFICIAL_METHOD, PAPER_METHOD, RunConfig, to_dict, with_preset
 from alhvr.core.errors import Cancelled, UserError
-from alhvr.train_options import run_config
 
 COMMANDS = ["demo", "sample", "check", "train", "segment", "evaluate", "describe"]
 

@@ -21,7 +21,7 @@ from light_install import PROJECT, light_distributions
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from alhvr.core.extras import TRAIN
+from alhvr.core.errors import TRAIN
 
 SLICER_PYTHON = "3.12.10"
 SLICER = {"numpy": "2.4.6", "scipy": "1.17.1", "simpleitk": "2.5.5", "pydicom": "3.0.2", "highdicom": "0.27.0",

@@ -20,8 +20,7 @@ from alhvr.bundle.card import licence_text, model_card
 from alhvr.bundle.description import InferenceSettings, ModelDescription, NetworkSpec, default_name, rules_of
 from alhvr.bundle.metadata import inference_config, metadata
 from alhvr.core.errors import ModelError, UserError
-from alhvr.core.files import read_bytes, shown
-from alhvr.core.json_file import read_json, to_json
+from alhvr.core.files import read_bytes, read_json, shown, to_json
 from alhvr.core.torch_file import write_tensors
 from alhvr.formats.model_folder import (
     CARD,

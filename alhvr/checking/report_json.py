@@ -9,9 +9,9 @@ from typing import Any
 
 from alhvr.checking.facts import CaseFacts, ImageFacts, LabelFacts, Problem
 from alhvr.checking.findings import Finding, Severity
-from alhvr.checking.orientation import orientation_code
+from alhvr.checking.measure import orientation_code
 from alhvr.checking.result import CheckResult, case_key
-from alhvr.core import json_file
+from alhvr.core import files
 from alhvr.formats.labels import LabelSet
 
 FORMAT = "alhvr check"
@@ -21,7 +21,7 @@ VERSION = 1
 
 def write_json(path: Path, result: CheckResult) -> Path:
     """Writes ``to_record(result)`` to ``path``, whole or not at all."""
-    json_file.write_json(path, to_record(result))
+    files.write_json(path, to_record(result))
     return path
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from alhvr.checking.facts import CaseFacts
 from alhvr.checking.findings import Severity
 from alhvr.checking.result import CheckResult
-from alhvr.checking.rules.channels import apart
+from alhvr.checking.rules.files import apart
 from alhvr.checking.rules.study import Study
 
 NEVER_FORCED = frozenset({"unusable_folder", "names_differ", "unusable_names", "not_annotated_is_named",

@@ -1,6 +1,26 @@
-"""What a person can act on: every user mistake is raised as a UserError and shown as one line, never a traceback."""
+"""Errors that a person can put right, and the packages and memory that a command asks for before it begins."""
 
 from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+
+TRAIN = ("torch", "monai", "scipy", "matplotlib", "psutil", "filelock")
+"""Libraries of the extra "train" without which no training starts; onnx may be missing, see training.finish."""
+
+GENERATOR = ("scipy",)
+"""Library of the extra "train" with which scans are generated; 3D Slicer brings it."""
+
+
+LITTLE_BYTES = 4 * 10**9
+"""A process that may use less gets a numpy that reserves memory for one thread only."""
+RAISE_LIMIT = "Raise the limit (ulimit -v, ulimit -d)."
+_LIMITS = {"RLIMIT_AS": "address space", "RLIMIT_DATA": "data"}
+_LEAST_BYTES = {"RLIMIT_AS": 1_300 * 10**6, "RLIMIT_DATA": 500 * 10**6}
+"""Of a command that loads scans or networks: with less, libraries end the process from within, without a word."""
+_LEAST_TO_TRAIN_BYTES = {"RLIMIT_AS": 2_000 * 10**6, "RLIMIT_DATA": 700 * 10**6}
+_NEEDS = {"segment": _LEAST_BYTES, "check": _LEAST_BYTES, "sample": _LEAST_BYTES, "evaluate": _LEAST_BYTES,
+          "train": _LEAST_TO_TRAIN_BYTES, "demo": _LEAST_TO_TRAIN_BYTES}
 
 
 class UserError(Exception):
@@ -34,3 +54,50 @@ class OutOfMemory(UserError):
 
 class Cancelled(Exception):
     """The user asked to stop; what was done so far is kept. The command line exits with code 130."""
+
+
+def require_train(command: str) -> None:
+    """Raises UserError unless the libraries of the extra "train" are installed; none of them is loaded."""
+    _require(command, TRAIN, "Install them: pip install 'alhvr[train]'.")
+
+
+def require_generator(command: str) -> None:
+    """Raises UserError unless the library is installed with which scans are generated; it is not loaded."""
+    _require(command, GENERATOR, "Install it: pip install scipy.")
+
+
+def _require(command: str, names: tuple[str, ...], hint: str) -> None:
+    missing = [name for name in names if find_spec(name) is None]
+    if missing:
+        what = "a package that is" if len(names) == 1 else "packages that are"
+        raise UserError(f"{command} needs {what} not installed: {', '.join(missing)}.", hint)
+
+
+def memory_limits() -> str:
+    """The memory that this process may use, in words: "1200 MB of address space"; "" where it has no limit."""
+    return " and ".join(f"{n_bytes / 1e6:.0f} MB of {_LIMITS[name]}" for name, n_bytes in _limits_bytes().items())
+
+
+def require_memory(command: str) -> None:
+    """Raises UserError where a limit of this process leaves less memory than the libraries of ``command`` take."""
+    for name, n_bytes in _limits_bytes().items():
+        least = _NEEDS.get(command, {}).get(name, 0)
+        if n_bytes < least:
+            raise UserError(f"alhvr {command} needs {least / 1e6:.0f} MB of memory ({_LIMITS[name]}) at the least; "
+                            f"this process may use {n_bytes / 1e6:.0f} MB.", RAISE_LIMIT)
+
+
+def spare_memory() -> None:
+    """Asks numpy's library for one thread where memory is limited; to be called before numpy is loaded."""
+    if any(n_bytes < LITTLE_BYTES for n_bytes in _limits_bytes().values()):
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def _limits_bytes() -> dict[str, int]:
+    """Those limits of this process that are set."""
+    try:
+        import resource  # which Windows has not
+    except ImportError:
+        return {}
+    found = {name: resource.getrlimit(getattr(resource, name))[0] for name in _LIMITS if hasattr(resource, name)}
+    return {name: n_bytes for name, n_bytes in found.items() if n_bytes != resource.RLIM_INFINITY}

@@ -1,8 +1,10 @@
-"""Files: written whole or not at all, read only where they are plain files of a sane size, names shown safely."""
+"""Files: written whole or not at all, read only where they are plain and of a sane size; JSON with limits."""
 
 from __future__ import annotations
 
 import errno
+import json
+import math
 import os
 import re
 import secrets
@@ -13,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile, mkdtemp
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from alhvr.core.errors import UserError
 
@@ -26,6 +28,9 @@ _KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK,
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)
 _PARTIAL = ".partial"
 _PARTIAL_NAME = re.compile(r"\.[0-9a-f]{16}\.partial")
+
+LARGEST_BYTES = 64_000_000
+"""A longer JSON file is refused: the largest that this program writes, the record of a large archive, has a tenth."""
 
 
 @contextmanager
@@ -222,3 +227,51 @@ def _check_plain(status: os.stat_result, path: Path) -> None:
         return
     kind = next((name for matches, name in _KINDS if matches(status.st_mode)), "no file")
     raise UserError(f"{shown(path.name)} is {kind}; a file is expected.", "Give the path of a file.")
+
+
+class InvalidJson(UserError):
+    """A file that is no JSON, or that nobody should parse."""
+
+
+def to_json(value: Any) -> str:
+    """Indented JSON text of plain values; numpy numbers become plain ones, NaN and infinity become null."""
+    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes ``to_json(value)`` to ``path``, whole or not at all; raises OSError."""
+    write_text(path, to_json(value))
+
+
+def read_json(path: Path) -> Any:
+    """The value in the JSON file ``path``.
+
+    Raises InvalidJson for what is no JSON, is nested too deeply or is not UTF-8, UserError where ``path`` is no plain
+    file or too large, OSError where it is missing or may not be read.
+    """
+    return parse_json(read_bytes(path, at_most=LARGEST_BYTES), shown(path.name))
+
+
+def parse_json(data: bytes | str, name: str) -> Any:
+    """The value of the JSON text ``data``; raises InvalidJson, with ``name`` in its message."""
+    try:
+        return json.loads(data.decode("utf-8-sig") if isinstance(data, bytes) else data)
+    except RecursionError:
+        raise InvalidJson(f"{name} is nested too deeply to be read.", "Check that it is the file you mean.") from None
+    except UnicodeDecodeError as error:
+        raise InvalidJson(f"{name} is not UTF-8 (byte {error.start}).", "Save it as UTF-8 text.") from None
+    except ValueError as error:
+        where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise InvalidJson(f"{name} is not valid JSON{where}.", "Check it with a text editor.") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if hasattr(value, "tolist"):  # numpy's arrays and numbers, without loading numpy for those who have none
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

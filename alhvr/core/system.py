@@ -1,17 +1,31 @@
-"""Free memory of this computer, or of the container or job that the program runs in, without any library."""
+"""The system: free memory, free cores, what running out of memory looks like, and how freed memory is kept."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+
+from alhvr.core.errors import ModelError, OutOfMemory, UserError
+from alhvr.core.files import shown
 
 _HOST_VM_INFO64 = 4
 """Of macOS: the number of the statistics about virtual memory, and how many 32-bit words they have."""
 _VM_INFO_WORDS = 38
+
+_STATISTICS = Path("/proc/stat")
+_SHORTEST_LOOK = 0.05
+
+LONGEST_REASON = 200
+_NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc", "bad allocation", "not enough memory")
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_NEVER = 2**31 - 1
 
 
 def available_bytes(root: Path = Path("/")) -> int | None:
@@ -86,3 +100,91 @@ def _macos() -> int:
         raise OSError("host_statistics64 failed.")
     free_pages, _, inactive_pages = words[0], words[1], words[2]
     return (free_pages + inactive_pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What had happened at one moment since the machine was switched on."""
+
+    seconds: float
+    busy_seconds: float
+    """Over all cores, by everybody but this process and its children that ended; work at low priority does not count,
+    for it gives way."""
+
+
+def free_cores() -> int:
+    """Cores not busy with other work of normal priority since this file was imported, at least 1.
+
+    A busy neighbour makes an extra thread slower than none. Where the system does not tell (Windows, macOS), all cores.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if _AT_IMPORT is None:
+        return cores
+    wait = _SHORTEST_LOOK - (time.monotonic() - _AT_IMPORT.seconds)
+    if wait > 0:
+        time.sleep(wait)
+    now = _look()
+    busy = (now.busy_seconds - _AT_IMPORT.busy_seconds) / (now.seconds - _AT_IMPORT.seconds)
+    return max(1, min(cores, round(cores - busy)))
+
+
+def _look() -> _Look | None:
+    """None where the system has no such statistics."""
+    try:
+        fields = _STATISTICS.read_text(encoding="ascii").split("\n", 1)[0].split()
+        user, _nice, system = (int(field) / os.sysconf("SC_CLK_TCK") for field in fields[1:4])
+    except (OSError, ValueError, AttributeError):
+        return None
+    return _Look(time.monotonic(), user + system - sum(os.times()[:4]))
+
+
+_AT_IMPORT = _look()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for what Python, torch, onnxruntime and OpenVINO raise when a GPU or the machine has no memory left."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _NO_MEMORY)
+
+
+@contextmanager
+def memory_as_user_error(device: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Raises OutOfMemory where the code inside runs out of memory; ``kinds`` are the library's own exceptions."""
+    try:
+        yield
+    except (MemoryError, RuntimeError, *kinds) as error:
+        if not is_out_of_memory(error):
+            raise
+        hint = "Close other programs." if device == "cpu" else "Close other programs, or use --device cpu."
+        raise OutOfMemory(f"The memory of {device} is used up.", hint) from error
+
+
+@contextmanager
+def as_model_error(library: str, device: str = "cpu") -> Iterator[None]:
+    """Raises OutOfMemory where the code inside, which is work of ``library`` alone, runs out of memory on ``device``.
+
+    Whatever else the library raises becomes a ModelError with the first line of what it says.
+    """
+    try:
+        with memory_as_user_error(device, Exception):
+            yield
+    except UserError:
+        raise
+    except Exception as error:
+        said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise ModelError(f"{library} cannot run the networks of this model: {shown(said)[:LONGEST_REASON]}",
+                         "Copy the model folder again, or choose another --backend.") from error
+
+
+def keep_freed_memory() -> bool:
+    """From now on this process gives freed memory back only where 2 GB lie free at the end of its heap.
+
+    glibc returns large blocks to the system as soon as they are freed, and every step then takes 20,000 to 80,000
+    page faults to get the same memory back: 5 to 10 percent of its time. Returns False, and changes nothing, where
+    the C library is another one.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "gnu_get_libc_version"):
+        return False
+    return bool(library.mallopt(_M_MMAP_MAX, 0)) and bool(library.mallopt(_M_TRIM_THRESHOLD, _NEVER))

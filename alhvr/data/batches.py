@@ -14,7 +14,6 @@ import torch
 from alhvr.core.errors import UserError
 from alhvr.data.augment import Augmenter
 from alhvr.data.plan import Plan
-from alhvr.data.rarity import shown_parts
 from alhvr.data.sampling import (
     VISITS,
     Item,
@@ -24,6 +23,7 @@ from alhvr.data.sampling import (
     draw_start,
     foreground_points,
     patch_generator,
+    shown_parts,
 )
 from alhvr.data.store import PreparedCase, ScanStore
 from alhvr.formats.labels import NOT_ANNOTATED, PADDING

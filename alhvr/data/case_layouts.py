@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from alhvr.core.errors import UserError
-from alhvr.core.files import read_bytes, shown
-from alhvr.core.json_file import LARGEST_BYTES, parse_json
+from alhvr.core.files import LARGEST_BYTES, parse_json, read_bytes, shown
 from alhvr.data.case_paths import require_image_path, say_outside
 from alhvr.data.channel_names import (
     Channel,

@@ -21,9 +21,8 @@ from alhvr.data.channel_names import (
     name_channels,
     tells_channels,
 )
-from alhvr.data.label_names import IGNORE, LabelMeaning, Structures, align, find_structures
+from alhvr.data.label_names import IGNORE, LabelMeaning, Structures, align, find_structures, read_segment_names
 from alhvr.data.listing import Listing
-from alhvr.data.segment_names import read_segment_names
 from alhvr.formats.labels import folded
 
 _NAMED_AT_MOST = 5

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from alhvr.core.errors import UserError
-from alhvr.core.files import require_plain, shown
-from alhvr.core.json_file import read_json
+from alhvr.core.files import read_json, require_plain, shown
 from alhvr.data.dicom_file import DICOM_ENDINGS, is_dicom_file
 from alhvr.data.dicom_folder import list_series
 from alhvr.data.h5_file import H5_ENDINGS

@@ -11,7 +11,7 @@ from alhvr.data import planning
 from alhvr.data.channel_names import Channel, list_channels
 from alhvr.data.fingerprint import Fingerprint, fingerprint
 from alhvr.data.intensity import Normalization
-from alhvr.data.planning_channels import decide_channels
+from alhvr.data.planning import decide_channels
 from alhvr.networks.registry import NETWORKS, STANDARD_WIDTH, WIDTHS, accepted, is_accepted
 from alhvr.settings import check_choices, from_dict, to_dict
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from alhvr.core.errors import UserError
 from alhvr.data.axes import Arrangement, AxisTransform, arrangement
-from alhvr.data.axis_steps import PlaneRescaler
 from alhvr.data.channel_names import list_channels
 from alhvr.data.geometry import Geometry
 from alhvr.data.intensity import sample_voxels, scale_of
 from alhvr.data.plan import Plan
+from alhvr.data.resampling import PlaneRescaler
 from alhvr.data.scan import Scan
 
 KEPT_BYTES = 256 * 2**20

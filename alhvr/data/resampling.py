@@ -1,10 +1,17 @@
-"""Resampling whole arrays: images linearly, labels class by class; an axis that keeps its size is skipped."""
+"""Resampling along each axis: interpolation weights, and their application to one plane at a time."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
-from alhvr.data.axis_steps import PlaneRescaler, weights
+SMOOTH_ABOVE = 1.5
+"""Shrinking by more than this factor is preceded by a Gaussian, so that fine detail does not fold into false detail."""
+
+_WEIGHT_STEP = 2.0**-20
+"""Weights are multiples of this, so that w and 1 - w are exact in float32 and constants stay constant."""
 
 
 def rescale(array: np.ndarray, shape: tuple[int, ...], *, smooth: bool = False) -> np.ndarray:
@@ -60,3 +67,161 @@ def _share(mask: np.ndarray, shape: tuple[int, ...]) -> tuple[tuple[slice, ...],
             reach[axis] = slice(rows[0], rows[-1] + 1)
             share = _apply(share, axis, matrix[reach[axis]])
     return tuple(reach), share
+
+
+@dataclass(frozen=True)
+class LinearStep:
+    """Linear interpolation along one axis with clamped edges."""
+
+    axis: int
+    """0 = K, 1 = J, 2 = I."""
+    lower: np.ndarray
+    """For each new voxel the old one at or below it, never falling."""
+    upper: np.ndarray
+    """Its upper old neighbour."""
+    weight: np.ndarray
+    """float32, the upper neighbour's weight, 0..1."""
+
+    @classmethod
+    def of(cls, axis: int, old: int, new: int) -> LinearStep:
+        """From ``old`` to ``new`` voxels."""
+        centre = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+        lower = np.minimum(centre.astype(np.intp), max(old - 2, 0))
+        weight = np.round((centre - lower) / _WEIGHT_STEP) * _WEIGHT_STEP
+        return cls(axis, lower, np.minimum(lower + 1, old - 1), weight.astype(np.float32))
+
+    def reach(self, index: int) -> tuple[int, int]:
+        """First and last old voxel that new voxel ``index`` needs."""
+        return int(self.lower[index]), int(self.upper[index])
+
+    def along_k(self, index: int, planes: Mapping[int, np.ndarray]) -> np.ndarray:
+        """New plane ``index`` from old ``planes`` float32 [J, I] by their place along K."""
+        return self.mix(index, planes[int(self.lower[index])], planes[int(self.upper[index])])
+
+    def mix(self, index: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """New plane ``index`` from its two old neighbours float32 [J, I]."""
+        result = high - low
+        result *= self.weight[index]
+        result += low
+        return result
+
+    def in_plane(self, plane: np.ndarray) -> np.ndarray:
+        """float32 [J, I] resampled along J or I."""
+        result, step = np.take(plane, self.lower, self.axis - 1), np.take(plane, self.upper, self.axis - 1)
+        step -= result
+        step *= self.weight[:, None] if self.axis == 1 else self.weight
+        result += step
+        return result
+
+    def touched_by(self, old: slice) -> slice:
+        """The new voxels that need one of the ``old`` ones."""
+        first, last = np.searchsorted(self.upper, old.start), np.searchsorted(self.lower, old.stop)
+        return slice(int(first), max(int(first), int(last)))
+
+    def part(self, new: slice) -> tuple[LinearStep, slice]:
+        """The step for the ``new`` voxels alone, at least one, and the old voxels that it works on."""
+        lower, upper = self.lower[new], self.upper[new]
+        first, last = int(lower[0]), int(upper[-1])
+        return LinearStep(self.axis, lower - first, upper - first, self.weight[new]), slice(first, last + 1)
+
+
+@dataclass(frozen=True)
+class SmoothStep:
+    """A Gaussian and linear interpolation along one axis, for shrinking."""
+
+    axis: int
+    """0 = K, 1 = J, 2 = I."""
+    matrix: np.ndarray
+    """float32 [new, old]."""
+
+    def reach(self, index: int) -> tuple[int, int]:
+        """First and last old voxel that new voxel ``index`` needs."""
+        used = np.flatnonzero(self.matrix[index])
+        return int(used[0]), int(used[-1])
+
+    def along_k(self, index: int, planes: Mapping[int, np.ndarray]) -> np.ndarray:
+        """New plane ``index`` from old ``planes`` float32 [J, I] by their place along K."""
+        first, last = self.reach(index)
+        result = planes[first] * self.matrix[index, first]
+        for old in range(first + 1, last + 1):
+            result += planes[old] * self.matrix[index, old]
+        return result
+
+    def in_plane(self, plane: np.ndarray) -> np.ndarray:
+        """float32 [J, I] resampled along J or I."""
+        return self.matrix @ plane if self.axis == 1 else plane @ self.matrix.T
+
+
+class PlaneRescaler:
+    """From planes [J, I] of one grid, in the order of K, to those of another one; holds only planes still needed."""
+
+    def __init__(self, old: tuple[int, ...], new: tuple[int, ...], *, smooth: bool = False) -> None:
+        """``old`` and ``new``: shapes [K, J, I]; ``smooth`` turns the Gaussian before shrinking on.
+
+        The axis that shrinks most comes first; an axis of equal size is left out.
+        """
+        axes = sorted((axis for axis in range(3) if old[axis] != new[axis]), key=lambda axis: new[axis] / old[axis])
+        steps = [_step(axis, old[axis], new[axis], smooth) for axis in axes]
+        at_k = axes.index(0) if 0 in axes else len(axes)
+        self.before, self.after = tuple(steps[:at_k]), tuple(steps[at_k + 1:])
+        self.along_k = steps[at_k] if 0 in axes else None
+        self._new_planes = new[0]
+        self._held: dict[int, np.ndarray] = {}
+        self._arrived = self._done = 0
+
+    def stream(self, planes: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Every new plane from all old ones."""
+        for plane in planes:
+            yield from self.add(plane)
+
+    def add(self, plane: np.ndarray) -> Iterator[np.ndarray]:
+        """Takes the next old plane float32 [J, I], which must stay as it is; yields the new planes it completes."""
+        if self.along_k is None:
+            yield through(self.after, through(self.before, plane))
+            return
+        if self._done < self._new_planes and self._arrived >= self.along_k.reach(self._done)[0]:
+            self._held[self._arrived] = through(self.before, plane)
+        self._arrived += 1
+        while self._done < self._new_planes and self.along_k.reach(self._done)[1] < self._arrived:
+            yield through(self.after, self.along_k.along_k(self._done, self._held))
+            self._done += 1
+            self._forget()
+
+    def _forget(self) -> None:
+        """Drops the old planes that no further new plane needs."""
+        first = self.along_k.reach(self._done)[0] if self._done < self._new_planes else self._arrived
+        for index in [index for index in self._held if index < first]:
+            del self._held[index]
+
+
+def through(steps: Sequence[LinearStep | SmoothStep], plane: np.ndarray) -> np.ndarray:
+    """float32 [J, I] after these steps along J or I; ``plane`` itself where there are none."""
+    for step in steps:
+        plane = step.in_plane(plane)
+    return plane
+
+
+def weights(old: int, new: int) -> np.ndarray:
+    """float32 [new, old] matrix of linear interpolation, after a Gaussian when it shrinks by more than SMOOTH_ABOVE."""
+    linear = LinearStep.of(0, old, new)
+    matrix, rows = np.zeros((new, old), dtype=np.float32), np.arange(new)
+    np.add.at(matrix, (rows, linear.lower), 1 - linear.weight)
+    np.add.at(matrix, (rows, linear.upper), linear.weight)
+    return matrix @ _gaussian(old, (old / new - 1) / 2) if old > SMOOTH_ABOVE * new else matrix
+
+
+def _step(axis: int, old: int, new: int, smooth: bool) -> LinearStep | SmoothStep:
+    if smooth and old > SMOOTH_ABOVE * new:
+        return SmoothStep(axis, weights(old, new))
+    return LinearStep.of(axis, old, new)
+
+
+def _gaussian(size: int, sigma: float) -> np.ndarray:
+    """float32 [size, size] matrix of a Gaussian filter with clamped edges; sigma in voxels."""
+    reach = int(np.ceil(4 * sigma))
+    offsets = np.arange(-reach, reach + 1)
+    kernel = np.exp(-0.5 * (offsets / sigma) ** 2)
+    matrix, rows = np.zeros((size, size)), np.arange(size)
+    for offset, value in zip(offsets, kernel / kernel.sum(), strict=True):
+        np.add.at(matrix, (rows, np.clip(rows + offset, 0, size - 1)), value)
+    return matrix.astype(np.float32)

@@ -1,11 +1,9 @@
-"""StreamOrder and crops: which item comes when, and which voxels of it, as pure functions of seed and iteration.
-
-An item is a slice of a scan (2-D) or a crop of a scan (3-D). Nothing here remembers what was drawn before, so a run
-that is resumed at any iteration sees what it would have seen.
-"""
+"""Which case, crop and random change belongs to an iteration; rare classes are oversampled."""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +19,13 @@ VISITS = 4
 """Crops taken from a scan while it is in memory, when the archive does not fit there as a whole (3-D)."""
 
 _ORDER, _DRAW = 0, 1
+
+SHARE = 1 / 8
+"""Share of the labelled items that shall show any one foreground class: one in every two batches of four."""
+MOST_OFTEN = 8
+"""Largest number of times that one item is shown in an epoch."""
+EMPTY_SHARE = 1 / 3
+"""Largest share of the items shown that hold background alone, where repeating the others can reach it."""
 
 
 @dataclass(frozen=True)
@@ -204,3 +209,33 @@ def cut(array: np.ndarray, start: Sequence[int], size: Sequence[int], fill: floa
     target = tuple(slice(i.start - s, i.stop - s) for i, s in zip(inside, start, strict=True))
     result[target] = array[tuple(inside)]
     return result
+
+
+def shown_parts(classes: Mapping[int, Sequence[frozenset[int]]], *, balanced: bool = True) -> dict[int, list[int]]:
+    """The items of each case, one as often as it is to be shown in an epoch.
+
+    ``classes``: by case and item, the class indices that are annotated there, background (0) included. Items without
+    any are left out, and so are cases without such items. An item with a foreground class that fewer than SHARE of
+    the items show is repeated so that it comes near that share. Where more than EMPTY_SHARE of the items hold
+    background alone, as in a stack that is mostly above or below the organ, all others are repeated. Not ``balanced``,
+    nothing is repeated.
+    """
+    shown = {case: [n for n, found in enumerate(parts) if found] for case, parts in classes.items()}
+    if not balanced:
+        return {case: parts for case, parts in shown.items() if parts}
+    counts = Counter(value for case, parts in shown.items() for n in parts for value in classes[case][n] if value)
+    n_items = sum(map(len, shown.values()))
+    often = _repeats_against_empty(n_items, sum(not classes[c][n] - {0} for c, parts in shown.items() for n in parts))
+    times = {value: min(MOST_OFTEN, max(often, round(SHARE * n_items / count))) for value, count in counts.items()}
+    return {
+        case: [n for n in parts for _ in range(max([1, *(times.get(value, 1) for value in classes[case][n])]))]
+        for case, parts in shown.items() if parts
+    }
+
+
+def _repeats_against_empty(n_items: int, n_empty: int) -> int:
+    """How often items with a structure are shown so that those without make up EMPTY_SHARE of all at most."""
+    n_full = n_items - n_empty
+    if not n_full or n_empty <= EMPTY_SHARE * n_items:
+        return 1
+    return min(MOST_OFTEN, math.ceil(n_empty * (1 - EMPTY_SHARE) / (EMPTY_SHARE * n_full) - 1e-9))

@@ -12,8 +12,7 @@ import numpy as np
 
 from alhvr.core.errors import UserError
 from alhvr.core.progress import Reporter
-from alhvr.data.annotation import Annotation
-from alhvr.data.case_io import read_case
+from alhvr.data.case_io import Annotation, read_case
 from alhvr.data.cases import Case
 from alhvr.data.geometry import Geometry
 from alhvr.data.plan import Plan

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from alhvr.core import json_file
+from alhvr.core import files
 from alhvr.core.files import shown
 from alhvr.evaluation.metrics import ClassScore
 
@@ -89,12 +89,12 @@ class Report:
 
     def to_json(self) -> str:
         """The whole report as JSON text; NaN and infinite distances are null."""
-        return json_file.to_json(self._to_dict())
+        return files.to_json(self._to_dict())
 
     def write_json(self, path: Path) -> None:
         """Writes ``to_json`` to a temporary name and moves it to ``path``."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_json(path, self._to_dict())
+        files.write_json(path, self._to_dict())
 
     def table(self) -> str:
         """Aligned plain text: every case and structure, then mean and deviation over cases, then what was left out."""

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from alhvr.core.errors import UserError
 from alhvr.core.files import require_plain, shown
-from alhvr.data.annotation import read_values
 from alhvr.data.case_file import CASE_FILE
+from alhvr.data.case_io import read_values
 from alhvr.data.case_layouts import read_json
 from alhvr.data.cases import Case, CaseSet, find_cases
 from alhvr.data.image_2d import PICTURE_ENDINGS
@@ -26,9 +26,9 @@ from alhvr.data.label_names import (
     align,
     find_structures,
     parse_label_names,
+    read_segment_names,
 )
 from alhvr.data.reading import ENDINGS, LabelVolume, distinct_values, scan_name
-from alhvr.data.segment_names import read_segment_names
 from alhvr.formats.labels import MAX_LABELS, MAX_VALUE, NO_VALUE, LabelSet, folded
 
 _NAMES_FILE = "labels.json"

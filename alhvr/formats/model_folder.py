@@ -11,8 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from alhvr.core.errors import ModelError, UserError
-from alhvr.core.files import flush_folder, open_plain, require_plain, shown
-from alhvr.core.json_file import read_json, to_json
+from alhvr.core.files import flush_folder, open_plain, read_json, require_plain, shown, to_json
 
 FORMAT = "alhvr-model"
 FORMAT_VERSION = 1

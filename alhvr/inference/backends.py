@@ -15,8 +15,8 @@ import numpy as np
 
 from alhvr.bundle.graphs import require_graphs
 from alhvr.bundle.model import Model
-from alhvr.core.cores import free_cores
 from alhvr.core.errors import ModelError, UserError
+from alhvr.core.system import free_cores
 from alhvr.networks.perturbation import Perturbation
 
 GRAPH_BACKENDS = {"openvino": "openvino_backend", "onnxruntime": "onnx_backend"}

@@ -9,7 +9,7 @@ from alhvr.core.errors import UserError
 from alhvr.core.system import available_bytes
 from alhvr.data.preprocess import KEPT_BYTES
 from alhvr.inference.postprocess import SLAB_VOXELS
-from alhvr.inference.windows import pad, starts
+from alhvr.inference.sliding_window import pad, starts
 from alhvr.networks.registry import STANDARD_WIDTH
 
 _NETWORK_BYTES = {

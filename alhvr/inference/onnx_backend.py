@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime import InferenceSession, OrtValue, SessionOptions
 
-from alhvr.core.exhaustion import as_model_error
+from alhvr.core.system import as_model_error
 from alhvr.inference.backends import networks_of
 from alhvr.networks.perturbation import Perturbation, apply_perturbation
 

@@ -1,23 +1,25 @@
-"""OpenVinoBackend: runs the ONNX graphs of both networks with OpenVINO on the CPU, in bf16 where that has it."""
+"""The OpenVINO backend, and what it changes in the graphs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openvino
+from openvino import opset13 as ops
 
 from alhvr.core.errors import OutOfMemory
-from alhvr.core.exhaustion import as_model_error
+from alhvr.core.system import as_model_error
 from alhvr.inference.backends import networks_of
-from alhvr.inference.openvino_graphs import Graphs, clean_model, level_channels, perturbation_arrays, twofold_model
 from alhvr.networks.perturbation import Perturbation
+from alhvr.networks.registry import N_LEVELS
 
 LARGE_BATCH_PIXELS = 1 << 20
 """From this many pixels on, each graph gives its memory back after use: a sixth slower, at half the peak."""
@@ -26,6 +28,9 @@ ROOM = {CLEAN: 8, "dropout": 12, "noise": 12}
 """Memory of a model at work, in arrays as large as its first level: 5 to 6.5 and 8 to 11.3 were measured."""
 ROOM_FOR_CODE = 1 << 26
 """Bytes for the machine code that OpenVINO writes for each new size, and what else it takes besides arrays."""
+
+Graphs = Mapping[str, bytes | Path]
+"""Those of onnx_export.export_networks by name, or files with them."""
 
 
 @dataclass(frozen=True)
@@ -176,3 +181,79 @@ def precision_of_this_cpu() -> str:
     keep their answer in bf16: on real scans 1 voxel in 10,000 or fewer gets another label.
     """
     return "bf16" if "BF16" in the_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+
+
+def level_channels(core: openvino.Core, graphs: Graphs, network: str) -> tuple[int, ...]:
+    """Channels F_k of each level of ``network``, full resolution first."""
+    return tuple(_channels(output) for output in core.read_model(graphs[f"{network}_encoder"]).outputs)
+
+
+def clean_model(core: openvino.Core, graphs: Graphs, network: str) -> openvino.Model:
+    """image float32 [N, M, *S] -> logits float32 [N, C, *S] of ``network``."""
+    encoder, decoder = (core.read_model(graphs[f"{network}_{part}"]) for part in ("encoder", "decoder"))
+    _feed(decoder, _levels(encoder))
+    return openvino.Model(decoder.get_results(), encoder.get_parameters())
+
+
+def twofold_model(core: openvino.Core, graphs: Graphs, network: str, kind: str) -> openvino.Model:
+    """image and the arrays of ``perturbation_arrays`` -> logits and logits of the perturbed levels, both [N, C, *S].
+
+    One encoding serves both. ``kind`` is that of the perturbations which the model is to be given.
+    """
+    encoder, decoder = (core.read_model(graphs[f"{network}_{part}"]) for part in ("encoder", "decoder"))
+    again = decoder.clone()
+    levels = _levels(encoder)
+    perturbed, inputs = {"dropout": _without_most_active, "noise": _with_noise}[kind](levels)
+    _feed(decoder, levels)
+    _feed(again, perturbed)
+    return openvino.Model([*decoder.get_results(), *again.get_results()], [*encoder.get_parameters(), *inputs])
+
+
+def perturbation_arrays(perturbation: Perturbation) -> list[np.ndarray]:
+    """What a twofold model of its kind wants besides the image: thresholds [5], or noise [1, F_k, *S_k] by level."""
+    if perturbation.kind == "dropout":
+        return [np.array(perturbation.thresholds, np.float32)]
+    return [np.ascontiguousarray(noise)[np.newaxis] for noise in perturbation.noises]
+
+
+def _levels(encoder: openvino.Model) -> list[openvino.Output]:
+    return [encoder.output(f"level{number}").get_node().input_value(0) for number in range(N_LEVELS)]
+
+
+def _feed(decoder: openvino.Model, levels: Sequence[openvino.Output]) -> None:
+    """Puts ``levels`` in the place of the inputs of ``decoder``."""
+    for number, level in enumerate(levels):
+        decoder.input(f"level{number}").get_node().output(0).replace(level)
+
+
+def _without_most_active(levels: Sequence[openvino.Output]) -> tuple[list[openvino.Output], list[openvino.Node]]:
+    """As perturbation.apply_perturbation does for "dropout"; and the input with the thresholds."""
+    thresholds = ops.parameter([N_LEVELS], np.float32)
+    found = []
+    for number, level in enumerate(levels):
+        activity = ops.reduce_mean(level, _whole([1]), keep_dims=True)
+        largest = ops.reduce_max(activity, _whole(range(2, _rank(level))), keep_dims=True)
+        limit = ops.multiply(largest, ops.gather(thresholds, _whole([number]), _whole(0)))
+        found.append(ops.multiply(level, ops.convert(ops.less(activity, limit), np.float32)).output(0))
+    return found, [thresholds]
+
+
+def _with_noise(levels: Sequence[openvino.Output]) -> tuple[list[openvino.Output], list[openvino.Node]]:
+    """As perturbation.apply_perturbation does for "noise"; and the inputs with the noise of each level."""
+    noises = [ops.parameter(openvino.PartialShape([1, _channels(level), *[-1] * (_rank(level) - 2)]), np.float32)
+              for level in levels]
+    one = ops.constant(np.float32(1))
+    found = [ops.multiply(level, ops.add(noise, one)).output(0) for level, noise in zip(levels, noises, strict=True)]
+    return found, noises
+
+
+def _whole(values: Sequence[int] | int) -> openvino.Node:
+    return ops.constant(np.array(values, np.int64))
+
+
+def _rank(output: openvino.Output) -> int:
+    return output.get_partial_shape().rank.get_length()
+
+
+def _channels(output: openvino.Output) -> int:
+    return output.get_partial_shape()[1].get_length()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alhvr.data.axes import AxisTransform
-from alhvr.data.axis_steps import LinearStep, PlaneRescaler, through
+from alhvr.data.resampling import LinearStep, PlaneRescaler, through
 from alhvr.formats.region_tables import quantize
 
 _SURE = 0.5 + 1e-4

@@ -10,8 +10,8 @@ import numpy as np
 
 from alhvr.bundle.model import InferenceSettings, Model, rules_of
 from alhvr.core.errors import Cancelled, OutOfMemory
-from alhvr.core.exhaustion import memory_as_user_error
 from alhvr.core.progress import Countdown, Reporter, SilentReporter
+from alhvr.core.system import memory_as_user_error
 from alhvr.data.axes import AxisTransform
 from alhvr.data.geometry import Geometry
 from alhvr.data.plan import Plan
@@ -20,13 +20,11 @@ from alhvr.data.scan import Scan, Segmentation
 from alhvr.formats.labels import LabelSet
 from alhvr.formats.region_tables import RegionMaps, certainty_levels, make_region_maps
 from alhvr.inference.backends import Backend, choose_backend
-from alhvr.inference.dual_forward import SLOTS, DualPass, DualViews
-from alhvr.inference.fusion import competing_confidence, fuse, networks_for
+from alhvr.inference.dual_forward import SLOTS, DualPass, DualViews, competing_confidence, fuse, networks_for
 from alhvr.inference.memory import MemoryForecast, Work, forecast, in_gb, require
 from alhvr.inference.output_grid import ClassMap, ConfidenceMap
 from alhvr.inference.postprocess import clear_small_components
-from alhvr.inference.sliding_window import Blender, WindowSource
-from alhvr.inference.windows import MULTIPLE, Window, pad, tile
+from alhvr.inference.sliding_window import MULTIPLE, Blender, Window, WindowSource, pad, tile
 
 WHOLE_SLICE_PIXELS = 1024 * 1024
 """Slices up to this many pixels go through the networks whole; larger ones in windows of 1024 at most per side."""

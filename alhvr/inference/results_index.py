@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from alhvr.core.errors import UserError
-from alhvr.core.files import flush_folder, open_plain
-from alhvr.core.json_file import read_json
+from alhvr.core.files import flush_folder, open_plain, read_json
 from alhvr.data.folder_content import RESULTS_RECORD
 from alhvr.export.volumes import TEACHER, new_file
 

@@ -7,12 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from alhvr.bundle.model import Model
-from alhvr.core.cores import free_cores
 from alhvr.core.errors import ModelError, UserError
-from alhvr.core.exhaustion import as_model_error, is_out_of_memory
+from alhvr.core.system import as_model_error, free_cores, is_out_of_memory
 from alhvr.networks.blocks import SegmentationNetwork
-from alhvr.networks.folding import folded
 from alhvr.networks.group import NetworkGroup
+from alhvr.networks.onnx_export import folded
 from alhvr.networks.perturbation import Perturbation, apply_perturbation
 
 __all__ = ["TorchBackend", "choose_device", "from_model", "is_out_of_memory"]

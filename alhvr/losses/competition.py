@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from alhvr.losses.precision import in_full_precision
+from alhvr.losses.tensors import in_full_precision
 
 ENTROPY_EPSILON = 1e-6
 

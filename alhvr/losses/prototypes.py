@@ -14,8 +14,7 @@ from torch import Tensor
 
 from alhvr.config import MethodConfig
 from alhvr.losses.interpolation import downsample_adjoint, upsample, upsampled_square_norm
-from alhvr.losses.precision import in_full_precision
-from alhvr.losses.tensors import one_hot
+from alhvr.losses.tensors import in_full_precision, one_hot
 
 COUNT_EPSILON = 1e-5
 SMALLEST_NORM = 1e-4

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from alhvr.config import MethodConfig
-from alhvr.losses.precision import in_full_precision
+from alhvr.losses.tensors import in_full_precision
 
 SAMPLE = 8192
 """About as many values are sorted to find out where gamma's last one lies."""

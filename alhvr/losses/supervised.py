@@ -8,8 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from alhvr.losses.precision import in_full_precision
-from alhvr.losses.tensors import one_hot
+from alhvr.losses.tensors import in_full_precision, one_hot
 
 STANDARD_SMOOTHING = 1e-5
 OFFICIAL_SMOOTHING = 1e-10

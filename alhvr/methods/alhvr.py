@@ -12,11 +12,10 @@ from torch import Tensor
 
 from alhvr.config import MethodConfig
 from alhvr.losses.competition import competition_loss, sharpen, teacher
-from alhvr.losses.precision import widen, without_autocast
 from alhvr.losses.prototypes import prototype_loss
 from alhvr.losses.regions import Regions, region_threshold, split_regions
 from alhvr.losses.supervised import NOT_ANNOTATED, supervised_loss
-from alhvr.losses.tensors import most_probable
+from alhvr.losses.tensors import most_probable, widen, without_autocast
 from alhvr.methods.base import DeviceBatch, Method, Objective, detached, labels_objective, supervised_terms
 from alhvr.networks.blocks import SegmentationNetwork, frozen_running_statistics, tail_of_batch
 from alhvr.networks.group import NetworkGroup

@@ -1,20 +1,17 @@
-"""Networks as ONNX: an encoder and a decoder each, batch norm folded, any batch and any size.
-
-Encoder: ``image`` float32 [N, M, *S] -> ``level0`` .. ``level4`` [N, F_k, *S / 2^k], full resolution first.
-Decoder: these levels -> ``logits`` float32 [N, C, *S]. S are multiples of 16.
-"""
+"""Networks as ONNX files, with batch norm folded into the convolutions."""
 
 from __future__ import annotations
 
 import io
 import warnings
 from collections.abc import Sequence
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from alhvr.networks.blocks import SegmentationNetwork
-from alhvr.networks.folding import folded
+from alhvr.networks.blocks import BATCH_NORM, SegmentationNetwork
 from alhvr.networks.group import NetworkGroup
 from alhvr.networks.registry import N_LEVELS
 
@@ -69,3 +66,14 @@ def _export(module: nn.Module, inputs: Sequence[Tensor], names_in: Sequence[str]
         torch.onnx.export(module.eval(), tuple(inputs), stream, input_names=list(names_in), dynamo=False,
                           output_names=list(names_out), dynamic_axes=axes, opset_version=OPSET)
     return stream.getvalue()
+
+
+def folded(network: SegmentationNetwork) -> SegmentationNetwork:
+    """A float32 copy of ``network`` in eval mode, on its device, without batch norm and without gradients."""
+    copy = deepcopy(network).eval().requires_grad_(False).float()
+    for block in copy.modules():
+        conv, norm = getattr(block, "conv", None), getattr(block, "norm", None)
+        if isinstance(norm, tuple(BATCH_NORM.values())):
+            block.conv = fuse_conv_bn_eval(conv, norm, transpose=isinstance(conv, nn.ConvTranspose3d))
+            block.norm = nn.Identity()
+    return copy

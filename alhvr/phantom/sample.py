@@ -1,21 +1,21 @@
-"""SampleStudy: a few generated CT scans, the true labels of one of them, and the small model that ships with alhvr."""
+"""SampleStudy: a few generated CT scans, the true labels of one of them, and the small model that ships."""
 
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from alhvr.bundle.model import Model
+from alhvr.bundle.model import Model, read_model
 from alhvr.core.errors import Cancelled, UserError
 from alhvr.core.files import flush_folder, private_folder
 from alhvr.core.progress import Countdown, Reporter
 from alhvr.core.signals import StopRequest
 from alhvr.data.scan import Segmentation
 from alhvr.export.volumes import SEGMENTATION_ENDING, write_segmentation
-from alhvr.phantom.shipped import unpack_model
 from alhvr.phantom.study import make_phantom, write_phantom_case
 
 SEED = 87
@@ -25,6 +25,8 @@ SCANS = {"GeneratedCT1": 0, "GeneratedCT2": 1, "GeneratedCT3": 2}
 LABELED = "GeneratedCT1"
 """The scan whose true labels come with it."""
 _STAGE = "making the sample"
+
+ZIP = Path(__file__).with_name("model.zip")
 
 
 @dataclass(frozen=True)
@@ -93,3 +95,13 @@ def _filled_in_one_piece(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"The sample cannot be written to {folder}: {error.strerror or error}.",
                         "Free some disk space or choose another --out folder.") from error
+
+
+def unpack_model(folder: Path) -> Model:
+    """Unpacks the model into ``folder`` and verifies it; raises UserError where this installation has no whole one."""
+    try:
+        with zipfile.ZipFile(ZIP) as archive:
+            archive.extractall(folder)
+        return read_model(folder)
+    except (FileNotFoundError, zipfile.BadZipFile, UserError) as error:
+        raise UserError(f"The sample model {ZIP} is missing or damaged.", "Install alhvr again.") from error

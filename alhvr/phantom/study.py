@@ -9,8 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy.ndimage import gaussian_filter
 
-from alhvr.core.files import written_by_name
-from alhvr.core.json_file import write_json
+from alhvr.core.files import write_json, written_by_name
 from alhvr.data.geometry import Geometry
 from alhvr.data.scan import Scan
 from alhvr.phantom.paint import paint

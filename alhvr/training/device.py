@@ -10,9 +10,8 @@ import psutil
 import torch
 
 from alhvr.config import TrainingConfig
-from alhvr.core.cores import free_cores
 from alhvr.core.errors import UserError
-from alhvr.core.kept_memory import keep_freed_memory
+from alhvr.core.system import free_cores, keep_freed_memory
 from alhvr.inference.torch_backend import choose_device, is_out_of_memory
 
 SAFE_SHARE = 0.7

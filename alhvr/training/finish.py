@@ -21,9 +21,8 @@ from alhvr.training.checked_graphs import NoGraphs, checked_graphs
 from alhvr.training.loop_state import LoopState
 from alhvr.training.pretrained import identity_of
 from alhvr.training.run_folder import RunFolder
-from alhvr.training.scoring_backend import scoring_backend
 from alhvr.training.setup import PARTS, RunSetup
-from alhvr.training.validation import CLEANED, ValidationScore, Validator
+from alhvr.training.validation import CLEANED, ValidationScore, Validator, scoring_backend
 
 WORTH_CLEANING = 0.001
 WORTH_CHOOSING = 0.002

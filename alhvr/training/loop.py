@@ -1,35 +1,38 @@
-"""TrainingLoop: steps, weight mean, validation, checkpoints, until the budget is used or somebody asks to stop."""
+"""TrainingLoop: steps, schedules, averaged weights, validations and checkpoints, until the run is over."""
 
 from __future__ import annotations
 
+import copy
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from alhvr.config import MethodConfig, TrainingConfig
 from alhvr.core.errors import Cancelled, ModelError, UserError
 from alhvr.core.progress import Reporter
 from alhvr.data.batches import Batch, TwoStreamBatches
 from alhvr.methods.base import Objective
-from alhvr.training.averaging import WeightAverage, measure_statistics
-from alhvr.training.checkpoint import load_checkpoint, save_checkpoint
+from alhvr.networks.blocks import BATCH_NORM
 from alhvr.training.loop_state import LoopState
-from alhvr.training.run_folder import RunFolder
-from alhvr.training.schedules import ema_decay, learning_rate, unsupervised_weight
-from alhvr.training.scoring_backend import ScoringBackends
+from alhvr.training.run_folder import RunFolder, load_checkpoint, save_checkpoint
 from alhvr.training.setup import RunSetup
 from alhvr.training.step import TrainingStep
-from alhvr.training.validation import ValidationScore, Validator
+from alhvr.training.validation import ScoringBackends, ValidationScore, Validator
 
 LOWER_RATE = "Lower training.learning_rate, or use precision fp32."
 STATISTICS_SHARE = 0.15
 """Batches on which batch-norm statistics are measured, per step between two validations; one costs a third of a step.
 """
+
+STAIRCASE_STEPS = 200
+POLY_POWER = 0.9
 
 
 class TrainingLoop:
@@ -228,3 +231,74 @@ def _saved(path: Path, state: dict[str, Any], reporter: Reporter) -> bool:
         reporter.warning(f"{error}. The one before it is kept; training goes on. Free some disk space.")
         return False
     return True
+
+
+class WeightAverage:
+    """Keeps a copy of ``model`` whose weights follow it with an exponential mean (Tarvainen and Valpola 2017)."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = copy.deepcopy(model).eval()
+        for parameter in self.model.parameters():
+            parameter.requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, decay: float) -> None:
+        """Moves the mean towards ``model``: mean = decay * mean + (1 - decay) * model; buffers are copied."""
+        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1.0 - decay)
+        for mean, value in zip(self.model.buffers(), model.buffers(), strict=True):
+            mean.copy_(value)
+
+
+@torch.no_grad()
+def measure_statistics(networks: Iterable[nn.Module], images: Iterable[Tensor],
+                       autocast: AbstractContextManager = nullcontext()) -> None:  # noqa: B008
+    """Gives every batch norm of ``networks``, which are in eval mode, the mean statistics of these batches.
+
+    images: [B, M, *S] each, on the networks' device; at least one. Dropout is off. Networks without batch norm stay
+    as they are. The result depends on weights and images alone. ``autocast``: context in which the networks run.
+    """
+    networks = tuple(networks)
+    norms = [m for network in networks for m in network.modules() if isinstance(m, tuple(BATCH_NORM.values()))]
+    if not norms:
+        return
+    momentum = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+        norm.train()
+    try:
+        for batch in images:
+            with autocast:
+                for network in networks:
+                    network(batch)
+    finally:
+        for norm, value in zip(norms, momentum, strict=True):
+            norm.momentum = value
+            norm.eval()
+
+
+def unsupervised_weight(progress: float, config: MethodConfig, iteration: int) -> float:
+    """Lambda of Eq. 10: max_weight * exp(-5 (1 - x)^2), x = progress / warmup_fraction, at most 1.
+
+    ``progress`` is the part of the run done before the step, 0 to 1 (iterations, or time for a run in minutes), and
+    ``iteration`` the number of steps done: with ``warmup_iterations``, x is their share of these. The staircase rounds
+    x down to 1/200, as the released code does.
+    """
+    x = min(1.0, progress / config.warmup_fraction)
+    if config.warmup_iterations is not None:
+        x = min(1.0, iteration / config.warmup_iterations)
+    if config.warmup_shape == "staircase":
+        x = math.floor(x * STAIRCASE_STEPS + 1e-9) / STAIRCASE_STEPS
+    return config.max_weight * math.exp(-5.0 * (1.0 - x) ** 2)
+
+
+def learning_rate(progress: float, config: TrainingConfig) -> float:
+    """Learning rate after ``progress`` (0 to 1) of the run: constant, or (1 - progress) ** 0.9 of the start."""
+    if config.learning_rate_decay == "constant":
+        return config.learning_rate
+    return config.learning_rate * max(0.0, 1.0 - progress) ** POLY_POWER
+
+
+def ema_decay(iteration: int, config: TrainingConfig) -> float:
+    """Decay of the weight mean at step ``iteration`` (from 0): min(1 - 1 / (t + 1), ema_decay)."""
+    return min(1.0 - 1.0 / (iteration + 1), config.ema_decay)

@@ -22,14 +22,12 @@ from alhvr.data.batches import TwoStreamBatches
 from alhvr.data.store import ScanStore
 from alhvr.methods.registry import build_method
 from alhvr.networks.group import NetworkGroup
-from alhvr.training.deciding import decide
 from alhvr.training.device import choose_compute, memory_as_user_error
 from alhvr.training.finish import FinishedModel, finish_model, summary
 from alhvr.training.loop import TrainingLoop
 from alhvr.training.pretrained import load_start
-from alhvr.training.resume import RUN_FILE, require_run, resume_command, resumed_setup
-from alhvr.training.run_folder import RecordingReporter, RunFolder
-from alhvr.training.setup import RunSetup
+from alhvr.training.run_folder import RUN_FILE, RecordingReporter, RunFolder, require_run, resume_command, resumed_setup
+from alhvr.training.setup import RunSetup, decide
 from alhvr.training.step import TrainingStep
 from alhvr.training.trial import with_forecast
 from alhvr.training.validation import Validator

@@ -1,32 +1,50 @@
-"""RunFolder: what a training run leaves on disk, and the lock that keeps a second run out of it."""
+"""The run folder: its files, checkpoints, and taking a run up again."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 
+from alhvr.config import RunConfig, to_dict
 from alhvr.core.errors import UserError
 from alhvr.core.files import (
+    InvalidJson,
     is_plain,
     make_writable,
     opened_to_append,
+    parse_json,
     read_bytes,
+    read_json,
     remove_partial,
     shown,
     write_bytes,
+    write_json,
     write_refused,
 )
-from alhvr.core.json_file import InvalidJson, parse_json, read_json, write_json
 from alhvr.core.progress import Reporter, SilentReporter, finite
-from alhvr.training.checkpoint import RunFolderGone
+from alhvr.core.torch_file import DamagedTensors, read_tensors, write_tensors
+from alhvr.inference.torch_backend import choose_device
+from alhvr.networks.group import NetworkGroup
+from alhvr.training.device import Compute, choose_compute
+from alhvr.training.loop_state import LoopState
+from alhvr.training.same_labels import require_same_labels
+from alhvr.training.setup import RunSetup
 
 _LARGEST_METRICS_BYTES = 1_000_000_000
+
+RUN_FILE = "run.json"
+
+START_AGAIN = ("Restore it from a backup. Without one, delete the folder checkpoints in the run and resume: the same "
+               "training begins again from its first step.")
 
 
 class RunFolder:
@@ -173,3 +191,150 @@ class RecordingReporter(SilentReporter):
         """See Reporter.warning."""
         self._log("warning", message)
         self._inner.warning(message)
+
+
+def resume_command(run: Path) -> str:
+    """What to type to go on with the run in this folder."""
+    return f"alhvr train --resume --out {shlex.quote(str(run))}"
+
+
+def require_run(run: RunFolder) -> None:
+    """Raises UserError unless the folder holds a run that began."""
+    if not (run.path / RUN_FILE).exists():
+        raise UserError(f"{run.path} holds no run to resume.",
+                        "Give the --out folder of an earlier `alhvr train`, or leave out --resume.")
+
+
+def resumed_setup(run: RunFolder, config: RunConfig, reporter: Reporter) -> RunSetup:
+    """The setup that the run began with; of ``config``, the settings of this command, only the device counts.
+
+    Warns of settings that are ignored. Raises UserError when run.json or a checkpoint is damaged, labelled cases or the
+    best weights are gone, or a label or what its values mean was changed since the run began.
+    """
+    try:
+        setup = RunSetup.from_dict(run.read_json(RUN_FILE))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{run.path / RUN_FILE} is damaged ({error}).", "Start a new run.") from error
+    gone = [c for c in (*setup.labeled, *setup.validation) if not (c.image.exists() and c.label.exists())]
+    if gone:
+        raise UserError(f"{len(gone)} case(s) of the run are no longer there, the first is {gone[0].image}.",
+                        "Put them back and resume again.")
+    require_same_labels(setup, reporter)
+    _require_checkpoints(run, setup)
+    ignored = ignored_settings(config, setup.config)
+    if ignored:
+        reporter.warning(f"A resumed run keeps the settings that it began with; ignored: {', '.join(ignored)}.")
+    return replace(setup, compute=_compute(setup, config.training.device, reporter))
+
+
+def ignored_settings(asked: RunConfig, kept: RunConfig) -> list[str]:
+    """Settings in ``asked`` that differ from the defaults and from ``kept``, both values named; not the device."""
+    default, has = _flat(to_dict(RunConfig())), _flat(to_dict(kept))
+    wishes = {name: value for name, value in _flat(to_dict(asked)).items() if name != "training.device"}
+    return [f"{name} {value} (the run has {has[name]})" for name, value in wishes.items()
+            if value not in (default[name], has[name])]
+
+
+def _require_checkpoints(run: RunFolder, setup: RunSetup) -> None:
+    """Raises UserError unless the checkpoints are whole and those of this run; a run without any begins again."""
+    if not run.last.exists():
+        return
+    with torch.device("meta"):
+        weights = NetworkGroup.build(setup.network, setup.method.networks).state_dict()
+    last = load_checkpoint(run.last)
+    state = _loop_state(last.get("loop"))
+    if state is None or not isinstance(last.get("step"), dict) or not _fits(last.get("average"), weights):
+        raise _foreign(run.last)
+    if state.best_iteration < 0:
+        return
+    if not run.best.exists():
+        raise UserError(f"The best weights so far are gone: there is no {shown(run.best)}.", START_AGAIN)
+    best = load_checkpoint(run.best)
+    if not isinstance(best.get("iteration"), int) or not _fits(best.get("average"), weights):
+        raise _foreign(run.best)
+
+
+def _loop_state(values: Any) -> LoopState | None:
+    try:
+        return LoopState(**values)
+    except TypeError:
+        return None
+
+
+def _fits(found: Any, weights: Mapping[str, torch.Tensor]) -> bool:
+    """True when ``found`` holds tensors of the names and shapes of ``weights``."""
+    if not isinstance(found, Mapping) or found.keys() != weights.keys():
+        return False
+    return all(isinstance(found[name], torch.Tensor) and found[name].shape == weights[name].shape for name in weights)
+
+
+def _foreign(path: Path) -> UserError:
+    return UserError(f"{shown(path)} is no checkpoint of this run.", START_AGAIN)
+
+
+def _compute(setup: RunSetup, wanted: str, reporter: Reporter) -> Compute:
+    """The device of the run so far, unless another is wanted or it is not there any more."""
+    before = setup.compute
+    if wanted in ("auto", before.device):
+        try:
+            choose_device(before.device)
+            return before
+        except UserError:
+            wanted = "auto"
+    found = choose_compute(replace(setup.config.training, device=wanted))
+    reporter.warning(f"The run began on {before.device} and goes on on {found.device}: last digits may differ.")
+    return found
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+class RunFolderGone(UserError):
+    """The folder of a run was removed while it trained."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"The run folder {shown(folder)} was removed during the training; nothing in it is left.",
+                         "Start the training again.")
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Writes ``state`` (tensors, numbers, texts) to RUN/checkpoints/NAME; an older file stays until the new is whole.
+
+    Raises OSError when the disk is full or the folder cannot be written, RunFolderGone when RUN is no more; no partial
+    file is left.
+    """
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        raise RunFolderGone(path.parent.parent) from None
+    except OSError as error:
+        raise _not_written(error, path) from error
+    try:
+        write_tensors(path, state)
+    except OSError as error:
+        if not path.parent.parent.exists():
+            raise RunFolderGone(path.parent.parent) from None
+        raise _not_written(error, path) from error
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint without running any code in it; UserError when it cannot be read or a bit has changed."""
+    try:
+        return read_tensors(path)
+    except DamagedTensors as error:
+        raise UserError(f"The checkpoint {error.message}", START_AGAIN) from error
+    except OSError as error:
+        raise UserError(f"The checkpoint {shown(path)} cannot be read ({error.strerror or error}).",
+                        START_AGAIN) from error
+
+
+def _not_written(error: OSError, path: Path) -> OSError:
+    """The same refusal in words; without the full stop, as more is said after it."""
+    told = OSError(write_refused(error, path).message.removesuffix("."))
+    told.errno = error.errno
+    return told

@@ -9,10 +9,10 @@ from pathlib import Path
 from alhvr.core.errors import UserError
 from alhvr.core.files import shown
 from alhvr.core.progress import Reporter
-from alhvr.data.annotation import read_values
+from alhvr.data.case_io import read_values
 from alhvr.data.cases import Case, CaseSet, align_cases, find_cases
+from alhvr.data.label_names import read_segment_names
 from alhvr.data.reading import content_hash
-from alhvr.data.segment_names import read_segment_names
 from alhvr.formats.labels import folded
 from alhvr.training.setup import RunSetup
 

@@ -9,9 +9,9 @@ from scans import LABELS, plan_for, write_scan
 from steps import AUGMENT
 
 from alhvr.core.progress import SilentReporter
-from alhvr.data.annotation import Annotation
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
+from alhvr.data.case_io import Annotation
 from alhvr.data.cases import Case
 from alhvr.data.store import ScanStore
 

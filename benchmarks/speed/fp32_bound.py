@@ -21,8 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from alhvr.bundle.model import Model
-from alhvr.inference.openvino_backend import the_core
-from alhvr.inference.openvino_graphs import clean_model
+from alhvr.inference.openvino_backend import clean_model, the_core
 from alhvr.networks.blocks import SegmentationNetwork
 
 

@@ -20,12 +20,12 @@ from alhvr.checking.context import Watch
 from alhvr.checking.run import Folders, check
 from alhvr.config import PlanConfig
 from alhvr.core.progress import SilentReporter
-from alhvr.data.annotation import Annotation
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
+from alhvr.data.case_io import Annotation
 from alhvr.data.plan import make_plan
 from alhvr.data.store import ScanStore
-from alhvr.training.survey import Survey, survey
+from alhvr.training.setup import Survey, survey
 
 THREADS = (1,)
 SCANS = (10, 30, 100, 300, 1000)

@@ -14,7 +14,7 @@ from records import Finding, Result, Setting
 from turns import spread, take_turns
 
 from alhvr.config import OFFICIAL_METHOD, MethodConfig
-from alhvr.core.kept_memory import keep_freed_memory
+from alhvr.core.system import keep_freed_memory
 from alhvr.methods.alhvr import alhvr_objective
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Testing"))

@@ -14,8 +14,8 @@ from alhvr.config import MethodConfig, TrainingConfig
 from alhvr.data.batches import Batch
 from alhvr.methods.registry import build_method
 from alhvr.networks.group import NetworkGroup
-from alhvr.training.averaging import WeightAverage
 from alhvr.training.device import Compute, choose_compute
+from alhvr.training.loop import WeightAverage
 from alhvr.training.step import TrainingStep
 
 BOTH_MODULES = MethodConfig(teacher_competition=True)

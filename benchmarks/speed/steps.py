@@ -19,17 +19,17 @@ from turns import Turns, spread, take_turns
 
 from alhvr.config import AugmentConfig, MethodConfig, TrainingConfig
 from alhvr.core.progress import SilentReporter
-from alhvr.data.annotation import Annotation
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
+from alhvr.data.case_io import Annotation
 from alhvr.data.plan import Plan
 from alhvr.data.store import ScanStore
 from alhvr.methods.alhvr import DualViews, Views, alhvr_objective, forward_views
 from alhvr.methods.registry import build_method
 from alhvr.networks.blocks import tail_of_batch
 from alhvr.networks.group import NetworkGroup
-from alhvr.training.averaging import WeightAverage
 from alhvr.training.device import Compute, choose_compute
+from alhvr.training.loop import WeightAverage
 from alhvr.training.step import TrainingStep
 
 BOTH_MODULES = MethodConfig(teacher_competition=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from dicom_files import write_series
 
-from alhvr.checking.dicom_tags import DicomTags, read_tags
+from alhvr.checking.measure import DicomTags, read_tags
 from alhvr.data.geometry import Geometry
 
 KEY = b"secret of this computer"

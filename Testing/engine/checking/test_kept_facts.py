@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alhvr.checking.facts import CaseFacts, ImageFacts, LabelFacts, Problem, StructureFacts
-from alhvr.checking.kept_facts import from_text, to_text
+from alhvr.checking.facts import CaseFacts, ImageFacts, LabelFacts, Problem, StructureFacts, from_text, to_text
 from alhvr.data.cases import Case
 from alhvr.data.fingerprint import Fingerprint
 from alhvr.data.geometry import Geometry

@@ -8,7 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 from support import shared_data
 
-from alhvr.checking.one_case import Terms, examine_case
+from alhvr.checking.examine import Terms, examine_case
 from alhvr.data.cases import Case, find_cases
 from alhvr.data.reading import content_hash, read_label, read_scan
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from alhvr.checking.orientation import orientation_code
+from alhvr.checking.measure import orientation_code
 from alhvr.data.geometry import Geometry
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alhvr.checking.picture import best_slice, histogram, outline, thumbnail
+from alhvr.checking.measure import best_slice, histogram, outline, thumbnail
 from alhvr.data.geometry import Geometry
 from alhvr.data.intensity import Statistics, measure
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alhvr.checking.stamps import content, sources_of, stamp, total_bytes
+from alhvr.checking.cache import content, sources_of, stamp, total_bytes
 from alhvr.data.cases import Case
 
 OLD = 1_600_000_000

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from alhvr.core import cores as room
-from alhvr.core.cores import free_cores
+from alhvr.core import system as room
+from alhvr.core.system import free_cores
 
 
 @pytest.fixture

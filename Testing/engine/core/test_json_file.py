@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from alhvr.core.errors import UserError
-from alhvr.core.json_file import LARGEST_BYTES, InvalidJson, parse_json, read_json, write_json
+from alhvr.core.files import LARGEST_BYTES, InvalidJson, parse_json, read_json, write_json
 
 DEEP = b"[" * 100_000
 

@@ -14,7 +14,7 @@ from tiny_cases import LABELS, tiny_plan
 from alhvr.bundle.model import ModelDescription, NetworkSpec, read_model, write_model
 from alhvr.core.errors import UserError
 from alhvr.core.torch_file import write_tensors
-from alhvr.training.checkpoint import save_checkpoint
+from alhvr.training.run_folder import save_checkpoint
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import SimpleITK
 from tiny_cases import LABELS, write_case
 
 from alhvr.core.errors import UserError
-from alhvr.data.annotation import Annotation
+from alhvr.data.case_io import Annotation
 from alhvr.data.cases import Case
 from alhvr.data.geometry import Geometry
 from alhvr.data.reading import probe

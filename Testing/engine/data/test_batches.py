@@ -15,9 +15,9 @@ from tiny_cases import LABELS, Listener, damage, tiny_plan, with_channels, write
 from alhvr.config import AugmentConfig
 from alhvr.core.errors import UserError
 from alhvr.data import store as store_module
-from alhvr.data.annotation import Annotation
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import Batch, TwoStreamBatches
+from alhvr.data.case_io import Annotation
 from alhvr.data.cases import Case
 from alhvr.data.plan import Plan
 from alhvr.data.store import ScanStore

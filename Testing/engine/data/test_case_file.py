@@ -10,7 +10,7 @@ import pytest
 from seg_files import write_folder
 
 from alhvr.core.errors import UserError
-from alhvr.data.annotation import read_values
+from alhvr.data.case_io import read_values
 from alhvr.data.cases import Channel, find_cases
 
 

@@ -18,7 +18,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, 
 
 from alhvr.core.errors import UserError
 from alhvr.data.dicom_slice import SliceHeader, Unusable, read_slice
-from alhvr.data.dicom_structure import check_structure
+from alhvr.data.dicom_stack import check_structure
 from alhvr.data.geometry import Geometry
 from alhvr.data.reading import read_scan
 

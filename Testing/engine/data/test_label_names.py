@@ -10,7 +10,7 @@ import pytest
 from seg_files import bars, write_folder, write_label, write_scan
 
 from alhvr.core.errors import UserError
-from alhvr.data.annotation import Annotation, read_values
+from alhvr.data.case_io import Annotation, read_values
 from alhvr.data.cases import CaseSet, align_cases, find_cases
 from alhvr.data.label_names import LabelMeaning, parse_label_names
 from alhvr.data.reading import probe, read_label

@@ -14,9 +14,9 @@ from tiny_cases import LABELS, tiny_plan, write_case
 from alhvr.config import AugmentConfig
 from alhvr.core.errors import UserError
 from alhvr.core.progress import SilentReporter
-from alhvr.data.annotation import Annotation
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
+from alhvr.data.case_io import Annotation
 from alhvr.data.cases import Case
 from alhvr.data.sampling import annotated_background, draw_start
 from alhvr.data.store import ScanStore

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alhvr.data.rarity import EMPTY_SHARE, MOST_OFTEN, SHARE, shown_parts
+from alhvr.data.sampling import EMPTY_SHARE, MOST_OFTEN, SHARE, shown_parts
 
 NOTHING, BACKGROUND, LIVER, KIDNEY = frozenset(), frozenset({0}), frozenset({0, 1}), frozenset({0, 7})
 

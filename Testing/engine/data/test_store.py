@@ -14,7 +14,7 @@ from tiny_cases import LABELS, damage, tiny_plan, with_channels, write_case
 
 from alhvr.core.errors import UserError
 from alhvr.core.progress import SilentReporter
-from alhvr.data.annotation import Annotation
+from alhvr.data.case_io import Annotation
 from alhvr.data.cases import Case
 from alhvr.data.store import ScanStore
 

@@ -10,7 +10,7 @@ import torch
 from tiny_networks import make_boxes, train_tiny
 
 from alhvr.inference.backends import Backend
-from alhvr.inference.fusion import softmax
+from alhvr.inference.dual_forward import softmax
 from alhvr.inference.onnx_backend import OnnxBackend
 from alhvr.inference.openvino_backend import OpenVinoBackend, precision_of_this_cpu
 from alhvr.inference.torch_backend import TorchBackend

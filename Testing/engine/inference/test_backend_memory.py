@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from alhvr.core.exhaustion import is_out_of_memory
+from alhvr.core.system import is_out_of_memory
 from alhvr.networks.group import NetworkGroup
 from alhvr.networks.onnx_export import export_networks
 

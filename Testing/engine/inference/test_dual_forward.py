@@ -8,8 +8,7 @@ import torch
 
 from alhvr.bundle.model import InferenceSettings
 from alhvr.inference import dual_forward as room
-from alhvr.inference.dual_forward import DualPass
-from alhvr.inference.fusion import confidence, fuse, networks_for, softmax
+from alhvr.inference.dual_forward import DualPass, confidence, fuse, networks_for, softmax
 from alhvr.inference.torch_backend import TorchBackend
 from alhvr.networks.group import NetworkGroup
 from alhvr.networks.perturbation import draw_perturbation

@@ -8,7 +8,7 @@ import torch
 
 from alhvr.core.errors import UserError
 from alhvr.formats.region_tables import sharpen
-from alhvr.inference.fusion import competing_confidence, confidence, fuse, softmax
+from alhvr.inference.dual_forward import competing_confidence, confidence, fuse, softmax
 from alhvr.losses import competition
 
 

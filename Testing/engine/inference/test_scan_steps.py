@@ -16,12 +16,12 @@ from alhvr.core.progress import SilentReporter
 from alhvr.data.cases import Case
 from alhvr.data.geometry import Geometry
 from alhvr.data.scan import Scan, Segmentation
-from alhvr.inference import scan_steps as room
+from alhvr.inference import run as room
 from alhvr.inference.pipeline import Pipeline, Steps
 from alhvr.inference.predictor import Prediction
 from alhvr.inference.request import SegmentRequest
 from alhvr.inference.results_index import Record
-from alhvr.inference.scan_steps import ScanSteps
+from alhvr.inference.run import ScanSteps
 
 BYTES_A_VOXEL = 10
 

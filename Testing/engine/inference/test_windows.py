@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alhvr.inference.windows import Window, gaussian, pad, starts, tile
+from alhvr.inference.sliding_window import Window, gaussian, pad, starts, tile
 
 
 @pytest.mark.parametrize(("size", "expected"), [

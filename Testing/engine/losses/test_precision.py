@@ -1,11 +1,11 @@
-"""Tests of alhvr.losses.precision: the losses are float32 whatever the networks are."""
+"""Tests of alhvr.losses.tensors: the losses are float32 whatever the networks are."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from alhvr.losses.precision import in_full_precision, widen
+from alhvr.losses.tensors import in_full_precision, widen
 
 
 @in_full_precision

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from alhvr.networks.blocks import BATCH_NORM, SegmentationNetwork
-from alhvr.networks.folding import folded
+from alhvr.networks.onnx_export import folded
 from alhvr.networks.registry import build_network
 
 

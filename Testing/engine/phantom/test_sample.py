@@ -14,8 +14,8 @@ from alhvr.core.errors import Cancelled, UserError
 from alhvr.data.reading import probe, read_label, read_scan
 from alhvr.evaluation.report import evaluate_folders
 from alhvr.inference.run import SegmentRequest, segment
+from alhvr.phantom import sample as shipped
 from alhvr.phantom import sample as study
-from alhvr.phantom import shipped
 from alhvr.phantom.sample import LABELED, SCANS, SEED, SampleStudy, make_sample
 from alhvr.phantom.study import LABEL_NAMES, make_phantom
 

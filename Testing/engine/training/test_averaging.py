@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from alhvr.networks.registry import build_network
-from alhvr.training.averaging import WeightAverage, measure_statistics
+from alhvr.training.loop import WeightAverage, measure_statistics
 
 
 def test_mean_moves_by_one_minus_decay() -> None:

@@ -12,8 +12,8 @@ from alhvr.checking.context import Watch
 from alhvr.checking.result import CheckResult
 from alhvr.checking.run import Folders, check
 from alhvr.config import PlanConfig, RunConfig, TrainingConfig
-from alhvr.training import check_forecast, trial
-from alhvr.training.check_forecast import forecast_of_check
+from alhvr.training import trial
+from alhvr.training.trial import forecast_of_check
 
 QUICK = RunConfig(training=TrainingConfig(iterations=1000, precision="fp32", threads=1),
                   plan=PlanConfig(patch_size=(32, 32), batch_size=4))
@@ -51,7 +51,7 @@ def test_a_step_that_the_memory_does_not_hold_is_a_warning(tmp_path: Path, monke
     def full(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(check_forecast, "with_forecast", full)
+    monkeypatch.setattr(trial, "with_forecast", full)
     found, listener = checked(tmp_path), Listener()
     assert forecast_of_check(found, tmp_path, Watch(listener), config=QUICK) is found
     assert "The memory is used up" in listener.warnings[0]

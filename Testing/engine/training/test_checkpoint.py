@@ -12,7 +12,7 @@ import torch
 from small_disk import mounted_disk
 
 from alhvr.core.errors import UserError
-from alhvr.training.checkpoint import RunFolderGone, load_checkpoint, save_checkpoint
+from alhvr.training.run_folder import RunFolderGone, load_checkpoint, save_checkpoint
 
 
 def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alhvr.training.held_out import choose_held_out
+from alhvr.training.setup import choose_held_out
 
 BOTH = frozenset({1, 2})
 

@@ -17,11 +17,9 @@ from alhvr.checking.context import Watch
 from alhvr.config import MethodConfig, PlanConfig, RunConfig, TrainingConfig
 from alhvr.core.errors import UserError
 from alhvr.training import loop as room
-from alhvr.training.averaging import measure_statistics
-from alhvr.training.checkpoint import load_checkpoint
-from alhvr.training.loop import TrainingLoop
+from alhvr.training.loop import TrainingLoop, measure_statistics
 from alhvr.training.run import RUN_FILE, TrainRequest, _build_loop, _new_setup
-from alhvr.training.run_folder import RecordingReporter, RunFolder
+from alhvr.training.run_folder import RecordingReporter, RunFolder, load_checkpoint
 from alhvr.training.setup import RunSetup
 from alhvr.training.step import TrainingStep
 from alhvr.training.validation import ValidationScore

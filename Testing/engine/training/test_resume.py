@@ -13,11 +13,17 @@ from tiny_cases import LABELS, Listener, tiny_plan, write_case
 from alhvr.config import MethodConfig, PlanConfig, RunConfig, TrainingConfig
 from alhvr.core.errors import UserError
 from alhvr.networks.group import NetworkGroup
-from alhvr.training.checkpoint import save_checkpoint
 from alhvr.training.device import Compute
 from alhvr.training.loop_state import LoopState
-from alhvr.training.resume import RUN_FILE, ignored_settings, require_run, resume_command, resumed_setup
-from alhvr.training.run_folder import RunFolder
+from alhvr.training.run_folder import (
+    RUN_FILE,
+    RunFolder,
+    ignored_settings,
+    require_run,
+    resume_command,
+    resumed_setup,
+    save_checkpoint,
+)
 from alhvr.training.setup import RunSetup
 
 KEPT = RunConfig(method=MethodConfig(beta=0.7), training=TrainingConfig(iterations=500, device="cpu", threads=1))

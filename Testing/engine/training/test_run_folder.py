@@ -13,8 +13,7 @@ import pytest
 
 from alhvr.core.errors import UserError
 from alhvr.core.progress import SilentReporter
-from alhvr.training.checkpoint import RunFolderGone
-from alhvr.training.run_folder import RecordingReporter, RunFolder
+from alhvr.training.run_folder import RecordingReporter, RunFolder, RunFolderGone
 
 
 def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:

@@ -17,8 +17,7 @@ from alhvr.config import RunConfig, TrainingConfig
 from alhvr.core.errors import UserError
 from alhvr.training.device import Compute
 from alhvr.training.same_labels import require_same_labels
-from alhvr.training.setup import RunSetup
-from alhvr.training.survey import survey
+from alhvr.training.setup import RunSetup, survey
 
 NAMES = {1: "liver", 2: "spleen"}
 

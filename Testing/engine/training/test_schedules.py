@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from alhvr.config import OFFICIAL_METHOD, MethodConfig, TrainingConfig
-from alhvr.training.schedules import ema_decay, learning_rate, unsupervised_weight
+from alhvr.training.loop import ema_decay, learning_rate, unsupervised_weight
 
 
 @pytest.mark.parametrize(("step", "expected"), [(0, 6.737947e-4), (149, 6.737947e-4), (150, 7.082524e-4),

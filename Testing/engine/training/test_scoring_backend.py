@@ -9,10 +9,10 @@ from tiny_cases import Listener
 
 from alhvr.core.errors import UserError
 from alhvr.networks.group import NetworkGroup
-from alhvr.training import scoring_backend as room
+from alhvr.training import validation as room
 from alhvr.training.checked_graphs import checked_graphs
 from alhvr.training.device import Compute
-from alhvr.training.scoring_backend import ScoringBackends, scoring_backend
+from alhvr.training.validation import ScoringBackends, scoring_backend
 
 CPU = Compute("cpu", "bf16", 2)
 IMAGES = np.random.default_rng(0).standard_normal((2, 1, 32, 48), np.float32)

@@ -18,7 +18,7 @@ from alhvr.checking.selection import may_train, overridden
 from alhvr.config import PlanConfig
 from alhvr.core.errors import Cancelled, UserError
 from alhvr.data.cases import Case
-from alhvr.training.survey import Survey, survey
+from alhvr.training.setup import Survey, survey
 
 SHAPE = (3, 10, 12)
 

@@ -15,12 +15,11 @@ from alhvr.checking.examine import examine
 from alhvr.checking.facts import CaseFacts
 from alhvr.config import RunConfig, TrainingConfig
 from alhvr.core.errors import Cancelled
+from alhvr.training import trial as trial_steps
 from alhvr.training import trial as trying
-from alhvr.training import trial_steps
 from alhvr.training.device import Compute
 from alhvr.training.setup import RunSetup
-from alhvr.training.trial import trial
-from alhvr.training.trial_steps import SAFE_VOXELS, _size_of_less
+from alhvr.training.trial import SAFE_VOXELS, _size_of_less, trial
 
 CPU = Compute("cpu", "fp32", threads=1)
 

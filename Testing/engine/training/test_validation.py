@@ -13,7 +13,7 @@ from tiny_cases import LABELS, tiny_plan, write_case
 
 from alhvr.bundle.model import InferenceSettings
 from alhvr.core.progress import SilentReporter
-from alhvr.data.annotation import Annotation
+from alhvr.data.case_io import Annotation
 from alhvr.data.cases import Case
 from alhvr.inference.torch_backend import TorchBackend
 from alhvr.networks.group import NetworkGroup

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from alhvr.checking.facts import CaseFacts, StructureFacts
 from alhvr.checking.findings import Severity
-from alhvr.checking.html_report.pictures import structure_style
+from alhvr.checking.html_report.charts import structure_style
 from alhvr.checking.result import CheckResult, case_key
 
 PICTURES = 200

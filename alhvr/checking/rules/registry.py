@@ -5,29 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from alhvr.checking.findings import KINDS, Finding, Severity
-from alhvr.checking.rules import (
-    archive,
-    channels,
-    classes,
-    duplicates,
-    files,
-    images,
-    labels,
-    laterality,
-    mixes,
-    shapes,
-)
+from alhvr.checking.rules import archive, duplicates, files, images, labels, laterality
 from alhvr.checking.rules.study import Study
 
 RULES: tuple[Callable[[Study], Iterable[Finding]], ...] = (
     files.unreadable, files.not_finite, files.no_contrast, files.odd_files, files.channels, files.left_out,
-    files.label_grids, channels.places, channels.grids,
+    files.label_grids, files.places, files.grids,
     labels.names, labels.mapped, labels.usable_names, labels.unknown_values, labels.looks_not_annotated, labels.empty,
     labels.declared, labels.absent,
-    shapes.holes, shapes.stray_parts, laterality.swapped_sides, laterality.moved_structures,
+    images.holes, images.stray_parts, laterality.swapped_sides, laterality.moved_structures,
     duplicates.scans, duplicates.labels, duplicates.patients,
-    images.scales, mixes.modalities, mixes.field_strengths, mixes.orientations, mixes.spacings,
-    classes.cases, classes.rare, archive.unlike,
+    images.scales, archive.modalities, archive.field_strengths, archive.orientations, archive.spacings,
+    labels.cases, labels.rare, archive.unlike,
 )
 
 

@@ -10,8 +10,17 @@ import pytest
 from checked import image_facts
 from matplotlib.image import imread
 
-from alhvr.checking.html_report.charts import dots, figure, histogram, intensity_chart
-from alhvr.checking.html_report.pictures import COLOURS, grey_png, outline_path, picture, structure_style
+from alhvr.checking.html_report.charts import (
+    COLOURS,
+    dots,
+    figure,
+    grey_png,
+    histogram,
+    intensity_chart,
+    outline_path,
+    picture,
+    structure_style,
+)
 from alhvr.data.fingerprint import Fingerprint
 from alhvr.data.intensity import Statistics
 

@@ -11,7 +11,7 @@ from studies import NAMES, cases, only, sound, study
 from alhvr.checking.facts import CaseFacts
 from alhvr.checking.findings import Severity
 from alhvr.checking.result import CheckResult
-from alhvr.checking.rules import channels
+from alhvr.checking.rules import files
 from alhvr.checking.rules.study import Study
 from alhvr.checking.selection import usable_cases
 from alhvr.data.cases import Channel
@@ -40,12 +40,12 @@ SHIFTED = replace(GRID, origin_lps_mm=(0.5, 0.0, 0.0))
 
 def test_one_channel_and_channels_of_one_grid_raise_nothing() -> None:
     for facts in (cases("labeled", 3), [_pair(f) for f in cases("labeled", 3)]):
-        assert not [*channels.grids(study(*facts)), *channels.places(study(*facts))]
+        assert not [*files.grids(study(*facts)), *files.places(study(*facts))]
 
 
 def test_other_grids_are_one_warning_a_channel_the_worst_case_first() -> None:
     a, b, c = cases("labeled", 3)
-    found = only(channels.grids, _named(_pair(a, SHIFTED), _pair(b, HALF), _pair(c)))
+    found = only(files.grids, _named(_pair(a, SHIFTED), _pair(b, HALF), _pair(c)))
     assert (found.kind, found.severity) == ("channel_on_another_grid", Severity.WARNING)
     assert found.cases == ("labeled/labeled1", "labeled/labeled0")
     assert found.seen.startswith("In 2 cases of 3, FLAIR lies on another grid than the first channel and is resampled")
@@ -55,9 +55,9 @@ def test_other_grids_are_one_warning_a_channel_the_worst_case_first() -> None:
 @pytest.mark.parametrize(("part", "severity"), [("labeled", Severity.FAULT), ("unlabeled", Severity.WARNING)])
 def test_channels_of_two_places_are_told_case_by_case(part: str, severity: Severity) -> None:
     subject = study(_pair(sound(part, 0), AWAY), _pair(sound(part, 1)))
-    found = only(channels.places, subject)
+    found = only(files.places, subject)
     assert (found.kind, found.severity, found.cases) == ("channels_apart", severity, (f"{part}/{part}0",))
-    assert "second.nii.gz, channel 2 of " in found.seen and not list(channels.grids(subject))
+    assert "second.nii.gz, channel 2 of " in found.seen and not list(files.grids(subject))
 
 
 def test_cases_whose_channels_lie_apart_are_not_learnt_from() -> None:

@@ -9,7 +9,7 @@ from studies import cases, only, sound, structure, study, with_case, with_label,
 
 from alhvr.checking.facts import CaseFacts, Problem
 from alhvr.checking.findings import Finding, Severity
-from alhvr.checking.rules import classes
+from alhvr.checking.rules import labels
 
 
 def unusable(part: str, number: int) -> CaseFacts:
@@ -18,7 +18,7 @@ def unusable(part: str, number: int) -> CaseFacts:
 
 def kinds(*facts: CaseFacts, **settings) -> dict[str, Finding]:
     subject = study(*facts, **settings)
-    return {f.kind: f for rule in (classes.cases, classes.rare) for f in rule(subject)}
+    return {f.kind: f for rule in (labels.cases, labels.rare) for f in rule(subject)}
 
 
 def without_spleen(facts: list[CaseFacts]) -> list[CaseFacts]:
@@ -27,17 +27,17 @@ def without_spleen(facts: list[CaseFacts]) -> list[CaseFacts]:
 
 def test_no_labelled_case_that_can_be_used_is_a_fault() -> None:
     other_grid = with_label(sound("labeled", 1), other_grid="size")
-    found = only(classes.cases, study(unusable("labeled", 0), other_grid))
+    found = only(labels.cases, study(unusable("labeled", 0), other_grid))
     assert (found.kind, found.severity) == ("no_usable_case", Severity.FAULT) and "None of the 2" in found.seen
 
 
 def test_no_validation_case_that_can_be_used_is_a_fault() -> None:
-    found = only(classes.cases, study(*cases("labeled", 5), unusable("validation", 0)))
+    found = only(labels.cases, study(*cases("labeled", 5), unusable("validation", 0)))
     assert (found.kind, found.severity) == ("no_usable_case", Severity.FAULT) and "--validation" in found.remedy
 
 
 def test_an_archive_that_cannot_be_used_is_a_warning() -> None:
-    found = only(classes.cases, study(*cases("labeled", 5), unusable("unlabeled", 0)))
+    found = only(labels.cases, study(*cases("labeled", 5), unusable("unlabeled", 0)))
     assert found.kind == "no_archive" and "training goes on with the labels only" in found.seen
 
 
@@ -45,7 +45,7 @@ def test_an_archive_that_cannot_be_used_is_a_warning() -> None:
     (cases("labeled", 2), "few_cases"), (cases("labeled", 1), "no_validation"),
     ([sound("labeled", 0), *cases("validation", 2)], "few_cases")])
 def test_few_cases_are_told(facts: list[CaseFacts], kind: str) -> None:
-    assert only(classes.cases, study(*facts)).kind == kind
+    assert only(labels.cases, study(*facts)).kind == kind
 
 
 def test_a_structure_that_no_case_shows_cannot_be_learnt() -> None:

@@ -6,10 +6,10 @@ import pytest
 from studies import cases, only, structure, study, with_grid, with_label, with_structures
 
 from alhvr.checking.facts import CaseFacts
-from alhvr.checking.rules import shapes
+from alhvr.checking.rules import images
 
-DEFECTS = {"holes": (shapes.holes, {"hole_voxels": 40}),
-           "stray_parts": (shapes.stray_parts, {"n_parts": 3, "largest_part": 0.96})}
+DEFECTS = {"holes": (images.holes, {"hole_voxels": 40}),
+           "stray_parts": (images.stray_parts, {"n_parts": 3, "largest_part": 0.96})}
 
 
 def spoilt(count: int, of: int, **changes) -> list[CaseFacts]:
@@ -39,10 +39,10 @@ def test_a_label_that_is_annotated_in_part_has_no_slips(kind: str) -> None:
 
 
 @pytest.mark.parametrize(("rule", "changes"), [
-    (shapes.holes, {"hole_voxels": 12}), (shapes.holes, {"voxels": 100, "hole_voxels": 3}),
-    (shapes.stray_parts, {"n_parts": 2, "largest_part": 0.998}),
-    (shapes.stray_parts, {"n_parts": 2, "largest_part": 0.52}),
-    (shapes.stray_parts, {"voxels": 200, "n_parts": 2, "largest_part": 0.99})])
+    (images.holes, {"hole_voxels": 12}), (images.holes, {"voxels": 100, "hole_voxels": 3}),
+    (images.stray_parts, {"n_parts": 2, "largest_part": 0.998}),
+    (images.stray_parts, {"n_parts": 2, "largest_part": 0.52}),
+    (images.stray_parts, {"voxels": 200, "n_parts": 2, "largest_part": 0.99})])
 def test_small_defects_and_twins_are_no_slips(rule, changes) -> None:
     assert not list(rule(study(*spoilt(1, 6, **changes))))
 
@@ -50,15 +50,15 @@ def test_small_defects_and_twins_are_no_slips(rule, changes) -> None:
 def test_the_worst_case_is_named_first_with_its_figures() -> None:
     one, two, *rest = spoilt(2, 9, hole_voxels=20)
     two = with_structures(two, v1=structure(hole_voxels=90), v3=structure())
-    found = only(shapes.holes, study(one, two, *rest))
+    found = only(images.holes, study(one, two, *rest))
     assert found.cases == ("labeled/labeled1", "labeled/labeled0") and "in labeled1: 90 voxels" in found.seen
 
 
 def test_lesions_come_in_parts() -> None:
     lesions = spoilt(1, 6, n_parts=9, largest_part=0.8)
-    assert not list(shapes.stray_parts(study(*lesions, names={1: "liver tumour", 3: "spleen"})))
+    assert not list(images.stray_parts(study(*lesions, names={1: "liver tumour", 3: "spleen"})))
 
 
 def test_volumes_are_told_only_where_the_spacing_is_known() -> None:
     nominal = [with_grid(f, spacing=(1.0, 1.0, 1.0)) for f in spoilt(1, 6, hole_voxels=40)]
-    assert "ml" not in only(shapes.holes, study(*nominal)).seen
+    assert "ml" not in only(images.holes, study(*nominal)).seen
