@@ -9,7 +9,7 @@ import numpy as np
 
 from alhvr.checking.facts import CaseFacts, ImageFacts, LabelFacts, Problem, StructureFacts
 from alhvr.checking.findings import Finding, Severity
-from alhvr.checking.result import CheckResult, Forecast, Unlike
+from alhvr.checking.result import CheckResult, Forecast, Outlier
 from alhvr.data.cases import Case, CaseSet
 from alhvr.data.fingerprint import Fingerprint
 from alhvr.data.geometry import Geometry
@@ -71,7 +71,7 @@ def check_result(*, archive: int = 2, findings: tuple[Finding, ...] = (), **chan
              *(case_facts("unlabeled", f"scan{i}", 9 + i) for i in range(archive))]
     sets = {part: CaseSet(Path(f"/data/{part}"), tuple(f.case for f in facts if f.part == part), {1: "liver"}, None, ())
             for part in ("labeled", "validation", "unlabeled")}
-    unlike = tuple(Unlike(f"unlabeled/scan{i}", float(i), "Its intensity.") for i in reversed(range(archive)))
+    unlike = tuple(Outlier(f"unlabeled/scan{i}", float(i), "Its intensity.") for i in reversed(range(archive)))
     result = {"sets": sets, "labels": LABELS, "unlike": unlike, "n_cached": 2,
               "forecast": Forecast(3.25, 412.0, 0.35, ("Three steps were measured.",), 11.0, 120.0, 0.02)}
     return CheckResult(tuple(facts), findings, **{**result, **changes})

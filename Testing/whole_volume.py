@@ -15,7 +15,7 @@ from alhvr.data.plan import Plan
 from alhvr.data.preprocess import axis_transform
 from alhvr.data.resampling import SMOOTH_ABOVE, PlaneRescaler, weights
 from alhvr.data.scan import Scan
-from alhvr.inference.dual_forward import DualPass, fuse
+from alhvr.inference.dual_forward import DualForward, fuse
 from alhvr.inference.sliding_window import tile
 
 WEIGHT_STEP = 2.0**-20
@@ -51,7 +51,7 @@ class WholeVolume:
         image = np.stack(channels)
         totals: dict[str, np.ndarray] = {}
         windows = tile(image.shape[1:], tuple(self.window), self.settings.window_overlap)
-        run = DualPass(self.backend, self.settings, regions=regions)
+        run = DualForward(self.backend, self.settings, regions=regions)
         for first in range(0, len(windows), self.batch):
             group = windows[first:first + self.batch]
             stack = np.stack([image[(slice(None), *part.place)] for part in group])

@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alhvr.checking.context import Watch
+from alhvr.checking.context import RunContext
 from alhvr.checking.result import CheckResult
-from alhvr.checking.run import Folders, Wishes
+from alhvr.checking.run import CheckOptions, Folders
 from alhvr.checking.run import check as check_folders
 from alhvr.config import DataConfig, RunConfig
 from alhvr.core.progress import BarReporter, Reporter, SilentReporter
@@ -37,7 +37,8 @@ def check(labeled: Paths | None = None, unlabeled: Paths | None = None, validati
     """
     folders = Folders(*(None if folder is None else Path(folder) for folder in (labeled, unlabeled, validation)))
     with StopRequest() as stop:
-        return check_folders(folders, Watch(_reporter(verbose), stop), Wishes(DataConfig(not_annotated).not_annotated))
+        options = CheckOptions(DataConfig(not_annotated).not_annotated)
+        return check_folders(folders, RunContext(_reporter(verbose), stop), options)
 
 
 def segment(model: Paths, *scans: Paths, out: Paths, regions: bool = False, device: str = "auto",

@@ -31,7 +31,7 @@ from alhvr.methods.registry import DEFAULT_METHOD, METHODS
 from alhvr.networks.registry import NETWORKS
 
 if TYPE_CHECKING:
-    from alhvr.checking.context import Watch
+    from alhvr.checking.context import RunContext
     from alhvr.checking.result import CheckResult
 
 EXIT_OK, EXIT_USER, EXIT_CANCELLED = 0, 2, 130
@@ -278,26 +278,26 @@ def _add_check(commands: Any) -> None:
 
 def run_check(options: argparse.Namespace, reporter: Reporter) -> None:
     """Checks, tells and writes; raises UserError where there is a fault."""
-    from alhvr.checking.context import Watch
+    from alhvr.checking.context import RunContext
     from alhvr.checking.findings import Severity
-    from alhvr.checking.run import Folders, Wishes, check
-    from alhvr.checking.text_report import faults_as_error, listing, tell, write_reports
+    from alhvr.checking.run import CheckOptions, Folders, check
+    from alhvr.checking.text_report import emit, faults_as_error, listing, write_reports
     from alhvr.core.signals import StopRequest
 
     if options.out and options.out.suffix.lower() != ".json":
         raise UserError(f"--out is {options.out.name}.", "Give a file that ends in .json; the page is put beside it.")
     if options.out and not options.out.absolute().parent.is_dir():
         raise UserError(f"There is no folder {options.out.parent}.", "Make it, or give another --out.")
-    wishes = Wishes(DataConfig(options.not_annotated).not_annotated)
+    wishes = CheckOptions(DataConfig(options.not_annotated).not_annotated)
     with StopRequest() as stop:
-        watch = Watch(reporter, stop)
-        found = check(Folders(options.labeled, options.unlabeled, options.validation), watch, wishes)
+        context = RunContext(reporter, stop)
+        found = check(Folders(options.labeled, options.unlabeled, options.validation), context, wishes)
         if not options.no_forecast:
-            found = _with_forecast(found, options, watch)
+            found = _with_forecast(found, options, context)
     if options.progress == "bar":
         write_out(listing(found))
     else:
-        tell(found, reporter)
+        emit(found, reporter)
     if options.out:
         write_reports(found, options.out, reporter)
     if found.count(Severity.FAULT):
@@ -305,17 +305,17 @@ def run_check(options: argparse.Namespace, reporter: Reporter) -> None:
     reporter.finished(warnings=found.count(Severity.WARNING), notes=found.count(Severity.NOTE))
 
 
-def _with_forecast(found: CheckResult, options: argparse.Namespace, watch: Watch) -> CheckResult:
+def _with_forecast(found: CheckResult, options: argparse.Namespace, context: RunContext) -> CheckResult:
     """With what a training would take, where the libraries for it are installed."""
     try:
         require_train("The forecast")
     except UserError as error:
-        watch.reporter.note(f"There is no forecast of memory and time. {error}")
+        context.reporter.note(f"There is no forecast of memory and time. {error}")
         return found
     from alhvr.training.trial import forecast_of_check
 
     data = DataConfig(options.not_annotated)
-    return forecast_of_check(found, (options.out or Path()).absolute().parent / "run", watch,
+    return forecast_of_check(found, (options.out or Path()).absolute().parent / "run", context,
                              config=RunConfig(data=data))
 
 

@@ -24,7 +24,7 @@ import SimpleITK as sitk
 
 from alhvr.checking import examine as examining
 from alhvr.checking.cache import FOLDER_VARIABLE
-from alhvr.checking.context import Watch
+from alhvr.checking.context import RunContext
 from alhvr.data.cases import find_cases
 
 SHAPE = (24, 80, 80)
@@ -57,7 +57,7 @@ def check_once(folder: Path, workers: int) -> None:
     examining.free_cores = lambda: workers
     began = time.monotonic()
     cases = [("unlabeled", case) for case in find_cases(folder, labeled=False).cases]
-    facts = examining.examine(cases, not_annotated=255, watch=Watch())
+    facts = examining.examine(cases, not_annotated=255, context=RunContext())
     sys.stdout.write(json.dumps({"seconds": time.monotonic() - began, "scans": len(facts),
                                  "known": sum(f.known for f in facts), "usable": sum(f.usable for f in facts)}) + "\n")
 

@@ -26,8 +26,8 @@ import numpy as np
 from fuzz_mutations import KINDS, write_good, write_mutation
 from fuzz_references import differs, reference
 
-from alhvr.checking.context import Watch
-from alhvr.checking.workers import Room, Work, work_through
+from alhvr.checking.context import RunContext
+from alhvr.checking.workers import MemoryBudget, Task, work_through
 from alhvr.core.errors import UserError
 from alhvr.data.reading import probe, read_label, read_scan
 from alhvr.data.scan import Scan
@@ -101,7 +101,7 @@ def compare_one(mutation: Mutation) -> Verdict:
     return Verdict(mutation, "warned" if told else "wrong", told[0] if told else reason)
 
 
-def fuzz(kinds: Sequence[str], n_mutations: int, seed: int, room: Room) -> list[Verdict]:
+def fuzz(kinds: Sequence[str], n_mutations: int, seed: int, room: MemoryBudget) -> list[Verdict]:
     """Verdicts on ``n_mutations`` files, evenly over ``kinds``."""
     mutations = [Mutation(kinds[n % len(kinds)], seed + n) for n in range(n_mutations)]
     first = _done(mutations, read_one, room)
@@ -110,9 +110,9 @@ def fuzz(kinds: Sequence[str], n_mutations: int, seed: int, room: Room) -> list[
     return [_alone(compared[verdict.mutation]) if verdict.outcome == "read" else verdict for verdict in first]
 
 
-def _done(mutations: Sequence[Mutation], make: object, room: Room) -> list[Verdict]:
+def _done(mutations: Sequence[Mutation], make: object, room: MemoryBudget) -> list[Verdict]:
     """The verdicts on all mutations, in their order."""
-    found = dict(work_through(mutations, Work(make, lambda _: 0, _lost, lambda _: LIMIT_S), room, Watch()))
+    found = dict(work_through(mutations, Task(make, lambda _: 0, _lost, lambda _: LIMIT_S), room, RunContext()))
     return [found[index] for index in range(len(mutations))]
 
 
@@ -148,7 +148,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / "results")
     options = parser.parse_args()
     began = time.monotonic()
-    verdicts = fuzz(options.kinds, options.mutations, options.seed, Room(2, None))
+    verdicts = fuzz(options.kinds, options.mutations, options.seed, MemoryBudget(2, None))
     _write(verdicts, options, time.monotonic() - began)
     faults = [verdict for verdict in verdicts if verdict.outcome in FAULTS]
     for verdict in faults[:40]:

@@ -13,7 +13,7 @@ from command import alhvr
 from PIL import Image
 from tiny_runs import make_scan, short_run, write_scan
 
-from alhvr.checking.context import Watch
+from alhvr.checking.context import RunContext
 from alhvr.checking.findings import Severity
 from alhvr.checking.run import Folders, check
 from alhvr.data.reading import probe, read_label
@@ -84,7 +84,7 @@ def _pictures(folder: Path, seeds: range, *, labels: bool = True) -> None:
     (_bids, 3, "BIDS: 3 scans T1w of 3 subjects; 3 labels"), (_pictures, 3, "taken from the folder masks")])
 def test_every_case_of_a_downloaded_data_set_is_read(tmp_path: Path, write: Callable, n_cases: int, words: str) -> None:
     write(tmp_path / "set", range(1, 4))
-    found = check(Folders(labeled=tmp_path / "set"), Watch())
+    found = check(Folders(labeled=tmp_path / "set"), RunContext())
     assert [finding.seen for finding in found.findings if finding.severity is Severity.FAULT] == []
     assert [finding.kind for finding in found.findings if words in finding.seen] == ["layout"]
     assert len(found.facts) == n_cases and all(facts.usable and facts.label for facts in found.facts)

@@ -1,4 +1,4 @@
-"""Watch: who hears how a check goes on, and who may stop it."""
+"""RunContext: who hears how a check goes on, and who may stop it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _never() -> bool:
 
 
 @dataclass(frozen=True)
-class Watch:
+class RunContext:
     """A reporter, and a question that is asked often."""
 
     reporter: Reporter = field(default_factory=SilentReporter)
@@ -22,7 +22,7 @@ class Watch:
     should_stop: Callable[[], bool] = _never
     """True once somebody asked to stop."""
 
-    def pulse(self) -> None:
+    def raise_if_cancelled(self) -> None:
         """Raises Cancelled once somebody asked to stop."""
         if self.should_stop():
             raise Cancelled("Stopped before the check was done. Start it again with the same command.")
@@ -30,4 +30,4 @@ class Watch:
     def step(self, stage: str, done: int, total: int, seconds_left: float | None = None) -> None:
         """Tells that ``done`` of ``total`` are finished; raises Cancelled once somebody asked to stop."""
         self.reporter.progress(stage, done, total, seconds_left)
-        self.pulse()
+        self.raise_if_cancelled()

@@ -12,10 +12,10 @@ import numpy as np
 
 from alhvr.checking import facts as kept_facts
 from alhvr.checking.cache import Cache, content, open_cache, sources_of, stamp, total_bytes
-from alhvr.checking.context import Watch
+from alhvr.checking.context import RunContext
 from alhvr.checking.facts import CaseFacts, ImageFacts, Problem
 from alhvr.checking.measure import best_slice, histogram, label_facts, outline, read_tags, thumbnail
-from alhvr.checking.workers import Room, Work, work_through
+from alhvr.checking.workers import MemoryBudget, Task, work_through
 from alhvr.core.errors import UserError
 from alhvr.core.files import shown
 from alhvr.core.progress import Countdown
@@ -57,7 +57,7 @@ BROKEN = (OSError, RuntimeError, ValueError, EOFError, MemoryError, LookupError,
 class Examiner:
     """Examines one case, in any process, and keeps what it found out."""
 
-    terms: Terms
+    terms: ExamineOptions
     cache: Cache
 
     def __call__(self, item: Item) -> CaseFacts:
@@ -103,40 +103,40 @@ class Examiner:
         return self.cache.name(kind, kept_facts.VERSION, self.terms.not_annotated, about)
 
 
-def examine(cases: Sequence[Item], *, not_annotated: int, watch: Watch) -> list[CaseFacts]:
+def examine(cases: Sequence[Item], *, not_annotated: int, context: RunContext) -> list[CaseFacts]:
     """The facts of ``cases``, each with its part, in their order; raises Cancelled when the watch wants it.
 
     Several processes share the work within half of the free memory. What is known from a check before is not read
     again (``CaseFacts.known``). A file that cannot be read becomes a problem among the facts.
     """
     cache = open_cache()
-    examiner = Examiner(Terms(not_annotated, cache.key), cache)
+    examiner = Examiner(ExamineOptions(not_annotated, cache.key), cache)
     found: dict[int, CaseFacts] = {}
     for index, item in enumerate(cases):
         facts = examiner.recall(item)
         if facts is not None:
             found[index] = facts
-            watch.step(STAGE, len(found), len(cases))
+            context.step(STAGE, len(found), len(cases))
         else:
-            watch.pulse()
-    _examine_rest(cases, examiner, found, watch)
+            context.raise_if_cancelled()
+    _examine_rest(cases, examiner, found, context)
     return [found[index] for index in range(len(cases))]
 
 
-def _examine_rest(cases: Sequence[Item], examiner: Examiner, found: dict[int, CaseFacts], watch: Watch) -> None:
+def _examine_rest(cases: Sequence[Item], examiner: Examiner, found: dict[int, CaseFacts], context: RunContext) -> None:
     """Adds the facts of all cases that are not in ``found`` yet."""
     rest = [index for index in range(len(cases)) if index not in found]
     items = [cases[index] for index in rest]
-    work = Work(examiner, memory_of, _lost, _limit_s)
+    work = Task(examiner, memory_of, _lost, _limit_s)
     countdown = Countdown(len(cases), done=len(found))
-    for place, facts in work_through(items, work, _room(items), watch):
+    for place, facts in work_through(items, work, _room(items), context):
         found[rest[place]] = facts
-        watch.step(STAGE, len(found), len(cases), countdown.seconds_left(len(found)))
+        context.step(STAGE, len(found), len(cases), countdown.seconds_left(len(found)))
     if items:
         examiner.cache.shrink()
 
 
-def _room(items: Sequence[Item]) -> Room:
+def _room(items: Sequence[Item]) -> MemoryBudget:
     """As many workers as there are free cores, as half of the free memory allows, and as are worth their start.
 
     What compiled code of others decodes is read in a worker, whatever its start costs: a damaged file may crash it.
@@ -150,7 +150,7 @@ def _room(items: Sequence[Item]) -> Room:
     workers = min(workers, free_cores()) if workers > 1 else 0
     if not workers and not all(is_read_here(path) for _, case in items for path in case.images):
         workers = 1
-    return Room(workers, None if budget is None else max(0, budget - workers * _WORKER_BYTES))
+    return MemoryBudget(workers, None if budget is None else max(0, budget - workers * _WORKER_BYTES))
 
 
 def _seconds(item: Item) -> float:
@@ -201,7 +201,7 @@ def _lost(item: Item, why: str) -> CaseFacts:
 
 
 @dataclass(frozen=True)
-class Terms:
+class ExamineOptions:
     """What is asked of every case."""
 
     not_annotated: int
@@ -210,7 +210,7 @@ class Terms:
     """Makes digests of patient IDs that nobody can guess back; the same for all cases that are compared."""
 
 
-def examine_case(part: str, case: Case, terms: Terms) -> CaseFacts:
+def examine_case(part: str, case: Case, terms: ExamineOptions) -> CaseFacts:
     """Everything about one case; a file that cannot be read becomes a problem, never an error."""
     facts = CaseFacts(part, case)
     label: LabelVolume | Problem | None = None
@@ -229,7 +229,7 @@ def examine_case(part: str, case: Case, terms: Terms) -> CaseFacts:
     return facts
 
 
-def _with_channel(facts: CaseFacts, scan: Scan, label: LabelVolume | None, terms: Terms) -> CaseFacts:
+def _with_channel(facts: CaseFacts, scan: Scan, label: LabelVolume | None, terms: ExamineOptions) -> CaseFacts:
     """``facts`` with one more channel; the first one shows the label, whose voxels are measured where grids agree."""
     on_grid = None if label is None or scan.geometry.difference(label.geometry) else label.array
     marked = None if on_grid is None else (on_grid != 0) & (on_grid != terms.not_annotated)

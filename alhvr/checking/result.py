@@ -34,7 +34,7 @@ class Forecast:
 
 
 @dataclass(frozen=True)
-class Unlike:
+class Outlier:
     """How far one scan of the archive is from the labelled ones."""
 
     case: str
@@ -61,7 +61,7 @@ class CheckResult:
     """The value that marks what nobody annotated."""
     forecast: Forecast | None = None
     """None where it was not asked for or could not be made."""
-    unlike: tuple[Unlike, ...] = ()
+    unlike: tuple[Outlier, ...] = ()
     """The scans of the archive, the furthest off first; empty without labelled scans to compare with."""
     n_cached: int = 0
     """Cases whose facts were known from a check before."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from alhvr.checking.context import Watch
+from alhvr.checking.context import RunContext
 from alhvr.checking.examine import examine
 from alhvr.checking.findings import Finding, Severity
 from alhvr.checking.result import CheckResult
@@ -37,7 +37,7 @@ class Folders:
 
 
 @dataclass(frozen=True)
-class Wishes:
+class CheckOptions:
     """What of the settings changes what is a fault."""
 
     not_annotated: int = DataConfig.not_annotated
@@ -46,18 +46,18 @@ class Wishes:
     """Modality and normalisation, where the user says so."""
 
 
-def check(folders: Folders, watch: Watch, wishes: Wishes | None = None) -> CheckResult:
+def check(folders: Folders, context: RunContext, wishes: CheckOptions | None = None) -> CheckResult:
     """Everything that is wrong with the data; no file is so bad that it raises.
 
     Raises UserError where no folder is given, Cancelled when the watch wants it.
     """
-    wishes = wishes or Wishes()
+    wishes = wishes or CheckOptions()
     sets, unusable = _find_sets(folders)
     asked = wishes.not_annotated
     not_annotated = effective_not_annotated(asked, sets.values())
     contradicts = not_annotated == NO_VALUE and asked != DataConfig.not_annotated
     cases = [(part, case) for part, found in sets.items() for case in found.cases]
-    facts = examine(cases, not_annotated=not_annotated, watch=watch) if cases else []
+    facts = examine(cases, not_annotated=not_annotated, context=context) if cases else []
     study = Study(tuple(facts), sets, asked if contradicts else not_annotated, wishes.plan.modality,
                   wishes.plan.normalization)
     return CheckResult(

@@ -29,7 +29,7 @@ def write_reports(result: CheckResult, file: Path, reporter: Reporter) -> None:
     reporter.artifact("check page", str(write_html(file.with_suffix(".html"), result)))
 
 
-def tell(result: CheckResult, reporter: Reporter) -> None:
+def emit(result: CheckResult, reporter: Reporter) -> None:
     """Every finding as a sentence, notes apart from what is wrong, and the forecast."""
     for finding in _shortened(result.findings):
         speak = reporter.note if finding.severity is Severity.NOTE else reporter.warning

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
-from alhvr.checking.context import Watch
+from alhvr.checking.context import RunContext
 from alhvr.core.signals import deaf_to_interrupts
 
 Item = TypeVar("Item")
@@ -38,7 +38,7 @@ _ENDED = "the program that read it was ended, perhaps for want of memory"
 
 
 @dataclass(frozen=True)
-class Work(Generic[Item, Made]):
+class Task(Generic[Item, Made]):
     """What is done with an item; ``make`` and what it takes and gives can be pickled."""
 
     make: Callable[[Item], Made]
@@ -52,7 +52,7 @@ class Work(Generic[Item, Made]):
 
 
 @dataclass(frozen=True)
-class Room:
+class MemoryBudget:
     """How much may be done at once."""
 
     workers: int
@@ -103,8 +103,9 @@ class _Queue:
         return None
 
 
-def work_through(items: Sequence[Item], work: Work[Item, Made], room: Room, watch: Watch) -> Iterator[tuple[int, Made]]:
-    """Index and result of each item, as they come; raises Cancelled when the watch wants it.
+def work_through(items: Sequence[Item], work: Task[Item, Made], room: MemoryBudget,
+                 context: RunContext) -> Iterator[tuple[int, Made]]:
+    """Index and result of each item, as they come; raises Cancelled when the context wants it.
 
     A worker that is killed is replaced and its item tried again. Where no worker can be started at all, the work is
     done in this process. However the iteration ends, no worker is left.
@@ -115,7 +116,7 @@ def work_through(items: Sequence[Item], work: Work[Item, Made], room: Room, watc
         if room.workers:
             crew += [_start(work.make) for _ in range(min(room.workers, len(items)))]
         while crew and (queue.waiting or queue.in_work):
-            watch.pulse()
+            context.raise_if_cancelled()
             _hand_out(crew, queue, items, work, room)
             _kill_overdue(crew, queue)
             for worker in _heard_of(crew):
@@ -126,8 +127,8 @@ def work_through(items: Sequence[Item], work: Work[Item, Made], room: Room, watc
         yield index, work.make(items[index])
 
 
-def _hand_out(crew: Sequence[_Worker], queue: _Queue, items: Sequence[Item], work: Work[Item, Made],
-              room: Room) -> None:
+def _hand_out(crew: Sequence[_Worker], queue: _Queue, items: Sequence[Item], work: Task[Item, Made],
+              room: MemoryBudget) -> None:
     """Gives an item to each worker that has none, as far as the memory goes."""
     for worker in crew:
         if worker.ready and worker.index is None:
@@ -154,7 +155,7 @@ def _heard_of(crew: Sequence[_Worker]) -> list[_Worker]:
 
 
 def _listen(worker: _Worker, crew: list[_Worker], queue: _Queue, items: Sequence[Item],
-            work: Work[Item, Made]) -> Iterator[tuple[int, Made]]:
+            work: Task[Item, Made]) -> Iterator[tuple[int, Made]]:
     """The result that ``worker`` has; replaces it where it ended."""
     try:
         message = worker.line.recv()
@@ -172,7 +173,7 @@ def _listen(worker: _Worker, crew: list[_Worker], queue: _Queue, items: Sequence
 
 
 def _replace(worker: _Worker, crew: list[_Worker], queue: _Queue, items: Sequence[Item],
-             work: Work[Item, Made]) -> Iterator[tuple[int, Made]]:
+             work: Task[Item, Made]) -> Iterator[tuple[int, Made]]:
     """A new worker for one that ended; what it had in work is tried again, or given up. One that never began stays out.
     """
     crew.remove(worker)

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from alhvr.core.files import shown
-from alhvr.core.streams import PatientStream
+from alhvr.core.streams import BestEffortStream
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -83,7 +83,7 @@ class JsonReporter(SilentReporter):
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = PatientStream(stream or sys.stdout)
+        self._stream = BestEffortStream(stream or sys.stdout)
 
     def _emit(self, event: str, **fields: Any) -> None:
         line = json.dumps(finite({"event": event, **fields}), allow_nan=False) + "\n"
@@ -127,7 +127,7 @@ class BarReporter(SilentReporter):
     """For people, on stderr: progress bars on a terminal; in a file, or without tqdm, a plain line now and then."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = PatientStream(stream or sys.stderr)
+        self._stream = BestEffortStream(stream or sys.stderr)
         self._live = self._stream.isatty()
         self._bars: dict[str, tqdm] = {}
         self._lines = _SparseLines()

@@ -39,7 +39,7 @@ def occupy_standard_streams() -> None:
 
 @contextmanager
 def unblocked_streams() -> Iterator[Writers]:
-    """While the block runs, what is told to a PatientStream is written by threads, so that no reader can stop the run.
+    """While the block runs, threads write what a BestEffortStream is given, so that no reader can stop the run.
 
     At the end what waits is written, as long as somebody reads; see Writers.close.
     """
@@ -53,12 +53,12 @@ def unblocked_streams() -> Iterator[Writers]:
 def write_out(text: str) -> None:
     """Writes a result for people to stdout, after all that was told so far; waits for its reader."""
     _WRITERS.drain(PATIENCE_S)
-    stream = PatientStream(sys.stdout, waits=True)
+    stream = BestEffortStream(sys.stdout, waits=True)
     stream.write(text)
     stream.flush()
 
 
-class PatientStream:
+class BestEffortStream:
     """A text stream whose writes never fail: what a full disk refuses is lost, and a lost reader is not asked again."""
 
     def __init__(self, stream: TextIO, *, waits: bool = False) -> None:

@@ -22,8 +22,8 @@ from alhvr.data.sampling import (
     cut,
     draw_start,
     foreground_points,
+    oversample_rare,
     patch_generator,
-    shown_parts,
 )
 from alhvr.data.store import PreparedCase, ScanStore
 from alhvr.formats.labels import NOT_ANNOTATED, PADDING
@@ -189,8 +189,8 @@ class _Stream:
         if not self.store.labeled:
             return {case: range(self.store.shape(case)[0] if flat else crops) for case in cases}
         slices = {case: self.store.classes_by_slice(case) for case in cases}
-        shown = shown_parts(slices if flat else {case: [frozenset().union(*s)] for case, s in slices.items()},
-                            balanced=self._balanced)
+        shown = oversample_rare(slices if flat else {case: [frozenset().union(*s)] for case, s in slices.items()},
+                                balanced=self._balanced)
         if not shown:
             raise UserError("Nothing is annotated in any labelled case.", "Check the value given by --not-annotated.")
         return shown if flat else {case: range(crops * len(times)) for case, times in shown.items()}

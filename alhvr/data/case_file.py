@@ -79,30 +79,31 @@ def read_case_file(folder: Path) -> CaseFile:
                     _parse_joins(record.get("join", {})))
 
 
-def merge(listing: Listing, told: CaseFile, folder: Path, *, labeled: bool) -> Listing:
+def merge(listing: Listing, overrides: CaseFile, folder: Path, *, labeled: bool) -> Listing:
     """``listing`` with what cases.json tells; a scan of the layout whose file a case of cases.json takes is no case.
 
     Files from outside ``folder`` are taken, and named in a warning. Raises UserError for a case that is not there, a
     missing file or one of no kind that is read, and, ``labeled``, such a label.
     """
-    if not told.cases:
-        return replace(listing, channels=told.channels or listing.channels)
+    if not overrides.cases:
+        return replace(listing, channels=overrides.channels or listing.channels)
     images, labels = dict(listing.images), dict(listing.labels)
-    taken = {_same(path): name for name, entry in told.cases.items() for path in (*entry.images, entry.label) if path}
+    taken = {_same(path): name for name, entry in overrides.cases.items()
+             for path in (*entry.images, entry.label) if path}
     for name in listing.images:
         if any(taken.get(_same(path), name) != name for path in listing.images[name].values()):
             del images[name]
     for name, path in listing.labels.items():
         if taken.get(_same(path), name) != name:
             del labels[name]
-    for name, entry in told.cases.items():
+    for name, entry in overrides.cases.items():
         _require_there(name, entry, listing, labeled=labeled)
         if entry.images:
             images[name] = dict(enumerate(entry.images))
         if entry.label is not None:
             labels[name] = entry.label
-    files = [path for e in told.cases.values() for path in (*e.images, e.label if labeled else None) if path]
-    return replace(listing, images=images, labels=labels, channels=told.channels or listing.channels,
+    files = [path for e in overrides.cases.values() for path in (*e.images, e.label if labeled else None) if path]
+    return replace(listing, images=images, labels=labels, channels=overrides.channels or listing.channels,
                    warnings=(*listing.warnings, *say_outside(CASE_FILE, folder, {str(path): path for path in files})))
 
 

@@ -109,7 +109,7 @@ def _fitted(other: Scan, first: Scan, difference: str) -> tuple[np.ndarray, str]
 
 
 @dataclass(frozen=True)
-class Annotation:
+class LabelDecoder:
     """How to understand label files."""
 
     labels: LabelSet

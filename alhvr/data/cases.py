@@ -113,9 +113,9 @@ def find_cases(folder: Path, *, labeled: bool, channels: Sequence[Channel] | int
     if not folder.is_dir():
         message = f"The folder {folder.name} is not there." if not folder.exists() else f"{folder.name} is no folder."
         raise UserError(message, f"Give a folder with {LAYOUTS}.")
-    told = read_case_file(folder)
+    overrides = read_case_file(folder)
     count = channels if channels is None or isinstance(channels, int) else max(1, len(channels))
-    listing = merge(list_folder(folder, count or len(told.channels) or None), told, folder, labeled=labeled)
+    listing = merge(list_folder(folder, count or len(overrides.channels) or None), overrides, folder, labeled=labeled)
     listing = _with_usable_names(listing)
     if not listing.images:
         seen = " ".join(("", *listing.warnings, *listing.notes))
@@ -128,8 +128,8 @@ def find_cases(folder: Path, *, labeled: bool, channels: Sequence[Channel] | int
     count = count or len(named) or common_count(listing.images.values())
     listing = replace(listing, warnings=(*listing.warnings, *oddities), channels=named or name_channels(count))
     if not labeled:
-        return _archive(folder, listing, told, count)
-    return _labeled(folder, listing, told, count, strict=strict)
+        return _archive(folder, listing, overrides, count)
+    return _labeled(folder, listing, overrides, count, strict=strict)
 
 
 def _with_usable_names(listing: Listing) -> Listing:
@@ -144,11 +144,11 @@ def _with_usable_names(listing: Listing) -> Listing:
                    warnings=(*listing.warnings, *left_out, *say_alike(images)))
 
 
-def _archive(folder: Path, listing: Listing, told: CaseFile, count: int) -> CaseSet:
+def _archive(folder: Path, listing: Listing, overrides: CaseFile, count: int) -> CaseSet:
     """Every scan that has its channels, without labels."""
     incomplete = _incomplete(listing, sorted(listing.images), count)
     left_out = {scan.name for scan in incomplete}
-    cases = tuple(_case(name, listing, told) for name in sorted(listing.images) if name not in left_out)
+    cases = tuple(_case(name, listing, overrides) for name in sorted(listing.images) if name not in left_out)
     if not cases:
         raise ChannelError(f"No scan in {folder.name} has {list_channels(listing.channels or count)}. "
                         f"{incomplete[0].reason}", _CHANNEL_HINT)
@@ -157,7 +157,7 @@ def _archive(folder: Path, listing: Listing, told: CaseFile, count: int) -> Case
                    (*listing.warnings, *say_left_out(incomplete)), listing.channels, incomplete, listing.notes)
 
 
-def _labeled(folder: Path, listing: Listing, told: CaseFile, count: int, *, strict: bool) -> CaseSet:
+def _labeled(folder: Path, listing: Listing, overrides: CaseFile, count: int, *, strict: bool) -> CaseSet:
     """The cases that have a label."""
     both = sorted(set(listing.images) & set(listing.labels))
     if not both:
@@ -168,12 +168,12 @@ def _labeled(folder: Path, listing: Listing, told: CaseFile, count: int, *, stri
         more = f" And {len(incomplete) - _NAMED_AT_MOST} more." if len(incomplete) > _NAMED_AT_MOST else ""
         raise ChannelError(" ".join(scan.reason for scan in incomplete[:_NAMED_AT_MOST]) + more, _CHANNEL_HINT)
     left_out = {scan.name for scan in incomplete}
-    cases = tuple(replace(_case(name, listing, told), label=listing.labels[name]) for name in both
+    cases = tuple(replace(_case(name, listing, overrides), label=listing.labels[name]) for name in both
                   if name not in left_out)
-    structures = _structures(folder, listing, told, cases)
+    structures = _structures(folder, listing, overrides, cases)
     names, meaning = structures.names, structures.meaning
-    absent = {case.name: structure_values(case.name, told.cases[case.name], names, meaning) for case in cases
-              if case.name in told.cases}
+    absent = {case.name: structure_values(case.name, overrides.cases[case.name], names, meaning) for case in cases
+              if case.name in overrides.cases}
     cases = tuple(replace(case, meaning=meaning, not_annotated=absent.get(case.name, ())) for case in cases)
     warnings = (
         *listing.warnings,
@@ -185,17 +185,17 @@ def _labeled(folder: Path, listing: Listing, told: CaseFile, count: int, *, stri
                    listing.notes, structures.notes)
 
 
-def _structures(folder: Path, listing: Listing, told: CaseFile, cases: Sequence[Case]) -> Structures:
+def _structures(folder: Path, listing: Listing, overrides: CaseFile, cases: Sequence[Case]) -> Structures:
     """What the values of the labels mean; raises UserError for files that contradict each other."""
     source = "dataset.json" if (folder / "dataset.json").is_file() else "labels.json"
-    named, joins = dict(listing.label_names), told.joins
-    if listing.regions and not told.joins:
+    named, joins = dict(listing.label_names), overrides.joins
+    if listing.regions and not overrides.joins:
         parts = {value for values in listing.regions.values() for value in values}
         # A label that a region covers is a region of its own: both overlap, which is refused.
         joins = listing.regions | {name: (value,) for value, name in named.items() if value in parts}
         named |= {value: f"label {value}" for value in sorted(parts - named.keys())}
     found = find_structures(source, named, _headers(cases), joins)
-    if told.joins and listing.regions:
+    if overrides.joins and listing.regions:
         regions = ", ".join(f'"{shown(name)}"' for name in listing.regions)
         return replace(found, notes=(*found.notes, f"The regions of dataset.json ({regions}) are not used, because "
                                                    "cases.json joins structures."))
@@ -210,11 +210,11 @@ def say_left_out(incomplete: Sequence[Incomplete]) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _case(name: str, listing: Listing, told: CaseFile) -> Case:
+def _case(name: str, listing: Listing, overrides: CaseFile) -> Case:
     """A case whose channels are all there, without its label."""
     images = listing.images[name]
     first, *others = (images[number] for number in sorted(images))
-    said = told.cases[name].patient if name in told.cases else None
+    said = overrides.cases[name].patient if name in overrides.cases else None
     return Case(name, first, None, tuple(others), patient=said or listing.patients.get(name))
 
 

@@ -70,7 +70,7 @@ def _share(mask: np.ndarray, shape: tuple[int, ...]) -> tuple[tuple[slice, ...],
 
 
 @dataclass(frozen=True)
-class LinearStep:
+class AxisInterpolation:
     """Linear interpolation along one axis with clamped edges."""
 
     axis: int
@@ -83,7 +83,7 @@ class LinearStep:
     """float32, the upper neighbour's weight, 0..1."""
 
     @classmethod
-    def of(cls, axis: int, old: int, new: int) -> LinearStep:
+    def of(cls, axis: int, old: int, new: int) -> AxisInterpolation:
         """From ``old`` to ``new`` voxels."""
         centre = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
         lower = np.minimum(centre.astype(np.intp), max(old - 2, 0))
@@ -118,11 +118,11 @@ class LinearStep:
         first, last = np.searchsorted(self.upper, old.start), np.searchsorted(self.lower, old.stop)
         return slice(int(first), max(int(first), int(last)))
 
-    def part(self, new: slice) -> tuple[LinearStep, slice]:
+    def part(self, new: slice) -> tuple[AxisInterpolation, slice]:
         """The step for the ``new`` voxels alone, at least one, and the old voxels that it works on."""
         lower, upper = self.lower[new], self.upper[new]
         first, last = int(lower[0]), int(upper[-1])
-        return LinearStep(self.axis, lower - first, upper - first, self.weight[new]), slice(first, last + 1)
+        return AxisInterpolation(self.axis, lower - first, upper - first, self.weight[new]), slice(first, last + 1)
 
 
 @dataclass(frozen=True)
@@ -177,13 +177,13 @@ class PlaneRescaler:
     def add(self, plane: np.ndarray) -> Iterator[np.ndarray]:
         """Takes the next old plane float32 [J, I], which must stay as it is; yields the new planes it completes."""
         if self.along_k is None:
-            yield through(self.after, through(self.before, plane))
+            yield apply_axes(self.after, apply_axes(self.before, plane))
             return
         if self._done < self._new_planes and self._arrived >= self.along_k.reach(self._done)[0]:
-            self._held[self._arrived] = through(self.before, plane)
+            self._held[self._arrived] = apply_axes(self.before, plane)
         self._arrived += 1
         while self._done < self._new_planes and self.along_k.reach(self._done)[1] < self._arrived:
-            yield through(self.after, self.along_k.along_k(self._done, self._held))
+            yield apply_axes(self.after, self.along_k.along_k(self._done, self._held))
             self._done += 1
             self._forget()
 
@@ -194,7 +194,7 @@ class PlaneRescaler:
             del self._held[index]
 
 
-def through(steps: Sequence[LinearStep | SmoothStep], plane: np.ndarray) -> np.ndarray:
+def apply_axes(steps: Sequence[AxisInterpolation | SmoothStep], plane: np.ndarray) -> np.ndarray:
     """float32 [J, I] after these steps along J or I; ``plane`` itself where there are none."""
     for step in steps:
         plane = step.in_plane(plane)
@@ -203,17 +203,17 @@ def through(steps: Sequence[LinearStep | SmoothStep], plane: np.ndarray) -> np.n
 
 def weights(old: int, new: int) -> np.ndarray:
     """float32 [new, old] matrix of linear interpolation, after a Gaussian when it shrinks by more than SMOOTH_ABOVE."""
-    linear = LinearStep.of(0, old, new)
+    linear = AxisInterpolation.of(0, old, new)
     matrix, rows = np.zeros((new, old), dtype=np.float32), np.arange(new)
     np.add.at(matrix, (rows, linear.lower), 1 - linear.weight)
     np.add.at(matrix, (rows, linear.upper), linear.weight)
     return matrix @ _gaussian(old, (old / new - 1) / 2) if old > SMOOTH_ABOVE * new else matrix
 
 
-def _step(axis: int, old: int, new: int, smooth: bool) -> LinearStep | SmoothStep:
+def _step(axis: int, old: int, new: int, smooth: bool) -> AxisInterpolation | SmoothStep:
     if smooth and old > SMOOTH_ABOVE * new:
         return SmoothStep(axis, weights(old, new))
-    return LinearStep.of(axis, old, new)
+    return AxisInterpolation.of(axis, old, new)
 
 
 def _gaussian(size: int, sigma: float) -> np.ndarray:

@@ -211,7 +211,7 @@ def cut(array: np.ndarray, start: Sequence[int], size: Sequence[int], fill: floa
     return result
 
 
-def shown_parts(classes: Mapping[int, Sequence[frozenset[int]]], *, balanced: bool = True) -> dict[int, list[int]]:
+def oversample_rare(classes: Mapping[int, Sequence[frozenset[int]]], *, balanced: bool = True) -> dict[int, list[int]]:
     """The items of each case, one as often as it is to be shown in an epoch.
 
     ``classes``: by case and item, the class indices that are annotated there, background (0) included. Items without

@@ -12,7 +12,7 @@ import numpy as np
 
 from alhvr.core.errors import UserError
 from alhvr.core.progress import Reporter
-from alhvr.data.case_io import Annotation, read_case
+from alhvr.data.case_io import LabelDecoder, read_case
 from alhvr.data.cases import Case
 from alhvr.data.geometry import Geometry
 from alhvr.data.plan import Plan
@@ -56,7 +56,7 @@ class ScanStore:
     ``get`` may be called from several threads. What it returns never depends on what is kept.
     """
 
-    def __init__(self, cases: Sequence[Case], plan: Plan, annotation: Annotation | None, *,
+    def __init__(self, cases: Sequence[Case], plan: Plan, annotation: LabelDecoder | None, *,
                  budget_bytes: int, reporter: Reporter) -> None:
         """``annotation`` None: labels are not read, the cases are an archive whose damaged scans may be left out."""
         self.cases, self.budget_bytes, self.reporter = tuple(cases), budget_bytes, reporter
@@ -214,7 +214,7 @@ class ScanStore:
         return True
 
 
-def load_case(case: Case, plan: Plan, annotation: Annotation | None, *,
+def load_case(case: Case, plan: Plan, annotation: LabelDecoder | None, *,
               read: Callable[[Path], Scan] = read_scan) -> PreparedCase:
     """Reads and prepares one case, with its label where ``annotation`` is given; raises UserError.
 
@@ -233,7 +233,7 @@ def load_case(case: Case, plan: Plan, annotation: Annotation | None, *,
         fully_annotated=not (label == NOT_ANNOTATED).any(), missing=annotation.missing_classes(case))
 
 
-def _prepared_label(case: Case, geometry: Geometry, plan: Plan, annotation: Annotation) -> np.ndarray:
+def _prepared_label(case: Case, geometry: Geometry, plan: Plan, annotation: LabelDecoder) -> np.ndarray:
     """uint8 [K, J, I] on the prepared grid of the scan on ``geometry``; raises UserError where they do not fit."""
     return prepare_label(annotation.read(case, geometry), geometry, plan)
 

@@ -20,7 +20,7 @@ SLOTS = 2
 
 
 @dataclass(frozen=True)
-class DualViews:
+class DualOutput:
     """What the networks say about N windows of size S."""
 
     probabilities: dict[str, np.ndarray]
@@ -30,7 +30,7 @@ class DualViews:
     it under two perturbations. Empty without regions."""
 
 
-class DualPass:
+class DualForward:
     """The networks for one scan; the perturbation of the first window is that of all."""
 
     def __init__(self, backend: Backend, settings: InferenceSettings, *, regions: bool,
@@ -43,7 +43,7 @@ class DualPass:
         self._networks = tuple(backend.networks if regions or networks is None else networks)
         self._seed = settings.perturbation_seed
 
-    def __call__(self, images: np.ndarray) -> DualViews:
+    def __call__(self, images: np.ndarray) -> DualOutput:
         """Runs images float32 [N, M, *S]; each is encoded once for its clean and its perturbed decode.
 
         Raises ModelError where a network gives NaN or infinity: such a map would look like one that found nothing.
@@ -61,7 +61,7 @@ class DualPass:
             else:
                 clean = softmax(_finite(self._backend.decode(network, levels)))
             probabilities[network] = self._mirrored_mean(network, images, clean) if self._mirror else clean
-        return DualViews(probabilities, tuple(confidences))
+        return DualOutput(probabilities, tuple(confidences))
 
     def _decode_twice(self, network: str, levels: Any, slot: int) -> Sequence[np.ndarray]:
         """Logits [N, C, *S] of the clean and of the perturbed decode."""

@@ -17,14 +17,14 @@ from alhvr.data.channel_names import Channel, channel_fault, list_channels, spli
 from alhvr.data.dicom_folder import files_of_series_folder
 from alhvr.data.image_2d import PICTURE_ENDINGS
 from alhvr.data.reading import ENDINGS, is_dicom_slice, is_image_file, scan_name
-from alhvr.inference.results_index import Record
+from alhvr.inference.results_index import ResultsIndex
 
 _HEADER_ENDINGS = (".nhdr", ".mhd")
 """Files whose voxels lie in another file beside them."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class InputQuery:
     """What is to be segmented, and with what channels."""
 
     paths: tuple[Path, ...]
@@ -44,7 +44,7 @@ class Inputs:
     """Input as it was given, or a case that lacks a channel, to what is wrong with it."""
 
 
-def list_inputs(request: Wanted, record: Record, reporter: Reporter) -> Inputs:
+def list_inputs(request: InputQuery, record: ResultsIndex, reporter: Reporter) -> Inputs:
     """The scans of all paths: scans, series folders, or folders of these. Results in the folder of results are none.
 
     Raises UserError when two scans have one name, when a folder of scans is ``out`` itself, and for a single path
@@ -73,12 +73,12 @@ def list_inputs(request: Wanted, record: Record, reporter: Reporter) -> Inputs:
     return inputs
 
 
-def files_of(case: Case, record: Record) -> list[Path]:
+def files_of(case: Case, record: ResultsIndex) -> list[Path]:
     """The files that a case consists of, channel by channel."""
     return [path for image in case.images for path in _files_of_image(image, record)]
 
 
-def _files_of_image(source: Path, record: Record) -> list[Path]:
+def _files_of_image(source: Path, record: ResultsIndex) -> list[Path]:
     """The files of one image by name: one, or those of the series folder that are no results."""
     if source.is_dir():
         candidates = files_of_series_folder(source)
@@ -92,7 +92,7 @@ def _files_of_image(source: Path, record: Record) -> list[Path]:
                   if path.is_file() and not path.name.startswith(".") and not record.knows(path.name))
 
 
-def _expand(path: Path, request: Wanted, inputs: Inputs, reporter: Reporter) -> None:
+def _expand(path: Path, request: InputQuery, inputs: Inputs, reporter: Reporter) -> None:
     """Adds the scans of one input. A DICOM series is called like its folder, also where one file of it is given."""
     whole = Path(os.path.abspath(path))
     if path.name == CASE_FILE:
@@ -115,7 +115,7 @@ def _one_case(name: str, path: Path) -> Case:
     return Case(name, path, None)
 
 
-def _expand_folder(folder: Path, request: Wanted, inputs: Inputs, reporter: Reporter) -> None:
+def _expand_folder(folder: Path, request: InputQuery, inputs: Inputs, reporter: Reporter) -> None:
     """Adds the cases of a folder; those that lack a channel are bad inputs."""
     found = find_cases(folder, labeled=False, channels=request.channels)
     images = [image for case in found.cases for image in case.images]

@@ -36,7 +36,7 @@ _FEW_PLANES = 8
 
 
 @dataclass(frozen=True)
-class Work:
+class SegmentWorkload:
     """What decides how much memory segmenting a scan takes. Shapes are [K, J, I]."""
 
     shape: tuple[int, ...]
@@ -90,7 +90,7 @@ class MemoryForecast:
         return max(self.scan + self.results + self.networks + self.stream, self.reading)
 
 
-def forecast(work: Work) -> MemoryForecast:
+def forecast(work: SegmentWorkload) -> MemoryForecast:
     """The peak of reading a scan, segmenting it, and having the results before they are written."""
     voxels = prod(work.shape)
     after_the_stream = _COMPONENT_BYTES * min(SLAB_VOXELS, voxels) if work.largest_component else 0
@@ -117,7 +117,7 @@ def in_gb(n_bytes: int) -> str:
     return f"{n_bytes / 1e9:.1f} GB"
 
 
-def _network_bytes(work: Work) -> int:
+def _network_bytes(work: SegmentWorkload) -> int:
     """What both networks take beyond what they hold."""
     held = 0 if work.backend in _FREED_AT_ONCE else work.pixels_before
     libraries = 0 if work.pixels_before else _LIBRARY_BYTES
@@ -130,7 +130,7 @@ def _network_bytes(work: Work) -> int:
     return libraries + round(per_pixel) * max(0, _batch(work) * prod(work.window) - held)
 
 
-def _streamed_numbers(work: Work) -> int:
+def _streamed_numbers(work: SegmentWorkload) -> int:
     """float32 numbers under way between the scan and the results: planes prepared, windows, planes blended."""
     maps = work.n_classes + (3 if work.regions else 0)
     grid = pad(work.prepared_shape, work.window).shape
@@ -148,11 +148,11 @@ def _streamed_numbers(work: Work) -> int:
     return prepared + windows + blended + in_work
 
 
-def _batch(work: Work) -> int:
+def _batch(work: SegmentWorkload) -> int:
     """Windows at once; no more than there are."""
     return min(work.batch, prod(_windows_by_axis(work)))
 
 
-def _windows_by_axis(work: Work) -> list[int]:
+def _windows_by_axis(work: SegmentWorkload) -> list[int]:
     grid = pad(work.prepared_shape, work.window).shape
     return [len(starts(size, side, work.overlap)) for size, side in zip(grid, work.window, strict=True)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alhvr.data.axes import AxisTransform
-from alhvr.data.resampling import LinearStep, PlaneRescaler, through
+from alhvr.data.resampling import AxisInterpolation, PlaneRescaler, apply_axes
 from alhvr.formats.region_tables import quantize
 
 _SURE = 0.5 + 1e-4
@@ -56,7 +56,7 @@ class ClassMap:
         peaks = np.max([plane.peaks for plane in planes], axis=0)
         able = np.flatnonzero(peaks * len(self._values) >= _HOPELESS)
         candidates = [_Candidate(self._values[index],
-                                 [through(crop.before, plane.values[index][crop.source]) for plane in planes])
+                                 [apply_axes(crop.before, plane.values[index][crop.source]) for plane in planes])
                       for index in able]
         for k in places:
             self._target[(k, *crop.target)] = self._winner(k, candidates, crop)
@@ -66,7 +66,7 @@ class ClassMap:
         best = winner = None
         for candidate in candidates:
             along_k, neighbours = self._steps.along_k, candidate.neighbours
-            probability = through(crop.after, neighbours[0] if along_k is None else along_k.mix(k, *neighbours))
+            probability = apply_axes(crop.after, neighbours[0] if along_k is None else along_k.mix(k, *neighbours))
             if best is None:
                 best, winner = probability, np.full(probability.shape, candidate.value)
             else:
@@ -128,9 +128,9 @@ class _Candidate:
 class _Crop:
     """The steps in J and I for one box alone."""
 
-    before: Sequence[LinearStep]
+    before: Sequence[AxisInterpolation]
     """Those that come before the step along K."""
-    after: Sequence[LinearStep]
+    after: Sequence[AxisInterpolation]
     """Those that come after it."""
     source: Box
     """What they need of a plane of the prepared grid."""

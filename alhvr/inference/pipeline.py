@@ -19,13 +19,13 @@ _POLL_S = 0.1
 """How often a wait for a thread looks whether somebody asked to stop, in seconds."""
 
 
-class Hopeless(UserError):
+class BatchAborted(UserError):
     """No item can succeed any more, so that the run ends at once."""
 
 
 @dataclass(frozen=True)
 class Steps(Generic[Item, Read, Made, Kept]):
-    """What is done with one item. A UserError in a step is the end of that item only, a Hopeless one of the run."""
+    """What is done with one item. A UserError in a step is the end of that item only, a BatchAborted one of the run."""
 
     read: Callable[[Item, Read | None], Read | None]
     """In a thread of its own, ahead. The second argument is what is computed at the same time; None as the answer
@@ -53,7 +53,7 @@ class Pipeline(Generic[Item, Read, Made, Kept]):
     def run(self, items: Sequence[Item]) -> None:
         """Works through ``items`` in order.
 
-        Raises Cancelled when ``should_stop`` says so, and Hopeless; what was computed by then is written first.
+        Raises Cancelled when ``should_stop`` says so, and BatchAborted; what was computed by then is written first.
         """
         with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
             try:
@@ -78,7 +78,7 @@ class Pipeline(Generic[Item, Read, Made, Kept]):
             for next_item in following:
                 self._ahead = reader.submit(self._steps.read, next_item, loaded)
             made = self._steps.compute(item, loaded)
-        except Hopeless:
+        except BatchAborted:
             raise
         except UserError as error:
             self._steps.failed(item, error)
@@ -117,7 +117,7 @@ class Pipeline(Generic[Item, Read, Made, Kept]):
             kept = writing.result()
         except UserError as error:
             self._steps.failed(item, error)
-            if isinstance(error, Hopeless):
+            if isinstance(error, BatchAborted):
                 raise
         else:
             self._steps.wrote(item, kept)

@@ -20,8 +20,8 @@ from alhvr.data.scan import Scan, Segmentation
 from alhvr.formats.labels import LabelSet
 from alhvr.formats.region_tables import RegionMaps, certainty_levels, make_region_maps
 from alhvr.inference.backends import Backend, choose_backend
-from alhvr.inference.dual_forward import SLOTS, DualPass, DualViews, competing_confidence, fuse, networks_for
-from alhvr.inference.memory import MemoryForecast, Work, forecast, in_gb, require
+from alhvr.inference.dual_forward import SLOTS, DualForward, DualOutput, competing_confidence, fuse, networks_for
+from alhvr.inference.memory import MemoryForecast, SegmentWorkload, forecast, in_gb, require
 from alhvr.inference.output_grid import ClassMap, ConfidenceMap
 from alhvr.inference.postprocess import clear_small_components
 from alhvr.inference.sliding_window import MULTIPLE, Blender, Window, WindowSource, pad, tile
@@ -105,7 +105,7 @@ class Predictor:
         """
         transform = axis_transform(geometry, self._plan)
         window = self._window(transform.shape)
-        return forecast(Work(
+        return forecast(SegmentWorkload(
             shape=transform.arranged_shape, prepared_shape=transform.shape, window=window,
             batch=max(1, self._batch_pixels // prod(window)), overlap=self._settings.window_overlap,
             n_classes=self._labels.n_classes, n_channels=self._plan.n_channels, voxel_bytes=voxel_bytes,
@@ -177,8 +177,8 @@ class Predictor:
         grid = pad(planes.shape, shape)
         windows = tile(grid.shape, shape, self._settings.window_overlap)
         source, blender = WindowSource(planes, grid, watch.check), Blender(grid, maps.add)
-        run = DualPass(self._backend, self._settings, regions=bool(maps.confidences),
-                       networks=networks_for(maps.classes, self._backend.networks))
+        run = DualForward(self._backend, self._settings, regions=bool(maps.confidences),
+                          networks=networks_for(maps.classes, self._backend.networks))
         countdown, done = Countdown(len(windows)), 0
         while done < len(windows):
             watch.check()
@@ -226,7 +226,7 @@ def _full_name(backend: Backend) -> str:
     return f"{backend.name} in {precision}" if precision else backend.name
 
 
-def _blend(blender: Blender, group: Sequence[Window], views: DualViews, rules: Sequence[str]) -> None:
+def _blend(blender: Blender, group: Sequence[Window], views: DualOutput, rules: Sequence[str]) -> None:
     """Adds what the networks say of the windows in ``group``: probabilities by each rule, then confidences."""
     found = [fuse(views.probabilities, rule) for rule in rules]
     if views.confidences:

@@ -10,7 +10,7 @@ from alhvr.core.errors import UserError
 from alhvr.data.cases import Case
 from alhvr.export.dicom_seg import ENDING as DICOM_SEG_ENDING
 from alhvr.inference.inputs import files_of
-from alhvr.inference.results_index import Entry, Record
+from alhvr.inference.results_index import ResultEntry, ResultsIndex
 from alhvr.inference.summary import DONE_BEFORE, KEPT, Outcome
 
 AGAIN = "To do it again, delete the result or choose another --out folder."
@@ -63,7 +63,7 @@ class SegmentRequest:
                 raise UserError(f"The result would overwrite the scan {image} itself.",
                                 "Choose another --out folder or --format.")
 
-    def done_before(self, case: Case, record: Record, model: str) -> Outcome | None:
+    def done_before(self, case: Case, record: ResultsIndex, model: str) -> Outcome | None:
         """The outcome of ``case`` when nothing is to be done for it: it is done, or its result was changed since.
 
         ``model`` is the SHA-256 of the model's manifest; the request is one that ``beside`` gave. Where and with what
@@ -82,7 +82,7 @@ class SegmentRequest:
             return None
         return Outcome(case.name, DONE_BEFORE, volumes_ml=entry.volumes_ml, nominal=entry.nominal, files=files)
 
-    def lacks_dicom_seg_only(self, case: Case, record: Record, model: str) -> bool:
+    def lacks_dicom_seg_only(self, case: Case, record: ResultsIndex, model: str) -> bool:
         """True when ``done_before`` is None for nothing but the DICOM segmentation, which is not there."""
         entry = record.entry(self.target(case))
         if not self.dicom_seg or entry is None or entry.dicom_seg:
@@ -96,7 +96,7 @@ class SegmentRequest:
             return self.dicom_seg
         return self.regions or name == self.target(case)
 
-    def _asks_no_more_than(self, entry: Entry, model: str) -> bool:
+    def _asks_no_more_than(self, entry: ResultEntry, model: str) -> bool:
         same = entry.model == model and entry.fusion == self.fusion and entry.dicom_seg >= self.dicom_seg
         return same and (not self.regions or (entry.has_regions and entry.temperature == self.temperature))
 

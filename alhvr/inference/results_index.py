@@ -25,7 +25,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Mark:
+class FileFingerprint:
     """By what a file, or the files of a series together, are known again."""
 
     bytes: int
@@ -35,7 +35,7 @@ class Mark:
     """Of the content."""
 
     @classmethod
-    def of(cls, *files: Path) -> Mark:
+    def of(cls, *files: Path) -> FileFingerprint:
         """The mark of the files as they are now, in this order; raises OSError."""
         n_bytes, times = _status(files)
         return cls(n_bytes, times, _sha256(files))
@@ -50,7 +50,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ResultEntry:
     """One scan that was segmented."""
 
     source: str
@@ -60,9 +60,9 @@ class Entry:
     regions: bool
     dicom_seg: bool
     """Whether these were asked for."""
-    input: Mark
+    input: FileFingerprint
     """The scan's files."""
-    files: dict[str, Mark]
+    files: dict[str, FileFingerprint]
     """The results by name, in the order in which they were written."""
     before: dict[str, str] = field(default_factory=dict)
     """SHA-256 of results that were written under a name before. They are still there when a run was killed while it
@@ -83,10 +83,10 @@ class Entry:
         return self.regions and any(name.endswith(f".{TEACHER}.nrrd") for name in self.files)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Entry:
+    def from_dict(cls, values: dict[str, Any]) -> ResultEntry:
         """The entry written as ``asdict``; raises TypeError, ValueError, KeyError or AttributeError for another."""
-        parts = {"input": Mark(**values["input"]),
-                 "files": {str(name): Mark(**mark) for name, mark in values["files"].items()},
+        parts = {"input": FileFingerprint(**values["input"]),
+                 "files": {str(name): FileFingerprint(**mark) for name, mark in values["files"].items()},
                  "before": {str(name): str(sha256) for name, sha256 in values["before"].items()},
                  "volumes_ml": {str(name): float(ml) for name, ml in values["volumes_ml"].items()},
                  "fusion": None if values.get("fusion") is None else str(values["fusion"]),
@@ -98,7 +98,7 @@ class Entry:
         return cls(**{**values, **parts})
 
 
-class Record:
+class ResultsIndex:
     """The entries of one results folder by the name of the segmentation file."""
 
     def __init__(self, folder: Path) -> None:
@@ -107,7 +107,7 @@ class Record:
         It is renamed to ``aside`` when the first entry is written.
         """
         self._path = folder / FILE_NAME
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, ResultEntry] = {}
         self._lines: dict[str, str] = {}
         self._writers: dict[str, set[str]] = {FILE_NAME: set()}
         self._seen: tuple[int, ...] | None = None
@@ -120,7 +120,7 @@ class Record:
         """True when something stands in the place of the record that is none."""
         return self._unreadable is not None
 
-    def entry(self, target: str) -> Entry | None:
+    def entry(self, target: str) -> ResultEntry | None:
         """What is known of the segmentation file ``target``."""
         return self._entries.get(target)
 
@@ -139,7 +139,7 @@ class Record:
         except UserError:
             return False
 
-    def put(self, target: str, entry: Entry, *, stage: Path | None = None) -> None:
+    def put(self, target: str, entry: ResultEntry, *, stage: Path | None = None) -> None:
         """Adds or replaces an entry and writes the record, whole or not at all; raises UserError and OSError.
 
         What another process has added meanwhile is kept. It is written in the folder ``stage``, so that what a killed
@@ -159,7 +159,7 @@ class Record:
         flush_folder(self._path.parent)
         self._seen, self._unreadable = self._status(), None
 
-    def _take(self, target: str, entry: Entry) -> None:
+    def _take(self, target: str, entry: ResultEntry) -> None:
         self._entries[target] = entry
         self._lines[target] = f"{json.dumps(target)}: {json.dumps(asdict(entry))}"
         for name in (*entry.files, *entry.before):
@@ -176,7 +176,7 @@ class Record:
             if (values["format"], values["version"]) != (FORMAT, VERSION):
                 raise ValueError("of another kind")
             for target, entry in values["results"].items():
-                self._take(str(target), Entry.from_dict(entry))
+                self._take(str(target), ResultEntry.from_dict(entry))
         except (OSError, UserError, ValueError, TypeError, KeyError, AttributeError):
             self._unreadable = status
 

@@ -24,11 +24,11 @@ from alhvr.export.dicom_seg import require_dicom
 from alhvr.formats.labels import LabelSet
 from alhvr.formats.model_folder import MANIFEST
 from alhvr.inference.backends import choose_backend
-from alhvr.inference.inputs import Inputs, Wanted, files_of, list_inputs
-from alhvr.inference.pipeline import Hopeless, Pipeline, Steps
+from alhvr.inference.inputs import InputQuery, Inputs, files_of, list_inputs
+from alhvr.inference.pipeline import BatchAborted, Pipeline, Steps
 from alhvr.inference.predictor import Prediction, Predictor
 from alhvr.inference.request import AGAIN, SegmentRequest, kept_because
-from alhvr.inference.results_index import FILE_NAME, Mark, Record
+from alhvr.inference.results_index import FILE_NAME, FileFingerprint, ResultsIndex
 from alhvr.inference.summary import DONE_BEFORE, FAILED, KEPT, SEGMENTED, Outcome, SegmentResult, SomeFailed
 from alhvr.inference.writer import DICOM_AT_WORK, Origin, ResultWriter, Written, stage_of
 
@@ -47,20 +47,20 @@ def segment(request: SegmentRequest, reporter: Reporter) -> SegmentResult:
         model = read_model(request.model)
         settings, request = request.settings(model.description), request.beside(model.description.inference)
         make_writable(request.out)
-        record = Record(request.out)
+        record = ResultsIndex(request.out)
         if record.damaged:
             reporter.warning(f"{FILE_NAME} in {request.out} cannot be read, so it is not known what was done before; "
                              f"it is kept as {record.aside}. Scans are segmented again; results that differ from the "
                              "new ones are left as they are.")
         folder = _Folder(request, settings, record, reporter, stop)
-        wanted = Wanted(request.inputs, request.out, model.description.plan.named_channels)
+        wanted = InputQuery(request.inputs, request.out, model.description.plan.named_channels)
         return folder.segment(list_inputs(wanted, record, reporter), model)
 
 
 class _Folder:
     """One call on any number of scans, and what became of each."""
 
-    def __init__(self, request: SegmentRequest, settings: InferenceSettings, record: Record, reporter: Reporter,
+    def __init__(self, request: SegmentRequest, settings: InferenceSettings, record: ResultsIndex, reporter: Reporter,
                  stop: StopRequest) -> None:
         self._request, self._settings = request, settings
         self._record, self._reporter, self._stop = record, reporter, stop
@@ -82,7 +82,7 @@ class _Folder:
                 self._run(todo, model, identity)
         except Cancelled:
             raise Cancelled(self._where_it_stopped()) from None
-        except Hopeless as error:
+        except BatchAborted as error:
             if self._is_single():
                 raise
             raise SomeFailed(self._result(), f"{error.message} {self._n_done()} of {len(inputs.cases)} scans are done; "
@@ -127,7 +127,7 @@ class _Folder:
             start = time.monotonic()
             try:
                 written = writer.add_dicom_seg(case.name, self._request.target(case), case.image, labels)
-            except Hopeless:
+            except BatchAborted:
                 raise
             except UserError as error:
                 self._failed(case, error)
@@ -139,7 +139,7 @@ class _Folder:
         backend = choose_backend(model, backend=self._request.backend, device=self._request.device)
         about = model.description
         predictor = Predictor(backend, about.plan, about.labels, self._settings)
-        work = ScanSteps(self._request, self._record, predictor, identity)
+        work = CaseProcessor(self._request, self._record, predictor, identity)
         pipeline: Pipeline[Case, Loaded, Made, Finished] = Pipeline(
             Steps(work.read, lambda case, loaded: work.compute(case, loaded, self._reporter, pipeline.pulse),
                   work.write, self._wrote, self._failed, work.close), self._stop)
@@ -205,7 +205,7 @@ class Loaded:
     """A scan that was read."""
 
     scan: Scan
-    mark: Mark
+    mark: FileFingerprint
     """Of the files that it was read from."""
     needed_bytes: int
     """Memory that segmenting it will take."""
@@ -217,7 +217,7 @@ class Made:
     """A scan that was segmented."""
 
     prediction: Prediction
-    mark: Mark
+    mark: FileFingerprint
     seconds: float
     """Of reading and segmenting."""
     ran_with: str
@@ -233,10 +233,10 @@ class Finished:
     """Of reading, segmenting and writing."""
 
 
-class ScanSteps:
+class CaseProcessor:
     """The work of one request; ``model`` is the SHA-256 of the model's manifest."""
 
-    def __init__(self, request: SegmentRequest, record: Record, predictor: Predictor, model: str) -> None:
+    def __init__(self, request: SegmentRequest, record: ResultsIndex, predictor: Predictor, model: str) -> None:
         self._request, self._record, self._predictor, self._model = request, record, predictor, model
         self._writer = ResultWriter(request.out, record, compressed=request.compressed)
         self._reading = ReadingProcess()
@@ -245,12 +245,12 @@ class ScanSteps:
         """Reads a scan; None when memory does not suffice for it beside ``computing``. Raises UserError."""
         start = time.monotonic()
         lock = DICOM_AT_WORK if self._request.dicom_seg else nullcontext()
-        with _told_of(case.name), lock:
+        with _errors_naming(case.name), lock:
             self._request.refuse_overwriting(case)
             needed = self._needed_bytes(case, self._header(case), computing)
             if needed is None:
                 return None
-            mark = Mark.of(*files_of(case, self._record))
+            mark = FileFingerprint.of(*files_of(case, self._record))
             scan = replace(read_case(case, read=self._reading.read_scan), name=case.name)
         return Loaded(scan, mark, needed, time.monotonic() - start)
 
@@ -263,7 +263,7 @@ class ScanSteps:
         start = time.monotonic()
         for warning in loaded.scan.warnings:
             reporter.warning(f"{case.name}: {warning}")
-        with _told_of(case.name):
+        with _errors_naming(case.name):
             prediction = self._predictor.segment(loaded.scan, regions=self._request.regions, reporter=reporter,
                                                  should_stop=should_stop)
         return Made(prediction, loaded.mark, loaded.seconds + time.monotonic() - start, self._predictor.ran_with)
@@ -274,7 +274,7 @@ class ScanSteps:
         origin = Origin(case.name, case.image, self._request.target(case), made.mark, self._model,
                         self._request.regions, self._request.dicom_seg, self._request.fusion,
                         self._request.temperature, made.ran_with)
-        with _told_of(case.name):
+        with _errors_naming(case.name):
             written = self._writer.write(origin, made.prediction)
         return Finished(written, made.seconds + time.monotonic() - start)
 
@@ -299,7 +299,7 @@ class ScanSteps:
 
 
 @contextmanager
-def _told_of(name: str) -> Iterator[None]:
+def _errors_naming(name: str) -> Iterator[None]:
     """Makes what may go wrong with one scan alone a UserError, so that the others go on."""
     try:
         yield

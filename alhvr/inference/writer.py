@@ -23,9 +23,9 @@ from alhvr.export.dicom_seg import ENDING as DICOM_SEG_ENDING
 from alhvr.export.dicom_seg import write_dicom_seg
 from alhvr.export.volumes import FAST, write_region_maps, write_segmentation
 from alhvr.formats.labels import LabelSet
-from alhvr.inference.pipeline import Hopeless
+from alhvr.inference.pipeline import BatchAborted
 from alhvr.inference.predictor import Prediction
-from alhvr.inference.results_index import Entry, Mark, Record
+from alhvr.inference.results_index import FileFingerprint, ResultEntry, ResultsIndex
 
 DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 """Reasons for which the next result will hardly fare better."""
@@ -45,7 +45,7 @@ class Origin:
     """The scan's file or series folder."""
     target: str
     """Name of the segmentation file."""
-    input: Mark
+    input: FileFingerprint
     model: str
     """SHA-256 of the model's manifest."""
     regions: bool
@@ -62,7 +62,7 @@ class Written:
     """The results of one scan."""
 
     files: tuple[Path, ...]
-    entry: Entry
+    entry: ResultEntry
     kept: str
     """Name of the file that was left as it is, and the others with it; "" when all were written."""
     warnings: tuple[str, ...]
@@ -82,7 +82,7 @@ class _Staged:
 class ResultWriter:
     """Writes the results of scans into one folder and records them."""
 
-    def __init__(self, folder: Path, record: Record, *, compressed: bool = True) -> None:
+    def __init__(self, folder: Path, record: ResultsIndex, *, compressed: bool = True) -> None:
         self._folder, self._record = folder, record
         self._level = FAST if compressed else 0
         self._refused = 0
@@ -91,7 +91,7 @@ class ResultWriter:
         """Writes all files of a scan, or none of them; only a DICOM segmentation that cannot be made is left out.
 
         None are when one would replace a file that was changed since it was written, or was never written, by
-        ``alhvr segment`` and is not the same. Raises UserError when the system refuses; Hopeless when it refuses two
+        ``alhvr segment`` and is not the same. Raises UserError if the system refuses; BatchAborted if it refuses two
         scans running because the disk is full, or even a small file. A result never lies outside the folder.
         """
         return self._counted(lambda: self._write(origin, prediction.segmentation,
@@ -108,34 +108,34 @@ class ResultWriter:
                                                  lambda stage: _write_dicom_seg(stage, origin, segmentation), done))
 
     def _counted(self, write: Callable[[], Written]) -> Written:
-        """What ``write`` gives; refusals of the system become Hopeless as ``write`` of the class says."""
+        """What ``write`` gives; refusals of the system become BatchAborted as ``write`` of the class says."""
         try:
             written = write()
         except UserError as error:
             self._refused += isinstance(error.__cause__, OSError) and error.__cause__.errno in DISK_IS_FULL
             if self._refused > 1 or (isinstance(error.__cause__, OSError) and not self._has_room()):
-                raise Hopeless(f"{error.message} Nothing more can be written there.", error.hint) from error
+                raise BatchAborted(f"{error.message} Nothing more can be written there.", error.hint) from error
             raise
         self._refused = 0
         return written
 
     def _write(self, origin: Origin, segmentation: Segmentation, make: Callable[[Path], _Staged],
-               done: Entry | None = None) -> Written:
+               done: ResultEntry | None = None) -> Written:
         """Moves what ``make`` writes in a folder to its place and records it beside the files of ``done``."""
         require_result_name(origin.target)
         require_result_name(origin.scan)
         stage = stage_of(self._folder, origin.target)
-        with _told_of(stage, self._folder):
+        with _errors_naming(stage, self._folder):
             shutil.rmtree(stage, ignore_errors=True)
             stage.mkdir()
             try:
                 staged = make(stage)
-                new = {path.name: Mark.of(path) for path in staged.files}
+                new = {path.name: FileFingerprint.of(path) for path in staged.files}
                 marks = {**({} if done is None else done.files), **new}
-                entry = Entry(origin.source.name, origin.model, origin.regions,
-                              origin.dicom_seg and not staged.dicom_seg_fault, origin.input, marks,
-                              self._before(origin.target, marks), volumes_ml(segmentation),
-                              segmentation.geometry.nominal, origin.fusion, origin.temperature, origin.ran_with)
+                entry = ResultEntry(origin.source.name, origin.model, origin.regions,
+                                    origin.dicom_seg and not staged.dicom_seg_fault, origin.input, marks,
+                                    self._before(origin.target, marks), volumes_ml(segmentation),
+                                    segmentation.geometry.nominal, origin.fusion, origin.temperature, origin.ran_with)
                 places = tuple(self._folder / name for name in marks)
                 kept = next((name for name, mark in new.items() if self._is_foreign(self._folder / name, mark)), "")
                 if not kept:
@@ -157,16 +157,16 @@ class ResultWriter:
             return False
         return True
 
-    def _is_foreign(self, place: Path, new: Mark) -> bool:
+    def _is_foreign(self, place: Path, new: FileFingerprint) -> bool:
         """True when a file stands at ``place`` that may not be replaced by one with the mark ``new``."""
         return place.exists() and not self._record.wrote(place) and not new.fits(place)
 
-    def _before(self, target: str, marks: dict[str, Mark]) -> dict[str, str]:
+    def _before(self, target: str, marks: dict[str, FileFingerprint]) -> dict[str, str]:
         """What was written here before under the names that the new files take, or that no new file takes."""
         last = self._record.entry(target)
         names = {*marks, *(() if last is None else (*last.files, *last.before))}
         places = {name: self._folder / name for name in sorted(names)}
-        return {name: Mark.of(place).sha256 for name, place in places.items()
+        return {name: FileFingerprint.of(place).sha256 for name, place in places.items()
                 if place.exists() and self._record.wrote(place)}
 
 
@@ -210,7 +210,7 @@ def _write_dicom_seg(stage: Path, origin: Origin, segmentation: Segmentation) ->
 
 
 @contextmanager
-def _told_of(stage: Path, folder: Path) -> Iterator[None]:
+def _errors_naming(stage: Path, folder: Path) -> Iterator[None]:
     """Makes every refusal of the system a UserError that names the files as they would be called in ``folder``."""
     try:
         yield

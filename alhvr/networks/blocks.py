@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
-from alhvr.networks.conv_ops import PLAIN, Steps
+from alhvr.networks.conv_ops import STANDARD, ConvOps
 from alhvr.networks.dropout import Dropout
-from alhvr.networks.norm_act import Between, activate, needs_float32
+from alhvr.networks.norm_act import NormActDropout, activate, needs_float32
 from alhvr.networks.registry import DEEPEST_STRIDE, N_LEVELS, STANDARD_WIDTH
 
 __all__ = ["STANDARD_WIDTH"]
@@ -116,16 +116,16 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, channels_in, *S] -> [B, channels_out, *S]."""
-        return self.finish(self.conv(x))
+        return self.norm_act(self.conv(x))
 
-    def finish(self, x: Tensor) -> Tensor:
+    def norm_act(self, x: Tensor) -> Tensor:
         """The convolution's output [B, channels_out, *S] -> batch norm and activation of it."""
         return activate(self.norm(x), self.slope)
 
     @property
-    def between(self) -> Between:
-        """What lies between this convolution and the next."""
-        return Between(self.norm, self.slope)
+    def after_conv(self) -> NormActDropout:
+        """What comes after this convolution and before the next."""
+        return NormActDropout(self.norm, self.slope)
 
 
 class ConvBlock(nn.Module):
@@ -137,21 +137,21 @@ class ConvBlock(nn.Module):
         self.dropout = Dropout(dropout)
         self.second = ConvNorm(dimensions, channels_out, channels_out, slope=0.01)
 
-    def forward(self, x: Tensor, steps: Steps = PLAIN) -> Tensor:
+    def forward(self, x: Tensor, conv_ops: ConvOps = STANDARD) -> Tensor:
         """[B, channels_in, *S] -> [B, channels_out, *S]."""
-        return self.second.finish(self._second(self.first.conv(x), steps))
+        return self.second.norm_act(self._second(self.first.conv(x), conv_ops))
 
-    def unfinished(self, skip: Tensor, reduced: Tensor, steps: Steps = PLAIN) -> Tensor:
-        """What ``second.finish`` makes into the block's output [B, channels_out, *S] for a skip and what lies below.
+    def until_last_conv(self, skip: Tensor, reduced: Tensor, conv_ops: ConvOps = STANDARD) -> Tensor:
+        """What ``second.norm_act`` makes into the block's output [B, channels_out, *S] for a skip and what lies below.
 
         skip [B, F, *S], reduced [B, F, *S / 2] with 2F = channels_in; the latter is doubled and goes after the former.
         """
-        return self._second(steps.convolve_joined(skip, reduced, self.first.conv), steps)
+        return self._second(conv_ops.convolve_concat(skip, reduced, self.first.conv), conv_ops)
 
-    def _second(self, x: Tensor, steps: Steps) -> Tensor:
+    def _second(self, x: Tensor, conv_ops: ConvOps) -> Tensor:
         """The second convolution's output from the first one's."""
-        between = Between(self.first.norm, self.first.slope, self.dropout.draw(x))
-        return steps.convolve_after(between, x, self.second.conv)
+        after_conv = NormActDropout(self.first.norm, self.first.slope, self.dropout.draw(x))
+        return conv_ops.convolve_after(after_conv, x, self.second.conv)
 
 
 def tail_of_batch(x: Tensor, start: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What lies between two convolutions of a network, whichever way it is kept for backward."""
+"""Batch norm, activation and dropout after a convolution; upsampling and pooling by two."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ MAX_POOL = {2: F.max_pool2d, 3: F.max_pool3d}
 
 
 @dataclass(frozen=True)
-class Between:
-    """What lies between two convolutions: batch norm, activation and, in places, dropout."""
+class NormActDropout:
+    """Batch norm, activation and, in places, dropout: all between one convolution and the next."""
 
     norm: nn.BatchNorm2d | nn.BatchNorm3d
     slope: float
@@ -24,7 +24,7 @@ class Between:
     mask: Mask | None = None
 
 
-def doubled(x: Tensor) -> Tensor:
+def upsample2x(x: Tensor) -> Tensor:
     """[B, F, *S] -> [B, F, *2S], linear with corners aligned."""
     return F.interpolate(x, scale_factor=2, mode=UPSAMPLING[x.ndim - 2], align_corners=True)
 

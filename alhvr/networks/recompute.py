@@ -1,4 +1,4 @@
-"""Training steps that keep little for backward: what a pass over the values can make again is made again there.
+"""Memory-saving conv blocks: cheap activations are recomputed in the backward pass instead of stored.
 
 The arithmetic is that of the plain modules in train mode, under autocast too. A gradient cannot be differentiated
 once more (RuntimeError).
@@ -12,51 +12,53 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from alhvr.networks.dropout import Mask
-from alhvr.networks.norm_act import MAX_POOL, Between, activate, doubled, training_type
+from alhvr.networks.norm_act import MAX_POOL, NormActDropout, activate, training_type, upsample2x
 
 _MAX_POOL_BACKWARD = {2: torch.ops.aten.max_pool2d_with_indices_backward,
                       3: torch.ops.aten.max_pool3d_with_indices_backward}
 _Gradients = tuple[Tensor | None, ...]
 
 
-def convolve_after(between: Between, x: Tensor, conv: nn.Conv2d | nn.Conv3d) -> Tensor:
+def convolve_after(after_conv: NormActDropout, x: Tensor, conv: nn.Conv2d | nn.Conv3d) -> Tensor:
     """x [B, F, *S], the output of a convolution -> [B, G, *S]; keeps ``x`` and the mask only.
 
     Running statistics go on as in ``nn.BatchNorm``.
     """
-    norm, mask = between.norm, between.mask
+    norm, mask = after_conv.norm, after_conv.mask
     if norm.track_running_stats:
         norm.num_batches_tracked.add_(1)
     keep = mask.keep if mask else None
-    return _Between.apply(between, x, keep, norm.weight, norm.bias, conv.weight.to(x.dtype), conv.bias.to(x.dtype))
+    weight, bias = conv.weight.to(x.dtype), conv.bias.to(x.dtype)
+    return _NormActDropout.apply(after_conv, x, keep, norm.weight, norm.bias, weight, bias)
 
 
-def convolve_joined(skip: Tensor, reduced: Tensor, conv: nn.Conv2d | nn.Conv3d) -> Tensor:
+def convolve_concat(skip: Tensor, reduced: Tensor, conv: nn.Conv2d | nn.Conv3d) -> Tensor:
     """Convolution [B, G, *2S] of ``joined(skip, reduced)``; keeps these two, not what they make together."""
     kind = training_type(skip)
-    return _Joined.apply(skip.to(kind), reduced.to(kind), conv.weight.to(kind), conv.bias.to(kind))
+    return _ConcatUpsampled.apply(skip.to(kind), reduced.to(kind), conv.weight.to(kind), conv.bias.to(kind))
 
 
-def halved(x: Tensor) -> Tensor:
+def max_pool2x(x: Tensor) -> Tensor:
     """[B, F, *2S] -> [B, F, *S], the largest of each 2^n neighbours; keeps ``x``, not where the largest were."""
-    return _Halved.apply(x)
+    return _MaxPool2x.apply(x)
 
 
-def joined(skip: Tensor, reduced: Tensor) -> Tensor:
-    """skip [B, F, *2S] followed by ``doubled(reduced)``, reduced [B, F, *S] -> [B, 2F, *2S]."""
-    return torch.cat([skip, doubled(reduced)], dim=1)
+def concat_upsampled(skip: Tensor, reduced: Tensor) -> Tensor:
+    """skip [B, F, *2S] followed by ``upsample2x(reduced)``, reduced [B, F, *S] -> [B, 2F, *2S]."""
+    return torch.cat([skip, upsample2x(reduced)], dim=1)
 
 
-class _Between(torch.autograd.Function):
+class _NormActDropout(torch.autograd.Function):
     """Batch norm, activation, dropout and convolution; all that is large is made again from the first one's input."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, between: Between, x: Tensor, keep: Tensor | None, *parameters: Tensor) -> Tensor:
+    def forward(ctx: FunctionCtx, after_conv: NormActDropout, x: Tensor, keep: Tensor | None,
+                *parameters: Tensor) -> Tensor:
         gamma, beta, weight, bias = parameters
-        norm, mask = between.norm, between.mask
+        norm, mask = after_conv.norm, after_conv.mask
         running = (norm.running_mean, norm.running_var) if norm.track_running_stats else (None, None)
         y, mean, inverse_deviation = torch.native_batch_norm(x, gamma, beta, *running, True, norm.momentum, norm.eps)
-        ctx.slope, ctx.eps, ctx.scale = between.slope, norm.eps, mask.scale if mask else 1.0
+        ctx.slope, ctx.eps, ctx.scale = after_conv.slope, norm.eps, mask.scale if mask else 1.0
         ctx.save_for_backward(x, keep, gamma, beta, weight, mean, inverse_deviation)
         return _convolved(_activated(y, ctx.slope, keep, ctx.scale), weight, bias)
 
@@ -77,13 +79,13 @@ class _Between(torch.autograd.Function):
         return None, of_x, None, of_gamma, of_beta, of_weight, of_bias
 
 
-class _Joined(torch.autograd.Function):
+class _ConcatUpsampled(torch.autograd.Function):
     """Convolution of a skip and of what comes from below; backward goes through each half on its own."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, skip: Tensor, reduced: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(skip, reduced, weight)
-        return _convolved(joined(skip, reduced), weight, bias)
+        return _convolved(concat_upsampled(skip, reduced), weight, bias)
 
     @staticmethod
     @once_differentiable
@@ -92,13 +94,13 @@ class _Joined(torch.autograd.Function):
         upper, lower = weight.split([skip.shape[1], reduced.shape[1]], dim=1)
         of_skip, of_upper, of_bias = _convolution_backward(gradient, skip, upper)
         with torch.enable_grad():
-            up = doubled(small := reduced.detach().requires_grad_())
+            up = upsample2x(small := reduced.detach().requires_grad_())
         of_up, of_lower, _ = _convolution_backward(gradient, up.detach(), lower)
         (of_reduced,) = torch.autograd.grad(up, small, of_up)
         return of_skip, of_reduced, torch.cat([of_upper, of_lower], dim=1), of_bias
 
 
-class _Halved(torch.autograd.Function):
+class _MaxPool2x(torch.autograd.Function):
     """Max-pooling by two, whose backward looks for the largest values again."""
 
     @staticmethod

@@ -14,7 +14,7 @@ from alhvr.networks.blocks import (
     Decoded,
     SegmentationNetwork,
 )
-from alhvr.networks.conv_ops import steps_for
+from alhvr.networks.conv_ops import conv_ops_for
 
 ENCODER_DROPOUT = (0.05, 0.1, 0.2, 0.3, 0.5)
 REDUCTION_OF_STRIDE = {8: 1, 4: 2}
@@ -57,23 +57,23 @@ class UNet(SegmentationNetwork):
     def encode(self, x: Tensor) -> list[Tensor]:
         """x [B, in_channels, *S], S multiples of 16 (ValueError otherwise) -> x0 .. x4, full resolution first."""
         self._check_input(x)
-        steps = steps_for(x, len(x) * self.level_channels[0] * prod(x.shape[2:]), training=self.training)
-        levels = [self.encoder[0](x, steps)]
+        conv_ops = conv_ops_for(x, len(x) * self.level_channels[0] * prod(x.shape[2:]), training=self.training)
+        levels = [self.encoder[0](x, conv_ops)]
         for block in self.encoder[1:]:
-            levels.append(block(steps.halved(levels[-1]), steps))
+            levels.append(block(conv_ops.max_pool2x(levels[-1]), conv_ops))
         return levels
 
     def decode(self, levels: Sequence[Tensor], *, perturbed: bool = False) -> Decoded:
         """Levels x0 .. x4 -> logits [B, C, *S] and features; both passes are the same here."""
-        steps = steps_for(levels[0], levels[0].numel(), training=self.training)
+        conv_ops = conv_ops_for(levels[0], levels[0].numel(), training=self.training)
         reductions = [self.decoder[0].reduce(levels[-1])]
         for stage, skip, below in zip(self.decoder, levels[-2:0:-1], self.decoder[1:], strict=False):
-            x = stage.block.unfinished(skip, reductions[-1], steps)
-            reductions.append(steps.convolve_after(stage.block.second.between, x, below.reduce))
+            x = stage.block.until_last_conv(skip, reductions[-1], conv_ops)
+            reductions.append(conv_ops.convolve_after(stage.block.second.after_conv, x, below.reduce))
         last = self.decoder[-1].block
-        x = last.unfinished(levels[0], reductions[-1], steps)
+        x = last.until_last_conv(levels[0], reductions[-1], conv_ops)
         if self.feature_stride in REDUCTION_OF_STRIDE:
             features = reductions[REDUCTION_OF_STRIDE[self.feature_stride]]
-            return Decoded(logits=steps.convolve_after(last.second.between, x, self.head), features=features)
-        features = last.second.finish(x)
+            return Decoded(logits=conv_ops.convolve_after(last.second.after_conv, x, self.head), features=features)
+        features = last.second.norm_act(x)
         return Decoded(logits=self.head(features), features=features)

@@ -17,7 +17,7 @@ from alhvr.bundle.model import InferenceSettings, ModelDescription, default_name
 from alhvr.config import to_dict
 from alhvr.core.progress import Reporter
 from alhvr.networks.group import NetworkGroup
-from alhvr.training.checked_graphs import NoGraphs, checked_graphs
+from alhvr.training.checked_graphs import OnnxExportError, checked_graphs
 from alhvr.training.loop_state import LoopState
 from alhvr.training.pretrained import identity_of
 from alhvr.training.run_folder import RunFolder
@@ -85,7 +85,7 @@ def summary(finished: FinishedModel, state: LoopState) -> list[str]:
 def _graphs(networks: NetworkGroup, run: RunFolder, reporter: Reporter) -> dict[str, bytes] | None:
     try:
         return checked_graphs(networks)
-    except NoGraphs as error:
+    except OnnxExportError as error:
         reporter.warning(
             f"{error} The model is written without ONNX files: it is complete, but segmenting with it needs PyTorch "
             "(pip install 'alhvr[train]'). Once the cause is mended, add them in Python: from "

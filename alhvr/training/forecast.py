@@ -36,7 +36,7 @@ _SMALL_FILES = 5_000_000
 
 
 @dataclass(frozen=True)
-class Pace:
+class StepTiming:
     """What a few real steps took on this computer; times in seconds."""
 
     step_s: float
@@ -66,7 +66,7 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Load:
+class Workload:
     """What the run has to do."""
 
     plan: Plan
@@ -78,7 +78,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Free:
+class Resources:
     """What there is; None where nobody can tell."""
 
     memory: int | None
@@ -87,7 +87,7 @@ class Free:
     """Bytes where the run will lie."""
 
 
-def forecast(pace: Pace, load: Load, free: Free) -> Forecast:
+def forecast(pace: StepTiming, load: Workload, free: Resources) -> Forecast:
     """What the run will take, as numbers and as sentences."""
     validation_s = pace.export_s + pace.segmenting_s * sum(load.windows) if load.windows else 0.0
     iteration_s = _iteration_seconds(pace, load)
@@ -123,7 +123,7 @@ def what_lacks(expected: Forecast, out: Path) -> list[Finding]:
     return found
 
 
-def _iteration_seconds(pace: Pace, load: Load) -> float:
+def _iteration_seconds(pace: StepTiming, load: Workload) -> float:
     """One iteration: the step, and what the threads that prepare batches take away from it."""
     beside = pace.batch_s + pace.reading_s * _voxels_read_each_time(load)
     if pace.threads == 0:
@@ -131,13 +131,13 @@ def _iteration_seconds(pace: Pace, load: Load) -> float:
     return pace.step_s + beside / pace.threads
 
 
-def _training_seconds(load: Load, iteration_s: float, validation_s: float) -> float:
+def _training_seconds(load: Workload, iteration_s: float, validation_s: float) -> float:
     if load.training.minutes is not None:
         return 60.0 * load.training.minutes
     return load.training.iterations * iteration_s + load.training.validations * validation_s
 
 
-def _voxels_read_each_time(load: Load) -> float:
+def _voxels_read_each_time(load: Workload) -> float:
     """Voxels of scans that are read for an iteration on average; scans that fit the memory are read once."""
     total = 0.0
     rest = load.plan.batch_size - load.plan.labeled_batch_size
@@ -155,13 +155,13 @@ def _voxels_read_each_time(load: Load) -> float:
     return total
 
 
-def _bytes(load: Load, part: str) -> int:
+def _bytes(load: Workload, part: str) -> int:
     """All prepared scans of a part."""
     each = 4 * load.plan.n_channels + (part == "labeled")
     return each * sum(math.prod(shape) for shape in load.shapes.get(part, ()))
 
 
-def _memory_bytes(pace: Pace, load: Load) -> int:
+def _memory_bytes(pace: StepTiming, load: Workload) -> int:
     """Most that is held at a time: the scans, those being read, the batches, and a step or a validation."""
     half = int(load.training.memory_gb * 5e8)
     stores = sum(min(half, _bytes(load, part)) for part in ("labeled", "unlabeled"))
@@ -173,7 +173,7 @@ def _memory_bytes(pace: Pace, load: Load) -> int:
     return pace.program_bytes + _LATER_LIBRARIES + stores + reading + _BATCHES_HELD * batch + work
 
 
-def _tell_time(pace: Pace, load: Load, total_s: float, iteration_s: float, validation_s: float) -> str:
+def _tell_time(pace: StepTiming, load: Workload, total_s: float, iteration_s: float, validation_s: float) -> str:
     training = load.training
     if training.minutes is not None:
         steps = max(0.0, 60.0 * training.minutes - training.validations * validation_s) / iteration_s
@@ -186,7 +186,7 @@ def _tell_time(pace: Pace, load: Load, total_s: float, iteration_s: float, valid
     return f"Training will take about {in_words(total_s)} on this computer: {what}, going by {how}."
 
 
-def _tell_free_memory(pace: Pace, free: Free) -> str:
+def _tell_free_memory(pace: StepTiming, free: Resources) -> str:
     if free.memory is None:
         return ""
     return f"; {_gb(free.memory + pace.program_bytes)} can be had now"

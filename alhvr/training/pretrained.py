@@ -22,7 +22,7 @@ HEAD = "head."
 
 
 @dataclass(frozen=True)
-class Start:
+class Pretrained:
     """The model that a run begins with."""
 
     model: Model
@@ -48,7 +48,7 @@ class Start:
         batch = config.batch_size or plan.batch_size
         return replace(plan, patch_size=tuple(patch), batch_size=batch, labeled_batch_size=batch // 2)
 
-    def asked_of(self, config: PlanConfig) -> PlanConfig:
+    def override_plan(self, config: PlanConfig) -> PlanConfig:
         """``config`` with the modality and the normalisation of the model, which a check of the data goes by."""
         plan = self.model.description.plan
         return replace(config, modality=plan.modality, normalization=plan.normalization.kind)
@@ -114,9 +114,9 @@ class Start:
                          "The model is damaged; copy it again from where it came.")
 
 
-def load_start(folder: Path | None) -> Start | None:
+def load_pretrained(folder: Path | None) -> Pretrained | None:
     """Reads the model to start from; None without one."""
-    return None if folder is None else Start(read_model(folder))
+    return None if folder is None else Pretrained(read_model(folder))
 
 
 def identity_of(folder: Path) -> str:

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from alhvr.bundle.model import InferenceSettings
-from alhvr.checking.context import Watch
-from alhvr.checking.run import Folders, Wishes, check
+from alhvr.checking.context import RunContext
+from alhvr.checking.run import CheckOptions, Folders, check
 from alhvr.checking.selection import may_train, overridden
-from alhvr.checking.text_report import faults_as_error, tell, write_reports
+from alhvr.checking.text_report import emit, faults_as_error, write_reports
 from alhvr.config import RunConfig, to_dict
 from alhvr.core.errors import Cancelled, UserError
 from alhvr.core.progress import Reporter
@@ -25,9 +25,9 @@ from alhvr.networks.group import NetworkGroup
 from alhvr.training.device import choose_compute, memory_as_user_error
 from alhvr.training.finish import FinishedModel, finish_model, summary
 from alhvr.training.loop import TrainingLoop
-from alhvr.training.pretrained import load_start
+from alhvr.training.pretrained import load_pretrained
 from alhvr.training.run_folder import RUN_FILE, RecordingReporter, RunFolder, require_run, resume_command, resumed_setup
-from alhvr.training.setup import RunSetup, decide
+from alhvr.training.setup import RunSetup, plan_run
 from alhvr.training.step import TrainingStep
 from alhvr.training.trial import with_forecast
 from alhvr.training.validation import Validator
@@ -80,7 +80,7 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
         if request.resume:
             setup = resumed_setup(run, request.config, recorder)
         else:
-            setup = _new_setup(run, request, Watch(recorder, stop))
+            setup = _new_setup(run, request, RunContext(recorder, stop))
         try:
             return _train(setup, run, recorder, stop)
         except KeyboardInterrupt as error:
@@ -94,7 +94,7 @@ def _train(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopReques
     loop.resume()
     finished = None
     if loop.train(stop):
-        finished = _finish(setup, loop, run, Watch(reporter, stop))
+        finished = _finish(setup, loop, run, RunContext(reporter, stop))
     if finished is None:
         raise Cancelled(f"Stopped after iteration {loop.state.iteration}; everything is saved. "
                         f"Go on with: {resume_command(run.path)}")
@@ -104,7 +104,7 @@ def _train(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopReques
     return TrainResult(run.path, run.model, finished.scores, loop.state.best_iteration)
 
 
-def _finish(setup: RunSetup, loop: TrainingLoop, run: RunFolder, listener: Watch) -> FinishedModel | None:
+def _finish(setup: RunSetup, loop: TrainingLoop, run: RunFolder, listener: RunContext) -> FinishedModel | None:
     """The finished model; None when stopped before it was written."""
     validator = _validator(setup, listener.reporter, listener.should_stop)
     try:
@@ -114,23 +114,23 @@ def _finish(setup: RunSetup, loop: TrainingLoop, run: RunFolder, listener: Watch
         return None
 
 
-def _new_setup(run: RunFolder, request: TrainRequest, watch: Watch) -> RunSetup:
+def _new_setup(run: RunFolder, request: TrainRequest, context: RunContext) -> RunSetup:
     """Checks the data, decides everything about a new run and writes it down; raises UserError where it may not be."""
     _require_empty(run)
     if request.labeled is None:
         raise UserError("--labeled is missing.", "Give the folder of labelled cases.")
     config = request.config
-    start = load_start(request.start_from)
+    start = load_pretrained(request.start_from)
     compute = choose_compute(config.training)
-    found = check(Folders(request.labeled, request.unlabeled, request.validation), watch,
-                  Wishes(config.data.not_annotated, start.asked_of(config.plan) if start else config.plan))
+    found = check(Folders(request.labeled, request.unlabeled, request.validation), context,
+                  CheckOptions(config.data.not_annotated, start.override_plan(config.plan) if start else config.plan))
     setup = None
     if may_train(found, force=request.force):
-        setup = decide(found, config, start=start, compute=compute, reporter=watch.reporter)
-        found = with_forecast(found, setup, run.path, watch)
+        setup = plan_run(found, config, start=start, compute=compute, reporter=context.reporter)
+        found = with_forecast(found, setup, run.path, context)
         setup = replace(setup, forced=overridden(found))
-    write_reports(found, run.path / "check.json", watch.reporter)
-    tell(found, watch.reporter)
+    write_reports(found, run.path / "check.json", context.reporter)
+    emit(found, context.reporter)
     if setup is None or not may_train(found, force=request.force):
         raise faults_as_error(found, where=run.path / "check.html", may_force=not request.force)
     run.write_json("config.json", to_dict(setup.config))
@@ -153,7 +153,7 @@ def _build_loop(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopR
     torch.manual_seed(int(np.random.SeedSequence(config.training.seed).generate_state(1)[0]))
     networks = NetworkGroup.build(setup.network, setup.method.networks)
     if setup.start_from and not run.last.exists():
-        load_start(Path(setup.start_from)).load_into(networks, setup.labels)
+        load_pretrained(Path(setup.start_from)).load_into(networks, setup.labels)
     networks = networks.to(device=setup.compute.device, memory_format=networks.memory_format)
     step = TrainingStep(networks, build_method(config.method, config.training.seed), config.training, setup.compute)
     return TrainingLoop(step, _batches(setup, reporter), _validator(setup, reporter, stop), run=run, setup=setup,

@@ -20,7 +20,7 @@ from alhvr.checking.selection import overridden, usable_cases
 from alhvr.config import BETA_OF_PAPER, MethodConfig, PlanConfig, RunConfig, from_dict, to_dict
 from alhvr.core.errors import UserError
 from alhvr.core.progress import Reporter
-from alhvr.data.case_io import Annotation
+from alhvr.data.case_io import LabelDecoder
 from alhvr.data.cases import Case, Channel
 from alhvr.data.fingerprint import Fingerprint, join_channels
 from alhvr.data.label_names import LabelMeaning
@@ -28,7 +28,7 @@ from alhvr.data.plan import Plan, make_plan
 from alhvr.formats.labels import LabelSet
 from alhvr.methods.registry import MethodType, method_type
 from alhvr.training.device import Compute
-from alhvr.training.pretrained import Start
+from alhvr.training.pretrained import Pretrained
 
 PARTS = ("labeled", "unlabeled", "validation")
 
@@ -58,9 +58,9 @@ class RunSetup:
     """Where labels and their names were looked for: "labeled" and, where one was given, "validation"."""
 
     @property
-    def annotation(self) -> Annotation:
+    def annotation(self) -> LabelDecoder:
         """How to understand the label files."""
-        return Annotation(self.labels, self.config.data.not_annotated)
+        return LabelDecoder(self.labels, self.config.data.not_annotated)
 
     @property
     def method(self) -> MethodType:
@@ -124,10 +124,10 @@ def _meaning_from_dict(values: dict[str, Any]) -> LabelMeaning:
                         tuple((int(value), int(target)) for value, target in values.get("by_value", ())))
 
 
-def decide(found: CheckResult, config: RunConfig, *, start: Start | None, compute: Compute,
-           reporter: Reporter) -> RunSetup:
+def plan_run(found: CheckResult, config: RunConfig, *, start: Pretrained | None, compute: Compute,
+             reporter: Reporter) -> RunSetup:
     """The setup of a new run; tells the plan. Raises UserError where settings and data contradict each other."""
-    seen = survey(found, config.plan, seed=config.training.seed, reporter=reporter)
+    seen = select_cases(found, config.plan, seed=config.training.seed, reporter=reporter)
     plan = start.plan_for(config.plan, seen.channels) if start else _plan(seen, config.plan, compute.memory_gb())
     for sentence in plan.describe():
         reporter.note(sentence)
@@ -144,13 +144,13 @@ def decide(found: CheckResult, config: RunConfig, *, start: Start | None, comput
                     forced=seen.forced, label_hashes=seen.label_hashes, label_folders=seen.label_folders)
 
 
-def _plan(seen: Survey, config: PlanConfig, memory_gb: float) -> Plan:
+def _plan(seen: CaseSelection, config: PlanConfig, memory_gb: float) -> Plan:
     config = replace(config, modality=seen.modality)
     return make_plan(list(seen.labeled_prints), list(seen.unlabeled_prints), config, memory_gb=memory_gb,
                      channels=seen.channels)
 
 
-def _settled(config: RunConfig, plan: Plan, seen: Survey) -> RunConfig:
+def _settled(config: RunConfig, plan: Plan, seen: CaseSelection) -> RunConfig:
     """Decides what the settings leave open: mirrored anatomy is learnt only where orientation means nothing anyway.
 
     Beta by dimensions is the paper's. Where everything is annotated and there is no archive, labels-only is the method.
@@ -168,7 +168,7 @@ def _settled(config: RunConfig, plan: Plan, seen: Survey) -> RunConfig:
 
 
 @dataclass(frozen=True)
-class Survey:
+class CaseSelection:
     """The usable cases of a run; their paths are absolute."""
 
     labeled: tuple[Case, ...]
@@ -194,7 +194,7 @@ class Survey:
     """Some voxels of the labelled scans are not annotated, so that there is something to learn without labels."""
 
 
-def survey(found: CheckResult, config: PlanConfig, *, seed: int, reporter: Reporter) -> Survey:
+def select_cases(found: CheckResult, config: PlanConfig, *, seed: int, reporter: Reporter) -> CaseSelection:
     """What of a check a run can use; cases to validate on are set aside where no folder gave any, and told.
 
     Raises UserError when nothing is left to learn from.
@@ -207,7 +207,7 @@ def survey(found: CheckResult, config: PlanConfig, *, seed: int, reporter: Repor
         usable.labeled, usable.validation)
     modality = Study(found.facts, found.sets, modality=config.modality).modality_of(0)
     parts = {"labeled": labeled, "validation": validation, "unlabeled": usable.unlabeled}
-    return Survey(
+    return CaseSelection(
         labeled=_cases(labeled), unlabeled=_cases(usable.unlabeled), validation=_cases(validation),
         labels=found.labels, modality=modality, labeled_prints=_prints(labeled),
         unlabeled_prints=_prints(usable.unlabeled), held_out=held_out, channels=found.sets["labeled"].channels,

@@ -17,7 +17,7 @@ import psutil
 import torch
 
 from alhvr.bundle.model import InferenceSettings
-from alhvr.checking.context import Watch
+from alhvr.checking.context import RunContext
 from alhvr.checking.facts import CaseFacts
 from alhvr.checking.result import CheckResult, Forecast
 from alhvr.checking.run import with_findings
@@ -38,8 +38,8 @@ from alhvr.inference.torch_backend import TorchBackend
 from alhvr.methods.registry import build_method
 from alhvr.networks.group import NetworkGroup
 from alhvr.training.device import choose_compute, memory_as_user_error
-from alhvr.training.forecast import Free, Load, Pace, forecast, what_lacks
-from alhvr.training.setup import PARTS, RunSetup, decide
+from alhvr.training.forecast import Resources, StepTiming, Workload, forecast, what_lacks
+from alhvr.training.setup import PARTS, RunSetup, plan_run
 from alhvr.training.step import TrainingStep
 
 MOST_S = 15.0
@@ -68,7 +68,7 @@ _EXPORT_S = 3.0
 _POLL_S = 0.01
 
 
-def trial(setup: RunSetup, facts: Sequence[CaseFacts], out: Path, watch: Watch) -> Forecast | None:
+def trial(setup: RunSetup, facts: Sequence[CaseFacts], out: Path, context: RunContext) -> Forecast | None:
     """The forecast of the run ``setup`` into ``out``, from a trial of MOST_S at most and MOST_SHARE of the run.
 
     ``facts`` tell the grids of its cases. None for a run so short that a trial is not worth its time. Raises Cancelled
@@ -78,20 +78,20 @@ def trial(setup: RunSetup, facts: Sequence[CaseFacts], out: Path, watch: Watch) 
     if room_s < SHORTEST_S:
         return None
     grids = _grids(setup, facts)
-    watch.reporter.note("Trying a few steps to tell what the training will take ...")
-    pace = measure_pace(setup, grids["validation"], watch, until=time.monotonic() + room_s)
+    context.reporter.note("Trying a few steps to tell what the training will take ...")
+    pace = measure_pace(setup, grids["validation"], context, until=time.monotonic() + room_s)
     shapes = {part: tuple(axis_transform(grid, setup.plan).shape for grid in grids[part]) for part in PARTS}
     windows = tuple(_window_voxels(shape, setup.plan) for shape in shapes["validation"])
-    load = Load(setup.plan, setup.config.training, shapes, windows)
-    return forecast(pace, load, Free(available_bytes(), _free_disk(out)))
+    load = Workload(setup.plan, setup.config.training, shapes, windows)
+    return forecast(pace, load, Resources(available_bytes(), _free_disk(out)))
 
 
-def with_forecast(found: CheckResult, setup: RunSetup, out: Path, watch: Watch) -> CheckResult:
+def with_forecast(found: CheckResult, setup: RunSetup, out: Path, context: RunContext) -> CheckResult:
     """``found`` with the forecast of the run ``setup`` into ``out``, and with findings where something will lack.
 
     As it is for a run so short that there is no forecast. Raises as ``trial``.
     """
-    expected = trial(setup, found.facts, out, watch)
+    expected = trial(setup, found.facts, out, context)
     if expected is None:
         return found
     return with_findings(replace(found, forecast=expected), what_lacks(expected, out))
@@ -129,7 +129,7 @@ def _free_disk(out: Path) -> int | None:
     return None
 
 
-def measure_pace(setup: RunSetup, validation: Sequence[Geometry], watch: Watch, *, until: float) -> Pace:
+def measure_pace(setup: RunSetup, validation: Sequence[Geometry], context: RunContext, *, until: float) -> StepTiming:
     """Measures until ``until`` (time.monotonic), a little longer where a single step takes longer.
 
     ``validation``: the grids of the validation scans. Torch's random streams are left as they were. Raises Cancelled
@@ -143,12 +143,13 @@ def measure_pace(setup: RunSetup, validation: Sequence[Geometry], watch: Watch, 
         networks = networks.to(device=setup.compute.device, memory_format=networks.memory_format)
         step = TrainingStep(networks, build_method(setup.config.method, setup.config.training.seed),
                             setup.config.training, setup.compute)
-        steps = _measure_steps(setup, step, watch, steps_until, program_bytes)
-        watch.pulse()
+        steps = _measure_steps(setup, step, context, steps_until, program_bytes)
+        context.raise_if_cancelled()
         seconds, n_bytes = _segmenting(setup, networks, validation) if validation else (0.0, 0)
-    pace = Pace(
+    pace = StepTiming(
         step_s=steps.seconds, steps=steps.count, scaled=steps.scaled, step_bytes=steps.n_bytes,
-        batch_s=_timed(watch, lambda: _batch_seconds(setup)), reading_s=_timed(watch, lambda: _reading_seconds(setup)),
+        batch_s=_timed(context, lambda: _batch_seconds(setup)),
+        reading_s=_timed(context, lambda: _reading_seconds(setup)),
         segmenting_s=seconds, segmenting_bytes=n_bytes, export_s=_EXPORT_S if setup.compute.device == "cpu" else 0.0,
         program_bytes=program_bytes, weight_bytes=_weight_bytes(networks),
         threads=setup.compute.threads if setup.compute.device == "cpu" else 0)
@@ -157,8 +158,8 @@ def measure_pace(setup: RunSetup, validation: Sequence[Geometry], watch: Watch, 
     return pace
 
 
-def _timed(watch: Watch, measure: Callable[[], float]) -> float:
-    watch.pulse()
+def _timed(context: RunContext, measure: Callable[[], float]) -> float:
+    context.raise_if_cancelled()
     return measure()
 
 
@@ -177,17 +178,18 @@ class _Steps:
         return replace(self, n_bytes=max(0, self.n_bytes - n_bytes))
 
 
-def _measure_steps(setup: RunSetup, step: TrainingStep, watch: Watch, until: float, program_bytes: int) -> _Steps:
+def _measure_steps(setup: RunSetup, step: TrainingStep, context: RunContext, until: float,
+                   program_bytes: int) -> _Steps:
     """Whole steps where there is time for them; else steps on less, scaled up."""
     whole = _batch(setup, setup.plan.patch_size, setup.plan.batch_size)
     less = _batch(setup, *_size_of_less(setup.plan))
     factor = whole.images.numel() / less.images.numel()
     if factor > 1:
-        first = _repeat(step, less, watch, until, most=1)
+        first = _repeat(step, less, context, until, most=1)
     if factor == 1 or time.monotonic() + 2 * factor * first.seconds <= until:
-        return _repeat(step, whole, watch, until, most=_STEPS).without(program_bytes)
+        return _repeat(step, whole, context, until, most=_STEPS).without(program_bytes)
     late = time.monotonic() + first.seconds > until
-    more = (first if late else _repeat(step, less, watch, until, most=_STEPS)).without(program_bytes)
+    more = (first if late else _repeat(step, less, context, until, most=_STEPS)).without(program_bytes)
     fixed = _FIXED * _weight_bytes(step.networks)
     return replace(more, seconds=factor * more.seconds, scaled=True,
                    n_bytes=fixed + int(factor * max(0, more.n_bytes - fixed)))
@@ -204,12 +206,12 @@ def _size_of_less(plan: Plan) -> tuple[tuple[int, ...], int]:
     return tuple(patch), n_patches
 
 
-def _repeat(step: TrainingStep, batch: Batch, watch: Watch, until: float, *, most: int) -> _Steps:
+def _repeat(step: TrainingStep, batch: Batch, context: RunContext, until: float, *, most: int) -> _Steps:
     """One step to warm up, then up to ``most`` that are timed; where even one takes too long, the first one counts."""
     seconds: list[float] = []
     with _Peak() as peak:
         for number in range(1 + most):
-            watch.pulse()
+            context.raise_if_cancelled()
             if seconds and time.monotonic() + seconds[-1] > until:
                 break
             began = time.monotonic()
@@ -304,7 +306,7 @@ def _run(backend: TorchBackend, images: np.ndarray) -> None:
         backend.decode(name, backend.encode(name, images))
 
 
-def forecast_of_check(found: CheckResult, out: Path, watch: Watch, *, config: RunConfig = RunConfig(),  # noqa: B008
+def forecast_of_check(found: CheckResult, out: Path, context: RunContext, *, config: RunConfig = RunConfig(),  # noqa: B008
                       ) -> CheckResult:
     """``found`` with the forecast of a training into a folder like ``out``; as it is where the data allow none.
 
@@ -315,8 +317,8 @@ def forecast_of_check(found: CheckResult, out: Path, watch: Watch, *, config: Ru
     try:
         with memory_as_user_error():
             compute = choose_compute(config.training)
-            setup = decide(found, config, start=None, compute=compute, reporter=SilentReporter())
-            return with_forecast(found, setup, out, watch)
+            setup = plan_run(found, config, start=None, compute=compute, reporter=SilentReporter())
+            return with_forecast(found, setup, out, context)
     except UserError as error:
-        watch.reporter.warning(f"What a training would take cannot be told: {error}")
+        context.reporter.warning(f"What a training would take cannot be told: {error}")
         return found

@@ -10,7 +10,7 @@ import numpy as np
 from alhvr.bundle.model import InferenceSettings
 from alhvr.core.errors import UserError
 from alhvr.core.progress import Reporter
-from alhvr.data.case_io import Annotation, read_case
+from alhvr.data.case_io import LabelDecoder, read_case
 from alhvr.data.cases import Case
 from alhvr.data.plan import Plan
 from alhvr.evaluation.metrics import dice_by_class
@@ -20,7 +20,7 @@ from alhvr.inference.postprocess import keep_largest_component
 from alhvr.inference.predictor import Predictor
 from alhvr.inference.torch_backend import TorchBackend
 from alhvr.networks.group import NetworkGroup
-from alhvr.training.checked_graphs import NoGraphs, checked_graphs
+from alhvr.training.checked_graphs import OnnxExportError, checked_graphs
 from alhvr.training.device import Compute
 
 CLEANED = "+largest component"
@@ -43,7 +43,7 @@ class Validator:
 
     cases: Sequence[Case]
     plan: Plan
-    annotation: Annotation
+    annotation: LabelDecoder
     settings: InferenceSettings
     should_stop: Callable[[], bool]
     reporter: Reporter
@@ -139,7 +139,7 @@ class ScoringBackends:
     def _graphs(self, networks: NetworkGroup) -> dict[str, bytes] | None:
         try:
             return checked_graphs(networks)
-        except NoGraphs as error:
+        except OnnxExportError as error:
             if not self._has_warned:
                 self._reporter.warning(f"{error} PyTorch validates instead. If this stays so, the finished model will "
                                        "need PyTorch for segmenting.")

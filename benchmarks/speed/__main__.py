@@ -22,7 +22,7 @@ from importlib import import_module
 from pathlib import Path
 
 from drawing import draw
-from records import FILE, Result, Setting, from_json, joined, read_all, store
+from records import FILE, Result, Setting, concat_upsampled, from_json, read_all, store
 from report import write_report
 
 from alhvr.training import SPINS
@@ -64,7 +64,7 @@ def _measure(name: str, rounds: int) -> bool:
             return False
         results.append(result)
     about = {"rounds": rounds, "seconds": round(time.monotonic() - started, 1)}
-    entries = store(name, joined(results), about)
+    entries = store(name, concat_upsampled(results), about)
     write_report(entries, draw(entries))
     for f in from_json(read_all(FILE)[name]).findings:
         print(f"{name}: {f.what}, threads {f.threads or '-'}: {f.measured:.4g} {f.unit} {f.verdict} ({f.detail})",

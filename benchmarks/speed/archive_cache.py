@@ -11,7 +11,7 @@ from steps import AUGMENT
 from alhvr.core.progress import SilentReporter
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
-from alhvr.data.case_io import Annotation
+from alhvr.data.case_io import LabelDecoder
 from alhvr.data.cases import Case
 from alhvr.data.store import ScanStore
 
@@ -34,7 +34,7 @@ def measure(setting: Setting) -> Result:
     findings = []
     for title, plan in PLANS.items():
         stores = [ScanStore(cases, plan, names, budget_bytes=BUDGET_BYTES, reporter=SilentReporter())
-                  for cases, names in ((labeled, Annotation(LABELS)), (archive, None))]
+                  for cases, names in ((labeled, LabelDecoder(LABELS)), (archive, None))]
         batches = TwoStreamBatches(*stores, plan, Augmenter(AUGMENT, plan.dimensions, plan.patch_size), 0)
         steps = 2 * count if plan.dimensions == 3 else count
         findings += _watch(title, batches, stores, steps, count * size)

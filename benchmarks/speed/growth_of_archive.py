@@ -16,16 +16,16 @@ from records import Finding, Result, Series, Setting
 from scans import write_scan
 from steps import AUGMENT
 
-from alhvr.checking.context import Watch
+from alhvr.checking.context import RunContext
 from alhvr.checking.run import Folders, check
 from alhvr.config import PlanConfig
 from alhvr.core.progress import SilentReporter
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
-from alhvr.data.case_io import Annotation
+from alhvr.data.case_io import LabelDecoder
 from alhvr.data.plan import make_plan
 from alhvr.data.store import ScanStore
-from alhvr.training.setup import Survey, survey
+from alhvr.training.setup import CaseSelection, survey
 
 THREADS = (1,)
 SCANS = (10, 30, 100, 300, 1000)
@@ -100,7 +100,7 @@ def _findings(costs: list[Costs], threads: int) -> tuple[Finding, ...]:
 def _costs(labeled: Path, archive: Path) -> Costs:
     torch.set_num_threads(1)
     started = time.perf_counter()
-    checked = check(Folders(labeled, archive), Watch())
+    checked = check(Folders(labeled, archive), RunContext())
     found = survey(checked, PlanConfig(), seed=0, reporter=SilentReporter())
     surveyed = time.perf_counter()
     config = PlanConfig(dimensions=2, patch_size=(96, 96), batch_size=8, modality="MR")
@@ -129,9 +129,9 @@ def _wait_for_readers(store: ScanStore) -> None:
         time.sleep(0.3)
 
 
-def _batches(found: Survey, plan) -> tuple[ScanStore, TwoStreamBatches]:
+def _batches(found: CaseSelection, plan) -> tuple[ScanStore, TwoStreamBatches]:
     """The archive's store, and the batches from it and the labelled one."""
-    labeled = ScanStore(found.labeled, plan, Annotation(found.labels), budget_bytes=BUDGET_BYTES,
+    labeled = ScanStore(found.labeled, plan, LabelDecoder(found.labels), budget_bytes=BUDGET_BYTES,
                         reporter=SilentReporter())
     archive = ScanStore(found.unlabeled, plan, None, budget_bytes=BUDGET_BYTES, reporter=SilentReporter())
     augmenter = Augmenter(AUGMENT, plan.dimensions, plan.patch_size)

@@ -26,8 +26,8 @@ SLICES, SIDE = 50, 128
 BY_SIDE = tuple((SLICES, side, side) for side in (64, 128, 256, 512))
 BY_SLICES = tuple((slices, SIDE, SIDE) for slices in (50, 100, 200, 500, 1000))
 LONG = ((300, 512, 512),)
-PLAIN = "segmentation"
-WAYS = {PLAIN: (), "with regions": ("--regions",)}
+STANDARD = "segmentation"
+WAYS = {STANDARD: (), "with regions": ("--regions",)}
 ROWS = {f"64x64 to 512x512, {SLICES} slices": BY_SIDE, f"{SIDE}x{SIDE}, 50 to 1,000 slices": BY_SLICES}
 REMARK = f"""Growth of segmenting: the whole command in a process of its own, start and writing included, one run for
 each size, with a 2-D model (two U-Nets, four classes), {BACKEND}, int16 scans on their own grid."""

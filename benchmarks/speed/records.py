@@ -104,7 +104,7 @@ def store(name: str, result: Result, about: Mapping[str, Any], file: Path = FILE
     return entries
 
 
-def joined(results: list[Result]) -> Result:
+def concat_upsampled(results: list[Result]) -> Result:
     """The results of several child processes as one; a remark that repeats is kept once."""
     return Result(tuple(f for r in results for f in r.findings), tuple(s for r in results for s in r.series),
                   tuple(dict.fromkeys(remark for r in results for remark in r.remarks)))

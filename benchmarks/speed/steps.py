@@ -21,7 +21,7 @@ from alhvr.config import AugmentConfig, MethodConfig, TrainingConfig
 from alhvr.core.progress import SilentReporter
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
-from alhvr.data.case_io import Annotation
+from alhvr.data.case_io import LabelDecoder
 from alhvr.data.plan import Plan
 from alhvr.data.store import ScanStore
 from alhvr.methods.alhvr import DualViews, Views, alhvr_objective, forward_views
@@ -141,7 +141,7 @@ def _batches(folder: Path, size: Size) -> TwoStreamBatches:
     labeled = [write_scan(folder, f"labelled {n}", size.scan_shape, label=True) for n in range(3)]
     others = [write_scan(folder, f"scan {n}", size.scan_shape) for n in range(5)]
     stores = [ScanStore(cases, size.plan, names, budget_bytes=10**9, reporter=SilentReporter())
-              for cases, names in ((labeled, Annotation(LABELS)), (others, None))]
+              for cases, names in ((labeled, LabelDecoder(LABELS)), (others, None))]
     for store in stores:
         for index in range(len(store)):
             store.get(index)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from seg_files import bars, write_folder, write_label, write_scan
 
-from alhvr.checking.context import Watch
+from alhvr.checking.context import RunContext
 from alhvr.checking.findings import Finding, Severity
 from alhvr.checking.result import CheckResult
 from alhvr.checking.run import Folders, check
@@ -22,7 +22,7 @@ SEG = ".seg.nrrd"
 
 
 def checked(labeled: Path, validation: Path | None = None) -> CheckResult:
-    return check(Folders(labeled, None, validation), Watch())
+    return check(Folders(labeled, None, validation), RunContext())
 
 
 def only(found: CheckResult, kind: str) -> Finding:

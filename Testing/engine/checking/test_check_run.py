@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from tiny_cases import damage, write_case
 
-from alhvr.checking.context import Watch
+from alhvr.checking.context import RunContext
 from alhvr.checking.findings import Severity
 from alhvr.checking.result import CheckResult
-from alhvr.checking.run import NO_VALUE, Folders, Wishes, check, effective_not_annotated
+from alhvr.checking.run import NO_VALUE, CheckOptions, Folders, check, effective_not_annotated
 from alhvr.core.errors import UserError
 from alhvr.data.cases import CaseSet
 
@@ -32,27 +32,27 @@ def kinds(found: CheckResult) -> dict[str, Severity]:
 
 def test_no_folder_at_all_is_refused() -> None:
     with pytest.raises(UserError, match="no folder to check"):
-        check(Folders(), Watch())
+        check(Folders(), RunContext())
 
 
 def test_a_folder_that_cannot_be_used_hides_no_other_fault(tmp_path: Path) -> None:
     folder = cases(tmp_path / "a")
     damage(write_case(folder, "broken", SHAPE, label=True, seed=9))
-    found = check(Folders(folder, tmp_path / "nowhere"), Watch())
+    found = check(Folders(folder, tmp_path / "nowhere"), RunContext())
     assert kinds(found).items() >= {("unusable_folder", Severity.FAULT), ("unreadable_image", Severity.FAULT)}
     assert "nowhere is not there" in next(f.seen for f in found.findings if f.kind == "unusable_folder")
 
 
 def test_a_value_that_names_a_structure_is_not_taken_for_not_annotated(tmp_path: Path) -> None:
     folder = cases(tmp_path, names={"1": "liver", "3": "spleen", "255": "tumour"})
-    assert "not_annotated_is_named" not in kinds(check(Folders(folder), Watch()))
-    asked = check(Folders(folder), Watch(), Wishes(not_annotated=3))
+    assert "not_annotated_is_named" not in kinds(check(Folders(folder), RunContext()))
+    asked = check(Folders(folder), RunContext(), CheckOptions(not_annotated=3))
     assert kinds(asked)["not_annotated_is_named"] is Severity.FAULT
     assert effective_not_annotated(3, [CaseSet(folder, (), {3: "spleen"}, None, ())]) == NO_VALUE
 
 
 def test_what_is_not_annotated_is_no_structure(tmp_path: Path) -> None:
-    found = check(Folders(cases(tmp_path)), Watch(), Wishes(not_annotated=3))
+    found = check(Folders(cases(tmp_path)), RunContext(), CheckOptions(not_annotated=3))
     assert found.labels.values == (1,) and found.facts[0].label.n_not_annotated > 0
 
 
@@ -63,7 +63,7 @@ def test_the_archive_must_have_the_channels_of_the_labelled_scans(tmp_path: Path
         write_case(tmp_path / "a", f"p{n}_0001", SHAPE, seed=50 + n)
         for channel in range(1 if n == 1 else 2):
             write_case(tmp_path / "b", f"q{n}_000{channel}", SHAPE, seed=100 + 10 * n + channel)
-    found = check(Folders(tmp_path / "a", tmp_path / "b"), Watch())
+    found = check(Folders(tmp_path / "a", tmp_path / "b"), RunContext())
     assert [len(f.images) for f in found.part("labeled")] == [2, 2, 2]
     (missing,) = [f for f in found.findings if f.kind == "missing_channel"]
     assert missing.severity is Severity.WARNING and missing.cases == ("unlabeled/q1",)
@@ -71,12 +71,12 @@ def test_the_archive_must_have_the_channels_of_the_labelled_scans(tmp_path: Path
 
 def test_a_folder_that_is_not_there_is_no_missing_channel_whatever_it_is_called(tmp_path: Path) -> None:
     write_case(tmp_path / "a", "p", SHAPE, label=True)
-    found = check(Folders(tmp_path / "a", tmp_path / "two-channel-archive"), Watch())
+    found = check(Folders(tmp_path / "a", tmp_path / "two-channel-archive"), RunContext())
     assert [f.kind for f in found.findings if f.severity is Severity.FAULT] == ["unusable_folder"]
 
 
 def test_a_second_check_knows_the_cases(tmp_path: Path) -> None:
     for n in range(3):
         write_case(tmp_path, f"case{n}", SHAPE, label=True, seed=7000 + n)
-    first, second = (check(Folders(tmp_path), Watch()) for _ in range(2))
+    first, second = (check(Folders(tmp_path), RunContext()) for _ in range(2))
     assert (first.n_cached, second.n_cached) == (0, 3) and first.findings == second.findings

@@ -17,10 +17,10 @@ import SimpleITK as sitk
 
 from alhvr.checking import examine as examining
 from alhvr.checking.cache import FOLDER_VARIABLE
-from alhvr.checking.context import Watch
+from alhvr.checking.context import RunContext
 from alhvr.checking.examine import Item, examine, memory_of
 from alhvr.checking.facts import CaseFacts
-from alhvr.checking.workers import Room
+from alhvr.checking.workers import MemoryBudget
 from alhvr.core.errors import Cancelled
 from alhvr.core.progress import SilentReporter
 from alhvr.data.cases import Case
@@ -37,7 +37,7 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def two_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also for cases so small that workers are not worth their start."""
-    monkeypatch.setattr(examining, "_room", lambda items: Room(min(2, len(items)), None))
+    monkeypatch.setattr(examining, "_room", lambda items: MemoryBudget(min(2, len(items)), None))
 
 
 def make_cases(folder: Path, n: int = 4) -> list[Item]:
@@ -59,8 +59,8 @@ def age(folder: Path) -> None:
         os.utime(path, (OLD, OLD))
 
 
-def look(items: list[Item], watch: Watch | None = None, not_annotated: int = 255) -> list[CaseFacts]:
-    return examine(items, not_annotated=not_annotated, watch=watch or Watch())
+def look(items: list[Item], context: RunContext | None = None, not_annotated: int = 255) -> list[CaseFacts]:
+    return examine(items, not_annotated=not_annotated, context=context or RunContext())
 
 
 def gist(facts: list[CaseFacts]) -> list[tuple]:
@@ -73,7 +73,7 @@ def test_workers_find_what_one_process_finds_in_the_order_asked_for(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     items = make_cases(tmp_path / "cases", 5)
     found = look(items)
-    monkeypatch.setattr(examining, "_room", lambda items: Room(0, None))
+    monkeypatch.setattr(examining, "_room", lambda items: MemoryBudget(0, None))
     monkeypatch.setenv(FOLDER_VARIABLE, "")
     assert gist(found) == gist(look(items))
     assert [f.case for f in found] == [case for _, case in items]
@@ -136,12 +136,12 @@ def test_progress_is_told_and_the_stop_is_heard(tmp_path: Path) -> None:
         def progress(self, stage: str, done: int, total: int, seconds_left: float | None = None) -> None:
             seen.append((stage, done, total))
 
-    look(items, Watch(Listener()))
+    look(items, RunContext(Listener()))
     assert seen == [("examining", n, 4) for n in range(1, 5)]
     seen.clear()
     shutil.rmtree(tmp_path / "cache")
     with pytest.raises(Cancelled):
-        look(items, Watch(Listener(), lambda: len(seen) >= 2))
+        look(items, RunContext(Listener(), lambda: len(seen) >= 2))
     assert len(seen) == 2
 
 
@@ -186,19 +186,19 @@ def test_a_signal_to_all_ends_the_check_and_its_workers(tmp_path: Path, number: 
 import sys, time
 from pathlib import Path
 from alhvr.checking import examine as examining
-from alhvr.checking.context import Watch
-from alhvr.checking.workers import Room
+from alhvr.checking.context import RunContext
+from alhvr.checking.workers import MemoryBudget
 from alhvr.data.cases import Case
 from alhvr.core.errors import Cancelled
 from alhvr.core.signals import StopRequest
 if __name__ == "__main__":
-    examining._room = lambda items: Room(2, None)
+    examining._room = lambda items: MemoryBudget(2, None)
     items = [("unlabeled", Case(str(n), Path({str(tmp_path)!r}) / "cases" / f"{{n % 4}}.nii.gz", None))
              for n in range(100_000)]
     with StopRequest() as stop:
         print("begun", flush=True)
         try:
-            examining.examine(items, not_annotated=255, watch=Watch(should_stop=stop))
+            examining.examine(items, not_annotated=255, context=RunContext(should_stop=stop))
         except Cancelled:
             print("cancelled", flush=True)
 """)

@@ -8,11 +8,11 @@ import numpy as np
 import SimpleITK as sitk
 from support import shared_data
 
-from alhvr.checking.examine import Terms, examine_case
+from alhvr.checking.examine import ExamineOptions, examine_case
 from alhvr.data.cases import Case, find_cases
 from alhvr.data.reading import content_hash, read_label, read_scan
 
-TERMS = Terms(255, b"key")
+TERMS = ExamineOptions(255, b"key")
 
 
 def write(path: Path, array: np.ndarray, spacing: tuple[float, float, float] = (1.0, 1.0, 3.0)) -> Path:
@@ -110,7 +110,7 @@ def test_each_channel_is_measured_and_the_first_bad_one_is_named(tmp_path: Path)
 def test_dicom_headers_tell_the_field_and_a_digest_of_the_patient() -> None:
     found = find_cases(shared_data("brain-dicom"), labeled=False)
     facts = [examine_case("unlabeled", entry, TERMS) for entry in found.cases if "T1post" in entry.name]
-    again = examine_case("unlabeled", facts[0].case, Terms(255, b"another key"))
+    again = examine_case("unlabeled", facts[0].case, ExamineOptions(255, b"another key"))
     assert facts[0].images[0].field_strength_t == 3.0
     assert facts[0].images[0].patient != again.images[0].patient
     assert len(facts[0].images[0].patient) == 32

@@ -9,7 +9,7 @@ from checked import check_result, finding
 from tiny_cases import Listener
 
 from alhvr.checking.findings import Severity
-from alhvr.checking.text_report import OF_A_KIND, faults_as_error, listing, sentence, tell, write_reports
+from alhvr.checking.text_report import OF_A_KIND, emit, faults_as_error, listing, sentence, write_reports
 
 FAULT = finding("label_on_another_grid", Severity.FAULT, "labeled/one", seen="The label one lies elsewhere.")
 WARNING = finding("holes", Severity.WARNING, "labeled/two", seen="The liver has holes.")
@@ -34,7 +34,7 @@ def test_sound_data_is_ready_and_an_archive_alone_is_neither() -> None:
 
 def test_programs_hear_of_notes_apart_and_of_faults_by_that_name() -> None:
     reporter = Listener()
-    tell(check_result(findings=(FAULT, WARNING, NOTE)), reporter)
+    emit(check_result(findings=(FAULT, WARNING, NOTE)), reporter)
     assert reporter.warnings == [f"Fault: {sentence(FAULT)}", sentence(WARNING)]
     assert reporter.notes == [sentence(NOTE), "Three steps were measured."]
 
@@ -43,7 +43,7 @@ def test_of_many_findings_of_a_kind_the_first_are_told_and_the_rest_counted() ->
     many = tuple(finding("unreadable_image", Severity.FAULT, f"labeled/{n}", seen=f"Scan {n} is broken.")
                  for n in range(OF_A_KIND + 4))
     reporter = Listener()
-    tell(check_result(findings=(*many, WARNING)), reporter)
+    emit(check_result(findings=(*many, WARNING)), reporter)
     assert len(reporter.warnings) == OF_A_KIND + 2
     assert f"4 more of this kind, the first: Scan {OF_A_KIND} is broken." in reporter.warnings[OF_A_KIND]
 

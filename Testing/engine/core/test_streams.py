@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from alhvr.core.progress import BarReporter, JsonReporter
-from alhvr.core.streams import PatientStream
+from alhvr.core.streams import BestEffortStream
 
 TALKS = ("import sys, pathlib\n"
          "from alhvr.core.progress import BarReporter, JsonReporter\n"
@@ -63,7 +63,7 @@ def test_a_full_disk() -> None:
 
 def test_what_can_be_heard_is_heard() -> None:
     stream = io.StringIO()
-    patient = PatientStream(stream)
+    patient = BestEffortStream(stream)
     patient.write("words")
     patient.flush()
     assert stream.getvalue() == "words" and not patient.isatty()
@@ -73,4 +73,4 @@ def test_other_faults_are_not_hidden() -> None:
     stream = io.StringIO()
     stream.close()
     with pytest.raises(ValueError, match="closed file"):
-        PatientStream(stream).write("words")
+        BestEffortStream(stream).write("words")

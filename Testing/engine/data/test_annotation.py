@@ -11,7 +11,7 @@ import SimpleITK
 from tiny_cases import LABELS, write_case
 
 from alhvr.core.errors import UserError
-from alhvr.data.case_io import Annotation
+from alhvr.data.case_io import LabelDecoder
 from alhvr.data.cases import Case
 from alhvr.data.geometry import Geometry
 from alhvr.data.reading import probe
@@ -37,7 +37,7 @@ def overwrite(case: Case, value: int, *, plane: int) -> None:
 def test_voxels_with_the_value_for_not_annotated_have_no_class(tmp_path: Path) -> None:
     case = write_case(tmp_path, "a", SHAPE, label=True)
     overwrite(case, 4, plane=2)
-    found = Annotation(LABELS, not_annotated=4).read(case, grid(case))
+    found = LabelDecoder(LABELS, not_annotated=4).read(case, grid(case))
     assert (found[2] == NOT_ANNOTATED).all() and set(np.unique(found[1])) == {0, 1, 2}
 
 
@@ -45,22 +45,22 @@ def test_without_such_a_value_it_is_unknown_and_the_message_says_how_to_name_it(
     case = write_case(tmp_path, "a", SHAPE, label=True)
     overwrite(case, 4, plane=2)
     with pytest.raises(UserError, match="a.nrrd: The label has value 4; known are 0, 1, 3.*--not-annotated 4"):
-        Annotation(LABELS, not_annotated=255).read(case, grid(case))
+        LabelDecoder(LABELS, not_annotated=255).read(case, grid(case))
 
 
 def test_the_value_of_a_structure_is_never_taken_for_not_annotated(tmp_path: Path) -> None:
     case = write_case(tmp_path, "a", SHAPE, label=True)
-    assert set(np.unique(Annotation(LABELS, not_annotated=3).read(case, grid(case)))) == {0, 1, 2}
+    assert set(np.unique(LabelDecoder(LABELS, not_annotated=3).read(case, grid(case)))) == {0, 1, 2}
 
 
 def test_structures_missing_in_a_case_are_told_by_class(tmp_path: Path) -> None:
     case = replace(write_case(tmp_path, "a", SHAPE, label=True), not_annotated=(3, 9))
-    assert Annotation(LABELS).missing_classes(case) == (2,)
-    assert Annotation(LABELS).missing_classes(replace(case, not_annotated=())) == ()
+    assert LabelDecoder(LABELS).missing_classes(case) == (2,)
+    assert LabelDecoder(LABELS).missing_classes(replace(case, not_annotated=())) == ()
 
 
 def test_a_label_on_another_grid_is_refused(tmp_path: Path) -> None:
     case = write_case(tmp_path, "a", SHAPE, label=True)
     other = write_case(tmp_path, "b", (5, 12, 16), label=True)
     with pytest.raises(UserError, match="b.nrrd lies on another grid than its scan a.nrrd"):
-        Annotation(LABELS).read(replace(case, label=other.label), grid(case))
+        LabelDecoder(LABELS).read(replace(case, label=other.label), grid(case))

@@ -17,7 +17,7 @@ from alhvr.core.errors import UserError
 from alhvr.data import store as store_module
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import Batch, TwoStreamBatches
-from alhvr.data.case_io import Annotation
+from alhvr.data.case_io import LabelDecoder
 from alhvr.data.cases import Case
 from alhvr.data.plan import Plan
 from alhvr.data.store import ScanStore
@@ -38,7 +38,7 @@ class World:
         self.listener = Listener()
 
     def store(self, cases: list[Case], plan: Plan, *, budget: int = 10**9) -> ScanStore:
-        label_set = Annotation(LABELS) if cases is self.labeled else None
+        label_set = LabelDecoder(LABELS) if cases is self.labeled else None
         return ScanStore(cases, plan, label_set, budget_bytes=budget, reporter=self.listener)
 
     def batches(self, plan: Plan, *, seed: int = 0, budget: int = 10**9, config: AugmentConfig | None = None,

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from support import ROOT
 
-from alhvr.checking.workers import Room
+from alhvr.checking.workers import MemoryBudget
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_damaged_image_crashes_or_hangs_a_reader_or_is_read_wrongly() -> None:
     import fuzz_readers
 
-    verdicts = fuzz_readers.fuzz(list(fuzz_readers.KINDS), 500, 7_000_000, Room(1, None))
+    verdicts = fuzz_readers.fuzz(list(fuzz_readers.KINDS), 500, 7_000_000, MemoryBudget(1, None))
     faults = [verdict for verdict in verdicts if verdict.outcome in fuzz_readers.FAULTS]
     assert not faults
     counts = Counter(verdict.outcome for verdict in verdicts)

@@ -10,7 +10,7 @@ import pytest
 from seg_files import bars, write_folder, write_label, write_scan
 
 from alhvr.core.errors import UserError
-from alhvr.data.case_io import Annotation, read_values
+from alhvr.data.case_io import LabelDecoder, read_values
 from alhvr.data.cases import CaseSet, align_cases, find_cases
 from alhvr.data.label_names import LabelMeaning, parse_label_names
 from alhvr.data.reading import probe, read_label
@@ -126,7 +126,7 @@ def test_the_ignore_label_of_nnunet_is_not_annotated_and_no_structure(tmp_path: 
     assert found.label_names == {1: "liver"}
     assert found.label_notes == (f'The value {value}, "ignore" in dataset.json, is taken for not annotated.',)
     geometry = probe(found.cases[0].image).geometry
-    index = Annotation(LabelSet.from_names(found.label_names), 255).read(found.cases[0], geometry)
+    index = LabelDecoder(LabelSet.from_names(found.label_names), 255).read(found.cases[0], geometry)
     assert index[1, 3, [2, 6]].tolist() == [1, NOT_ANNOTATED]
     assert find_cases(tmp_path, labeled=False).label_names == {1: "liver"}
 
@@ -134,7 +134,7 @@ def test_the_ignore_label_of_nnunet_is_not_annotated_and_no_structure(tmp_path: 
 def test_the_ignore_label_is_not_taken_for_a_structure_that_has_its_value(tmp_path: Path) -> None:
     write_folder(tmp_path, {"a": (".nrrd", (255, 4), ())}, {"255": "liver", "4": "ignore"})
     case = find_cases(tmp_path, labeled=True).cases[0]
-    index = Annotation(LabelSet.from_names({255: "liver"}), 255).read(case, probe(case.image).geometry)
+    index = LabelDecoder(LabelSet.from_names({255: "liver"}), 255).read(case, probe(case.image).geometry)
     assert index[1, 3, [2, 6]].tolist() == [1, NOT_ANNOTATED]
 
 

@@ -16,7 +16,7 @@ from alhvr.core.errors import UserError
 from alhvr.core.progress import SilentReporter
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
-from alhvr.data.case_io import Annotation
+from alhvr.data.case_io import LabelDecoder
 from alhvr.data.cases import Case
 from alhvr.data.sampling import annotated_background, draw_start
 from alhvr.data.store import ScanStore
@@ -39,7 +39,7 @@ def annotate(case: Case, keep: slice | tuple) -> Case:
 
 
 def batches_of(cases: list[Case], plan) -> TwoStreamBatches:
-    store = ScanStore(cases, plan, Annotation(LABELS, 255), budget_bytes=10**9, reporter=SilentReporter())
+    store = ScanStore(cases, plan, LabelDecoder(LABELS, 255), budget_bytes=10**9, reporter=SilentReporter())
     return TwoStreamBatches(store, None, plan, Augmenter(AugmentConfig(), plan.dimensions, plan.patch_size), 0)
 
 

@@ -14,7 +14,7 @@ from tiny_cases import LABELS, damage, tiny_plan, with_channels, write_case
 
 from alhvr.core.errors import UserError
 from alhvr.core.progress import SilentReporter
-from alhvr.data.case_io import Annotation
+from alhvr.data.case_io import LabelDecoder
 from alhvr.data.cases import Case
 from alhvr.data.store import ScanStore
 
@@ -28,7 +28,7 @@ def archive(folder: Path, count: int) -> list[Case]:
 
 
 def store_of(cases: list[Case], *, budget: int = 10**9, label_set=None, plan=PLAN) -> ScanStore:
-    return ScanStore(cases, plan, label_set and Annotation(label_set), budget_bytes=budget, reporter=SilentReporter())
+    return ScanStore(cases, plan, label_set and LabelDecoder(label_set), budget_bytes=budget, reporter=SilentReporter())
 
 
 def wait_until(condition, seconds: float = 10) -> bool:

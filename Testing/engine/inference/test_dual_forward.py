@@ -8,7 +8,7 @@ import torch
 
 from alhvr.bundle.model import InferenceSettings
 from alhvr.inference import dual_forward as room
-from alhvr.inference.dual_forward import DualPass, confidence, fuse, networks_for, softmax
+from alhvr.inference.dual_forward import DualForward, confidence, fuse, networks_for, softmax
 from alhvr.inference.torch_backend import TorchBackend
 from alhvr.networks.group import NetworkGroup
 from alhvr.networks.perturbation import draw_perturbation
@@ -47,7 +47,7 @@ def _probabilities(backend: TorchBackend, network: str, images: np.ndarray) -> n
 
 
 def test_clean_probabilities_are_the_softmax_of_each_network(backend, images):
-    views = DualPass(backend, InferenceSettings(), regions=False)(images)
+    views = DualForward(backend, InferenceSettings(), regions=False)(images)
     np.testing.assert_allclose(views.probabilities["a"], _probabilities(backend, "a", images), atol=1e-6)
     np.testing.assert_allclose(views.probabilities["b"], _probabilities(backend, "b", images), atol=1e-6)
     assert views.confidences == ()
@@ -59,25 +59,25 @@ def test_where_one_network_is_asked_for_the_other_does_not_run(backend, images, 
     encode = TorchBackend.encode
     monkeypatch.setattr(TorchBackend, "encode", lambda self, name, x: (asked.append(name), encode(self, name, x))[1])
     needed = networks_for([network], ("a", "b"))
-    views = DualPass(backend, InferenceSettings(fusion=network), regions=False, networks=needed)(images)
+    views = DualForward(backend, InferenceSettings(fusion=network), regions=False, networks=needed)(images)
     assert asked == [network]
     np.testing.assert_allclose(fuse(views.probabilities, network), _probabilities(backend, network, images),
                                atol=1e-6)
 
 
 def test_regions_always_need_both_networks(backend, images):
-    views = DualPass(backend, InferenceSettings(fusion="a"), regions=True, networks=("a",))(images)
+    views = DualForward(backend, InferenceSettings(fusion="a"), regions=True, networks=("a",))(images)
     assert len(views.confidences) == 2 and not np.array_equal(views.probabilities["a"], views.probabilities["b"])
 
 
 def test_mirroring_is_the_mean_over_all_flips_turned_back(backend, images):
-    views = DualPass(backend, InferenceSettings(mirror=True), regions=False)(images)
+    views = DualForward(backend, InferenceSettings(mirror=True), regions=False)(images)
     copies = [np.flip(_probabilities(backend, "a", np.flip(images, axes)), axes) for axes in [(), (2,), (3,), (2, 3)]]
     np.testing.assert_allclose(views.probabilities["a"], np.mean(copies, axis=0), atol=1e-6)
 
 
 def test_confidences_come_from_the_perturbed_networks(backend, images):
-    views = DualPass(backend, InferenceSettings(), regions=True)(images)
+    views = DualForward(backend, InferenceSettings(), regions=True)(images)
     clean = confidence(backend.decode("a", backend.encode("a", images)))
     assert views.confidences[0].shape == (3, 32, 48)
     assert np.abs(views.confidences[0] - clean).max() > 1e-4
@@ -86,7 +86,7 @@ def test_confidences_come_from_the_perturbed_networks(backend, images):
 
 def test_a_backend_that_decodes_twice_at_once_is_asked_for_both(backend, images):
     at_once = _TwiceAtOnce(backend)
-    found, expected = (DualPass(b, InferenceSettings(), regions=True)(images) for b in (at_once, backend))
+    found, expected = (DualForward(b, InferenceSettings(), regions=True)(images) for b in (at_once, backend))
     np.testing.assert_array_equal(found.probabilities["a"], expected.probabilities["a"])
     np.testing.assert_array_equal(found.confidences, expected.confidences)
     assert at_once.asked == ["a", "b"]
@@ -98,15 +98,15 @@ def test_a_perturbation_is_drawn_once_for_scans_of_the_same_windows(backend, ima
     monkeypatch.setattr(room, "draw_perturbation",
                         lambda *given, **how: drawn.append(given[1]) or draw_perturbation(*given, **how))
     for _ in range(2):
-        DualPass(backend, InferenceSettings(), regions=True)(images)
+        DualForward(backend, InferenceSettings(), regions=True)(images)
     assert len(drawn) == 2
-    DualPass(backend, InferenceSettings(), regions=True)(images[..., :32])
+    DualForward(backend, InferenceSettings(), regions=True)(images[..., :32])
     assert len(drawn) == 4
 
 
 def test_the_perturbation_of_a_window_does_not_depend_on_its_batch(backend, images):
-    together = DualPass(backend, InferenceSettings(), regions=True)(images).confidences
-    one_by_one = DualPass(backend, InferenceSettings(), regions=True)
+    together = DualForward(backend, InferenceSettings(), regions=True)(images).confidences
+    one_by_one = DualForward(backend, InferenceSettings(), regions=True)
     for number in range(len(images)):
         alone = one_by_one(images[number:number + 1]).confidences
         np.testing.assert_allclose(alone[0][0], together[0][number], atol=1e-5)
@@ -115,7 +115,8 @@ def test_the_perturbation_of_a_window_does_not_depend_on_its_batch(backend, imag
 
 def test_the_seed_of_the_model_decides_the_perturbation(backend, images):
     def confidences(seed: int) -> np.ndarray:
-        return np.stack(DualPass(backend, InferenceSettings(perturbation_seed=seed), regions=True)(images).confidences)
+        settings = InferenceSettings(perturbation_seed=seed)
+        return np.stack(DualForward(backend, settings, regions=True)(images).confidences)
 
     np.testing.assert_array_equal(confidences(1), confidences(1))
     assert np.abs(confidences(1) - confidences(2)).max() > 1e-4

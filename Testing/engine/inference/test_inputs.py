@@ -13,14 +13,14 @@ from tiny_cases import Listener
 
 from alhvr.core.errors import UserError
 from alhvr.data.geometry import Geometry
-from alhvr.inference.inputs import Inputs, Wanted, files_of, list_inputs
-from alhvr.inference.results_index import Record
+from alhvr.inference.inputs import InputQuery, Inputs, files_of, list_inputs
+from alhvr.inference.results_index import ResultsIndex
 
 FLAT = Geometry((4, 4, 1), (0.5, 0.5, 1.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
 
 
 def _listed(out: Path, *paths: Path, reporter: Listener | None = None) -> Inputs:
-    return list_inputs(Wanted(paths, out), Record(out), reporter or Listener())
+    return list_inputs(InputQuery(paths, out), ResultsIndex(out), reporter or Listener())
 
 
 def _touch(folder: Path, *names: str) -> Path:
@@ -77,7 +77,7 @@ def test_an_x_ray_is_called_after_its_file_and_consists_of_it_alone(tmp_path: Pa
         paths.append(tmp_path / name)
     cases = _listed(out, *paths).cases
     assert [case.name for case in cases] == ["a", "b"]
-    assert files_of(cases[0], Record(out)) == [paths[0]]
+    assert files_of(cases[0], ResultsIndex(out)) == [paths[0]]
 
 
 def test_names_that_are_one_on_other_systems_are_said(tmp_path: Path, out: Path) -> None:

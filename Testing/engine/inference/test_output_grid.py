@@ -83,7 +83,7 @@ def test_what_is_written_for_a_class_may_be_any_value() -> None:
 
 def test_a_class_that_can_win_nowhere_is_not_interpolated(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(output_grid, "through", lambda steps, plane: seen.append(plane.max()) or plane)
+    monkeypatch.setattr(output_grid, "apply_axes", lambda steps, plane: seen.append(plane.max()) or plane)
     probabilities = np.broadcast_to(np.array([0.4, 0.1, 0.3, 0.2], np.float32)[:, None, None, None], (4, 1, 2, 2))
     _classes(AxisTransform((1, 2, 2), SAME, (1, 2, 2)), probabilities)
     assert set(seen) == {np.float32(0.4), np.float32(0.3)}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from alhvr.core.errors import Cancelled, UserError
-from alhvr.inference.pipeline import Hopeless, Pipeline, Steps
+from alhvr.inference.pipeline import BatchAborted, Pipeline, Steps
 
 PATIENCE_S = 20.0
 
@@ -194,8 +194,8 @@ def test_results_are_told_while_the_next_item_is_computed() -> None:
 
 
 def test_nothing_goes_on_after_a_hopeless_error() -> None:
-    log = Log(write=fails(1, Hopeless))
-    with pytest.raises(Hopeless, match="bad 1"):
+    log = Log(write=fails(1, BatchAborted))
+    with pytest.raises(BatchAborted, match="bad 1"):
         log.run(6)
     assert log.failed == [(1, "bad 1")] and log.wrote == [(0, 0)]
 

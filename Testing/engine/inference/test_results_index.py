@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from alhvr.inference.results_index import FILE_NAME, Entry, Mark, Record
+from alhvr.inference.results_index import FILE_NAME, FileFingerprint, ResultEntry, ResultsIndex
 
 
 def write(path: Path, text: str) -> Path:
@@ -19,56 +19,56 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def entry(*files: Path, before: dict[str, str] | None = None) -> Entry:
-    mark = Mark.of(files[0])
-    return Entry("scan.nii.gz", "model", False, False, mark, {path.name: Mark.of(path) for path in files},
-                 before or {}, {"liver": 1.5}, True)
+def entry(*files: Path, before: dict[str, str] | None = None) -> ResultEntry:
+    mark = FileFingerprint.of(files[0])
+    return ResultEntry("scan.nii.gz", "model", False, False, mark,
+                       {path.name: FileFingerprint.of(path) for path in files}, before or {}, {"liver": 1.5}, True)
 
 
 def test_an_entry_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     result = write(tmp_path / "a.seg.nrrd", "result")
     written = entry(result, before={"a.seg.nrrd": "0" * 64})
-    Record(tmp_path).put("a.seg.nrrd", written)
-    record = Record(tmp_path)
+    ResultsIndex(tmp_path).put("a.seg.nrrd", written)
+    record = ResultsIndex(tmp_path)
     assert record.entry("a.seg.nrrd") == written and not record.damaged
     assert record.knows("a.seg.nrrd") and record.knows(FILE_NAME) and not record.knows("b.seg.nrrd")
 
 
 def test_the_record_is_ascii_and_holds_no_folder(tmp_path: Path) -> None:
     name = os.fsdecode("Fäll 肝".encode() + b"\xe4.nii.gz")
-    Record(tmp_path).put(name, entry(write(tmp_path / name, "result")))
+    ResultsIndex(tmp_path).put(name, entry(write(tmp_path / name, "result")))
     text = (tmp_path / FILE_NAME).read_text(encoding="ascii")
     assert str(tmp_path) not in text and tmp_path.name not in text
-    assert list(json.loads(text)["results"]) == [name] and Record(tmp_path).knows(name)
+    assert list(json.loads(text)["results"]) == [name] and ResultsIndex(tmp_path).knows(name)
 
 
 def test_a_result_is_known_again_after_the_folder_was_moved_and_copied(tmp_path: Path) -> None:
     result = write(tmp_path / "here" / "a.seg.nrrd", "result")
-    Record(result.parent).put("a.seg.nrrd", entry(result))
+    ResultsIndex(result.parent).put("a.seg.nrrd", entry(result))
     shutil.copytree(result.parent, tmp_path / "there", copy_function=shutil.copyfile)
     shutil.rmtree(result.parent)
     os.utime(tmp_path / "there" / "a.seg.nrrd", (1, 1))
-    assert Record(tmp_path / "there").wrote(tmp_path / "there" / "a.seg.nrrd")
+    assert ResultsIndex(tmp_path / "there").wrote(tmp_path / "there" / "a.seg.nrrd")
 
 
 @pytest.mark.parametrize("text", ["Result", "result and more", ""])
 def test_a_changed_result_is_not_taken_for_ours(tmp_path: Path, text: str) -> None:
     result = write(tmp_path / "a.seg.nrrd", "result")
-    Record(tmp_path).put("a.seg.nrrd", entry(result))
+    ResultsIndex(tmp_path).put("a.seg.nrrd", entry(result))
     result.write_text(text)
     os.utime(result, (1, 1))
-    assert not Record(tmp_path).wrote(result)
+    assert not ResultsIndex(tmp_path).wrote(result)
 
 
 def test_a_file_that_was_never_recorded_is_not_taken_for_ours(tmp_path: Path) -> None:
-    assert not Record(tmp_path).wrote(write(tmp_path / "a.seg.nrrd", "result"))
+    assert not ResultsIndex(tmp_path).wrote(write(tmp_path / "a.seg.nrrd", "result"))
 
 
 def test_what_stood_there_before_the_last_result_is_ours_too(tmp_path: Path) -> None:
     result = write(tmp_path / "a.seg.nrrd", "first")
-    first = Mark.of(result).sha256
+    first = FileFingerprint.of(result).sha256
     result.write_text("second")
-    record = Record(tmp_path)
+    record = ResultsIndex(tmp_path)
     record.put("a.seg.nrrd", entry(result, before={"a.seg.nrrd": first}))
     result.write_text("first")
     assert record.wrote(result)
@@ -76,7 +76,7 @@ def test_what_stood_there_before_the_last_result_is_ours_too(tmp_path: Path) -> 
 
 def test_the_files_of_a_series_have_one_mark(tmp_path: Path) -> None:
     files = [write(tmp_path / name, name) for name in ("1.dcm", "2.dcm")]
-    mark = Mark.of(*files)
+    mark = FileFingerprint.of(*files)
     assert mark.bytes == 10 and mark.fits(*files) and not mark.fits(files[0]) and not mark.fits(*files[::-1])
     files[1].write_text("3.dcm")
     assert not mark.fits(*files)
@@ -97,14 +97,14 @@ GARBAGE = {
 @pytest.mark.parametrize("what", GARBAGE)
 def test_a_damaged_record_counts_as_empty_and_can_be_written_again(tmp_path: Path, what: str) -> None:
     result, path = write(tmp_path / "a.seg.nrrd", "result"), tmp_path / FILE_NAME
-    Record(tmp_path).put("a.seg.nrrd", entry(result))
+    ResultsIndex(tmp_path).put("a.seg.nrrd", entry(result))
     whole = path.read_bytes()
     halves = {"cut short": whole[:len(whole) // 2], "odd marks": whole.replace(b'"bytes": 6', b'"octets": 6')}
     path.write_bytes(halves.get(what) or GARBAGE[what] or b"")
-    record = Record(tmp_path)
+    record = ResultsIndex(tmp_path)
     assert record.damaged and record.entry("a.seg.nrrd") is None and not record.wrote(result)
     record.put("a.seg.nrrd", entry(result))
-    assert not Record(tmp_path).damaged and Record(tmp_path).wrote(result)
+    assert not ResultsIndex(tmp_path).damaged and ResultsIndex(tmp_path).wrote(result)
 
 
 def folder_with_a_scan(path: Path) -> None:
@@ -119,7 +119,8 @@ IN_THE_WAY = {
     "a pipe": os.mkfifo,
     "a device": lambda path: path.symlink_to("/dev/zero"),
     "names of paths": lambda path: path.write_text(json.dumps({"format": "alhvr-segment", "version": 1, "results": {
-        "a.seg.nrrd": {**asdict(entry(path.parent / "a.seg.nrrd")), "files": {"../../x": asdict(Mark(1, "", ""))}}}})),
+        "a.seg.nrrd": {**asdict(entry(path.parent / "a.seg.nrrd")),
+                       "files": {"../../x": asdict(FileFingerprint(1, "", ""))}}}})),
 }
 
 
@@ -128,33 +129,33 @@ def test_what_stands_in_the_place_of_a_record_is_kept_aside_from_the_first_entry
     result = write(tmp_path / "a.seg.nrrd", "result")
     IN_THE_WAY[what](tmp_path / FILE_NAME)
     before = os.lstat(tmp_path / FILE_NAME)
-    record = Record(tmp_path)
+    record = ResultsIndex(tmp_path)
     assert record.damaged and not record.wrote(result) and os.path.lexists(tmp_path / FILE_NAME)
     record.put("a.seg.nrrd", entry(result))
-    assert record.wrote(result) and Record(tmp_path).wrote(result)
+    assert record.wrote(result) and ResultsIndex(tmp_path).wrote(result)
     assert record.aside == "alhvr-segment.unreadable.json" and os.lstat(tmp_path / record.aside).st_ino == before.st_ino
-    assert Record(tmp_path).aside == "alhvr-segment.unreadable1.json"
+    assert ResultsIndex(tmp_path).aside == "alhvr-segment.unreadable1.json"
 
 
 def test_a_link_in_the_place_of_the_record_is_not_written_through(tmp_path: Path) -> None:
     precious = write(tmp_path / "precious", "precious")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / FILE_NAME).symlink_to(precious)
-    Record(tmp_path / "out").put("a.seg.nrrd", entry(write(tmp_path / "out" / "a.seg.nrrd", "result")))
-    assert precious.read_text() == "precious" and not Record(tmp_path / "out").damaged
+    ResultsIndex(tmp_path / "out").put("a.seg.nrrd", entry(write(tmp_path / "out" / "a.seg.nrrd", "result")))
+    assert precious.read_text() == "precious" and not ResultsIndex(tmp_path / "out").damaged
 
 
 def test_a_result_that_became_a_pipe_or_a_folder_is_not_ours_and_not_waited_for(tmp_path: Path) -> None:
     for make in (os.mkfifo, Path.mkdir):
         result = write(tmp_path / make.__name__ / "a.seg.nrrd", "result")
-        Record(result.parent).put("a.seg.nrrd", entry(result, before={"a.seg.nrrd": "0" * 64}))
+        ResultsIndex(result.parent).put("a.seg.nrrd", entry(result, before={"a.seg.nrrd": "0" * 64}))
         result.unlink()
         make(result)
-        assert not Record(result.parent).wrote(result)
+        assert not ResultsIndex(result.parent).wrote(result)
 
 
 def test_two_processes_in_one_folder_keep_each_others_entries(tmp_path: Path) -> None:
-    one, two = Record(tmp_path), Record(tmp_path)
+    one, two = ResultsIndex(tmp_path), ResultsIndex(tmp_path)
     for record, name in ((one, "a"), (two, "b"), (one, "c"), (two, "d")):
         record.put(name, entry(write(tmp_path / name, name)))
-    assert all(Record(tmp_path).wrote(tmp_path / name) for name in "abcd")
+    assert all(ResultsIndex(tmp_path).wrote(tmp_path / name) for name in "abcd")

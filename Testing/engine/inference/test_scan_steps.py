@@ -20,8 +20,8 @@ from alhvr.inference import run as room
 from alhvr.inference.pipeline import Pipeline, Steps
 from alhvr.inference.predictor import Prediction
 from alhvr.inference.request import SegmentRequest
-from alhvr.inference.results_index import Record
-from alhvr.inference.run import ScanSteps
+from alhvr.inference.results_index import ResultsIndex
+from alhvr.inference.run import CaseProcessor
 
 BYTES_A_VOXEL = 10
 
@@ -60,7 +60,7 @@ def run(tmp_path: Path, machine: Machine, *depths: int, regions: bool = False) -
         cases.append(Case(name, write_scan(tmp_path / f"{name}.nrrd", make_scan(index, (depth, 32, 32))[0]), None))
     (tmp_path / "out").mkdir()
     request = SegmentRequest(tmp_path / "m", (), tmp_path / "out", regions=regions)
-    work = ScanSteps(request, Record(request.out), machine, "m")
+    work = CaseProcessor(request, ResultsIndex(request.out), machine, "m")
 
     def read(case: Case, computing: room.Loaded | None) -> room.Loaded | None:
         loaded = work.read(case, computing)

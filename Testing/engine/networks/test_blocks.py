@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from alhvr.networks.blocks import ConvNorm, frozen_running_statistics, tail_of_batch
-from alhvr.networks.norm_act import doubled
+from alhvr.networks.norm_act import upsample2x
 from alhvr.networks.unet import UNet
 
 LAYOUTS = pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_doubling_is_torchs_interpolation(shape, layout):
     x = torch.randn(shape, dtype=torch.float64).contiguous(memory_format=layout)
     mode = {4: "bilinear", 5: "trilinear"}[len(shape)]
     expected = F.interpolate(x, scale_factor=2, mode=mode, align_corners=True)
-    assert torch.equal(doubled(x), expected) and doubled(x).stride() == expected.stride()
+    assert torch.equal(upsample2x(x), expected) and upsample2x(x).stride() == expected.stride()
 
 
 @LAYOUTS

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from alhvr.networks import unet
 from alhvr.networks.blocks import BATCH_NORM, CONVOLUTION, MEMORY_FORMAT, frozen_running_statistics, tail_of_batch
-from alhvr.networks.conv_ops import LEAN, PLAIN, Steps
+from alhvr.networks.conv_ops import RECOMPUTE, STANDARD, ConvOps
 from alhvr.networks.dropout import Dropout
-from alhvr.networks.norm_act import Between
-from alhvr.networks.recompute import convolve_after, convolve_joined, halved
+from alhvr.networks.norm_act import NormActDropout
+from alhvr.networks.recompute import convolve_after, convolve_concat, max_pool2x
 from alhvr.networks.unet import UNet
 
 DIMENSIONS = pytest.mark.parametrize("dimensions", [2, 3])
@@ -27,11 +27,11 @@ def image(channels: int, size: tuple[int, ...], dtype: torch.dtype = torch.float
     return x.requires_grad_()
 
 
-def between(dimensions: int, slope: float, p: float) -> Between:
+def after_conv(dimensions: int, slope: float, p: float) -> NormActDropout:
     norm = BATCH_NORM[dimensions](3).double()
     nn.init.uniform_(norm.weight, 0.5, 1.5)
     nn.init.normal_(norm.bias)
-    return Between(norm, slope, Dropout(p).draw(torch.empty(2, 3, *SIZE[dimensions])))
+    return NormActDropout(norm, slope, Dropout(p).draw(torch.empty(2, 3, *SIZE[dimensions])))
 
 
 def convolution(dimensions: int, channels: int) -> nn.Module:
@@ -50,31 +50,31 @@ def assert_same_gradients(lean: Tensor, plain: Tensor, leaves: list[Tensor]) -> 
 @DIMENSIONS
 @pytest.mark.parametrize(("slope", "p"), [(0.01, 0.0), (0.01, 0.3), (0.0, 0.0)])
 def test_convolving_after_norm_and_dropout_is_that_of_the_modules(dimensions, slope, p):
-    way, conv, x = between(dimensions, slope, p), convolution(dimensions, 3), image(3, SIZE[dimensions])
+    way, conv, x = after_conv(dimensions, slope, p), convolution(dimensions, 3), image(3, SIZE[dimensions])
     leaves = [x, *way.norm.parameters(), *conv.parameters()]
-    assert_same_gradients(convolve_after(way, x, conv), PLAIN.convolve_after(way, x, conv), leaves)
+    assert_same_gradients(convolve_after(way, x, conv), STANDARD.convolve_after(way, x, conv), leaves)
 
 
 def test_numerical_gradients_agree_too():
-    way, conv = between(2, 0.01, 0.3), convolution(2, 3)
+    way, conv = after_conv(2, 0.01, 0.3), convolution(2, 3)
     assert torch.autograd.gradcheck(lambda x: convolve_after(way, x, conv), image(3, SIZE[2]))
     joint = convolution(2, 4)
-    assert torch.autograd.gradcheck(lambda s, r: convolve_joined(s, r, joint), (image(2, (4, 4)), image(2, (2, 2))))
-    assert torch.autograd.gradcheck(halved, image(2, (4, 6)))
+    assert torch.autograd.gradcheck(lambda s, r: convolve_concat(s, r, joint), (image(2, (4, 4)), image(2, (2, 2))))
+    assert torch.autograd.gradcheck(max_pool2x, image(2, (4, 6)))
 
 
 @DIMENSIONS
 def test_convolving_a_join_is_convolving_the_concatenation(dimensions):
     size = SIZE[dimensions]
     skip, reduced, conv = image(3, tuple(2 * n for n in size)), image(2, size), convolution(dimensions, 5)
-    lean, plain = convolve_joined(skip, reduced, conv), PLAIN.convolve_joined(skip, reduced, conv)
+    lean, plain = convolve_concat(skip, reduced, conv), STANDARD.convolve_concat(skip, reduced, conv)
     assert_same_gradients(lean, plain, [skip, reduced, *conv.parameters()])
 
 
 @DIMENSIONS
 def test_halving_is_max_pooling(dimensions):
     x = image(3, SIZE[dimensions])
-    assert_same_gradients(halved(x), PLAIN.halved(x), [x])
+    assert_same_gradients(max_pool2x(x), STANDARD.max_pool2x(x), [x])
 
 
 @DIMENSIONS
@@ -82,10 +82,10 @@ def test_every_gradient_keeps_channels_last(dimensions):
     layout, size, one = MEMORY_FORMAT[dimensions], SIZE[dimensions], torch.float32
     x, skip, reduced = image(3, size, one), image(3, tuple(2 * n for n in size), one), image(2, size, one)
     conv, joint = (convolution(dimensions, n).to(one, memory_format=layout) for n in (3, 5))
-    way = between(dimensions, 0.01, 0.3)
+    way = after_conv(dimensions, 0.01, 0.3)
     way.norm.float()
-    results = [(convolve_after(way, x, conv), [x]), (halved(skip), [skip]),
-               (convolve_joined(skip, reduced, joint), [skip, reduced])]
+    results = [(convolve_after(way, x, conv), [x]), (max_pool2x(skip), [skip]),
+               (convolve_concat(skip, reduced, joint), [skip, reduced])]
     for result, leaves in results:
         assert result.is_contiguous(memory_format=layout)
         for gradient in torch.autograd.grad(result.square().sum(), leaves):
@@ -94,9 +94,9 @@ def test_every_gradient_keeps_channels_last(dimensions):
 
 @pytest.mark.parametrize("frozen", [False, True])
 def test_running_statistics_go_on_as_in_batch_norm(frozen):
-    way, conv, x = between(2, 0.01, 0.0), convolution(2, 3), image(3, SIZE[2])
-    other = Between(deepcopy(way.norm), way.slope)
-    for step, what in ((convolve_after, way), (PLAIN.convolve_after, other)):
+    way, conv, x = after_conv(2, 0.01, 0.0), convolution(2, 3), image(3, SIZE[2])
+    other = NormActDropout(deepcopy(way.norm), way.slope)
+    for step, what in ((convolve_after, way), (STANDARD.convolve_after, other)):
         for _ in range(2):
             step(what, x, conv)
             if frozen:
@@ -108,16 +108,16 @@ def test_running_statistics_go_on_as_in_batch_norm(frozen):
 
 def test_a_second_derivative_is_refused():
     conv, x = convolution(2, 3), image(3, SIZE[2])
-    for result in (convolve_after(between(2, 0.01, 0.3), x, conv), halved(x),
-                   convolve_joined(x, image(1, (3, 2)), convolution(2, 4))):
+    for result in (convolve_after(after_conv(2, 0.01, 0.3), x, conv), max_pool2x(x),
+                   convolve_concat(x, image(1, (3, 2)), convolution(2, 4))):
         (gradient,) = torch.autograd.grad(result.square().sum(), x, create_graph=True)
         with pytest.raises(RuntimeError, match="once_differentiable"):
             gradient.sum().backward()
 
 
-def use(steps: Steps, patch: pytest.MonkeyPatch) -> None:
+def use(steps: ConvOps, patch: pytest.MonkeyPatch) -> None:
     """Every U-Net trains with these ``steps`` from here on."""
-    patch.setattr(unet, "steps_for", lambda *_, **__: steps)
+    patch.setattr(unet, "conv_ops_for", lambda *_, **__: steps)
 
 
 def trained(size: tuple[int, ...], precision: torch.dtype | None) -> tuple[float, dict, dict]:
@@ -144,9 +144,9 @@ def distance(gradients: dict[str, Tensor], exact: dict[str, Tensor]) -> float:
 
 @NETWORKS
 def test_a_whole_network_trains_as_with_plain_steps(size, monkeypatch):
-    use(LEAN, monkeypatch)
+    use(RECOMPUTE, monkeypatch)
     loss, gradients, buffers = trained(size, None)
-    use(PLAIN, monkeypatch)
+    use(STANDARD, monkeypatch)
     plain_loss, plain_gradients, plain_buffers = trained(size, None)
     assert loss == plain_loss
     assert all(torch.equal(buffers[name], plain) for name, plain in plain_buffers.items())
@@ -156,9 +156,9 @@ def test_a_whole_network_trains_as_with_plain_steps(size, monkeypatch):
 
 @NETWORKS
 def test_in_bf16_gradients_are_as_near_to_fp32_as_with_plain_steps(size, monkeypatch):
-    use(LEAN, monkeypatch)
+    use(RECOMPUTE, monkeypatch)
     loss, gradients, _ = trained(size, torch.bfloat16)
-    use(PLAIN, monkeypatch)
+    use(STANDARD, monkeypatch)
     plain_loss, plain, _ = trained(size, torch.bfloat16)
     _, exact, _ = trained(size, None)
     assert loss == pytest.approx(plain_loss, rel=1e-3)
@@ -168,7 +168,7 @@ def test_in_bf16_gradients_are_as_near_to_fp32_as_with_plain_steps(size, monkeyp
 
 @NETWORKS
 def test_two_steps_from_one_seed_do_not_differ_in_one_bit(size, monkeypatch):
-    use(LEAN, monkeypatch)
+    use(RECOMPUTE, monkeypatch)
     first, second = (trained(size, torch.bfloat16) for _ in range(2))
     assert first[0] == second[0]
     assert all(torch.equal(first[1][name], second[1][name]) for name in first[1])
@@ -182,7 +182,7 @@ def step_bytes(size: tuple[int, ...], precision: torch.dtype | None) -> int:
 @pytest.mark.parametrize(("size", "share"), [((192, 192), 0.6), ((32, 48, 48), 0.6)], ids=["2-D", "3-D"])
 @pytest.mark.parametrize("precision", [None, torch.bfloat16], ids=["fp32", "bf16"])
 def test_a_step_takes_less_memory_than_with_plain_steps(size, share, precision, monkeypatch):
-    use(LEAN, monkeypatch)
+    use(RECOMPUTE, monkeypatch)
     lean = step_bytes(size, precision)
-    use(PLAIN, monkeypatch)
+    use(STANDARD, monkeypatch)
     assert lean < share * step_bytes(size, precision)

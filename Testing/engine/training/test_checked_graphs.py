@@ -17,7 +17,7 @@ from alhvr.methods.alhvr import forward_views
 from alhvr.networks.group import NetworkGroup
 from alhvr.networks.onnx_export import LEVELS, export_networks
 from alhvr.training import checked_graphs as room
-from alhvr.training.checked_graphs import NoGraphs, add_graphs, checked_graphs
+from alhvr.training.checked_graphs import OnnxExportError, add_graphs, checked_graphs
 
 SIZES = {2: (48, 16), 3: (16, 32, 16)}
 
@@ -93,27 +93,27 @@ def test_graphs_that_differ_from_the_networks_are_refused(unets: NetworkGroup, m
         return graphs | {"b_decoder": graphs["a_decoder"]}
 
     monkeypatch.setattr(room, "export_networks", swapped)
-    with pytest.raises(NoGraphs, match=r"ONNX files of network b differ from PyTorch by .*; 1e-04 is accepted"):
+    with pytest.raises(OnnxExportError, match=r"ONNX files of network b differ from PyTorch by .*; 1e-04 is accepted"):
         checked_graphs(unets)
 
 
 def test_graphs_that_cannot_be_run_are_refused(unets: NetworkGroup, monkeypatch) -> None:
     no_graphs = dict.fromkeys(graph_names(unets.names), b"no graph")
     monkeypatch.setattr(room, "export_networks", lambda networks: no_graphs)
-    with pytest.raises(NoGraphs, match="cannot be exported as ONNX"):
+    with pytest.raises(OnnxExportError, match="cannot be exported as ONNX"):
         checked_graphs(unets)
 
 
 def test_networks_that_find_no_numbers_have_no_graphs() -> None:
     networks = NetworkGroup("unet", 2, 3)
     torch.nn.init.constant_(networks.b.head.bias, float("nan"))
-    with pytest.raises(NoGraphs, match="network b differ from PyTorch by nan"):
+    with pytest.raises(OnnxExportError, match="network b differ from PyTorch by nan"):
         checked_graphs(networks)
 
 
 def test_without_the_package_onnx_the_error_says_what_to_install(unets: NetworkGroup, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(NoGraphs, match=r"onnx is not installed.* pip install onnx") as caught:
+    with pytest.raises(OnnxExportError, match=r"onnx is not installed.* pip install onnx") as caught:
         checked_graphs(unets)
     assert "\n" not in str(caught.value)
 
@@ -138,7 +138,7 @@ def test_adding_graphs_twice_is_as_good_as_once(bare: Path) -> None:
 def test_a_model_whose_graphs_cannot_be_had_stays_as_it_was(bare: Path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     before = contents(bare)
-    with pytest.raises(NoGraphs):
+    with pytest.raises(OnnxExportError):
         add_graphs(bare)
     assert contents(bare) == before and read_model(bare).graph_files() == {}
 

@@ -10,18 +10,20 @@ from tiny_cases import tiny_plan
 
 from alhvr.checking.findings import KINDS, Severity
 from alhvr.config import TrainingConfig
-from alhvr.training.forecast import Free, Load, Pace, forecast, what_lacks
+from alhvr.training.forecast import Resources, StepTiming, Workload, forecast, what_lacks
 
 MB = 1_000_000
-PACE = Pace(step_s=2.0, steps=3, scaled=False, batch_s=0.5, reading_s=0.0, segmenting_s=1e-6, export_s=3.0,
-            program_bytes=500 * MB, step_bytes=700 * MB, segmenting_bytes=100 * MB, weight_bytes=10 * MB, threads=1)
+PACE = StepTiming(step_s=2.0, steps=3, scaled=False, batch_s=0.5, reading_s=0.0, segmenting_s=1e-6, export_s=3.0,
+                  program_bytes=500 * MB, step_bytes=700 * MB, segmenting_bytes=100 * MB, weight_bytes=10 * MB,
+                  threads=1)
 TRAINING = TrainingConfig(iterations=1000, validations=10, memory_gb=2.0)
 FLAT, SOLID = tiny_plan(2, (64, 64)), tiny_plan(3, (32, 32, 32))
-LOAD = Load(FLAT, TRAINING, {"labeled": ((10, 64, 64),), "unlabeled": ((10, 64, 64),), "validation": ()}, (4_000_000,))
-PLENTY = Free(10**12, 10**12)
+LOAD = Workload(FLAT, TRAINING, {"labeled": ((10, 64, 64),), "unlabeled": ((10, 64, 64),), "validation": ()},
+                (4_000_000,))
+PLENTY = Resources(10**12, 10**12)
 
 
-def seconds(pace: Pace = PACE, load: Load = LOAD) -> float:
+def seconds(pace: StepTiming = PACE, load: Workload = LOAD) -> float:
     return 60 * forecast(pace, load, PLENTY).minutes
 
 
@@ -80,19 +82,19 @@ def test_the_disk_holds_two_checkpoints_while_one_is_written_and_the_model() -> 
 
 
 def test_too_little_disk_is_a_fault_and_too_little_memory_a_warning() -> None:
-    found = what_lacks(forecast(PACE, LOAD, Free(100 * MB, 50 * MB)), Path("run"))
+    found = what_lacks(forecast(PACE, LOAD, Resources(100 * MB, 50 * MB)), Path("run"))
     assert [(f.kind, f.severity) for f in found] == [
         ("too_little_memory", Severity.WARNING), ("too_little_disk", Severity.FAULT)]
     assert all(f.kind in KINDS and f.remedy for f in found)
     assert what_lacks(forecast(PACE, LOAD, PLENTY), Path("run")) == []
-    assert what_lacks(forecast(PACE, LOAD, Free(None, None)), Path("run")) == []
+    assert what_lacks(forecast(PACE, LOAD, Resources(None, None)), Path("run")) == []
 
 
 def test_the_sentences_say_what_they_rest_on() -> None:
-    time, memory, disk = forecast(replace(PACE, scaled=True), LOAD, Free(2_000 * MB, 90_000 * MB)).sentences
+    time, memory, disk = forecast(replace(PACE, scaled=True), LOAD, Resources(2_000 * MB, 90_000 * MB)).sentences
     assert time == ("Training will take about 43 min on this computer: 1000 steps of 2.5 s, 11 validations of 7 s or "
                     "more, going by 3 steps on less, scaled up.")
     assert memory.startswith("It will hold about 1.4 GB of memory at most; 2.5 GB can be had now")
     assert disk.endswith("20 MB of which are the model; 90.0 GB are free there.")
-    bare = forecast(PACE, LOAD, Free(None, None))
+    bare = forecast(PACE, LOAD, Resources(None, None))
     assert "can be had" not in bare.sentences[1] and "free" not in bare.sentences[2]

@@ -13,7 +13,7 @@ import torch
 from tiny_cases import Listener
 from tiny_runs import write_study
 
-from alhvr.checking.context import Watch
+from alhvr.checking.context import RunContext
 from alhvr.config import MethodConfig, PlanConfig, RunConfig, TrainingConfig
 from alhvr.core.errors import UserError
 from alhvr.training import loop as room
@@ -41,7 +41,7 @@ def new_run(study: Path, out: Path, *, archive: bool = True, **training) -> RunF
     config = RunConfig(method=MethodConfig(max_weight=0.1), training=TrainingConfig(**settings),
                        plan=PlanConfig(patch_size=(32, 32), batch_size=2))
     request = TrainRequest(study / "labeled", out, study / "archive" if archive else None, config=config)
-    _new_setup(run, request, Watch(Listener()))
+    _new_setup(run, request, RunContext(Listener()))
     return run
 
 

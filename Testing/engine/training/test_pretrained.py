@@ -16,23 +16,23 @@ from alhvr.core.errors import UserError
 from alhvr.data.channel_names import Channel
 from alhvr.formats.labels import LabelSet
 from alhvr.networks.group import NetworkGroup
-from alhvr.training.pretrained import Start, load_start
+from alhvr.training.pretrained import Pretrained, load_pretrained
 
 OTHERS = LabelSet.from_names({1: "liver", 2: "pancreas", 3: "spleen"})
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Start, NetworkGroup]:
+def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pretrained, NetworkGroup]:
     """A written 2-D model of two classes, and its networks."""
     torch.manual_seed(0)
     networks = NetworkGroup("unet", 2, LABELS.n_classes)
     folder = tmp_path_factory.mktemp("start") / "old"
     description = ModelDescription("Old", tiny_plan(2, (16, 16)), LABELS, NetworkSpec("unet", 2, LABELS.n_classes))
     write_model(folder, description, {"a": networks.a.state_dict(), "b": networks.b.state_dict()})
-    return load_start(folder), networks
+    return load_pretrained(folder), networks
 
 
-def loaded(start: Start, labels: LabelSet) -> tuple[dict, dict]:
+def loaded(start: Pretrained, labels: LabelSet) -> tuple[dict, dict]:
     """Weights of fresh networks for ``labels`` before and after loading."""
     torch.manual_seed(1)
     networks = NetworkGroup("unet", 2, labels.n_classes)
@@ -111,7 +111,7 @@ def test_a_3_d_model_of_other_classes_loads_too(tmp_path: Path) -> None:
     description = ModelDescription("V", tiny_plan(3, (16, 16, 16)), labels, NetworkSpec("vnet", 3, 2))
     write_model(tmp_path / "v", description, {"a": networks.a.state_dict(), "b": networks.b.state_dict()})
     fresh = NetworkGroup("vnet", 3, 3)
-    load_start(tmp_path / "v").load_into(fresh, LABELS)
+    load_pretrained(tmp_path / "v").load_into(fresh, LABELS)
     state = fresh.state_dict()
     kept = [name for name in state if ".head." not in name]
     assert kept and all(torch.equal(state[name], networks.state_dict()[name]) for name in kept)
@@ -122,7 +122,7 @@ def test_a_narrow_model_is_fine_tuned_as_narrow_as_it_is(tmp_path: Path) -> None
     old, new = NetworkGroup.build(spec), NetworkGroup.build(spec)
     write_model(tmp_path / "n", ModelDescription("N", plan, LABELS, spec),
                 {"a": old.a.state_dict(), "b": old.b.state_dict()})
-    start = load_start(tmp_path / "n")
+    start = load_pretrained(tmp_path / "n")
     start.load_into(new, LABELS)
     assert all(torch.equal(value, new.state_dict()[name]) for name, value in old.state_dict().items())
     assert start.plan_for(PlanConfig()).width == start.plan_for(PlanConfig(width=4)).width == 4
@@ -134,8 +134,8 @@ def test_weights_that_do_not_fit_the_description_are_refused(model) -> None:
 
 
 def test_another_number_or_order_of_channels_is_refused_with_both_lists(tmp_path: Path) -> None:
-    two = Start(read_model(write_untrained(tmp_path / "two", channels=("T1", "FLAIR"))))
-    one = Start(read_model(write_untrained(tmp_path / "one")))
+    two = Pretrained(read_model(write_untrained(tmp_path / "two", channels=("T1", "FLAIR"))))
+    one = Pretrained(read_model(write_untrained(tmp_path / "one")))
     flair, t1 = Channel("FLAIR", "MR"), Channel("t1", "MR")
     with pytest.raises(UserError, match=r"have 1 channel; the model M has 2 channels \(T1, FLAIR\)"):
         two.plan_for(PlanConfig())

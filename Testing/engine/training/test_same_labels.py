@@ -11,21 +11,21 @@ import pytest
 from seg_files import bars, write_folder, write_label
 from tiny_cases import Listener, tiny_plan
 
-from alhvr.checking.context import Watch
+from alhvr.checking.context import RunContext
 from alhvr.checking.run import Folders, check
 from alhvr.config import RunConfig, TrainingConfig
 from alhvr.core.errors import UserError
 from alhvr.training.device import Compute
 from alhvr.training.same_labels import require_same_labels
-from alhvr.training.setup import RunSetup, survey
+from alhvr.training.setup import RunSetup, select_cases
 
 NAMES = {1: "liver", 2: "spleen"}
 
 
 def begin(folder: Path, *, validation: Path | None = None) -> RunSetup:
     """The setup of a run on a folder, as a resumed run reads it from its run.json."""
-    found = check(Folders(folder, None, validation), Watch(Listener(), lambda: False))
-    seen = survey(found, RunConfig().plan, seed=0, reporter=Listener())
+    found = check(Folders(folder, None, validation), RunContext(Listener(), lambda: False))
+    seen = select_cases(found, RunConfig().plan, seed=0, reporter=Listener())
     setup = RunSetup(config=RunConfig(training=TrainingConfig(device="cpu")), plan=tiny_plan(2, (16, 16)),
                      labels=seen.labels, compute=Compute("cpu", "fp32", 1), labeled=seen.labeled, unlabeled=(),
                      validation=seen.validation, hashes=seen.hashes, held_out=seen.held_out, start_from=None,

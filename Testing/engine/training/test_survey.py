@@ -11,14 +11,14 @@ import pytest
 import SimpleITK
 from tiny_cases import Listener, damage, write_case
 
-from alhvr.checking.context import Watch
+from alhvr.checking.context import RunContext
 from alhvr.checking.result import CheckResult
-from alhvr.checking.run import Folders, Wishes, check
+from alhvr.checking.run import CheckOptions, Folders, check
 from alhvr.checking.selection import may_train, overridden
 from alhvr.config import PlanConfig
 from alhvr.core.errors import Cancelled, UserError
 from alhvr.data.cases import Case
-from alhvr.training.setup import Survey, survey
+from alhvr.training.setup import CaseSelection, select_cases
 
 SHAPE = (3, 10, 12)
 
@@ -39,11 +39,11 @@ def relabel(case: Case, array: np.ndarray) -> None:
 
 
 def checked(folders: Folders, **config) -> CheckResult:
-    return check(folders, Watch(), Wishes(plan=PlanConfig(**config)))
+    return check(folders, RunContext(), CheckOptions(plan=PlanConfig(**config)))
 
 
-def look(folders: Folders, reporter: Listener | None = None, **config) -> Survey:
-    return survey(checked(folders, **config), PlanConfig(**config), seed=0, reporter=reporter or Listener())
+def look(folders: Folders, reporter: Listener | None = None, **config) -> CaseSelection:
+    return select_cases(checked(folders, **config), PlanConfig(**config), seed=0, reporter=reporter or Listener())
 
 
 def test_the_held_out_split_says_which_cases_it_sets_aside(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_labelled_cases_that_cannot_be_used_are_left_out_where_faults_are_overri
     relabel(cases[2], np.full(SHAPE, 7))
     found = checked(Folders(tmp_path))
     assert not may_train(found, force=False) and may_train(found, force=True)
-    seen = survey(found, PlanConfig(), seed=0, reporter=Listener())
+    seen = select_cases(found, PlanConfig(), seed=0, reporter=Listener())
     assert {c.name for c in (*seen.labeled, *seen.validation)} == {"case3", "case4"}
     assert set(seen.forced) == {"unreadable_image", "label_on_another_grid", "unknown_label_value"} == set(
         overridden(found))
@@ -133,7 +133,7 @@ def test_some_faults_cannot_be_overridden(tmp_path: Path) -> None:
     found = checked(Folders(tmp_path))
     assert not may_train(found, force=True)
     with pytest.raises(UserError, match="There is no labelled case to learn from"):
-        survey(found, PlanConfig(), seed=0, reporter=Listener())
+        select_cases(found, PlanConfig(), seed=0, reporter=Listener())
 
 
 def test_sound_data_is_overridden_in_nothing(tmp_path: Path) -> None:
@@ -184,4 +184,4 @@ def test_scans_with_air_are_ct_unless_the_user_says_otherwise(tmp_path: Path) ->
 def test_a_check_can_be_stopped(tmp_path: Path) -> None:
     labeled_cases(tmp_path, 2)
     with pytest.raises(Cancelled, match="Start it again"):
-        check(Folders(tmp_path), Watch(should_stop=lambda: True))
+        check(Folders(tmp_path), RunContext(should_stop=lambda: True))

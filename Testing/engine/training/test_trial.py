@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_cases import LABELS, tiny_plan, write_case
 
-from alhvr.checking.context import Watch
+from alhvr.checking.context import RunContext
 from alhvr.checking.examine import examine
 from alhvr.checking.facts import CaseFacts
 from alhvr.config import RunConfig, TrainingConfig
@@ -29,7 +29,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunSetup, list[Case
     folder = tmp_path_factory.mktemp("study")
     cases = [write_case(folder, f"case{n}", (4, 32, 32), label=n < 3, seed=n) for n in range(5)]
     parts = {"labeled": tuple(cases[:2]), "validation": tuple(cases[2:3]), "unlabeled": tuple(cases[3:])}
-    facts = examine([(part, case) for part, group in parts.items() for case in group], not_annotated=255, watch=Watch())
+    facts = examine([(part, case) for part, group in parts.items() for case in group], not_annotated=255,
+                    context=RunContext())
     config = RunConfig(training=TrainingConfig(iterations=1000, validations=2))
     return RunSetup(config=config, plan=tiny_plan(2, (32, 32)), labels=LABELS, compute=CPU, hashes={}, held_out=False,
                     start_from=None, **parts), facts
@@ -43,7 +44,7 @@ def test_a_trial_tells_time_memory_and_disk_and_leaves_the_random_stream_alone(
         study: tuple[RunSetup, list[CaseFacts]], tmp_path: Path) -> None:
     torch.manual_seed(7)
     before = torch.random.get_rng_state()
-    found = trial(*study, tmp_path / "not there yet", Watch())
+    found = trial(*study, tmp_path / "not there yet", RunContext())
     assert torch.equal(torch.random.get_rng_state(), before)
     assert 0.05 < found.minutes < 600
     assert 0.2 < found.memory_gb < 5 and found.free_memory_gb > found.memory_gb
@@ -55,21 +56,21 @@ def test_a_trial_tells_time_memory_and_disk_and_leaves_the_random_stream_alone(
 def test_a_run_without_archive_and_validation_is_tried_too(
         study: tuple[RunSetup, list[CaseFacts]], tmp_path: Path) -> None:
     setup, facts = study
-    found = trial(replace(setup, unlabeled=(), validation=()), facts, tmp_path, Watch())
+    found = trial(replace(setup, unlabeled=(), validation=()), facts, tmp_path, RunContext())
     assert found.minutes > 0 and "validation" not in found.sentences[0]
 
 
 @pytest.mark.parametrize("changes", [{"iterations": 99}, {"minutes": 0.5}])
 def test_a_short_run_has_no_trial(study: tuple[RunSetup, list[CaseFacts]], tmp_path: Path, changes: dict) -> None:
     setup, facts = study
-    assert trial(training(setup, **changes), facts, tmp_path, Watch()) is None
+    assert trial(training(setup, **changes), facts, tmp_path, RunContext()) is None
 
 
 def test_a_trial_ends_soon_when_somebody_asks(study: tuple[RunSetup, list[CaseFacts]], tmp_path: Path) -> None:
     asked = iter([False] * 2 + [True] * 9)
     began = time.monotonic()
     with pytest.raises(Cancelled):
-        trial(*study, tmp_path, Watch(should_stop=lambda: next(asked)))
+        trial(*study, tmp_path, RunContext(should_stop=lambda: next(asked)))
     assert time.monotonic() - began < 20
 
 
@@ -79,7 +80,7 @@ def test_steps_too_large_to_try_are_scaled_up_from_smaller_ones(
     monkeypatch.setattr(trying, "MOST_S", 2.0)
     monkeypatch.setattr(trial_steps, "SAFE_VOXELS", 2000)
     large = replace(setup, plan=tiny_plan(2, (256, 256), labeled=8, unlabeled=8))
-    found = trial(large, facts, tmp_path, Watch())
+    found = trial(large, facts, tmp_path, RunContext())
     assert found.sentences[0].endswith("on less, scaled up.")
     assert found.minutes > 0.5
 

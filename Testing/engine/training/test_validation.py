@@ -13,7 +13,7 @@ from tiny_cases import LABELS, tiny_plan, write_case
 
 from alhvr.bundle.model import InferenceSettings
 from alhvr.core.progress import SilentReporter
-from alhvr.data.case_io import Annotation
+from alhvr.data.case_io import LabelDecoder
 from alhvr.data.cases import Case
 from alhvr.inference.torch_backend import TorchBackend
 from alhvr.networks.group import NetworkGroup
@@ -34,7 +34,7 @@ def backend() -> TorchBackend:
 
 
 def score(backend: TorchBackend, *cases: Case) -> ValidationScore:
-    validator = Validator(cases, tiny_plan(2, (16, 16)), Annotation(LABELS, 255), InferenceSettings(), lambda: False,
+    validator = Validator(cases, tiny_plan(2, (16, 16)), LabelDecoder(LABELS, 255), InferenceSettings(), lambda: False,
                           SilentReporter())
     return validator.score(backend)["mean"]
 

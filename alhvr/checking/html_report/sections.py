@@ -18,7 +18,7 @@ from alhvr.checking.html_report.charts import (
 )
 from alhvr.checking.html_report.view import PART_NAMES, SHOWN_PER_FINDING, View, text
 from alhvr.checking.measure import orientation_code
-from alhvr.checking.result import PARTS, CheckResult, Unlike, case_key
+from alhvr.checking.result import PARTS, CheckResult, Outlier, case_key
 
 LISTED = 2000
 """Most rows of the table of the archive."""
@@ -55,14 +55,14 @@ def _labelled(view: View, facts: CaseFacts) -> str:
     return f'<article class="case" {_anchor(view, facts)}>{_head(view, facts)}{body}<div>{charts}</div></article>'
 
 
-def _card(view: View, facts: CaseFacts, unlike: Unlike | None) -> str:
+def _card(view: View, facts: CaseFacts, unlike: Outlier | None) -> str:
     far = f"<p class=soft>{_how_far(unlike)}</p>" if unlike else ""
     charts = "".join(histogram(image) for image in facts.images)
     return (f'<article class="card" {_anchor(view, facts)}>{_head(view, facts)}<div>{_pictures(view, facts)}</div>'
             f"<div>{charts}</div>{far}{_grid(facts)}</article>")
 
 
-def _table(view: View, cases: Sequence[CaseFacts], unlike: dict[str, Unlike]) -> str:
+def _table(view: View, cases: Sequence[CaseFacts], unlike: dict[str, Outlier]) -> str:
     if not cases:
         return ""
     rows = []
@@ -94,7 +94,7 @@ def _problems(facts: CaseFacts) -> str:
     return "".join(f'<p class="problem">{text(problem.message)}</p>' for problem in problems)
 
 
-def _how_far(unlike: Unlike) -> str:
+def _how_far(unlike: Outlier) -> str:
     return f"How far off: <b>{figure(unlike.how_far)}</b>. {text(unlike.what)}"
 
 

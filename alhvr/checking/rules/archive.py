@@ -11,7 +11,7 @@ import numpy as np
 from alhvr.checking.facts import CaseFacts, ImageFacts
 from alhvr.checking.findings import Finding
 from alhvr.checking.measure import orientation_code
-from alhvr.checking.result import Unlike, case_key
+from alhvr.checking.result import Outlier, case_key
 from alhvr.checking.rules.study import Study, count, named, note, warning
 from alhvr.data.axes import slice_axis
 from alhvr.data.geometry import Geometry
@@ -50,7 +50,7 @@ def unlike(study: Study) -> Iterator[Finding]:
                   f"labelled scans, the furthest first: {told}.", remedy)
 
 
-def rank_archive(study: Study) -> tuple[Unlike, ...]:
+def rank_archive(study: Study) -> tuple[Outlier, ...]:
     """How far each readable scan of the archive is from the labelled ones, the furthest first."""
     if not study.annotated:
         return ()
@@ -60,7 +60,7 @@ def rank_archive(study: Study) -> tuple[Unlike, ...]:
         aspects = labeled.aspects(facts)
         worst = max(aspects, key=lambda a: a.how_far)
         what = ", ".join(a.what for a in sorted(aspects, key=lambda a: -a.how_far) if a.how_far > 1)
-        entries.append(Unlike(case_key(facts), round(worst.how_far, 3), what))
+        entries.append(Outlier(case_key(facts), round(worst.how_far, 3), what))
     return tuple(sorted(entries, key=lambda entry: -entry.how_far))
 
 
