@@ -13,6 +13,8 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+LIBRARIES = ("ALHVRLib", "ALHVRSegmentationLib")
+
 
 class ALHVRSegmentation(ScriptedLoadableModule):
     """What Slicer is told of the module."""
@@ -52,7 +54,7 @@ class ALHVRSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
     def setup(self):
         """Build the sections; what they need besides Slicer is looked for when they need it."""
         super().setup()
-        from ALHVRSegmentationLib.panel import Panel  # not when Slicer starts
+        from ALHVRLib.panel import Panel  # not when Slicer starts
 
         self.logic = ALHVRSegmentationLogic()
         self.panel = Panel(self, self.logic)
@@ -88,7 +90,7 @@ class ALHVRSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def onReload(self):
         """Load the files of the library again too, not only this one."""
-        for name in [name for name in sys.modules if name.partition(".")[0] == "ALHVRSegmentationLib"]:
+        for name in [name for name in sys.modules if name.partition(".")[0] in LIBRARIES]:
             del sys.modules[name]
         super().onReload()
 

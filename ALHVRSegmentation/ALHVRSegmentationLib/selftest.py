@@ -5,10 +5,10 @@ import time
 import numpy as np
 import slicer
 
-from ALHVRSegmentationLib import places
-from ALHVRSegmentationLib.child.process import ChildProcess
-from ALHVRSegmentationLib.scene.labels import Code, ModelLabel
-from ALHVRSegmentationLib.scene.segmentation_in import put_segments
+from ALHVRLib import paths
+from ALHVRLib.child_process import ChildProcess
+from ALHVRLib.scene.label_images import Code, ModelLabel
+from ALHVRSegmentationLib.results.import_segmentation import put_segments
 
 PATIENCE_S = 60.0
 
@@ -36,7 +36,7 @@ def _a_voxel_keeps_its_place(test):
 
 def _the_engine_answers(test):
     """The engine runs in a process beside Slicer and ends well."""
-    folder, endings = places.work_folder("selftest"), []
+    folder, endings = paths.work_folder("selftest"), []
     try:
         child = ChildProcess(["--version"], onEvent=_ignore, onLog=_ignore, onEnd=endings.append, workFolder=folder)
         child.start()
@@ -45,7 +45,7 @@ def _the_engine_answers(test):
             slicer.app.processEvents()
         child.discard()
     finally:
-        places.remove_folder(folder)
+        paths.remove_folder(folder)
     test.assertEqual([ending.kind for ending in endings], ["finished"], [ending.message for ending in endings])
 
 

@@ -1,17 +1,85 @@
-"""DICOM-SEG: when it is possible, what is handed to Slicer's plugin, and whether the file holds just that."""
+"""DICOM-SEG: when it is possible, what Slicer's own plugin is given, and whether the file holds just that.
+
+Facts of Slicer 5.12: the plugin takes the series' files from the attribute DICOM.instanceUIDs of the reference volume
+and copies them by their base names; it demands coded terms, an algorithm name for what is not manual, and asks with a
+pop-up whether an image without any voxel is to be left out; it answers with "" or the text of an error.
+"""
+
+import importlib.util
+import pathlib
+from collections import Counter
 
 import numpy as np
+import slicer
 from slicer.i18n import tr as _
 
-from ALHVRSegmentationLib.export import dicom_plugin
+from ALHVRLib.scene.errors import SceneError
 from ALHVRSegmentationLib.export.draft import draft_on_scan
-from ALHVRSegmentationLib.export.files import beside, move
-from ALHVRSegmentationLib.export.masks import masks_of, reference_of, segment_ids
-from ALHVRSegmentationLib.scene.errors import SceneError
-from ALHVRSegmentationLib.scene.own_segments import tag_of
+from ALHVRSegmentationLib.export.files import beside, masks_of, move, reference_of, segment_ids
+from ALHVRSegmentationLib.results.result_segments import tag_of
 
+PLUGIN = "DICOMSegmentationPlugin"
+INSTANCES = "DICOM.instanceUIDs"
+TAGS = {"SeriesNumber": "300", "ContentCreatorName": "ALHVR", "ClinicalTrialCoordinatingCenterName": "none"}
+"""Tags that the plugin reads besides SeriesDescription; its own defaults name a project that has no part in this."""
 ENDING = ".seg.dcm"
 LONGEST_DESCRIPTION = 64
+
+
+def has_plugin():
+    """Whether this Slicer has the plugin; nothing is loaded to find out."""
+    return importlib.util.find_spec(PLUGIN) is not None
+
+
+def instance_uids(volumeNode):
+    """UIDs of the DICOM images that a volume was loaded from."""
+    return (volumeNode.GetAttribute(INSTANCES) or "").split()
+
+
+def missing_files(volumeNode):
+    """A sentence where the DICOM database cannot give the files of the volume's images; else ""."""
+    database = getattr(slicer, "dicomDatabase", None)
+    files = [] if database is None else [str(database.fileForInstance(uid) or "") for uid in instance_uids(volumeNode)]
+    gone = sum(not file or not pathlib.Path(file).is_file() for file in files)
+    if database is None or gone:
+        text = _("The DICOM images of the scan {name} are not in Slicer's DICOM database: import them there first.")
+        return text.format(name=volumeNode.GetName())
+    twice = [name for name, count in Counter(pathlib.Path(file).name for file in files).items() if count > 1]
+    if twice:
+        text = _("The DICOM images of the scan {name} have equal file names in several folders ({file}), which "
+                 "Slicer's exporter would mix up: import them into the DICOM database as copies.")  # fmt: skip
+        return text.format(name=volumeNode.GetName(), file=twice[0])
+    return ""
+
+
+def run_plugin(draft, description, folder):
+    """Have the plugin write a segmentation node into a folder, and into the DICOM database; returns the file.
+
+    Args:
+        draft: segmentation in the study of its scan, no segment of it empty.
+        description: becomes the series description.
+
+    Raises SceneError with what the plugin said.
+    """
+    import DICOMSegmentationPlugin
+
+    plugin = DICOMSegmentationPlugin.DICOMSegmentationPluginClass()
+    tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    exportables = plugin.examineForExport(tree.GetItemByDataNode(draft))
+    if not exportables:
+        raise SceneError(_("Slicer's DICOM exporter does not take this segmentation: a DICOM file of it is gone."))
+    for exportable in exportables:
+        exportable.directory = str(folder)
+        for name, text in {**TAGS, "SeriesDescription": description}.items():
+            exportable.setTag(name, text)
+    answer = plugin.export(exportables)
+    if answer:
+        reason = " ".join(str(answer).split())[:400]
+        raise SceneError(_("Slicer's DICOM exporter refused: {reason}").format(reason=reason))
+    files = sorted(pathlib.Path(folder).glob("*.dcm"))
+    if len(files) != 1:
+        raise SceneError(_("Slicer's DICOM exporter said nothing and wrote nothing: look into its error log."))
+    return files[0]
 
 
 def reason_against(segmentationNode):
@@ -21,12 +89,12 @@ def reason_against(segmentationNode):
     volume = reference_of(segmentationNode)
     if volume is None:
         return _("DICOM-SEG refers to DICOM images, and this segmentation names no scan that it belongs to.")
-    if not dicom_plugin.instance_uids(volume):
+    if not instance_uids(volume):
         text = _("DICOM-SEG refers to DICOM images, and the scan {name} was not loaded from DICOM.")
         return text.format(name=volume.GetName())
-    if not dicom_plugin.is_there():
+    if not has_plugin():
         return _("DICOM-SEG needs Slicer 5.12 or newer, which brings the exporter.")
-    return dicom_plugin.missing_files(volume) or _reason_of_terms(segmentationNode)
+    return missing_files(volume) or _reason_of_terms(segmentationNode)
 
 
 def write_dicom_seg(segmentationNode, path):
@@ -44,7 +112,7 @@ def write_dicom_seg(segmentationNode, path):
         raise SceneError(_("All segments are empty, and DICOM-SEG holds no empty ones."))
     with draft_on_scan(segmentationNode, volume, full) as draft, beside(path) as folder:
         description = segmentationNode.GetName()[:LONGEST_DESCRIPTION]
-        file = dicom_plugin.run_plugin(draft, description, folder)
+        file = run_plugin(draft, description, folder)
         _check(file, full)
         move(file, path)
     left_out = [mask.segment.GetName() for mask in masks if not mask.voxels.any()]

@@ -6,10 +6,10 @@ import numpy as np
 import slicer
 import vtk
 
-from ALHVRSegmentationLib.export.masks import masks_of, reference_of, segment_ids
-from ALHVRSegmentationLib.scene.label_image import BINARY_LABELMAP, empty_image, label_image, same_grid
-from ALHVRSegmentationLib.scene.places_in_tree import place_beside
-from ALHVRSegmentationLib.scene.volume_out import own_ijk_to_ras
+from ALHVRLib.scene.export_volume import own_ijk_to_ras
+from ALHVRLib.scene.label_images import BINARY_LABELMAP, empty_image, label_image, same_grid
+from ALHVRLib.scene.subject_hierarchy import place_beside
+from ALHVRSegmentationLib.export.files import masks_of, reference_of, segment_ids
 
 
 @contextmanager

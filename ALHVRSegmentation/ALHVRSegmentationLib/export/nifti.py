@@ -7,11 +7,10 @@ import struct
 import numpy as np
 from slicer.i18n import tr as _
 
-from ALHVRSegmentationLib.export.files import beside, move
-from ALHVRSegmentationLib.export.masks import label_map, masks_of, reference_of, segment_ids
-from ALHVRSegmentationLib.scene.errors import SceneError
-from ALHVRSegmentationLib.scene.own_segments import tag_of
-from ALHVRSegmentationLib.scene.volume_out import own_ijk_to_ras
+from ALHVRLib.scene.errors import SceneError
+from ALHVRLib.scene.export_volume import own_ijk_to_ras
+from ALHVRSegmentationLib.export.files import beside, label_map, masks_of, move, reference_of, segment_ids
+from ALHVRSegmentationLib.results.result_segments import tag_of
 
 ENDING = ".nii.gz"
 NAMES_ENDING = ".json"

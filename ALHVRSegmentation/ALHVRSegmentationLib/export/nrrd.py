@@ -3,11 +3,10 @@
 import slicer
 from slicer.i18n import tr as _
 
+from ALHVRLib.scene.errors import SceneError
+from ALHVRLib.scene.label_images import fingerprint
 from ALHVRSegmentationLib.export.draft import draft_segmentation, put_in_scene, segments_off_grid
-from ALHVRSegmentationLib.export.files import beside, check_space, move
-from ALHVRSegmentationLib.export.masks import reference_of, segment_ids
-from ALHVRSegmentationLib.scene.errors import SceneError
-from ALHVRSegmentationLib.scene.label_image import fingerprint
+from ALHVRSegmentationLib.export.files import beside, check_space, move, reference_of, segment_ids
 
 ENDING = ".seg.nrrd"
 SMALLEST_FILE = 1 << 16

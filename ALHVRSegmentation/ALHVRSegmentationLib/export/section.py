@@ -5,11 +5,10 @@ import pathlib
 import slicer
 from slicer.i18n import tr as _
 
+from ALHVRLib.scene.errors import SceneError
+from ALHVRLib.section import Section
 from ALHVRSegmentationLib.export import dicom_seg, nifti, nrrd
-from ALHVRSegmentationLib.export.files import file_name
-from ALHVRSegmentationLib.export.masks import reference_of, segment_ids
-from ALHVRSegmentationLib.scene.errors import SceneError
-from ALHVRSegmentationLib.section import Section
+from ALHVRSegmentationLib.export.files import file_name, reference_of, segment_ids
 
 FOLDER_SETTING = "ALHVR/ExportFolder"
 

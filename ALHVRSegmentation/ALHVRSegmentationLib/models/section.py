@@ -4,14 +4,12 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ALHVRSegmentationLib.models import store
-from ALHVRSegmentationLib.models.card import card, shown
-from ALHVRSegmentationLib.models.drop import DropFilter
-from ALHVRSegmentationLib.models.importing import ModelImport
-from ALHVRSegmentationLib.models.second_press import SecondPress
-from ALHVRSegmentationLib.models.work_line import WorkLine
-from ALHVRSegmentationLib.sample.making import SampleMaker
-from ALHVRSegmentationLib.section import Section
+from ALHVRLib.models import store
+from ALHVRLib.models.card import card, shown
+from ALHVRLib.models.import_model import ModelImport
+from ALHVRLib.section import Section
+from ALHVRLib.widgets import BusyBar, ConfirmButton, DropFilter
+from ALHVRSegmentationLib.sample.make_sample import SampleMaker
 
 KINDS = {"failed": "error", "cancelled": "warning"}
 
@@ -31,8 +29,8 @@ class ModelsSection(Section):
         self._waiting = []
         """Paths that are added when the one before is done."""
         buttons = (self.ui.addFolderButton, self.ui.addZipButton, self.ui.sampleButton)
-        self._line = WorkLine(self.ui, buttons)
-        self._removal = SecondPress(self.ui.removeButton, _("Press again to remove"))
+        self._line = BusyBar(self.ui, buttons)
+        self._removal = ConfirmButton(self.ui.removeButton, _("Press again to remove"))
         self._drop = DropFilter(self.onPaths)
 
     @property

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ALHVRSegmentationLib.regions.result import RELIABLE_UNSTABLE, UNRELIABLE_STABLE
 from ALHVRSegmentationLib.regions.segment_images import numbers_at
-from ALHVRSegmentationLib.regions.values import RELIABLE_UNSTABLE, UNRELIABLE_STABLE
 
 CELL_MM = 4.0
 NEAR_MM = 15.0

@@ -3,14 +3,12 @@
 import slicer
 from slicer.i18n import tr as _
 
-from ALHVRSegmentationLib.regions.explorer import PlaceExplorer
-from ALHVRSegmentationLib.regions.layers import RegionLayers, colour_regions
-from ALHVRSegmentationLib.regions.mover import BetaMover
-from ALHVRSegmentationLib.regions.places_table import colour_icon
-from ALHVRSegmentationLib.regions.result import SCAN, TABLE, RegionResult
-from ALHVRSegmentationLib.regions.texts import result_text, volume_text
-from ALHVRSegmentationLib.regions.values import step_of
-from ALHVRSegmentationLib.section import Section
+from ALHVRLib.section import Section
+from ALHVRSegmentationLib.regions.display import RegionLayers, colour_regions
+from ALHVRSegmentationLib.regions.live_update import BetaController
+from ALHVRSegmentationLib.regions.region_list import RegionList
+from ALHVRSegmentationLib.regions.region_table import colour_icon, result_text, volume_text
+from ALHVRSegmentationLib.regions.result import SCAN, TABLE, RegionResult, step_of
 
 ROWS = ((3, "unreliableStable"), (2, "reliableUnstable"), (1, "reliableStable"))
 """Region and the beginning of its widgets' names."""
@@ -30,8 +28,8 @@ class RegionsSection(Section):
         """From entering the panel to the first refresh."""
         self._tags = []
         self._layers = RegionLayers()
-        self._mover = BetaMover(self.onSettled, self.onLost)
-        self._explorer = PlaceExplorer(self)
+        self._mover = BetaController(self.onSettled, self.onLost)
+        self._explorer = RegionList(self)
 
     def setUp(self):
         """Connect the widgets, and follow what leaves the scene."""

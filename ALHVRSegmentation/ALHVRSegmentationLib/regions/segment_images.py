@@ -7,7 +7,7 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from ALHVRSegmentationLib.regions.hand_over import SEGMENT_ID
+from ALHVRSegmentationLib.regions.segment_editor import SEGMENT_ID
 
 BINARY = "Binary labelmap"
 

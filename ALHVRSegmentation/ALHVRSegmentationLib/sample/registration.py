@@ -5,7 +5,7 @@ import importlib.util
 import slicer
 from slicer.i18n import tr as _
 
-from ALHVRSegmentationLib import places
+from ALHVRLib import paths
 
 CATEGORY, NAME = "ALHVR", "ALHVRSample"
 MODULE = "ALHVRSegmentation"
@@ -26,7 +26,7 @@ def register_sample_data():
         fileNames="ALHVRSample.nrrd",
         nodeNames=NAME,
         customDownloader=make_sample,
-        thumbnailFileName=str(places.MODULE_FOLDER / "Resources" / "Icons" / "ALHVRSample.png"),
+        thumbnailFileName=str(paths.MODULE_FOLDER / "Resources" / "Icons" / "ALHVRSample.png"),
     )
 
 

@@ -2,8 +2,8 @@
 
 import slicer
 
+from ALHVRLib.section import Section
 from ALHVRSegmentationLib.models.section import ModelsSection
-from ALHVRSegmentationLib.section import Section
 
 SCAN, LABEL_MAP = "vtkMRMLScalarVolumeNode", "vtkMRMLLabelMapVolumeNode"
 

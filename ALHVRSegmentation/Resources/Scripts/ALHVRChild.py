@@ -30,7 +30,7 @@ PATIENCE_S = 1.3
 CANCELLED = 130
 REMOVALS = 3
 PR_SET_CHILD_SUBREAPER = 36
-PROCESSES = os.path.join("ALHVRSegmentationLib", "child", "processes.py")
+PROCESSES = os.path.join("ALHVRLib", "os_process.py")
 
 
 def say(event, **fields):

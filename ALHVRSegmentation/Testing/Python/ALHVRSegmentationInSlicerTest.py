@@ -83,13 +83,12 @@ class ALHVRSegmentationInSlicerTest(unittest.TestCase):
         self.assertFalse(segmenting(panel).ui.segmentButton.enabled)
 
     def test_the_sample_scan_is_segmented_by_the_sample_model(self):
-        from ALHVRSegmentationLib import places
-        from ALHVRSegmentationLib.setup import needs
+        from ALHVRLib import paths, requirements
 
-        if not needs.can_segment():
+        if not requirements.can_segment():
             self.skipTest("onnxruntime is not installed: press Install at the top of the panel, then test again")
         for name in ("models", "samples"):
-            patch = mock.patch.object(places, f"{name}_folder", lambda name=name: self.folder / name)
+            patch = mock.patch.object(paths, f"{name}_folder", lambda name=name: self.folder / name)
             patch.start()
             self.addCleanup(patch.stop)
         panel = self.open()

@@ -166,7 +166,7 @@ def test_no_signal_is_sent_to_a_process_that_is_not_the_childs(script: Callable[
 
 
 def test_a_process_id_that_is_used_anew_gets_no_signal(slicer_app: object, stranger: int) -> None:
-    from ALHVRSegmentationLib.child.output import Output
+    from ALHVRLib.child_process import Output
 
     with subprocess.Popen(["true"], stdout=subprocess.PIPE, text=True) as process:
         output = Output(process, "/nowhere")

@@ -33,7 +33,7 @@ def maps(tmp_path: pathlib.Path) -> RegionMaps:
 def test_the_panel_shows_what_the_engine_wrote(regions_panel: Any, maps: RegionMaps, tmp_path: pathlib.Path) -> None:
     import slicer
 
-    from ALHVRSegmentationLib.scene.region_nodes import make_region_nodes
+    from ALHVRSegmentationLib.results.region_nodes import make_region_nodes
 
     scan = slicer.util.addVolumeFromArray(maps.confidence_a.astype(np.int16), TILTED, "scan")
     node = make_region_nodes(scan, None, tmp_path, "scan")

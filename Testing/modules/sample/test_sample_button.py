@@ -64,7 +64,7 @@ def test_a_second_click_makes_nothing_twice(section: Any, engine: Callable) -> N
 def test_a_scan_that_was_removed_is_loaded_again_and_a_model_installed_again(section: Any, engine: Callable) -> None:
     import slicer
 
-    from ALHVRSegmentationLib.models import store
+    from ALHVRLib.models import store
 
     calls = engine()
     click(section)

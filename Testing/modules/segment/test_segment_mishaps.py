@@ -173,7 +173,7 @@ def test_a_scan_without_voxels_is_refused_with_a_sentence(segment: Any) -> None:
 
 def test_thirty_panels_made_and_destroyed_leave_nothing(load_panel: Callable, module_file: pathlib.Path,
                                                         own_settings: pathlib.Path) -> None:
-    from harness.module_widgets import unload_module
+    from slicer_stand_in.module_widgets import unload_module
 
     for _ in range(30):
         load_panel(module_file)

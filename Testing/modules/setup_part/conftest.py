@@ -28,7 +28,7 @@ class Attempt:
     """An Installation and what it told."""
 
     def __init__(self, wheels: pathlib.Path | None) -> None:
-        from ALHVRSegmentationLib.setup.install import Installation
+        from ALHVRLib.install import Installation
 
         self.progress: list = []
         self.log: list[str] = []
@@ -54,7 +54,7 @@ def attempt(bare_slicer: pathlib.Path) -> Iterator[Callable[..., Attempt]]:
 @pytest.fixture
 def section(bare_slicer: pathlib.Path) -> Iterator[object]:
     """The section, shown in a panel that has nothing else."""
-    from ALHVRSegmentationLib.setup.section import SetupSection
+    from ALHVRLib.setup_section import SetupSection
 
     panel = SmallPanel(ROOT / "ALHVRSegmentation")
     panel.setup = SetupSection(panel)

@@ -19,9 +19,9 @@ CHECK = "Check {}, or install from a folder of wheels."
 
 def packages() -> dict[str, str]:
     """Every file in the folder of packages, but those that Python makes of them."""
-    from ALHVRSegmentationLib import places
+    from ALHVRLib import paths
 
-    folder = places.packages_folder()
+    folder = paths.packages_folder()
     files = [path for path in sorted(folder.rglob("*.*")) if path.is_file() and path.suffix != ".pyc"]
     return {str(path.relative_to(folder)): path.read_text() for path in files}
 
@@ -34,25 +34,25 @@ def closed_port() -> int:
 
 
 def test_a_good_wheel_is_installed(attempt: Callable, tmp_path: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.setup import needs
+    from ALHVRLib import requirements
 
     write_wheel(tmp_path / "Räder 心")
     outcome = attempt(tmp_path / "Räder 心").run()
     assert (outcome.kind, outcome.sentence) == ("installed", "onnxruntime 1.99.0 is installed.")
-    assert needs.can_segment()
+    assert requirements.can_segment()
     assert packages()["onnxruntime/__init__.py"] == GOOD
 
 
 def test_the_engine_finds_what_was_installed(attempt: Callable, tmp_path: pathlib.Path,
                                              monkeypatch: pytest.MonkeyPatch) -> None:
 
-    from ALHVRSegmentationLib import places
+    from ALHVRLib import paths
 
     write_wheel(tmp_path / "wheels", files={"onnxruntime/ours.py": b""})
     attempt(tmp_path / "wheels").run()
     root = write_engine(tmp_path, "import sys\nsys.modules.pop('onnxruntime', None)\n"
                                   "sys.path.insert(0, sys.path[-1])\nimport onnxruntime.ours")
-    monkeypatch.setattr(places, "engine_root", lambda: root)
+    monkeypatch.setattr(paths, "engine_root", lambda: root)
     assert Told([], tmp_path / "work").start().end().kind == "finished"
 
 
@@ -97,7 +97,7 @@ def test_a_broken_wheel_is_one_sentence_and_changes_nothing(attempt: Callable, t
 
 
 def test_where_pip_itself_fails_the_end_of_its_story_is_told(slicer_app: object, tmp_path: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.setup.reasons import why_pip_failed
+    from ALHVRLib.install import why_pip_failed
 
     log = ["ERROR: Exception:", "Traceback (most recent call last):", "KeyError: 'x'"]
     assert why_pip_failed(log, tmp_path, None) == "KeyError: 'x' The log has the details."
@@ -225,7 +225,7 @@ def test_what_a_killed_slicer_left_is_removed(attempt: Callable, tmp_path: pathl
 
 
 def test_a_move_that_fails_half_way_is_taken_back(slicer_app: object, tmp_path: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.setup.moving import move_in
+    from ALHVRLib.install import move_in
 
     target, elsewhere = tmp_path / "packages", tmp_path / "elsewhere"
     (target / "onnxruntime").mkdir(parents=True)

@@ -30,7 +30,7 @@ def choose_gpu(section: object) -> None:
 
 
 def test_it_says_in_one_line_what_is_missing_and_how_large(section: object) -> None:
-    from ALHVRSegmentationLib import places
+    from ALHVRLib import paths
 
     assert section.frame.isVisible()
     assert not section.ready()
@@ -38,16 +38,16 @@ def test_it_says_in_one_line_what_is_missing_and_how_large(section: object) -> N
     assert section.ui.packageLabel.text == (
         "Segmenting needs the package onnxruntime once: 28 MB to fetch, 76 MB on disk. It goes into the folder of your "
         "Slicer settings; Slicer itself is not changed.")
-    assert str(places.packages_folder()) in section.ui.packageLabel.toolTip
+    assert str(paths.packages_folder()) in section.ui.packageLabel.toolTip
     for name in ("runningFrame", "torchFrame", "fetchText", "logButton"):
         assert not getattr(section.ui, name).isVisible()
 
 
 def test_it_is_not_there_when_nothing_is_missing(section: object) -> None:
-    from ALHVRSegmentationLib import places
+    from ALHVRLib import paths
 
-    (places.packages_folder() / "onnxruntime").mkdir(parents=True)
-    (places.packages_folder() / "onnxruntime" / "__init__.py").write_text("")
+    (paths.packages_folder() / "onnxruntime").mkdir(parents=True)
+    (paths.packages_folder() / "onnxruntime" / "__init__.py").write_text("")
     section.follow(None)
     section.refresh()
     assert not section.frame.isVisible()
@@ -123,7 +123,7 @@ def test_a_panel_that_goes_takes_the_installation_along(section: object, bare_sl
 def test_what_to_fetch_is_shown_and_on_the_clipboard(section: object) -> None:
     import qt
 
-    from ALHVRSegmentationLib.setup.wheels import fetch_command, file_name, this_system
+    from ALHVRLib.requirements import fetch_command, file_name, this_system
 
     press(section.ui.fetchButton)
     command = fetch_command(this_system())
@@ -198,7 +198,7 @@ def test_the_keyboard_goes_from_top_to_bottom(section: object) -> None:
 
 @pytest.mark.parametrize("scale", [1.0, 1.25])
 def test_nothing_is_cut_off(section: object, scale: float) -> None:
-    from harness.pictures import look
+    from slicer_stand_in.pictures import look
 
     press(section.ui.fetchButton)
     with look(section.widget, scale=scale):

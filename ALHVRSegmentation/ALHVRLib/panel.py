@@ -1,0 +1,145 @@
+"""Panel: builds the sections and hands scene, parameter node and messages on to them."""
+
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from ALHVRLib.section import keep_in_panel
+from ALHVRLib.setup_section import SetupSection
+from ALHVRSegmentationLib.export.section import ExportSection
+from ALHVRSegmentationLib.models.section import ModelsSection
+from ALHVRSegmentationLib.regions.section import RegionsSection
+from ALHVRSegmentationLib.sample.section import SampleSection
+from ALHVRSegmentationLib.segment.section import SegmentSection
+
+SECTIONS = (SampleSection, SetupSection, SegmentSection, RegionsSection, ModelsSection, ExportSection)
+"""From top to bottom."""
+ICONS = {"note": "SP_MessageBoxInformation", "warning": "SP_MessageBoxWarning", "error": "SP_MessageBoxCritical"}
+
+
+class Panel:
+    """What the user sees of the module."""
+
+    def __init__(self, widget, logic):
+        self.logic = logic
+        self.parameters = None
+        self._widget = widget
+        self._sections = []
+        self._tags = []
+        self._observation = None
+        self._message = None
+        self._icon = None
+        self._wrapped = []
+
+    def build(self):
+        """Make all sections; called once."""
+        self._widget.layout.addWidget(self._messageLine())
+        for kind in SECTIONS:
+            section = kind(self)
+            self._sections.append(section)
+            self._widget.layout.addWidget(section.frame)
+            section.widget.setMRMLScene(slicer.mrmlScene)
+        warning = qt.QLabel(_("Research software, not a medical device. Check every result by eye."))
+        warning.setWordWrap(True)
+        warning.setMargin(4)
+        warning.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
+        warning.setWordWrap(True)
+        self._widget.layout.addWidget(warning)
+        self._wrapped.append(keep_in_panel(self._message.parent()))
+        self._widget.layout.addStretch(1)
+        for section in self._sections:
+            section.setUp()
+
+    @property
+    def sections(self):
+        """All sections, from top to bottom."""
+        return tuple(self._sections)
+
+    def section(self, kind):
+        """The section of a class."""
+        return next(section for section in self._sections if isinstance(section, kind))
+
+    def resourcePath(self, name):
+        """Path of a file in the module's Resources."""
+        return self._widget.resourcePath(name)
+
+    def say(self, text, kind="note"):
+        """Show one sentence at the top of the panel; kind is note, warning or error; "" takes it away."""
+        self._message.setText(text)
+        pixels = self._icon.height
+        style = self._widget.parent.style()
+        self._icon.setPixmap(style.standardIcon(getattr(qt.QStyle, ICONS[kind])).pixmap(pixels, pixels))
+        self._message.parent().setVisible(bool(text))
+
+    @property
+    def message(self):
+        """The sentence that is shown."""
+        return self._message.text
+
+    def follow(self, parameters):
+        """Connect the sections to a parameter node, or with None to none."""
+        self._disconnect()
+        self.parameters = parameters
+        if parameters is not None:
+            self._tags = [parameters.connectGui(section.ui) for section in self._sections]
+            tag = parameters.AddObserver(vtk.vtkCommand.ModifiedEvent, self.refresh)
+            self._observation = (parameters, tag)
+        for section in self._sections:
+            section.follow(parameters)
+        self.refresh()
+
+    def refresh(self, *_arguments):
+        """Let every section show what is the case."""
+        for section in self._sections:
+            section.refresh()
+
+    def modelsChanged(self):
+        """A model was added or removed: whoever lists them looks anew."""
+        for section in self._sections:
+            section.modelsChanged()
+        self.refresh()
+
+    @property
+    def isSegmenting(self):
+        """Whether a scan is being segmented, so that a model is in use."""
+        return self.section(SegmentSection).isRunning
+
+    def dropScene(self):
+        """The scene closes: end what works on its nodes, and hold none of them; what was said is of that scene."""
+        self.say("")
+        for section in self._sections:
+            section.dropScene()
+        self.follow(None)
+
+    def cleanUp(self):
+        """The panel goes."""
+        self._disconnect()
+        self.parameters = None
+        for section in self._sections:
+            section.cleanUp()
+
+    def _disconnect(self):
+        if self._observation is None:
+            return
+        parameters, tag = self._observation
+        parameters.RemoveObserver(tag)
+        for gui_tag in self._tags:
+            parameters.disconnectGui(gui_tag)
+        self._observation, self._tags = None, []
+
+    def _messageLine(self):
+        frame = qt.QFrame()
+        frame.objectName = "MessageLine"
+        layout = qt.QHBoxLayout(frame)
+        layout.setContentsMargins(2, 2, 2, 2)
+        self._icon = qt.QLabel()
+        self._icon.setFixedSize(20, 20)
+        self._message = qt.QLabel()
+        self._message.setWordWrap(True)
+        self._message.setTextFormat(qt.Qt.PlainText)
+        self._message.setTextInteractionFlags(qt.Qt.TextSelectableByMouse)
+        layout.addWidget(self._icon)
+        layout.addWidget(self._message, 1)
+        frame.hide()
+        return frame
