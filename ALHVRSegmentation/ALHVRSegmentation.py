@@ -55,9 +55,10 @@ class ALHVRSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """Build the sections; what they need besides Slicer is looked for when they need it."""
         super().setup()
         from ALHVRLib.panel import Panel  # not when Slicer starts
+        from ALHVRSegmentationLib.sections import NOTICE, SECTIONS
 
         self.logic = ALHVRSegmentationLogic()
-        self.panel = Panel(self, self.logic)
+        self.panel = Panel(self, self.logic, SECTIONS, NOTICE)
         self.panel.build()
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)

@@ -23,7 +23,7 @@ from ALHVRLib import paths
 from ALHVRLib.child_events import Event, ExitStatus
 from ALHVRLib.child_process import ChildProcess
 from ALHVRLib.os_process import is_alive
-from ALHVRLib.requirements import MB, PACKAGE, REQUIREMENT, this_system
+from ALHVRLib.requirements import MB, Requirement
 
 TRIES, PAUSE_S = 4, 0.2
 FULL = ("No space left", "Errno 28", "WinError 112", "not enough space", "Disk quota", "Errno 122")
@@ -44,16 +44,16 @@ OPTIONS = ("--no-deps", "--only-binary=:all:", "--no-input", "--no-cache-dir", "
            "--no-warn-script-location", "--no-compile", "--timeout", "15", "--retries", "2")
 
 
-def move_in(new: Path, target: Path, aside: Path) -> None:
-    """Move the package from the folder ``new`` to ``target`` on the same disk; an older one goes to ``aside``.
+def move_in(package: str, new: Path, target: Path, aside: Path) -> None:
+    """Move a package from the folder ``new`` to ``target`` on the same disk; an older one goes to ``aside``.
 
     Raises OSError where that is not possible; ``target`` is then as it was.
     """
     made = not target.exists()
     target.mkdir(parents=True, exist_ok=True)
     aside.mkdir()
-    moves = [(old, aside / old.name) for old in _parts(target)]
-    moves += [(part, target / part.name) for part in _parts(new)]
+    moves = [(old, aside / old.name) for old in _parts(package, target)]
+    moves += [(part, target / part.name) for part in _parts(package, new)]
     done = []
     try:
         for source, place in moves:
@@ -78,21 +78,27 @@ def _rename(source: Path, place: Path) -> None:
     os.rename(source, place)
 
 
-def version_in(folder: Path) -> str:
-    """The version of the package in a folder; "" when it cannot be told."""
-    names = [path.name for path in folder.glob(f"{PACKAGE}-*.dist-info")]
-    return names[0].removeprefix(f"{PACKAGE}-").removesuffix(".dist-info") if names else ""
+def version_in(package: str, folder: Path) -> str:
+    """The version of a package in a folder; "" when it is unknown."""
+    names = [path.name for path in folder.glob(f"{package}-*.dist-info")]
+    return names[0].removeprefix(f"{package}-").removesuffix(".dist-info") if names else ""
 
 
-def _parts(folder: Path) -> list[Path]:
+def _parts(package: str, folder: Path) -> list[Path]:
     """The package and what tells of its version; not the commands that come with it."""
-    return [path for path in (folder / PACKAGE, *folder.glob(f"{PACKAGE}-*.dist-info")) if path.exists()]
+    return [path for path in (folder / package, *folder.glob(f"{package}-*.dist-info")) if path.exists()]
 
 
-def no_room(folder: Path) -> str:
+def no_room(requirement: Requirement, folder: Path) -> str:
     """The disk is full."""
-    return _("the disk with {folder} is full; {mb} MB are needed.").format(
-        folder=folder, mb=this_system().installed_mb + this_system().download_mb)
+    text = _("the disk with {folder} is full; {mb} MB are needed.")
+    return text.format(folder=folder, mb=_disk_mb(requirement))
+
+
+def _disk_mb(requirement: Requirement) -> int:
+    """Space for the wheel and what is in it."""
+    wheel = requirement.wheel()
+    return wheel.installed_mb + wheel.download_mb
 
 
 def not_writable(folder: Path, why: str) -> str:
@@ -100,20 +106,20 @@ def not_writable(folder: Path, why: str) -> str:
     return _("{folder} cannot be written ({why}).").format(folder=folder, why=why)
 
 
-def no_wheel_in(folder: Path) -> str:
+def no_wheel_in(package: str, folder: Path) -> str:
     """No file in the folder will do."""
-    found = sorted(path.name for path in folder.glob(f"{PACKAGE}-*.whl"))
+    found = sorted(path.name for path in folder.glob(f"{package}-*.whl"))
     if not found:
         return _("{folder} has no wheel of it. \"What to fetch?\" tells which.").format(folder=folder)
     return _("{files} does not fit this Python and system. \"What to fetch?\" tells which does.").format(
         files=", ".join(found[:3]))
 
 
-def why_pip_failed(log: list[str], target: Path, wheels: Path | None) -> str:
-    """What stands behind "onnxruntime was not installed: "."""
+def why_pip_failed(requirement: Requirement, log: list[str], target: Path, wheels: Path | None) -> str:
+    """What stands behind "PACKAGE was not installed: "."""
     text = "\n".join(log)
     if _has(text, FULL):
-        return no_room(target)
+        return no_room(requirement, target)
     if wheels is None and (_has(text, PROXY) or (_has(text, NO_NETWORK) and getproxies())):
         return _("the package server was not reached through the proxy. Check HTTPS_PROXY, or install from a folder "
                  "of wheels.")
@@ -125,7 +131,7 @@ def why_pip_failed(log: list[str], target: Path, wheels: Path | None) -> str:
     if _has(text, DAMAGED):
         return _("the wheel is damaged. Fetch it again.")
     if _has(text, NO_WHEEL):
-        return no_wheel_in(wheels) if wheels is not None else _(
+        return no_wheel_in(requirement.package, wheels) if wheels is not None else _(
             "the package server has none for this Python and system. Install from a folder of wheels.")
     if _has(text, FORBIDDEN):
         return not_writable(target, _("permission denied"))
@@ -157,15 +163,17 @@ class Installation:
     """One attempt.
 
     Args:
+        requirement: what is installed.
         onProgress: called with a text and the fraction that is done, None when nobody knows.
         onLog: called with each line of pip's.
         onDone: called once with the Outcome; never after discard().
         wheels: a folder to install from, without any network; None: the package server.
     """
 
-    def __init__(self, *, onProgress: Callable[[str, float | None], None], onLog: Callable[[str], None],
-                 onDone: Callable[[Outcome], None], wheels: Path | None = None) -> None:
+    def __init__(self, requirement: Requirement, *, onProgress: Callable[[str, float | None], None],
+                 onLog: Callable[[str], None], onDone: Callable[[Outcome], None], wheels: Path | None = None) -> None:
         self._onProgress, self._onLog, self._onDone = onProgress, onLog, onDone
+        self._requirement, self._package = requirement, requirement.package
         self._wheels = wheels
         self._target = paths.packages_folder()
         self._staging: Path | None = None
@@ -179,10 +187,10 @@ class Installation:
         if problem:
             self._fail(problem)
             return
-        self._onProgress(_("Looking for {package}...").format(package=PACKAGE), None)
+        self._onProgress(_("Looking for {package}...").format(package=self._package), None)
         source = () if self._wheels is None else ("--no-index", "--find-links", str(self._wheels))
         self._run(["--pip", "install", *OPTIONS, "--progress-bar", _progress_bar(), *source,
-                   "--target", str(self._new), REQUIREMENT], self._onInstalled)
+                   "--target", str(self._new), self._requirement.text], self._onInstalled)
 
     def cancel(self) -> None:
         """Ask it to stop."""
@@ -201,15 +209,15 @@ class Installation:
 
     def _prepare(self) -> str:
         """Make the folder to work in; returns what is in the way."""
-        if self._wheels is not None and not any(self._wheels.glob(f"{PACKAGE}-*.whl")):
-            return no_wheel_in(self._wheels)
+        if self._wheels is not None and not any(self._wheels.glob(f"{self._package}-*.whl")):
+            return no_wheel_in(self._package, self._wheels)
         parent = self._target.parent
         try:
             parent.mkdir(parents=True, exist_ok=True)
             _remove_left_behind(parent)
             room = shutil.disk_usage(parent).free
-            if self._wheels is None and room < (this_system().installed_mb + this_system().download_mb) * MB:
-                return no_room(parent)
+            if self._wheels is None and room < _disk_mb(self._requirement) * MB:
+                return no_room(self._requirement, parent)
             self._staging = Path(tempfile.mkdtemp(prefix=f"{STAGING}{os.getpid()}-", dir=parent))
             for name in ("work", "temporary", "new"):
                 (self._staging / name).mkdir()
@@ -234,10 +242,10 @@ class Installation:
         if found:
             done, total = int(found[1]), max(int(found[2]), 1)
             self._onProgress(_("Fetching {package}: {done} of {total} MB").format(
-                package=PACKAGE, done=done // MB, total=total // MB), done / total)
+                package=self._package, done=done // MB, total=total // MB), done / total)
             return
         if line.startswith("Installing collected packages"):
-            self._onProgress(_("Unpacking {package}...").format(package=PACKAGE), None)
+            self._onProgress(_("Unpacking {package}...").format(package=self._package), None)
         self._log.append(line)
         self._onLog(line)
 
@@ -248,10 +256,10 @@ class Installation:
         elif ending.kind in ("died", "not started"):
             self._fail(ending.text)
         elif ending.kind != "finished":
-            self._fail(self._broken or why_pip_failed(self._log, self._target.parent, self._wheels))
+            self._fail(self._broken or why_pip_failed(self._requirement, self._log, self._target.parent, self._wheels))
         else:
-            self._onProgress(_("Trying {package}...").format(package=PACKAGE), None)
-            self._run(["--import", PACKAGE, str(self._new)], self._onTried)
+            self._onProgress(_("Trying {package}...").format(package=self._package), None)
+            self._run(["--import", self._package, str(self._new)], self._onTried)
 
     def _onTried(self, ending: ExitStatus) -> None:
         if ending.kind == "cancelled":
@@ -261,16 +269,16 @@ class Installation:
             self._fail(_("it does not work on this computer. {why}").format(why=ending.message))
             return
         try:
-            version = version_in(self._new)
-            move_in(self._new, self._target, self._staging / "old")
+            version = version_in(self._package, self._new)
+            move_in(self._package, self._new, self._target, self._staging / "old")
         except OSError as error:
             self._fail(not_writable(self._target, error.strerror or str(error)))
             return
-        self._end("installed", _("{package} {version} is installed.").format(package=PACKAGE, version=version))
+        self._end("installed", _("{package} {version} is installed.").format(package=self._package, version=version))
 
     def _fail(self, reason: str) -> None:
         self._end("failed", _("{package} was not installed, and nothing was changed: {reason}").format(
-            package=PACKAGE, reason=reason))
+            package=self._package, reason=reason))
 
     def _end(self, kind: str, sentence: str) -> None:
         self._tidy()

@@ -3,28 +3,28 @@
 import qt
 import slicer
 import vtk
-from slicer.i18n import tr as _
 
 from ALHVRLib.section import keep_in_panel
-from ALHVRLib.setup_section import SetupSection
-from ALHVRSegmentationLib.export.section import ExportSection
-from ALHVRSegmentationLib.models.section import ModelsSection
-from ALHVRSegmentationLib.regions.section import RegionsSection
-from ALHVRSegmentationLib.sample.section import SampleSection
-from ALHVRSegmentationLib.segment.section import SegmentSection
 
-SECTIONS = (SampleSection, SetupSection, SegmentSection, RegionsSection, ModelsSection, ExportSection)
-"""From top to bottom."""
 ICONS = {"note": "SP_MessageBoxInformation", "warning": "SP_MessageBoxWarning", "error": "SP_MessageBoxCritical"}
 
 
 class Panel:
-    """What the user sees of the module."""
+    """What the user sees of a module.
 
-    def __init__(self, widget, logic):
+    Args:
+        widget: the module's ScriptedLoadableModuleWidget.
+        logic: its logic.
+        sections: called with the panel, each makes a Section; from top to bottom.
+        notice: a sentence below all sections; "" for none.
+    """
+
+    def __init__(self, widget, logic, sections, notice=""):
         self.logic = logic
         self.parameters = None
         self._widget = widget
+        self._makers = sections
+        self._notice = notice
         self._sections = []
         self._tags = []
         self._observation = None
@@ -35,17 +35,13 @@ class Panel:
     def build(self):
         """Make all sections; called once."""
         self._widget.layout.addWidget(self._messageLine())
-        for kind in SECTIONS:
-            section = kind(self)
+        for make in self._makers:
+            section = make(self)
             self._sections.append(section)
             self._widget.layout.addWidget(section.frame)
             section.widget.setMRMLScene(slicer.mrmlScene)
-        warning = qt.QLabel(_("Research software, not a medical device. Check every result by eye."))
-        warning.setWordWrap(True)
-        warning.setMargin(4)
-        warning.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
-        warning.setWordWrap(True)
-        self._widget.layout.addWidget(warning)
+        if self._notice:
+            self._widget.layout.addWidget(_wrapped(self._notice))
         self._wrapped.append(keep_in_panel(self._message.parent()))
         self._widget.layout.addStretch(1)
         for section in self._sections:
@@ -101,9 +97,9 @@ class Panel:
         self.refresh()
 
     @property
-    def isSegmenting(self):
-        """Whether a scan is being segmented, so that a model is in use."""
-        return self.section(SegmentSection).isRunning
+    def isUsingModels(self):
+        """Whether work is going on that reads an installed model."""
+        return any(section.isUsingModels for section in self._sections)
 
     def dropScene(self):
         """The scene closes: end what works on its nodes, and hold none of them; what was said is of that scene."""
@@ -143,3 +139,13 @@ class Panel:
         layout.addWidget(self._message, 1)
         frame.hide()
         return frame
+
+
+def _wrapped(text):
+    """A label whose text is wrapped and makes the panel no wider."""
+    label = qt.QLabel(text)
+    label.setWordWrap(True)
+    label.setMargin(4)
+    label.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Preferred)
+    label.setWordWrap(True)  # again: setSizePolicy has taken away that its height depends on its width
+    return label

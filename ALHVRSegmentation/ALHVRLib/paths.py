@@ -1,4 +1,4 @@
-"""Places: where our files are, and where the user's models and packages are kept."""
+"""Paths: where our files are, and where the user's models and packages are kept."""
 
 import pathlib
 import shutil
@@ -7,7 +7,8 @@ import tempfile
 
 import slicer
 
-MODULE_FOLDER = pathlib.Path(__file__).resolve().parent.parent
+SHARED_FOLDER = pathlib.Path(__file__).resolve().parent.parent
+"""Holds this library and, in its folder Resources, the files that belong to it."""
 
 
 def user_folder():
@@ -32,13 +33,18 @@ def samples_folder():
 
 def engine_root():
     """The folder that holds the package alhvr: beside the installed modules, or the source tree's root."""
-    folders = (MODULE_FOLDER, MODULE_FOLDER.parent)
-    return next((folder for folder in folders if (folder / "alhvr" / "cli.py").is_file()), MODULE_FOLDER)
+    folders = (SHARED_FOLDER, SHARED_FOLDER.parent)
+    return next((folder for folder in folders if (folder / "alhvr" / "cli.py").is_file()), SHARED_FOLDER)
 
 
 def child_script():
     """What the child process runs."""
-    return MODULE_FOLDER / "Resources" / "Scripts" / "ALHVRChild.py"
+    return shared_resource("Scripts/ALHVRChild.py")
+
+
+def shared_resource(name):
+    """Path of a file that belongs to this library, whichever module uses it."""
+    return SHARED_FOLDER / "Resources" / name
 
 
 def work_folder(purpose):

@@ -30,10 +30,19 @@ class Section:
 
     def __init__(self, panel):
         self.panel = panel
-        self.widget = slicer.util.loadUI(panel.resourcePath(f"UI/{self.UI}"))
+        self.widget = slicer.util.loadUI(self.uiPath())
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.frame = self._framed()
         self._wrapped = keep_in_panel(self.frame)
+
+    def uiPath(self):
+        """Path of the .ui file: in the Resources of the module whose panel this is."""
+        return self.panel.resourcePath(f"UI/{self.UI}")
+
+    @property
+    def isUsingModels(self):
+        """Whether work is going on that reads an installed model, so that none may be removed."""
+        return False
 
     def setUp(self):
         """Connect the widgets; called once, when all sections exist."""

@@ -1,4 +1,4 @@
-"""SetupSection: says in one line what is missing before a scan can be segmented, and installs it when asked."""
+"""SetupSection: shows in one line what is missing before a module can do its work, and installs it when asked."""
 
 from pathlib import Path
 
@@ -7,23 +7,35 @@ from slicer.i18n import tr as _
 
 from ALHVRLib import paths, requirements
 from ALHVRLib.install import Installation
-from ALHVRLib.requirements import fetch_command, file_name, this_system
 from ALHVRLib.section import Section, show_fraction
-from ALHVRSegmentationLib.parameters import RunOn
 
 KINDS = {"installed": "note", "failed": "error", "cancelled": "note"}
 
 
 class SetupSection(Section):
-    """The part of the panel that is there only while something is missing."""
+    """The part of the panel that is there only while something is missing.
+
+    Args:
+        panel: the Panel.
+        purpose: what needs the packages, as the first word of a sentence, such as "Segmenting".
+        requirements: Requirements, all of which are needed unless PyTorch is.
+        needsTorch: called with the parameter node; whether PyTorch is needed in their place.
+    """
 
     UI = "ALHVRSetup.ui"
 
-    def __init__(self, panel):
+    def __init__(self, panel, *, purpose, requirements, needsTorch):
         super().__init__(panel)
+        self._purpose, self._requirements, self._needsTorch = purpose, tuple(requirements), needsTorch
         self._installation = None
-        self._canSegment = True
+        self._wheels = None
+        """Folder to install from; None: the package server."""
+        self._missing = ()
         self._hasTorch = True
+
+    def uiPath(self):
+        """The file belongs to this library, whichever module's panel this is."""
+        return str(paths.shared_resource(f"UI/{self.UI}"))
 
     def setUp(self):
         """Connect the widgets."""
@@ -36,17 +48,17 @@ class SetupSection(Section):
         self.refresh()
 
     def ready(self):
-        """Whether scans can be segmented with the choices as they are."""
-        return self._hasTorch if self._wantsGpu() else self._canSegment
+        """Whether nothing is missing with the choices as they are."""
+        return self._hasTorch if self._wantsTorch() else not self._missing
 
     def missingText(self):
         """What is missing, in one sentence; "" when nothing is."""
         if self.ready():
             return ""
-        if self._wantsGpu():
+        if self._wantsTorch():
             return _("PyTorch is needed for the graphics card: see the top of the panel.")
         text = _("The package {package} is needed first: see the top of the panel.")
-        return text.format(package=requirements.PACKAGE)
+        return text.format(package=self._missing[0].package)
 
     def follow(self, parameters):
         """Look anew when the panel is entered: something may have been installed meanwhile."""
@@ -55,8 +67,8 @@ class SetupSection(Section):
     def refresh(self):
         """Show what is missing, and nothing else."""
         running = self._installation is not None
-        gpu = self._wantsGpu() and not self._hasTorch
-        cpu = not self._canSegment and not self._wantsGpu()
+        gpu = self._wantsTorch() and not self._hasTorch
+        cpu = bool(self._missing) and not self._wantsTorch()
         self.ui.packageFrame.setVisible(cpu or running)
         self.ui.buttonFrame.setVisible(not running)
         self.ui.runningFrame.setVisible(running)
@@ -78,21 +90,21 @@ class SetupSection(Section):
 
     def onFolder(self, *_arguments):
         """Install from files that were fetched elsewhere."""
-        folder = qt.QFileDialog.getExistingDirectory(self.widget, _("Folder with the wheel of onnxruntime"))
+        folder = qt.QFileDialog.getExistingDirectory(self.widget, _("Folder with wheels"))
         if folder:
             self._start(Path(folder))
 
     def onFetch(self, *_arguments):
         """Say which file is needed, for a computer without network."""
-        system = this_system()
-        command = fetch_command(system)
+        wanted = self._missing[0]
+        command = wanted.fetch_command(wanted.wheel())
         qt.QApplication.clipboard().setText(command)
         self.ui.fetchText.plainText = _(
             "This file, or a newer one ({mb} MB):\n{file}\n\n"
             "Any computer with Python and network fetches it with this command, which is on the clipboard now:\n"
             "{command}\n\n"
             "Bring the folder \"wheels\" here and choose it with the button above."
-        ).format(mb=system.download_mb, file=file_name(system), command=command)
+        ).format(mb=wanted.wheel().download_mb, file=wanted.file_name(wanted.wheel()), command=command)
         self.refresh()
 
     def onCancel(self, *_arguments):
@@ -124,36 +136,51 @@ class SetupSection(Section):
         """Installing has ended, one way or another."""
         self._installation = None
         self._look()
+        if outcome.kind == "installed" and self._missing:
+            self._install()
+            return
         self.panel.say(outcome.sentence, KINDS[outcome.kind])
         self.panel.refresh()
 
     def _start(self, wheels):
-        if self._installation is not None:
+        if self._installation is not None or not self._missing:
             return
         self.panel.say("")
         self.ui.logText.clear()
         self.ui.fetchText.clear()
         self.ui.cancelButton.setEnabled(True)
+        self._wheels = wheels
+        self._install()
+
+    def _install(self):
+        """Install the first of the packages that are missing."""
         self._installation = Installation(
-            onProgress=self.onProgress, onLog=self.onLog, onDone=self.onDone, wheels=wheels)
+            self._missing[0], onProgress=self.onProgress, onLog=self.onLog, onDone=self.onDone,
+            wheels=self._wheels)
         self._installation.start()
         self.refresh()
 
     def _look(self):
         """Look for the packages; their files are not loaded."""
-        self._canSegment, self._hasTorch = requirements.can_segment(), requirements.has_torch()
+        self._missing = tuple(requirement for requirement in self._requirements if not requirement.is_met())
+        self._hasTorch = requirements.has_torch()
 
-    def _wantsGpu(self):
+    def _wantsTorch(self):
         parameters = self.panel.parameters
-        return parameters is not None and parameters.runOn == RunOn.GPU
+        return parameters is not None and self._needsTorch(parameters)
 
     def _tell(self):
         """One line each."""
-        system = this_system()
+        wheels = [requirement.wheel() for requirement in self._missing]
         self.ui.packageLabel.text = _(
-            "Segmenting needs the package {package} once: {download} MB to fetch, {disk} MB on disk. It goes into the "
+            "{purpose} needs the package {package} once: {download} MB to fetch, {disk} MB on disk. It goes into the "
             "folder of your Slicer settings; Slicer itself is not changed."
-        ).format(package=requirements.PACKAGE, download=system.download_mb, disk=system.installed_mb)
+        ).format(
+            purpose=self._purpose,
+            package=", ".join(requirement.package for requirement in self._missing),
+            download=sum(wheel.download_mb for wheel in wheels),
+            disk=sum(wheel.installed_mb for wheel in wheels),
+        )
         self.ui.packageLabel.toolTip = str(paths.packages_folder())
         extension = requirements.has_torch_extension()
         self.ui.torchButton.setVisible(extension)

@@ -51,6 +51,14 @@ def test_no_file_of_the_module_imports_the_engine(path: pathlib.Path) -> None:
     assert loaded <= AT_FILE_SCOPE | INSIDE_FUNCTIONS | sys.stdlib_module_names
 
 
+@pytest.mark.parametrize("path", sorted(SHARED.rglob("*.py")), ids=lambda path: path.name)
+def test_what_modules_share_knows_no_module_and_no_engine(path: pathlib.Path) -> None:
+    tree = parsed(path)
+    loaded = {name.partition(".")[0] for inside in (False, True) for name in imports(tree, inside=inside)}
+    assert not loaded & {"ALHVRSegmentationLib", "ALHVRSegmentation", "alhvr", "torch"}
+    assert "ALHVRSegmentation" not in path.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("part", ["results", "parameters"])
 def test_what_has_no_widgets_knows_nobody_who_has(part: str) -> None:
     files = [LIBRARY / f"{part}.py"] if (LIBRARY / f"{part}.py").exists() else sorted((LIBRARY / part).glob("*.py"))

@@ -158,7 +158,7 @@ class ModelsSection(Section):
         model = self._model()
         if model is None:
             return
-        if self.panel.isSegmenting:
+        if self.panel.isUsingModels:
             self.panel.say(_("A scan is being segmented: models can be removed when that is done."), "warning")
         elif self._removal.press():
             self._remove(model)

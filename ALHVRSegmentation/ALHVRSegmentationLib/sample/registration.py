@@ -1,14 +1,14 @@
 """Registration: offers the sample in Slicer's module Sample Data too; nothing is downloaded, it is made here."""
 
 import importlib.util
+import pathlib
 
 import slicer
 from slicer.i18n import tr as _
 
-from ALHVRLib import paths
-
 CATEGORY, NAME = "ALHVR", "ALHVRSample"
 MODULE = "ALHVRSegmentation"
+MODULE_FOLDER = pathlib.Path(__file__).resolve().parents[2]
 
 
 def register_sample_data():
@@ -26,7 +26,7 @@ def register_sample_data():
         fileNames="ALHVRSample.nrrd",
         nodeNames=NAME,
         customDownloader=make_sample,
-        thumbnailFileName=str(paths.MODULE_FOLDER / "Resources" / "Icons" / "ALHVRSample.png"),
+        thumbnailFileName=str(MODULE_FOLDER / "Resources" / "Icons" / "ALHVRSample.png"),
     )
 
 

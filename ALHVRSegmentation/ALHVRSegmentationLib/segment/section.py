@@ -101,6 +101,11 @@ class SegmentSection(Section):
         """Whether a scan is being segmented."""
         return self._job is not None
 
+    @property
+    def isUsingModels(self):
+        """Whether a model is in use."""
+        return self.isRunning
+
     def follow(self, parameters):
         """Show the models anew: some may have come or gone."""
         self._models.fill()

@@ -83,9 +83,10 @@ class ALHVRSegmentationInSlicerTest(unittest.TestCase):
         self.assertFalse(segmenting(panel).ui.segmentButton.enabled)
 
     def test_the_sample_scan_is_segmented_by_the_sample_model(self):
-        from ALHVRLib import paths, requirements
+        from ALHVRLib import paths
+        from ALHVRSegmentationLib.requirements import ONNXRUNTIME
 
-        if not requirements.can_segment():
+        if not ONNXRUNTIME.is_met():
             self.skipTest("onnxruntime is not installed: press Install at the top of the panel, then test again")
         for name in ("models", "samples"):
             patch = mock.patch.object(paths, f"{name}_folder", lambda name=name: self.folder / name)

@@ -34,12 +34,12 @@ def closed_port() -> int:
 
 
 def test_a_good_wheel_is_installed(attempt: Callable, tmp_path: pathlib.Path) -> None:
-    from ALHVRLib import requirements
+    from ALHVRSegmentationLib.requirements import ONNXRUNTIME
 
     write_wheel(tmp_path / "Räder 心")
     outcome = attempt(tmp_path / "Räder 心").run()
     assert (outcome.kind, outcome.sentence) == ("installed", "onnxruntime 1.99.0 is installed.")
-    assert requirements.can_segment()
+    assert ONNXRUNTIME.is_met()
     assert packages()["onnxruntime/__init__.py"] == GOOD
 
 
@@ -98,11 +98,13 @@ def test_a_broken_wheel_is_one_sentence_and_changes_nothing(attempt: Callable, t
 
 def test_where_pip_itself_fails_the_end_of_its_story_is_told(slicer_app: object, tmp_path: pathlib.Path) -> None:
     from ALHVRLib.install import why_pip_failed
+    from ALHVRSegmentationLib.requirements import ONNXRUNTIME
 
     log = ["ERROR: Exception:", "Traceback (most recent call last):", "KeyError: 'x'"]
-    assert why_pip_failed(log, tmp_path, None) == "KeyError: 'x' The log has the details."
-    assert why_pip_failed(["ERROR: Nobody knows."], tmp_path, None) == "Nobody knows. The log has the details."
-    assert why_pip_failed([], tmp_path, None) == "pip ended with an error. The log has the details."
+    assert why_pip_failed(ONNXRUNTIME, log, tmp_path, None) == "KeyError: 'x' The log has the details."
+    nobody = why_pip_failed(ONNXRUNTIME, ["ERROR: Nobody knows."], tmp_path, None)
+    assert nobody == "Nobody knows. The log has the details."
+    assert why_pip_failed(ONNXRUNTIME, [], tmp_path, None) == "pip ended with an error. The log has the details."
 
 
 def test_a_cut_off_wheel_is_one_sentence(attempt: Callable, tmp_path: pathlib.Path) -> None:
@@ -234,5 +236,5 @@ def test_a_move_that_fails_half_way_is_taken_back(slicer_app: object, tmp_path: 
     with mounted_disk(elsewhere, 1):
         (elsewhere / "onnxruntime").mkdir()
         with pytest.raises(OSError, match="cross-device"):
-            move_in(elsewhere, target, tmp_path / "aside")
+            move_in("onnxruntime", elsewhere, target, tmp_path / "aside")
     assert (target / "onnxruntime" / "__init__.py").read_text() == "BEFORE = 1"

@@ -9,19 +9,20 @@ import pytest
 
 
 def test_a_bare_slicer_cannot_segment(bare_slicer: pathlib.Path) -> None:
-    from ALHVRLib import requirements
+    from ALHVRSegmentationLib.requirements import ONNXRUNTIME
 
-    assert not requirements.can_segment()
+    assert not ONNXRUNTIME.is_met()
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_a_package_among_ours_is_enough(bare_slicer: pathlib.Path, name: str) -> None:
-    from ALHVRLib import paths, requirements
+    from ALHVRLib import paths
+    from ALHVRSegmentationLib.requirements import ONNXRUNTIME
 
     (paths.packages_folder() / name).mkdir(parents=True)
-    assert not requirements.can_segment()
+    assert not ONNXRUNTIME.is_met()
     (paths.packages_folder() / name / "__init__.py").write_text("raise RuntimeError('loaded')")
-    assert requirements.can_segment()
+    assert ONNXRUNTIME.is_met()
 
 
 def test_a_package_of_slicers_own_is_enough_and_not_loaded(own_settings: pathlib.Path, tmp_path: pathlib.Path,

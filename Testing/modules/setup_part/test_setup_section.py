@@ -123,13 +123,13 @@ def test_a_panel_that_goes_takes_the_installation_along(section: object, bare_sl
 def test_what_to_fetch_is_shown_and_on_the_clipboard(section: object) -> None:
     import qt
 
-    from ALHVRLib.requirements import fetch_command, file_name, this_system
+    from ALHVRSegmentationLib.requirements import ONNXRUNTIME
 
     press(section.ui.fetchButton)
-    command = fetch_command(this_system())
+    command = ONNXRUNTIME.fetch_command(ONNXRUNTIME.wheel())
     assert qt.QApplication.clipboard().text() == command
     assert command in section.ui.fetchText.plainText
-    assert file_name(this_system()) in section.ui.fetchText.plainText
+    assert ONNXRUNTIME.file_name(ONNXRUNTIME.wheel()) in section.ui.fetchText.plainText
     assert section.ui.fetchText.isVisible()
 
 

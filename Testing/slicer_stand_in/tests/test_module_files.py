@@ -20,8 +20,9 @@ def clean_slate() -> None:
 
 @pytest.fixture
 def module_files() -> list[pathlib.Path]:
-    """The Python and .ui files of the modules, and of the module that the harness tests itself with."""
-    folders = [*ROOT.glob("ALHVR*/"), ROOT / "Testing" / "slicer_stand_in" / "tests" / "modules"]
+    """The Python and .ui files of the modules, and of the small ones that tests load."""
+    small = [ROOT / "Testing" / folder for folder in ("modules/shared", "slicer_stand_in/tests/modules")]
+    folders = [*ROOT.glob("ALHVR*/"), *small]
     return sorted(path for folder in folders for ending in ("*.py", "*.ui") for path in folder.rglob(ending))
 
 
