@@ -1,10 +1,18 @@
 """Panel: builds the sections and hands scene, parameter node and messages on to them."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import qt
 import slicer
 import vtk
 
 from ALHVRLib.section import keep_in_panel
+
+if TYPE_CHECKING:
+    from ALHVRLib.section import Section
 
 ICONS = {"note": "SP_MessageBoxInformation", "warning": "SP_MessageBoxWarning", "error": "SP_MessageBoxCritical"}
 
@@ -19,7 +27,8 @@ class Panel:
         notice: a sentence below all sections; "" for none.
     """
 
-    def __init__(self, widget, logic, sections, notice=""):
+    def __init__(self, widget: Any, logic: Any, sections: Sequence[Callable[[Panel], Section]],
+                 notice: str = "") -> None:
         self.logic = logic
         self.parameters = None
         self._widget = widget
@@ -32,7 +41,7 @@ class Panel:
         self._icon = None
         self._wrapped = []
 
-    def build(self):
+    def build(self) -> None:
         """Make all sections; called once."""
         self._widget.layout.addWidget(self._messageLine())
         for make in self._makers:
@@ -48,19 +57,19 @@ class Panel:
             section.setUp()
 
     @property
-    def sections(self):
+    def sections(self) -> tuple[Section, ...]:
         """All sections, from top to bottom."""
         return tuple(self._sections)
 
-    def section(self, kind):
+    def section(self, kind: type[Section]) -> Section:
         """The section of a class."""
         return next(section for section in self._sections if isinstance(section, kind))
 
-    def resourcePath(self, name):
+    def resourcePath(self, name: str) -> str:
         """Path of a file in the module's Resources."""
         return self._widget.resourcePath(name)
 
-    def say(self, text, kind="note"):
+    def say(self, text: str, kind: str = "note") -> None:
         """Show one sentence at the top of the panel; kind is note, warning or error; "" takes it away."""
         self._message.setText(text)
         pixels = self._icon.height
@@ -69,11 +78,11 @@ class Panel:
         self._message.parent().setVisible(bool(text))
 
     @property
-    def message(self):
+    def message(self) -> str:
         """The sentence that is shown."""
         return self._message.text
 
-    def follow(self, parameters):
+    def follow(self, parameters: Any) -> None:
         """Connect the sections to a parameter node, or with None to none."""
         self._disconnect()
         self.parameters = parameters
@@ -85,37 +94,37 @@ class Panel:
             section.follow(parameters)
         self.refresh()
 
-    def refresh(self, *_arguments):
+    def refresh(self, *_arguments: object) -> None:
         """Let every section show what is the case."""
         for section in self._sections:
             section.refresh()
 
-    def modelsChanged(self):
+    def modelsChanged(self) -> None:
         """A model was added or removed: whoever lists them looks anew."""
         for section in self._sections:
             section.modelsChanged()
         self.refresh()
 
     @property
-    def isUsingModels(self):
+    def isUsingModels(self) -> bool:
         """Whether work is going on that reads an installed model."""
         return any(section.isUsingModels for section in self._sections)
 
-    def dropScene(self):
+    def dropScene(self) -> None:
         """The scene closes: end what works on its nodes, and hold none of them; what was said is of that scene."""
         self.say("")
         for section in self._sections:
             section.dropScene()
         self.follow(None)
 
-    def cleanUp(self):
+    def cleanUp(self) -> None:
         """The panel goes."""
         self._disconnect()
         self.parameters = None
         for section in self._sections:
             section.cleanUp()
 
-    def _disconnect(self):
+    def _disconnect(self) -> None:
         if self._observation is None:
             return
         parameters, tag = self._observation
@@ -124,7 +133,7 @@ class Panel:
             parameters.disconnectGui(gui_tag)
         self._observation, self._tags = None, []
 
-    def _messageLine(self):
+    def _messageLine(self) -> qt.QFrame:
         frame = qt.QFrame()
         frame.objectName = "MessageLine"
         layout = qt.QHBoxLayout(frame)
@@ -141,7 +150,7 @@ class Panel:
         return frame
 
 
-def _wrapped(text):
+def _wrapped(text: str) -> qt.QLabel:
     """A label whose text is wrapped and makes the panel no wider."""
     label = qt.QLabel(text)
     label.setWordWrap(True)

@@ -1,8 +1,15 @@
 """Section: one part of the panel, with its own .ui file and nothing shared with the others but the parameter node."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import ctk
 import qt
 import slicer
+
+if TYPE_CHECKING:
+    from ALHVRLib.panel import Panel
 
 DOUBLE_CLICK_S = 0.6
 """A second press within this time is the second half of a double click, and neither cancels nor confirms."""
@@ -10,7 +17,7 @@ BAR = 1000
 """Steps of a progress bar."""
 
 
-def show_fraction(bar, fraction):
+def show_fraction(bar: qt.QProgressBar, fraction: float | None) -> None:
     """Let a progress bar show 0 to 1, or with None that something is going on and nobody knows how far."""
     bar.maximum = 0 if fraction is None else BAR
     bar.value = 0 if fraction is None else int(BAR * fraction)
@@ -28,41 +35,41 @@ class Section:
     """Text of the collapsible button around it; without one there is none."""
     COLLAPSED = False
 
-    def __init__(self, panel):
+    def __init__(self, panel: Panel) -> None:
         self.panel = panel
         self.widget = slicer.util.loadUI(self.uiPath())
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self.frame = self._framed()
         self._wrapped = keep_in_panel(self.frame)
 
-    def uiPath(self):
+    def uiPath(self) -> str:
         """Path of the .ui file: in the Resources of the module whose panel this is."""
         return self.panel.resourcePath(f"UI/{self.UI}")
 
     @property
-    def isUsingModels(self):
+    def isUsingModels(self) -> bool:
         """Whether work is going on that reads an installed model, so that none may be removed."""
         return False
 
-    def setUp(self):
+    def setUp(self) -> None:
         """Connect the widgets; called once, when all sections exist."""
 
-    def follow(self, parameters):
+    def follow(self, parameters: Any) -> None:
         """The parameter node is there, or None when it is gone."""
 
-    def refresh(self):
+    def refresh(self) -> None:
         """Something in the parameter node, the models or the set-up changed."""
 
-    def modelsChanged(self):
+    def modelsChanged(self) -> None:
         """A model was added or removed; refresh() follows."""
 
-    def dropScene(self):
+    def dropScene(self) -> None:
         """The scene is about to be closed: end what works on its nodes."""
 
-    def cleanUp(self):
+    def cleanUp(self) -> None:
         """Stop timers, end threads and children, remove observers."""
 
-    def _framed(self):
+    def _framed(self) -> qt.QWidget:
         """The section as it stands in the panel."""
         if self.TITLE:
             frame = ctk.ctkCollapsibleButton()
@@ -80,7 +87,7 @@ class Section:
         return frame
 
 
-def keep_in_panel(frame):
+def keep_in_panel(frame: qt.QWidget) -> WrappedTexts:
     """Let no text and no folded part make the panel wider, and nothing lie over another where the panel is low.
 
     Returns the WrappedTexts of the frame, to be kept as long as it.
@@ -98,7 +105,7 @@ def keep_in_panel(frame):
 class WrappedTexts(qt.QObject):
     """Event filter that gives labels the height of their wrapped text: Qt counts one line at least, or too many."""
 
-    def __init__(self, labels):
+    def __init__(self, labels: list[qt.QLabel]) -> None:
         qt.QObject.__init__(self)
         self._labels = labels
         self._fitted = {}
@@ -107,13 +114,13 @@ class WrappedTexts(qt.QObject):
             label.installEventFilter(self)
             label.parent().installEventFilter(self)
 
-    def eventFilter(self, _watched, event):
+    def eventFilter(self, _watched: qt.QObject, event: qt.QEvent) -> bool:
         """After a change of width or text; every event passes."""
         if event.type() in (qt.QEvent.Resize, qt.QEvent.LayoutRequest):
             self._fit()
         return False
 
-    def _fit(self):
+    def _fit(self) -> None:
         for number, label in enumerate(self._labels):
             state = (label.text, label.width, label.font.toString())
             if label.isVisible() and self._fitted.get(number) != state:

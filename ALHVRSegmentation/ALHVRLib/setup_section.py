@@ -1,6 +1,10 @@
 """SetupSection: shows in one line what is missing before a module can do its work, and installs it when asked."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import qt
 from slicer.i18n import tr as _
@@ -8,6 +12,11 @@ from slicer.i18n import tr as _
 from ALHVRLib import paths, requirements
 from ALHVRLib.install import Installation
 from ALHVRLib.section import Section, show_fraction
+
+if TYPE_CHECKING:
+    from ALHVRLib.install import Outcome
+    from ALHVRLib.panel import Panel
+    from ALHVRLib.requirements import Requirement
 
 KINDS = {"installed": "note", "failed": "error", "cancelled": "note"}
 
@@ -24,7 +33,8 @@ class SetupSection(Section):
 
     UI = "ALHVRSetup.ui"
 
-    def __init__(self, panel, *, purpose, requirements, needsTorch):
+    def __init__(self, panel: Panel, *, purpose: str, requirements: Iterable[Requirement],
+                 needsTorch: Callable[[Any], bool]) -> None:
         super().__init__(panel)
         self._purpose, self._requirements, self._needsTorch = purpose, tuple(requirements), needsTorch
         self._installation = None
@@ -33,11 +43,11 @@ class SetupSection(Section):
         self._missing = ()
         self._hasTorch = True
 
-    def uiPath(self):
+    def uiPath(self) -> str:
         """The file belongs to this library, whichever module's panel this is."""
         return str(paths.shared_resource(f"UI/{self.UI}"))
 
-    def setUp(self):
+    def setUp(self) -> None:
         """Connect the widgets."""
         self.ui.installButton.connect("clicked()", self.onInstall)
         self.ui.folderButton.connect("clicked()", self.onFolder)
@@ -47,11 +57,11 @@ class SetupSection(Section):
         self._look()
         self.refresh()
 
-    def ready(self):
+    def ready(self) -> bool:
         """Whether nothing is missing with the choices as they are."""
         return self._hasTorch if self._wantsTorch() else not self._missing
 
-    def missingText(self):
+    def missingText(self) -> str:
         """What is missing, in one sentence; "" when nothing is."""
         if self.ready():
             return ""
@@ -60,11 +70,11 @@ class SetupSection(Section):
         text = _("The package {package} is needed first: see the top of the panel.")
         return text.format(package=self._missing[0].package)
 
-    def follow(self, parameters):
+    def follow(self, parameters: Any) -> None:
         """Look anew when the panel is entered: something may have been installed meanwhile."""
         self._look()
 
-    def refresh(self):
+    def refresh(self) -> None:
         """Show what is missing, and nothing else."""
         running = self._installation is not None
         gpu = self._wantsTorch() and not self._hasTorch
@@ -78,23 +88,23 @@ class SetupSection(Section):
         self.frame.setVisible(cpu or running or gpu)
         self._tell()
 
-    def cleanUp(self):
+    def cleanUp(self) -> None:
         """Leave no child process and no half-installed package."""
         if self._installation is not None:
             self._installation.discard()
             self._installation = None
 
-    def onInstall(self, *_arguments):
+    def onInstall(self, *_arguments: object) -> None:
         """Fetch the package from the package server and install it."""
         self._start(None)
 
-    def onFolder(self, *_arguments):
+    def onFolder(self, *_arguments: object) -> None:
         """Install from files that were fetched elsewhere."""
         folder = qt.QFileDialog.getExistingDirectory(self.widget, _("Folder with wheels"))
         if folder:
             self._start(Path(folder))
 
-    def onFetch(self, *_arguments):
+    def onFetch(self, *_arguments: object) -> None:
         """Say which file is needed, for a computer without network."""
         wanted = self._missing[0]
         command = wanted.fetch_command(wanted.wheel())
@@ -107,14 +117,14 @@ class SetupSection(Section):
         ).format(mb=wanted.wheel().download_mb, file=wanted.file_name(wanted.wheel()), command=command)
         self.refresh()
 
-    def onCancel(self, *_arguments):
+    def onCancel(self, *_arguments: object) -> None:
         """Stop installing."""
         if self._installation is not None:
             self.ui.cancelButton.setEnabled(False)
             self.ui.progressLabel.text = _("Cancelling...")
             self._installation.cancel()
 
-    def onTorch(self, *_arguments):
+    def onTorch(self, *_arguments: object) -> None:
         """Let the extension PyTorch install PyTorch."""
         self.ui.torchButton.setEnabled(False)
         problem = requirements.install_torch()
@@ -123,16 +133,16 @@ class SetupSection(Section):
         self.panel.say(problem or _("PyTorch is installed."), "error" if problem else "note")
         self.panel.refresh()
 
-    def onProgress(self, text, fraction):
+    def onProgress(self, text: str, fraction: float | None) -> None:
         """Installing is at some stage; fraction None: nobody knows how far."""
         self.ui.progressLabel.text = text
         show_fraction(self.ui.progressBar, fraction)
 
-    def onLog(self, line):
+    def onLog(self, line: str) -> None:
         """A line of pip's."""
         self.ui.logText.appendPlainText(line)
 
-    def onDone(self, outcome):
+    def onDone(self, outcome: Outcome) -> None:
         """Installing has ended, one way or another."""
         self._installation = None
         self._look()
@@ -142,7 +152,7 @@ class SetupSection(Section):
         self.panel.say(outcome.sentence, KINDS[outcome.kind])
         self.panel.refresh()
 
-    def _start(self, wheels):
+    def _start(self, wheels: Path | None) -> None:
         if self._installation is not None or not self._missing:
             return
         self.panel.say("")
@@ -152,7 +162,7 @@ class SetupSection(Section):
         self._wheels = wheels
         self._install()
 
-    def _install(self):
+    def _install(self) -> None:
         """Install the first of the packages that are missing."""
         self._installation = Installation(
             self._missing[0], onProgress=self.onProgress, onLog=self.onLog, onDone=self.onDone,
@@ -160,16 +170,16 @@ class SetupSection(Section):
         self._installation.start()
         self.refresh()
 
-    def _look(self):
+    def _look(self) -> None:
         """Look for the packages; their files are not loaded."""
         self._missing = tuple(requirement for requirement in self._requirements if not requirement.is_met())
         self._hasTorch = requirements.has_torch()
 
-    def _wantsTorch(self):
+    def _wantsTorch(self) -> bool:
         parameters = self.panel.parameters
         return parameters is not None and self._needsTorch(parameters)
 
-    def _tell(self):
+    def _tell(self) -> None:
         """One line each."""
         wheels = [requirement.wheel() for requirement in self._missing]
         self.ui.packageLabel.text = _(

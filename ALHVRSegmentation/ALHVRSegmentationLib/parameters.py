@@ -1,5 +1,6 @@
 """Parameters: everything the panel remembers in the scene, each with its type and range."""
 
+
 import enum
 from typing import Annotated
 
@@ -15,7 +16,7 @@ class RunOn(enum.Enum):
     CPU = "cpu"
     GPU = "gpu"
 
-    def label(self):
+    def label(self) -> str:
         """The text in the panel."""
         return {"auto": _("What is fastest here"), "cpu": _("Processor (CPU)"), "gpu": _("Graphics card (GPU)")}[
             self.value
@@ -29,7 +30,7 @@ class Fusion(enum.Enum):
     MEAN = "mean"
     COMPETITION = "competition"
 
-    def label(self):
+    def label(self) -> str:
         """The text in the panel."""
         return {
             "": _("As the model was validated"),

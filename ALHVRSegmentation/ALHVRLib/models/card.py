@@ -1,15 +1,21 @@
 """Card: what the panel shows of a model, as rich text in which nothing from the model's files is markup."""
 
+from __future__ import annotations
+
 import html
+from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
+
+if TYPE_CHECKING:
+    from ALHVRLib.models.model_info import InstalledModel
 
 MOST_ROWS = 30
 LONGEST_WORD = 24
 SWATCH = '<span style="background-color: #{colour};">&nbsp;&nbsp;&nbsp;&nbsp;</span>'
 
 
-def card(model):
+def card(model: InstalledModel) -> str:
     """Rich text about an InstalledModel."""
     head = f"<b>{shown(model.title)}</b>"
     if model.problem:
@@ -24,17 +30,17 @@ def card(model):
     return "".join(lines)
 
 
-def shown(text):
+def shown(text: object) -> str:
     """A text as rich text shows it: no markup, and long words can be broken."""
     words = str(text).split(" ")
     return " ".join("\u200b".join(html.escape(part) for part in _pieces(word)) for word in words)
 
 
-def _pieces(word):
+def _pieces(word: str) -> list[str]:
     return [word[start : start + LONGEST_WORD] for start in range(0, len(word), LONGEST_WORD)]
 
 
-def what_it_is(model):
+def what_it_is(model: InstalledModel) -> str:
     """Such as "3-D U-Net for MR scans of FLAIR and T1, 28 MB"."""
     scans = _("{modality} scans").format(modality=model.modality) if model.modality in ("CT", "MR") else _("scans")
     if len(model.channel_names) > 1:
@@ -44,7 +50,7 @@ def what_it_is(model):
     return text.format(network=model.network, scans=scans, size=max(1, round(model.n_bytes / 1e6)))
 
 
-def _structures(model):
+def _structures(model: InstalledModel) -> str:
     """A row for each structure: colour, name, validation Dice."""
     scores = model.scores or {}
     rows = [f"<tr><td></td><td></td><td align='right'>{_('Dice')}</td></tr>"] if scores else []
@@ -58,12 +64,12 @@ def _structures(model):
     return f"<table cellspacing='0' cellpadding='2'>{''.join(rows)}</table>"
 
 
-def _row(swatch, name, score):
+def _row(swatch: str, name: str, score: float | None) -> str:
     number = "" if score is None else f"{score:.3f}"
     return f"<tr><td>{swatch}</td><td>{shown(name)}&nbsp;&nbsp;</td><td align='right'>{number}</td></tr>"
 
 
-def _training(model):
+def _training(model: InstalledModel) -> str:
     cases = model.cases or {}
     if "labeled" not in cases:
         return _("Training scans: not recorded.")
@@ -73,7 +79,7 @@ def _training(model):
     return _("Trained on {labeled} labelled scans.").format(labeled=cases["labeled"])
 
 
-def _scoring(model):
+def _scoring(model: InstalledModel) -> str:
     if not model.scores:
         return _("Not scored: there were no validation scans.")
     n = (model.cases or {}).get("validation")
@@ -84,7 +90,7 @@ def _scoring(model):
     return _("Dice: on {n} validation scans.").format(n=n)
 
 
-def _origin(model):
+def _origin(model: InstalledModel) -> list[str]:
     unknown = _("not recorded")
     return [
         _("Date: {date}").format(date=model.date or unknown),
@@ -93,7 +99,7 @@ def _origin(model):
     ]
 
 
-def _limits():
+def _limits() -> str:
     return _(
         "Scans of another scanner, protocol, age group or disease can make it worse without any warning. "
         "Research software, not a medical device: check every result by eye."

@@ -3,6 +3,8 @@
 No Qt, so that a thread can do it.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import shutil
@@ -12,6 +14,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from slicer.i18n import tr as _
 
@@ -38,7 +41,7 @@ SPARE_BYTES = 16 << 20
 """Left free on the disk."""
 
 
-def open_source(path):
+def open_source(path: Path | str) -> FolderSource | ZipSource:
     """The source at a path; raises ModelError where there is none. Close it after use."""
     path = Path(path)
     with reading(one_line(path.name)):
@@ -55,18 +58,18 @@ def open_source(path):
 class FolderSource:
     """A model in a folder."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self.path = _root_of(path)
 
-    def close(self):
+    def close(self) -> None:
         """Nothing is held open."""
 
-    def open(self, name, size):
+    def open(self, name: str, size: int | None) -> Any:
         """A stream of one file; ModelError for links out of the folder and for what is no file."""
         return open_inside(self.path, name)
 
 
-def _root_of(path):
+def _root_of(path: Path) -> Path:
     """The folder itself, or the one inside it that is the only model there: people drop RUN in place of RUN/model."""
     if (path / MANIFEST).exists():
         return path
@@ -81,7 +84,7 @@ def _root_of(path):
 class ZipSource:
     """A model in a zip file, at its top or in a folder of it; entries that the model does not list stay packed."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self.path = path
         try:
             self._archive = zipfile.ZipFile(path)
@@ -93,11 +96,11 @@ class ZipSource:
             self._archive.close()
             raise
 
-    def close(self):
+    def close(self) -> None:
         """Let go of the file."""
         self._archive.close()
 
-    def open(self, name, size):
+    def open(self, name: str, size: int | None) -> Any:
         """A stream of one entry; ModelError where it is a link, packed suspiciously, or cannot be unpacked."""
         entry = self._entries.get(name)
         if entry is None:
@@ -113,7 +116,7 @@ class ZipSource:
         except DAMAGE as error:
             raise _damaged(self.path, error) from error
 
-    def _listed(self):
+    def _listed(self) -> dict[str, zipfile.ZipInfo]:
         """The entries by their names in the model; refuses archives that try to reach other places."""
         entries = [entry for entry in self._archive.infolist() if not entry.orig_filename.startswith("__MACOSX/")]
         if len(entries) > MAX_ENTRIES:
@@ -127,7 +130,7 @@ class ZipSource:
             raise ModelError(_("{name} holds a file twice.").format(name=one_line(self.path.name)))
         return self._below_root({entry.filename: entry for entry in files})
 
-    def _below_root(self, files):
+    def _below_root(self, files: dict[str, zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
         roots = [name[: -len(MANIFEST)] for name in files if name == MANIFEST or name.endswith("/" + MANIFEST)]
         if not roots:
             raise ModelError(_("{name} holds no ALHVR model.").format(name=one_line(self.path.name)))
@@ -141,16 +144,16 @@ class ZipSource:
 class _Unpacking:
     """A stream whose errors are ours."""
 
-    def __init__(self, stream, path):
+    def __init__(self, stream: Any, path: Path) -> None:
         self._stream, self._path = stream, path
 
-    def __enter__(self):
+    def __enter__(self) -> _Unpacking:
         return self
 
-    def __exit__(self, *_error):
+    def __exit__(self, *_error: object) -> None:
         self._stream.close()
 
-    def read(self, n_bytes):
+    def read(self, n_bytes: int) -> bytes:
         """The next bytes, at most so many."""
         try:
             return self._stream.read(n_bytes)
@@ -158,13 +161,13 @@ class _Unpacking:
             raise _damaged(self._path, error) from error
 
 
-def _damaged(path, error):
+def _damaged(path: Path, error: Exception) -> ModelError:
     if isinstance(error, RuntimeError) and "password" in str(error):
         return ModelError(_("{name} is locked with a password.").format(name=one_line(path.name)))
     return ModelError(_("{name} cannot be unpacked: it is damaged or cut short.").format(name=one_line(path.name)))
 
 
-def read_manifest_data(source):
+def read_manifest_data(source: FolderSource | ZipSource) -> bytes:
     """The bytes of a source's manifest.json, not more than read_json takes."""
     with source.open(MANIFEST, None) as stream, reading(MANIFEST):
         return stream.read(MAX_JSON_BYTES + 1)
@@ -190,7 +193,7 @@ class ModelCopy:
     Without a name, the model gets that of its folder or zip file.
     """
 
-    def __init__(self, path, name=""):
+    def __init__(self, path: Path, name: str = "") -> None:
         self.path = Path(path)
         self._name = name
         self.done = 0
@@ -198,7 +201,7 @@ class ModelCopy:
         """Bytes that were copied, and of all files; 0 before they are known."""
         self.stopped = False
 
-    def run(self):
+    def run(self) -> CopiedModel:
         """Copy the model; raises ModelError, or Stopped, and leaves nothing behind then."""
         source = open_source(self.path)
         try:
@@ -209,7 +212,7 @@ class ModelCopy:
         finally:
             source.close()
 
-    def _copy(self, source):
+    def _copy(self, source: FolderSource | ZipSource) -> CopiedModel:
         data = read_manifest_data(source)
         manifest = parse_manifest(data)
         there = _installed_as(data)
@@ -227,7 +230,7 @@ class ModelCopy:
             raise
         return CopiedModel(name, hidden)
 
-    def _new_folder(self, n_bytes):
+    def _new_folder(self, n_bytes: int) -> Path:
         """A hidden folder on a disk that has room for the model."""
         parent = paths.models_folder()
         parent.mkdir(parents=True, exist_ok=True)
@@ -239,7 +242,7 @@ class ModelCopy:
         self.total = n_bytes
         return Path(tempfile.mkdtemp(prefix=".", suffix=".arriving", dir=parent))
 
-    def _copy_file(self, source, target, name, size, digest):
+    def _copy_file(self, source: FolderSource | ZipSource, target: Path, name: str, size: int, digest: str) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         seen, hashed = 0, hashlib.sha256()
         with source.open(name, size) as stream, target.open("wb") as copy:
@@ -265,7 +268,7 @@ class ModelCopy:
             raise ModelError(_("{file} was changed after the model was written.").format(file=one_line(name)))
 
 
-def _installed_as(manifest_data):
+def _installed_as(manifest_data: bytes) -> str | None:
     """The name of the whole installed model with this manifest, None where there is none."""
     for model in store.installed():
         try:

@@ -1,8 +1,13 @@
 """Importing: takes a model from a folder or zip file into the installed ones, checked by the engine, window alive."""
 
+from __future__ import annotations
+
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import qt
 from slicer.i18n import tr as _
@@ -12,6 +17,10 @@ from ALHVRLib.child_process import ChildProcess
 from ALHVRLib.models import store
 from ALHVRLib.models.copy_model import ModelCopy, Stopped
 from ALHVRLib.models.untrusted_files import ModelError, one_line, reason
+
+if TYPE_CHECKING:
+    from ALHVRLib.child_events import ExitStatus
+    from ALHVRLib.models.copy_model import CopiedModel
 
 TICK_MS = 40
 YIELD_S = 0.02
@@ -35,7 +44,8 @@ class ImportResult:
 class ModelImport:
     """One model on its way into the list. A thread copies, a child process of the engine checks, then it is moved."""
 
-    def __init__(self, path, *, onDone, onProgress=None, name=""):
+    def __init__(self, path: Path | str, *, onDone: Callable[[ImportResult], None],
+                 onProgress: Callable[[str, float | None], None] | None = None, name: str = "") -> None:
         self._arrival = ModelCopy(path, name)
         self._onDone, self._onProgress = onDone, onProgress or (lambda text, fraction: None)
         self._thread = threading.Thread(target=self._copy, daemon=True)
@@ -48,19 +58,19 @@ class ModelImport:
         self._timer.connect("timeout()", self._onTick)
         self._title = one_line(self._arrival.path.name)
 
-    def start(self):
+    def start(self) -> None:
         """Begin; onDone is called once, later, with an ImportResult."""
         store.sweep()
         self._thread.start()
         self._timer.start()
 
-    def cancel(self):
+    def cancel(self) -> None:
         """Stop as soon as possible; onDone is still called."""
         self._arrival.stopped = True
         if self._child is not None:
             self._child.cancel()
 
-    def discard(self):
+    def discard(self) -> None:
         """Stop at once, leave nothing behind and tell nobody."""
         self._timer.stop()
         self._arrival.stopped = True
@@ -70,14 +80,14 @@ class ModelImport:
         self._arrived = self._arrived or self._outcome
         self._tidy()
 
-    def _copy(self):
+    def _copy(self) -> None:
         """In the thread: no Qt, no scene."""
         try:
             self._outcome = self._arrival.run()
         except (ModelError, Stopped) as error:
             self._outcome = error
 
-    def _onTick(self):
+    def _onTick(self) -> None:
         self._thread.join(YIELD_S)
         if self._thread.is_alive():
             total = self._arrival.total
@@ -98,7 +108,7 @@ class ModelImport:
         else:
             self._check(self._outcome)
 
-    def _check(self, arrived):
+    def _check(self, arrived: CopiedModel) -> None:
         """Let the engine verify and read the whole of it, in a process of its own."""
         self._arrived = arrived
         self._onProgress(_("Checking {name}").format(name=self._title), COPYING)
@@ -111,7 +121,7 @@ class ModelImport:
                                    onLog=lambda line: None, onEnd=self._onChecked, workFolder=self._workFolder)
         self._child.start()
 
-    def _onChecked(self, ending):
+    def _onChecked(self, ending: ExitStatus) -> None:
         if ending.kind == "cancelled" or self._arrival.stopped:
             self._end("cancelled", _("Adding {name} was cancelled.").format(name=self._title))
         elif ending.kind != "finished":
@@ -119,7 +129,7 @@ class ModelImport:
         else:
             self._move()
 
-    def _move(self):
+    def _move(self) -> None:
         try:
             store.take_in(self._arrived.folder, self._arrived.name)
         except ModelError as error:
@@ -128,14 +138,14 @@ class ModelImport:
         text = _("The model {title} was added.")
         self._end("added", text.format(title=_title_of(self._arrived.name)), self._arrived.name)
 
-    def _fail(self, why):
+    def _fail(self, why: str) -> None:
         self._end("failed", _("{name} was not added: {why}").format(name=self._title, why=why))
 
-    def _end(self, kind, sentence, name=""):
+    def _end(self, kind: str, sentence: str, name: str = "") -> None:
         self._tidy()
         self._onDone(ImportResult(kind, sentence, name))
 
-    def _tidy(self):
+    def _tidy(self) -> None:
         """Remove what is not needed any more; a model that was moved is not there under this name."""
         folder = getattr(self._arrived, "folder", None)
         if folder is not None:
@@ -144,7 +154,7 @@ class ModelImport:
             paths.remove_folder(self._workFolder)
 
 
-def _title_of(name):
+def _title_of(name: str) -> str:
     """What the list calls a model."""
     model = store.find(name)
     return name if model is None else model.title

@@ -1,10 +1,14 @@
 """Model info: what a model folder says of itself, from its two JSON files; no weight is opened, no code is run."""
 
+from __future__ import annotations
+
 import hashlib
 import importlib.util
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from slicer.i18n import tr as _
 
@@ -31,17 +35,17 @@ class Manifest:
     """sha256 in hexadecimal digits by name."""
 
     @property
-    def total(self):
+    def total(self) -> int:
         """Bytes of all files."""
         return sum(self.sizes.values())
 
     @property
-    def has_graphs(self):
+    def has_graphs(self) -> bool:
         """Whether the networks are there as ONNX, so that segmenting needs no PyTorch."""
         return set(GRAPHS) <= self.sizes.keys()
 
 
-def parse_manifest(data):
+def parse_manifest(data: bytes) -> Manifest:
     """The manifest in the bytes of manifest.json; raises ModelError for anything that no engine of ours wrote."""
     values = read_json(data, MANIFEST)
     if values.get("format") != FORMAT:
@@ -58,7 +62,7 @@ def parse_manifest(data):
     return _checked(files)
 
 
-def _checked(files):
+def _checked(files: Mapping[str, Any]) -> Manifest:
     if len(files) > MAX_FILES:
         raise ModelError(_("{file} lists more files than any model has.").format(file=MANIFEST))
     for name, entry in files.items():
@@ -111,12 +115,12 @@ class InstalledModel:
     """Why it cannot be used, in one sentence; "" for a good one."""
 
     @property
-    def n_channels(self):
+    def n_channels(self) -> int:
         """How many volumes the model wants."""
         return max(1, len(self.channel_names))
 
 
-def describe(folder):
+def describe(folder: Path | str) -> InstalledModel:
     """What a folder holds; one that cannot be used says why in `problem`. Files are not compared with their sha256."""
     folder = Path(folder)
     title = one_line(folder.name)
@@ -128,7 +132,7 @@ def describe(folder):
         return InstalledModel(folder.name, folder, title, problem=_("The folder cannot be read."))
 
 
-def read_description(folder):
+def read_description(folder: Path) -> InstalledModel:
     """As describe, but raises ModelError for a model that cannot be used."""
     manifest = parse_manifest(read_inside(folder, MANIFEST))
     for name, size in manifest.sizes.items():
@@ -146,7 +150,7 @@ def read_description(folder):
     return model
 
 
-def _require_size(folder, name, size):
+def _require_size(folder: Path, name: str, size: int) -> None:
     try:
         seen = (folder / name).stat().st_size
     except OSError:
@@ -156,7 +160,7 @@ def _require_size(folder, name, size):
         raise ModelError(text.format(file=one_line(name), seen=seen, size=size))
 
 
-def _from_values(folder, values, manifest):
+def _from_values(folder: Path, values: dict[str, Any], manifest: Manifest) -> InstalledModel:
     plan, network, training = values["plan"], values["network"], values["training"]
     channels = plan.get("channels") or ()
     if len(channels) > MAX_CHANNELS:
@@ -180,7 +184,7 @@ def _from_values(folder, values, manifest):
     )
 
 
-def _counts(cases):
+def _counts(cases: dict[str, Any]) -> dict[str, int]:
     """Numbers of scans: the record has them as numbers or as lists of names."""
     counts = {}
     for part in ("labeled", "unlabeled", "validation"):
@@ -190,7 +194,7 @@ def _counts(cases):
     return counts
 
 
-def _scores(scores):
+def _scores(scores: dict[str, Any]) -> dict[str, float]:
     """Dice by name; what is no number is left out."""
     numbers = {one_line(name): value for name, value in scores.items() if type(value) in (int, float)}
     return {name: float(value) for name, value in numbers.items() if math.isfinite(value)}

@@ -1,5 +1,7 @@
 """Store: the user's installed models, a folder each, as they are on the disk at this moment."""
 
+from __future__ import annotations
+
 import collections
 import contextlib
 import dataclasses
@@ -7,6 +9,7 @@ import importlib.util
 import os
 import shutil
 import time
+from pathlib import Path
 
 from slicer.i18n import tr as _
 
@@ -23,7 +26,7 @@ MAX_MODELS = 500
 _known = {}
 
 
-def installed():
+def installed() -> list[InstalledModel]:
     """All installed models by name, the bad ones too, which say why in `problem`."""
     try:
         with os.scandir(paths.models_folder()) as entries:
@@ -36,19 +39,19 @@ def installed():
     return [_told_apart(model) if titles[model.title] > 1 else model for model in models]
 
 
-def find(name):
+def find(name: str) -> InstalledModel | None:
     """The installed model of this name, None where there is none."""
     return next((model for model in installed() if model.name == name), None) if name else None
 
 
-def folder():
+def folder() -> Path:
     """Where the models are; made if it can be."""
     with contextlib.suppress(OSError):
         paths.models_folder().mkdir(parents=True, exist_ok=True)
     return paths.models_folder()
 
 
-def problem():
+def problem() -> str:
     """Why installed models cannot be looked up, in one sentence; "" where they can, or where there are none yet."""
     path = paths.models_folder()
     try:
@@ -60,7 +63,7 @@ def problem():
     return ""
 
 
-def free_name(source, wanted=""):
+def free_name(source: Path, wanted: str = "") -> str:
     """The name that a model gets which comes from the path `source`, if not the one that is wanted.
 
     Raises ModelError where another model has it: nothing is replaced silently.
@@ -76,7 +79,7 @@ def free_name(source, wanted=""):
     return name
 
 
-def take_in(hidden, name):
+def take_in(hidden: Path, name: str) -> None:
     """Makes a verified hidden folder an installed model."""
     target = paths.models_folder() / name
     if os.path.lexists(target):
@@ -88,7 +91,7 @@ def take_in(hidden, name):
         raise ModelError(text.format(folder=target.parent, why=reason(error))) from error
 
 
-def remove(name):
+def remove(name: str) -> None:
     """Removes an installed model; where that cannot be done it raises ModelError, and the model is whole."""
     if name not in (model.name for model in installed()):
         raise ModelError(_("There is no model \"{name}\" any more.").format(name=name))
@@ -105,7 +108,7 @@ def remove(name):
     shutil.rmtree(hidden, ignore_errors=True)
 
 
-def sweep():
+def sweep() -> None:
     """Deletes what programs left that ended in the middle of adding or removing a model."""
     for pattern in (".*.arriving", ".*.removed"):
         for path in paths.models_folder().glob(pattern):
@@ -114,19 +117,19 @@ def sweep():
                     shutil.rmtree(path, ignore_errors=True)
 
 
-def _told_apart(model):
+def _told_apart(model: InstalledModel) -> InstalledModel:
     """Two models may call themselves alike; their folders cannot."""
     return dataclasses.replace(model, title=f"{model.title} ({one_line(model.name)})")
 
 
-def _is_model(entry):
+def _is_model(entry: os.DirEntry) -> bool:
     try:
         return not entry.name.startswith(".") and entry.is_dir()
     except OSError:
         return False
 
 
-def _described(name, with_torch):
+def _described(name: str, with_torch: bool) -> InstalledModel:
     """As describe; a folder whose files have not changed since is not read again."""
     path = paths.models_folder() / name
     state = _state(path, with_torch)
@@ -135,7 +138,7 @@ def _described(name, with_torch):
     return _known[path][1]
 
 
-def _state(path, with_torch):
+def _state(path: Path, with_torch: bool) -> tuple | None:
     """Changes when a file of the model does."""
     looked = [path / name for name in (".", "docs", "models", DESCRIPTION, MANIFEST)]
     try:

@@ -1,12 +1,16 @@
 """Safe files: what is read of a folder that anybody may have made: bounded, plain files only, nothing outside it."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
 import re
 import stat
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from slicer.i18n import tr as _
 
@@ -23,7 +27,7 @@ class ModelError(Exception):
     """A model that cannot be used, or moved; the text is one sentence for the user."""
 
 
-def read_json(data, name):
+def read_json(data: bytes, name: str) -> dict[str, Any]:
     """The object in a JSON text of bytes; raises ModelError for another value, and for what is too large or deep."""
     require_small(data, name)
     depth = 0
@@ -40,13 +44,13 @@ def read_json(data, name):
     return values
 
 
-def require_small(data, name):
+def require_small(data: bytes, name: str) -> None:
     """Raises ModelError for bytes that are more than MAX_JSON_BYTES."""
     if len(data) > MAX_JSON_BYTES:
         raise ModelError(_("{file} is larger than any description of a model.").format(file=name))
 
 
-def open_inside(root, name):
+def open_inside(root: Path, name: str) -> BinaryIO:
     """A stream of a plain file inside a folder, opened for reading in binary.
 
     Raises ModelError for links that lead out of the folder, and for what is no file: reading a pipe never ends.
@@ -66,7 +70,7 @@ def open_inside(root, name):
     return os.fdopen(descriptor, "rb")
 
 
-def read_inside(root, name):
+def read_inside(root: Path, name: str) -> bytes:
     """The content of a small plain file inside a folder; ModelError as by open_inside, and where it is too large."""
     with open_inside(root, name) as stream, reading(name):
         data = stream.read(MAX_JSON_BYTES + 1)
@@ -75,7 +79,7 @@ def read_inside(root, name):
 
 
 @contextlib.contextmanager
-def reading(name):
+def reading(name: str) -> Iterator[None]:
     """Turns what the disk refuses while a file is read into ModelError."""
     try:
         yield
@@ -83,26 +87,26 @@ def reading(name):
         raise ModelError(_("{file} cannot be read: {why}.").format(file=name, why=reason(error))) from error
 
 
-def reason(error):
+def reason(error: Exception) -> str:
     """Why the system refused, without the path, in lower case as a part of a sentence."""
     text = getattr(error, "strerror", None) or str(error)
     return text[:1].lower() + text[1:].rstrip(".")
 
 
-def is_safe_name(name):
+def is_safe_name(name: object) -> bool:
     """Whether a relative path with forward slashes stays inside its folder, on any system."""
     if not isinstance(name, str) or not 0 < len(name) <= 200:
         return False
     return all(_is_safe_part(part) for part in name.split("/"))
 
 
-def _is_safe_part(part):
+def _is_safe_part(part: str) -> bool:
     if part in ("", ".", "..") or part != part.rstrip(" .") or part.split(".")[0].lower() in RESERVED:
         return False
     return not UNWANTED & set(part) and all(unicodedata.category(letter)[0] != "C" for letter in part)
 
 
-def folder_name(text):
+def folder_name(text: object) -> str:
     """A name for a folder, made of a text that may hold anything: letters, digits, and - _ . ( ) between them."""
     text = unicodedata.normalize("NFC", str(text))
     kept = "".join(letter if letter.isalnum() or letter in "-_.() " else " " for letter in text)
@@ -110,7 +114,7 @@ def folder_name(text):
     return name if _is_safe_part(name) else f"model {name}".strip()
 
 
-def one_line(text, limit=MAX_NAME):
+def one_line(text: object, limit: int = MAX_NAME) -> str:
     """A text from a file as it may be shown: one line without invisible letters, cut where it is too long."""
     text = "".join(" " if letter.isspace() else letter for letter in str(text)[: 20 * limit])
     visible = "".join(letter for letter in text if unicodedata.category(letter)[0] != "C")

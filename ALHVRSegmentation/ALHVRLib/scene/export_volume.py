@@ -1,9 +1,12 @@
 """Volumes out: the voxels of a volume node and their place in the patient, exactly, in a file that the engine reads."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import pathlib
 import shutil
+from typing import Any
 
 import numpy as np
 import slicer
@@ -20,7 +23,7 @@ FLAT = 1e-6
 """Volume that the unit axes of a grid have to span, at least; as the engine demands it."""
 
 
-def export_volume(volumeNode, path):
+def export_volume(volumeNode: slicer.vtkMRMLVolumeNode, path: pathlib.Path | str) -> None:
     """Write the voxels as uncompressed NRRD, with the index-to-patient matrix of `ijk_to_ras`, exact for any grid.
 
     Args:
@@ -51,7 +54,7 @@ def export_volume(volumeNode, path):
         part.unlink(missing_ok=True)
 
 
-def voxels(volumeNode):
+def voxels(volumeNode: slicer.vtkMRMLVolumeNode) -> np.ndarray:
     """The voxels of a scalar volume, a view [K, J, I]; SceneError where there are none, or several numbers a voxel."""
     image = volumeNode.GetImageData()
     name = volumeNode.GetName()
@@ -69,7 +72,7 @@ def voxels(volumeNode):
     return array
 
 
-def ijk_to_ras(volumeNode):
+def ijk_to_ras(volumeNode: slicer.vtkMRMLVolumeNode) -> np.ndarray:
     """(4, 4) float64: array index (I, J, K, 1) to millimetres, RAS.
 
     In the world where every transform above the volume is linear; in the volume's own space where one is not, as then
@@ -88,7 +91,7 @@ def ijk_to_ras(volumeNode):
     return own
 
 
-def own_ijk_to_ras(volumeNode):
+def own_ijk_to_ras(volumeNode: slicer.vtkMRMLVolumeNode) -> np.ndarray:
     """(4, 4) float64: array index (I, J, K, 1) to millimetres in the volume's own space, RAS."""
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
@@ -98,7 +101,7 @@ def own_ijk_to_ras(volumeNode):
     return own @ first
 
 
-def _reason(error, folder, image):
+def _reason(error: Exception, folder: pathlib.Path, image: Any) -> str:
     """Why SimpleITK could not write; its own words speak of functions, not of disks."""
     with contextlib.suppress(OSError):
         if shutil.disk_usage(folder).free < image.GetNumberOfPixels() * image.GetSizeOfPixelComponent():

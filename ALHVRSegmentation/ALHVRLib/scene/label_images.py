@@ -1,10 +1,13 @@
 """Label images: voxels of the engine's results, what their values mean, and the images that segments are made of."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import math
 import pathlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import slicer
@@ -53,7 +56,7 @@ class ModelLabel:
     modifier: Code | None = None
 
 
-def labels_of(model_folder):
+def labels_of(model_folder: pathlib.Path) -> tuple[ModelLabel, ...]:
     """The labels of a model folder, in the order of its classes; SceneError where it does not tell them properly."""
     path = pathlib.Path(model_folder) / DESCRIPTION_FILE
     try:
@@ -68,7 +71,7 @@ def labels_of(model_folder):
     return labels
 
 
-def labels_from(record):
+def labels_from(record: dict[str, Any]) -> tuple[ModelLabel, ...]:
     """The labels in what alhvr.json holds; raises ValueError, TypeError, KeyError or AttributeError."""
     entries = record["labels"]["labels"]
     if not isinstance(entries, list) or not 1 <= len(entries) <= MOST_LABELS:
@@ -80,18 +83,18 @@ def labels_from(record):
     return labels
 
 
-def terminology_entry(label):
+def terminology_entry(label: ModelLabel) -> str:
     """Slicer's seven parts between "~": context, category, type, modifier, region context, region, region modifier."""
     codes = [_code_text(code) for code in (label.category, label.type, label.modifier)]
     return "~".join((CATEGORY_CONTEXT, *codes, REGION_CONTEXT, NO_CODE, NO_CODE))
 
 
-def tag_text(text):
+def tag_text(text: str) -> str:
     """`text` as the tag of a segment keeps it when it is saved: without the signs that part tags."""
     return " ".join(text.translate(SEPARATORS).split())
 
 
-def _label(entry):
+def _label(entry: dict[str, Any]) -> ModelLabel:
     value, colour = entry["value"], tuple(float(part) for part in entry["colour_rgb"])
     if not isinstance(value, int) or not 1 <= value <= LARGEST_VALUE:
         raise ValueError(_("a label has the value {value}").format(value=str(value)[:20]))
@@ -101,23 +104,23 @@ def _label(entry):
     return ModelLabel(value, _text(entry["name"]), colour, category, kind, modifier and _code(modifier))
 
 
-def _code(entry):
+def _code(entry: dict[str, Any]) -> Code:
     return Code(_text(entry["scheme"]), _text(entry["value"]), _text(entry["meaning"]))
 
 
-def _text(text):
+def _text(text: object) -> str:
     if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_TEXT:
         raise ValueError(_("a name is missing or too long"))
     return text
 
 
-def _code_text(code):
+def _code_text(code: Code | None) -> str:
     if code is None:
         return NO_CODE
     return "^".join(tag_text(text) for text in (code.scheme, code.value, code.meaning))
 
 
-def read_nrrd(path):
+def read_nrrd(path: pathlib.Path | str) -> np.ndarray:
     """The voxels [K, J, I] of a result of the engine.
 
     Raises SceneError, in one sentence, when the file is missing, cut short or of another kind.
@@ -136,7 +139,7 @@ def read_nrrd(path):
     return array
 
 
-def label_image(array, ijk_to_space):
+def label_image(array: np.ndarray, ijk_to_space: np.ndarray) -> slicer.vtkOrientedImageData:
     """An image of the values [K, J, I] (8 or 16 bits) cropped to what is not 0; without voxels where all is 0.
 
     Args:
@@ -155,7 +158,7 @@ def label_image(array, ijk_to_space):
     return image
 
 
-def empty_image(shape, ijk_to_space):
+def empty_image(shape: tuple[int, ...], ijk_to_space: np.ndarray) -> slicer.vtkOrientedImageData:
     """An image with the grid and the extent of an array [K, J, I], and no values."""
     image = slicer.vtkOrientedImageData()
     depth, rows, columns = shape
@@ -164,7 +167,7 @@ def empty_image(shape, ijk_to_space):
     return image
 
 
-def bounding_box(array):
+def bounding_box(array: np.ndarray) -> tuple[slice, ...] | None:
     """Slices [K, J, I] around all that is not 0, or None."""
     planes = np.flatnonzero(array.any(axis=(1, 2)))
     if not planes.size:
@@ -175,7 +178,7 @@ def bounding_box(array):
     return tuple(slice(int(found[0]), int(found[-1]) + 1) for found in (planes, rows, columns))
 
 
-def values_of(image):
+def values_of(image: slicer.vtkOrientedImageData) -> np.ndarray:
     """The values of an oriented image, a view [K, J, I]; an array of size 0 where it has none."""
     scalars = image.GetPointData().GetScalars()
     if scalars is None or image.IsEmpty():
@@ -183,13 +186,13 @@ def values_of(image):
     return vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1])
 
 
-def mask_of(segment):
+def mask_of(segment: slicer.vtkSegment) -> np.ndarray | None:
     """Where a segment is, [K, J, I] on the extent of its own image; None for a segment made of a surface."""
     image = segment.GetRepresentation(BINARY_LABELMAP)
     return None if image is None else values_of(image) == segment.GetLabelValue()
 
 
-def fingerprint(segment):
+def fingerprint(segment: slicer.vtkSegment) -> str:
     """A text that changes with any voxel of a segment, not with how its image is cropped or shared."""
     image = segment.GetRepresentation(BINARY_LABELMAP)
     value = segment.GetLabelValue()
@@ -202,7 +205,7 @@ def fingerprint(segment):
     return hashlib.blake2b(str(inner.shape).encode() + np.packbits(inner).tobytes(), digest_size=8).hexdigest()
 
 
-def same_grid(one, other):
+def same_grid(one: slicer.vtkOrientedImageData, other: slicer.vtkOrientedImageData) -> bool:
     """Whether two oriented images share axes, spacing and the places of voxels, whatever their extents."""
     first, second = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
     one.GetImageToWorldMatrix(first)

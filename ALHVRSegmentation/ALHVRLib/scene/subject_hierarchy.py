@@ -1,9 +1,11 @@
 """Places in the tree: a result stands where its scan stands in the subject hierarchy."""
 
+from __future__ import annotations
+
 import slicer
 
 
-def place_beside(node, volumeNode):
+def place_beside(node: slicer.vtkMRMLNode, volumeNode: slicer.vtkMRMLVolumeNode) -> bool:
     """Move a node that nobody placed yet to the patient, study or folder of the volume; True if it moved."""
     tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     if tree is None:

@@ -5,9 +5,13 @@ and copies them by their base names; it demands coded terms, an algorithm name f
 pop-up whether an image without any voxel is to be left out; it answers with "" or the text of an error.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import pathlib
 from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -18,6 +22,9 @@ from ALHVRSegmentationLib.export.draft import draft_on_scan
 from ALHVRSegmentationLib.export.files import beside, masks_of, move, reference_of, segment_ids
 from ALHVRSegmentationLib.results.result_segments import tag_of
 
+if TYPE_CHECKING:
+    from ALHVRSegmentationLib.export.files import Mask
+
 PLUGIN = "DICOMSegmentationPlugin"
 INSTANCES = "DICOM.instanceUIDs"
 TAGS = {"SeriesNumber": "300", "ContentCreatorName": "ALHVR", "ClinicalTrialCoordinatingCenterName": "none"}
@@ -26,17 +33,17 @@ ENDING = ".seg.dcm"
 LONGEST_DESCRIPTION = 64
 
 
-def has_plugin():
+def has_plugin() -> bool:
     """Whether this Slicer has the plugin; nothing is loaded to find out."""
     return importlib.util.find_spec(PLUGIN) is not None
 
 
-def instance_uids(volumeNode):
+def instance_uids(volumeNode: slicer.vtkMRMLVolumeNode) -> list[str]:
     """UIDs of the DICOM images that a volume was loaded from."""
     return (volumeNode.GetAttribute(INSTANCES) or "").split()
 
 
-def missing_files(volumeNode):
+def missing_files(volumeNode: slicer.vtkMRMLVolumeNode) -> str:
     """A sentence where the DICOM database cannot give the files of the volume's images; else ""."""
     database = getattr(slicer, "dicomDatabase", None)
     files = [] if database is None else [str(database.fileForInstance(uid) or "") for uid in instance_uids(volumeNode)]
@@ -52,7 +59,7 @@ def missing_files(volumeNode):
     return ""
 
 
-def run_plugin(draft, description, folder):
+def run_plugin(draft: slicer.vtkMRMLSegmentationNode, description: str, folder: pathlib.Path) -> pathlib.Path:
     """Have the plugin write a segmentation node into a folder, and into the DICOM database; returns the file.
 
     Args:
@@ -82,7 +89,7 @@ def run_plugin(draft, description, folder):
     return files[0]
 
 
-def reason_against(segmentationNode):
+def reason_against(segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> str:
     """Why a segmentation cannot become DICOM-SEG, in one sentence; "" where it can."""
     if segmentationNode is None or not segment_ids(segmentationNode):
         return _("There are no segments to export.")
@@ -97,7 +104,7 @@ def reason_against(segmentationNode):
     return missing_files(volume) or _reason_of_terms(segmentationNode)
 
 
-def write_dicom_seg(segmentationNode, path):
+def write_dicom_seg(segmentationNode: slicer.vtkMRMLSegmentationNode, path: pathlib.Path) -> str:
     """Write the segments that have a voxel with Slicer's own plugin, and read the file back.
 
     Returns a sentence where empty segments were left out; else "". Raises SceneError, in one sentence.
@@ -119,7 +126,7 @@ def write_dicom_seg(segmentationNode, path):
     return _("Left out as empty: {names}.").format(names=", ".join(left_out)) if left_out else ""
 
 
-def _reason_of_terms(segmentationNode):
+def _reason_of_terms(segmentationNode: slicer.vtkMRMLSegmentationNode) -> str:
     """A sentence on the segments that lack what DICOM demands; "" where all have it."""
     segmentation = segmentationNode.GetSegmentation()
     segments = [segmentation.GetSegment(segment_id) for segment_id in segment_ids(segmentationNode)]
@@ -134,19 +141,19 @@ def _reason_of_terms(segmentationNode):
     return ""
 
 
-def _has_terms(segment):
+def _has_terms(segment: slicer.vtkSegment) -> bool:
     """Whether category and type have scheme, value and meaning."""
     parts = tag_of(segment, segment.GetTerminologyEntryTagName()).split("~")
     codes = [part.split("^") for part in parts[1:3]]
     return len(codes) == 2 and all(len(code) == 3 and all(code) for code in codes)
 
 
-def _has_algorithm(segment):
+def _has_algorithm(segment: slicer.vtkSegment) -> bool:
     made = tag_of(segment, "DICOM.SegmentAlgorithmType") or "MANUAL"
     return made == "MANUAL" or bool(tag_of(segment, "DICOM.SegmentAlgorithmName"))
 
 
-def _check(file, masks):
+def _check(file: pathlib.Path, masks: Sequence[Mask]) -> None:
     """SceneError where the file does not hold these segments, voxel for voxel in number."""
     import pydicom
 

@@ -1,11 +1,14 @@
 """Files for export: names that every system takes, files that appear whole or not at all, and segments as voxels."""
 
+from __future__ import annotations
+
 import errno
 import os
 import pathlib
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,14 +25,14 @@ RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 LONGEST_NAME = 120
 
 
-def file_name(text):
+def file_name(text: str) -> str:
     """`text` as the name of a file on any system, letters of any language kept; "" where nothing is left."""
     name = NOT_IN_NAMES.sub("_", text).strip(" .")[:LONGEST_NAME].rstrip(" .")
     return f"_{name}" if RESERVED.match(name) else name
 
 
 @contextmanager
-def beside(path):
+def beside(path: pathlib.Path | str) -> Iterator[pathlib.Path]:
     """A new hidden folder beside `path` that goes when the block ends; SceneError where the disk refuses."""
     path = pathlib.Path(path)
     folder = None
@@ -43,7 +46,7 @@ def beside(path):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def refusal(path, error):
+def refusal(path: pathlib.Path | str, error: OSError) -> str:
     """Why a file could not be written, in one sentence."""
     path = pathlib.Path(path)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -57,7 +60,7 @@ def refusal(path, error):
     return text.format(name=path.name, folder=path.parent, reason=error.strerror or error)
 
 
-def check_space(path, size):
+def check_space(path: pathlib.Path | str, size: int) -> None:
     """SceneError where the disk of `path` has no room for `size` bytes: Slicer's own writers say little."""
     path = pathlib.Path(path)
     try:
@@ -68,7 +71,7 @@ def check_space(path, size):
         raise SceneError(refusal(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
 
 
-def move(source, target):
+def move(source: pathlib.Path, target: pathlib.Path) -> None:
     """Put a finished file in its place, at once."""
     os.replace(source, target)
 
@@ -96,18 +99,18 @@ class LabelMap:
     """Voxels of more than one segment; they have the value of the last of them."""
 
 
-def reference_of(segmentationNode):
+def reference_of(segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLVolumeNode | None:
     """The scan that a segmentation belongs to, or None."""
     return segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole())
 
 
-def segment_ids(segmentationNode):
+def segment_ids(segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[str]:
     """IDs of the segments in their order."""
     segmentation = segmentationNode.GetSegmentation()
     return [segmentation.GetNthSegmentID(index) for index in range(segmentation.GetNumberOfSegments())]
 
 
-def masks_of(segmentationNode, volumeNode):
+def masks_of(segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLVolumeNode) -> list[Mask]:
     """The mask of every segment on the volume's grid, whatever grid and transform the segmentation has."""
     segmentation = segmentationNode.GetSegmentation()
     shape = volumeNode.GetImageData().GetDimensions()[::-1]
@@ -122,7 +125,7 @@ def masks_of(segmentationNode, volumeNode):
     return found
 
 
-def label_map(masks):
+def label_map(masks: Sequence[Mask]) -> LabelMap:
     """One volume of all masks; segments of a model keep the value that the model gives them."""
     numbers = _values(masks)
     values = np.zeros(masks[0].voxels.shape, np.uint8 if max(numbers) <= 255 else np.uint16)
@@ -134,7 +137,7 @@ def label_map(masks):
     return LabelMap(values, by_value, int(np.count_nonzero(overlapping)))
 
 
-def _values(masks):
+def _values(masks: Sequence[Mask]) -> list[int]:
     """A value for each mask: that of the model's label where there is one and it is free, else the next free one."""
     wanted = [mask.segment.GetLabelValue() if tag_of(mask.segment, LABEL_TAG) else 0 for mask in masks]
     taken, numbers = set(wanted), []

@@ -1,16 +1,24 @@
 """NIfTI: a segmentation as a label map in .nii.gz on the scan's grid, with a .json that names the values."""
 
+from __future__ import annotations
+
 import gzip
 import json
 import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import slicer
 from slicer.i18n import tr as _
 
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.scene.export_volume import own_ijk_to_ras
 from ALHVRSegmentationLib.export.files import beside, label_map, masks_of, move, reference_of, segment_ids
 from ALHVRSegmentationLib.results.result_segments import tag_of
+
+if TYPE_CHECKING:
+    from ALHVRSegmentationLib.export.files import LabelMap
 
 ENDING = ".nii.gz"
 NAMES_ENDING = ".json"
@@ -20,7 +28,7 @@ MILLIMETRES = 2
 SCANNER_SPACE = 1
 
 
-def write_nifti(segmentationNode, path):
+def write_nifti(segmentationNode: slicer.vtkMRMLSegmentationNode, path: Path) -> str:
     """Write the segments as values of one volume, and beside it what they mean; read them back.
 
     The grid is that of the scan's own file, oblique or sheared as it is. Returns a sentence where voxels belong to
@@ -48,7 +56,7 @@ def write_nifti(segmentationNode, path):
     return text.format(count=found.n_overlapping)
 
 
-def _scan(segmentationNode):
+def _scan(segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLVolumeNode:
     """The scan whose grid the file gets."""
     volume = reference_of(segmentationNode)
     name = segmentationNode.GetName()
@@ -61,7 +69,7 @@ def _scan(segmentationNode):
     return volume
 
 
-def _names(found):
+def _names(found: LabelMap) -> dict[str, Any]:
     """What each value means."""
     labels = {}
     for value, mask in found.masks.items():
@@ -74,7 +82,7 @@ def _names(found):
     return {"labels": labels, "overlapping_voxels": found.n_overlapping}
 
 
-def _header(values, matrix):
+def _header(values: np.ndarray, matrix: np.ndarray) -> bytes:
     """NIfTI-1 with the whole index-to-RAS matrix as sform, so that any grid fits."""
     depth, rows, columns = values.shape
     header = bytearray(HEADER_BYTES)
@@ -90,7 +98,7 @@ def _header(values, matrix):
     return bytes(header)
 
 
-def _check(path, header, values):
+def _check(path: Path, header: bytes, values: np.ndarray) -> None:
     """Read the file back; SceneError where it is not what was written."""
     try:
         with gzip.open(path) as file:

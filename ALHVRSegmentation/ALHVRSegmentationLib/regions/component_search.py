@@ -1,6 +1,10 @@
 """Search: runs the list of uncertain places on a thread that knows neither MRML nor Qt, and drops outdated answers."""
 
+from __future__ import annotations
+
 import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import qt
 
@@ -8,6 +12,10 @@ from ALHVRSegmentationLib.regions.cells import Stopped
 from ALHVRSegmentationLib.regions.components import Volume, find_components
 from ALHVRSegmentationLib.regions.result import SEGMENTATION
 from ALHVRSegmentationLib.regions.segment_images import images_of
+
+if TYPE_CHECKING:
+    from ALHVRSegmentationLib.regions.components import Components
+    from ALHVRSegmentationLib.regions.result import RegionResult
 
 _POLL_MS = 20
 _TURN_S = 0.03
@@ -17,14 +25,14 @@ _TURN_S = 0.03
 class _Work:
     """One search. The arrays are let go of as soon as it ends."""
 
-    def __init__(self, volume, level):
+    def __init__(self, volume: Volume, level: int) -> None:
         self.found = None
         self.problem = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(volume, level), daemon=True)
         self._thread.start()
 
-    def _run(self, volume, level):
+    def _run(self, volume: Volume, level: int) -> None:
         try:
             self.found = find_components(volume, level, self._stop.is_set)
         except Stopped:
@@ -32,17 +40,17 @@ class _Work:
         except (MemoryError, RuntimeError, ValueError, ImportError) as error:
             self.problem = str(error) or type(error).__name__
 
-    def stop(self):
+    def stop(self) -> None:
         """End soon."""
         self._stop.set()
 
-    def is_over(self):
+    def is_over(self) -> bool:
         """Whether the thread has ended, after a turn of its own."""
         self._thread.join(_TURN_S)
         return not self._thread.is_alive()
 
     @property
-    def is_wanted(self):
+    def is_wanted(self) -> bool:
         """Whether nobody stopped it."""
         return not self._stop.is_set()
 
@@ -50,7 +58,7 @@ class _Work:
 class ComponentSearch:
     """At most one thread at work; onFound(Found or None, problem) is called on the main thread, for the newest only."""
 
-    def __init__(self, onFound):
+    def __init__(self, onFound: Callable[[Components | None, str], None]) -> None:
         self._onFound = onFound
         self._work = None
         self._next = None
@@ -59,11 +67,11 @@ class ComponentSearch:
         self._timer.connect("timeout()", self.onPoll)
 
     @property
-    def isRunning(self):
+    def isRunning(self) -> bool:
         """Whether an answer is still to come."""
         return self._timer.isActive()
 
-    def start(self, result, beta):
+    def start(self, result: RegionResult, beta: float) -> None:
         """Search the places of a RegionResult at a beta; an earlier search is dropped."""
         self._next = (result, beta)
         if self._work is not None:
@@ -72,14 +80,14 @@ class ComponentSearch:
             self._begin()
         self._timer.start()
 
-    def stop(self):
+    def stop(self) -> None:
         """Drop what is under way; no call comes any more."""
         self._timer.stop()
         self._next = None
         if self._work is not None:
             self._work.stop()
 
-    def onPoll(self, *_arguments):
+    def onPoll(self, *_arguments: object) -> None:
         """Look whether the thread has ended."""
         if self._work is not None and not self._work.is_over():
             return
@@ -92,7 +100,7 @@ class ComponentSearch:
         if work is not None and work.is_wanted:
             self._onFound(work.found, work.problem)
 
-    def _begin(self):
+    def _begin(self) -> None:
         (result, beta), self._next = self._next, None
         arrays = result.arrays()
         if arrays is not None:

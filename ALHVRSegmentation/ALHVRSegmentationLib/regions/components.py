@@ -3,7 +3,11 @@
 find_components works on arrays only, so that a thread may run it; segments_at names the segments near each.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -14,6 +18,9 @@ from ALHVRSegmentationLib.regions.cells import FULL, Stopped, doubt_of, make_cel
 from ALHVRSegmentationLib.regions.live_update import transformed
 from ALHVRSegmentationLib.regions.pieces import cut
 from ALHVRSegmentationLib.regions.result import UNRELIABLE_STABLE, region_of
+
+if TYPE_CHECKING:
+    from ALHVRSegmentationLib.regions.pieces import Piece
 
 LONGEST = 50
 """Places in a list; what comes after is not worth a look."""
@@ -56,7 +63,7 @@ class Components:
     is_all: bool
     """Whether every uncertain voxel is in a part."""
 
-    def share(self, n_parts):
+    def share(self, n_parts: int) -> float:
         """Share of all doubt, 0 to 1, that is in the first so many parts."""
         return min(1.0, sum(part.doubt for part in self.parts[:n_parts]) / self.doubt) if self.doubt else 0.0
 
@@ -76,7 +83,7 @@ class Volume:
     """SegmentImages of the structures by which places are kept apart."""
 
 
-def find_components(volume, level, stopped=lambda: False):
+def find_components(volume: Volume, level: int, stopped: Callable[[], bool] = lambda: False) -> Components:
     """Found in a Volume at a threshold. Raises Stopped as soon as `stopped` says so."""
     cells = make_cells(volume.con_a, volume.con_b, level, volume.spacing_mm, volume.images, stopped)
     pieces = cut(cells, _CANDIDATES, stopped)
@@ -91,7 +98,7 @@ def find_components(volume, level, stopped=lambda: False):
     return Components(tuple(parts[:LONGEST]), cells.total_doubt, is_all)
 
 
-def _part(volume, level, piece, size):
+def _part(volume: Volume, level: int, piece: Piece, size: Sequence[int]) -> Component:
     """The voxels of a Piece."""
     corner = [at * count for at, count in zip(piece.corner, size, strict=True)]
     inside = piece.cells
@@ -119,14 +126,14 @@ def _part(volume, level, piece, size):
     )
 
 
-def _worst(voxels, doubt):
+def _worst(voxels: np.ndarray, doubt: np.ndarray) -> tuple[int, ...]:
     """(I, J, K) of the voxel with most doubt; of equals that in their middle."""
     voxels = voxels[doubt == doubt.max()]
     middle = voxels[np.abs(voxels - voxels.mean(axis=0)).sum(axis=1).argmin()]
     return tuple(int(at) for at in middle[::-1])
 
 
-def _around(voxels, shape):
+def _around(voxels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Flat indices of voxels [3, N] and their 6 neighbours, of every n-th voxel where there are many."""
     some = voxels[:, :: max(1, voxels.shape[1] // _SAMPLE)]
     found = [np.ravel_multi_index(some, shape)]
@@ -137,7 +144,8 @@ def _around(voxels, shape):
     return np.unique(np.concatenate(found))
 
 
-def segments_at(segmentation_node, volume, groups):
+def segments_at(segmentation_node: slicer.vtkMRMLSegmentationNode | None, volume: slicer.vtkMRMLVolumeNode | None,
+                groups: Sequence[np.ndarray]) -> list[tuple[str, ...]]:
     """For each group of flat voxel indices of the volume: names of the segments there, most voxels first."""
     if segmentation_node is None or volume is None or not groups:
         return [()] * len(groups)
@@ -159,12 +167,13 @@ def segments_at(segmentation_node, volume, groups):
     return [_ranked(names, [count[part] for count in counts]) for part in range(len(groups))]
 
 
-def _ranked(names, counts):
+def _ranked(names: Sequence[str], counts: Sequence[int]) -> tuple[str, ...]:
     """Names whose count is not 0, the largest first."""
     return tuple(name for count, name in sorted(zip(counts, names, strict=True), key=lambda pair: -pair[0]) if count)
 
 
-def _in_segmentation(segmentation_node, volume, flat):
+def _in_segmentation(segmentation_node: slicer.vtkMRMLSegmentationNode, volume: slicer.vtkMRMLVolumeNode,
+                     flat: np.ndarray) -> np.ndarray:
     """Points [N, 3] of voxels in the space of the segmentation, mm."""
     columns, rows, _slices = volume.GetImageData().GetDimensions()
     voxels = np.column_stack([flat % columns, flat // columns % rows, flat // (columns * rows), np.ones(len(flat))])
@@ -179,7 +188,7 @@ def _in_segmentation(segmentation_node, volume, flat):
     return transformed(points, between)
 
 
-def _values_at(image, points):
+def _values_at(image: slicer.vtkOrientedImageData, points: np.ndarray) -> np.ndarray:
     """The values of an oriented image at points [N, 3]; -1 outside it."""
     scalars = image.GetPointData().GetScalars()
     low, high = np.array(image.GetExtent()).reshape(3, 2).T

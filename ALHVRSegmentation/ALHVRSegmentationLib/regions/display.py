@@ -1,5 +1,7 @@
 """Layers: puts a region label map into the label layer of the slice views and gives back what was there."""
 
+from __future__ import annotations
+
 import slicer
 
 from ALHVRSegmentationLib.regions.result import SEGMENTATION
@@ -12,10 +14,10 @@ FILL_HIDDEN = "ALHVR.FillHidden"
 class RegionLayers:
     """What the slice views show in their label layers."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.forget()
 
-    def show(self, node, opacity, again=False):
+    def show(self, node: slicer.vtkMRMLLabelMapVolumeNode, opacity: float, again: bool = False) -> None:
         """Show a label map in every slice view that was not asked before; what its label layer held is remembered.
 
         With `again`, also in views that were asked, but whose label layers are empty now: the Segment Editor empties
@@ -35,13 +37,13 @@ class RegionLayers:
                 composite.SetLabelVolumeID(self._shown_id)
         self._set_opacity(opacity)
 
-    def _set_opacity(self, opacity):
+    def _set_opacity(self, opacity: float) -> None:
         """0 to 1, in the views that still show the regions."""
         for composite in _composites():
             if composite.GetLabelVolumeID() == self._shown_id:
                 composite.SetLabelOpacity(opacity)
 
-    def hide(self):
+    def hide(self) -> None:
         """Give back the former label layers, but not where another one was chosen meanwhile."""
         for composite in _composites():
             former_id, opacity = self._former.get(composite.GetID(), (None, 1.0))
@@ -53,17 +55,17 @@ class RegionLayers:
             outline_only(slicer.mrmlScene.GetNodeByID(self._outlined_id), False)
         self.forget()
 
-    def forget(self):
+    def forget(self) -> None:
         """The scene goes: nothing is shown, nothing to give back."""
         self._shown_id, self._outlined_id, self._former = "", None, {}
 
     @property
-    def shown_id(self):
+    def shown_id(self) -> str:
         """ID of the label map that was put there, "" without."""
         return self._shown_id
 
 
-def colour_regions(node, ticked):
+def colour_regions(node: slicer.vtkMRMLLabelMapVolumeNode, ticked: dict[int, bool]) -> None:
     """Colour the regions; those not ticked become clear. ticked: {region: bool}."""
     colours = _own_colours(node)
     with slicer.util.NodeModify(colours):
@@ -75,7 +77,7 @@ def colour_regions(node, ticked):
                 colours.SetColor(region, *wanted)
 
 
-def outline_only(segmentation, on):
+def outline_only(segmentation: slicer.vtkMRMLSegmentationNode | None, on: bool) -> None:
     """Draw segments as outlines in the slices, so that the regions are not hidden below; off: as it was before."""
     display = segmentation.GetDisplayNode() if segmentation is not None else None
     if display is None:
@@ -88,7 +90,7 @@ def outline_only(segmentation, on):
         display.SetVisibility2DFill(True)
 
 
-def _own_colours(node):
+def _own_colours(node: slicer.vtkMRMLLabelMapVolumeNode) -> slicer.vtkMRMLColorTableNode:
     """The colour table of a label map, if it may be changed; otherwise one that is made for it."""
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
@@ -105,6 +107,6 @@ def _own_colours(node):
     return colours
 
 
-def _composites():
+def _composites() -> list[slicer.vtkMRMLSliceCompositeNode]:
     """The nodes that say what slice views show."""
     return slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")

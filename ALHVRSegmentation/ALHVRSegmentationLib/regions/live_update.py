@@ -1,6 +1,10 @@
 """Live update: rewrites the regions for another threshold, first where slices show them, then everywhere."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import qt
@@ -10,13 +14,17 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ALHVRSegmentationLib.regions.result import BETA, STEPS, is_at, region_of, step_of, write_regions
 
+if TYPE_CHECKING:
+    from ALHVRSegmentationLib.regions.result import Arrays, RegionResult
+
 _SLACK = 1e-3
 """Part of a voxel by which a voxel counts as touched although the plane passes beside it: more than rounding errs."""
 _REST_MS = 150
 """So long after the last move, by mouse or key, the whole volume follows."""
 
 
-def voxels_on_plane(origin, along_x, along_y, shape_kji):
+def voxels_on_plane(origin: np.ndarray, along_x: np.ndarray, along_y: np.ndarray,
+                    shape_kji: tuple[int, ...]) -> np.ndarray:
     """Flat indices into a C-ordered KJI array of the voxels that an infinite plane touches.
 
     origin: a point of the plane in voxel coordinates (I, J, K), voxel centres being whole numbers; along_x, along_y:
@@ -46,7 +54,7 @@ def voxels_on_plane(origin, along_x, along_y, shape_kji):
     return np.concatenate(found)
 
 
-def voxels_at_points(points, shape_kji):
+def voxels_at_points(points: np.ndarray, shape_kji: tuple[int, ...]) -> np.ndarray:
     """Flat indices of the voxels that hold the points [N, 3] in voxel coordinates, those of a tie all; each once."""
     size = np.array(shape_kji[::-1])
     found = []
@@ -71,10 +79,10 @@ class Touched:
 class LiveRegions:
     """Moves the voxels of region label maps to other betas; keeps only what the visible slices touch."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._touched = {}
 
-    def preview(self, result, beta):
+    def preview(self, result: RegionResult, beta: float) -> bool:
         """Rewrite the voxels that visible slices touch; the others stay behind until complete(). False: parts gone."""
         arrays = result.arrays()
         if arrays is None:
@@ -92,7 +100,7 @@ class LiveRegions:
         slicer.util.arrayFromVolumeModified(result.node())
         return True
 
-    def complete(self, result, beta):
+    def complete(self, result: RegionResult, beta: float) -> bool:
         """Rewrite every voxel, and note the beta in the node. False when parts of the result have left the scene."""
         arrays = result.arrays()
         if arrays is None:
@@ -105,11 +113,12 @@ class LiveRegions:
             slicer.util.arrayFromVolumeModified(node)
         return True
 
-    def forget(self):
+    def forget(self) -> None:
         """Let go of everything gathered."""
         self._touched = {}
 
-    def _voxels(self, key, layer, arrays, state):
+    def _voxels(self, key: tuple[str, str], layer: slicer.vtkMRMLSliceLayerLogic, arrays: Arrays,
+                state: tuple) -> Touched:
         """Touched of a layer: gathered once for each place of the slice."""
         state = (*state, *_place(layer))
         touched = self._touched.get(key)
@@ -120,7 +129,7 @@ class LiveRegions:
         return touched
 
 
-def _place(layer):
+def _place(layer: slicer.vtkMRMLSliceLayerLogic) -> tuple:
     """What tells one place of a slice in a volume from another."""
     slice_node, volume, matrix = layer.GetSliceNode(), layer.GetVolumeNode(), vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(matrix)
@@ -130,7 +139,7 @@ def _place(layer):
     return (volume.GetID(), moved, *elements, slice_node.GetDimensions())
 
 
-def _visible_layers(node):
+def _visible_layers(node: slicer.vtkMRMLNode) -> dict[tuple[str, str], slicer.vtkMRMLSliceLayerLogic]:
     """The layers of slices in the layout, or in a 3-D view, that show a volume: {(slice, layer): layer logic}."""
     logics = slicer.app.applicationLogic().GetSliceLogics()
     layers = {}
@@ -146,7 +155,7 @@ def _visible_layers(node):
     return layers
 
 
-def _voxels_of(layer, shape):
+def _voxels_of(layer: slicer.vtkMRMLSliceLayerLogic, shape: tuple[int, ...]) -> np.ndarray:
     """Flat indices of the voxels that a slice touches, all sheets of a light box; every voxel once in a sheet."""
     transform, linear = layer.GetXYToIJKTransform(), vtk.vtkTransform()
     width, height, sheets = layer.GetSliceNode().GetDimensions()
@@ -161,7 +170,7 @@ def _voxels_of(layer, shape):
     return np.concatenate(found)
 
 
-def transformed(points, transform):
+def transformed(points: np.ndarray, transform: vtk.vtkAbstractTransform) -> np.ndarray:
     """Points [N, 3] through a VTK transform."""
     given, moved = vtk.vtkPoints(), vtk.vtkPoints()
     given.SetDataTypeToDouble()
@@ -177,7 +186,7 @@ class BetaController:
     onSettled() when all its voxels are at the slider's beta; onLost() when a part of it has left the scene.
     """
 
-    def __init__(self, onSettled, onLost):
+    def __init__(self, onSettled: Callable[[], None], onLost: Callable[[], None]) -> None:
         self._onSettled = onSettled
         self._onLost = onLost
         self._live = LiveRegions()
@@ -188,23 +197,23 @@ class BetaController:
         self._timer.connect("timeout()", self.finish)
 
     @property
-    def isBehind(self):
+    def isBehind(self) -> bool:
         """Whether voxels out of sight are at another beta than the slider."""
         return self._pending is not None
 
-    def check(self, result):
+    def check(self, result: RegionResult) -> None:
         """Make every voxel of a result that is new here be at its beta: its file may be older than its scene."""
         arrays = result.arrays()
         if arrays is not None and not is_at(arrays.regions, arrays.con_a, arrays.con_b, result.level(result.beta())):
             self._live.complete(result, result.beta())
 
-    def follow(self, result, beta):
+    def follow(self, result: RegionResult, beta: float) -> None:
         """Move to a beta unless the result is there, or on the way there."""
         at = self._pending[1] if self._pending is not None else result.beta()
         if step_of(at) != step_of(beta):
             self.move(result, beta)
 
-    def move(self, result, beta):
+    def move(self, result: RegionResult, beta: float) -> bool:
         """Let the slices show a beta now, and the rest when the slider rests; False when the result is lost."""
         beta = step_of(beta) / STEPS
         if not self._live.preview(result, beta):
@@ -215,7 +224,7 @@ class BetaController:
         self._timer.start()
         return True
 
-    def finish(self, *_arguments):
+    def finish(self, *_arguments: object) -> None:
         """Let every voxel follow now."""
         self._timer.stop()
         if self._pending is None:
@@ -226,7 +235,7 @@ class BetaController:
         else:
             self._onLost()
 
-    def drop(self):
+    def drop(self) -> None:
         """Forget the result and where it was to go."""
         self._timer.stop()
         self._pending = None

@@ -1,5 +1,9 @@
 """RegionList: the list of uncertain places of a result: searching, going there, sending to the Segment Editor."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from slicer.i18n import tr as _
 
@@ -12,18 +16,23 @@ from ALHVRSegmentationLib.regions.result import SCAN, SEGMENTATION, UNRELIABLE_S
 from ALHVRSegmentationLib.regions.segment_editor import add_segment, edit
 from ALHVRSegmentationLib.results.region_nodes import REGION_COLOURS
 
+if TYPE_CHECKING:
+    from ALHVRSegmentationLib.regions.components import Component, Components
+    from ALHVRSegmentationLib.regions.result import RegionResult
+    from ALHVRSegmentationLib.regions.section import RegionsSection
+
 
 class RegionList:
     """The lower half of the section."""
 
-    def __init__(self, section):
+    def __init__(self, section: RegionsSection) -> None:
         self._section = section
         self._ui = section.ui
         self._listed = None
         self._table = ComponentTable(self._ui.placesTable, self.onChosen)
         self._search = ComponentSearch(self.onFound)
 
-    def setUp(self):
+    def setUp(self) -> None:
         """Connect the widgets."""
         self._ui.previousButton.connect("clicked()", self.onPrevious)
         self._ui.nextButton.connect("clicked()", self.onNext)
@@ -32,7 +41,7 @@ class RegionList:
         self._ui.maskButton.connect("clicked()", self.onMask)
         self._refreshButtons()
 
-    def explore(self, result):
+    def explore(self, result: RegionResult) -> None:
         """List the places of a result as its voxels are now, unless that is done or under way."""
         wanted = (result, step_of(result.beta()))
         if self._listed != wanted:
@@ -41,12 +50,12 @@ class RegionList:
             self._ui.placesLabel.text = _("Searching the places…")
             self._search.start(result, result.beta())
 
-    def pause(self):
+    def pause(self) -> None:
         """Search no more, but keep a list that is there."""
         if self._search.isRunning:
             self.stop()
 
-    def stop(self):
+    def stop(self) -> None:
         """List nothing."""
         self._search.stop()
         self._listed = None
@@ -54,7 +63,7 @@ class RegionList:
             self._table.clear()
             self._refreshButtons()
 
-    def onFound(self, found, problem):
+    def onFound(self, found: Components | None, problem: str) -> None:
         """The search ended; found is None when it failed."""
         result = self._listed[0]
         node = result.node()
@@ -66,34 +75,34 @@ class RegionList:
         self._ui.placesLabel.text = places_text(found)
         self._refreshButtons()
 
-    def onChosen(self, part):
+    def onChosen(self, part: Component) -> None:
         """A row of the list was chosen: all views go there."""
         self._refreshButtons()
         node = self._listed[0].node() if self._listed is not None else None
         if node is not None:
             jump_to(world_of(node, part.worst))
 
-    def onPrevious(self, *_arguments):
+    def onPrevious(self, *_arguments: object) -> None:
         """One place up."""
         self._table.step(-1)
 
-    def onNext(self, *_arguments):
+    def onNext(self, *_arguments: object) -> None:
         """One place down."""
         self._table.step(1)
 
-    def onSendBox(self, *_arguments):
+    def onSendBox(self, *_arguments: object) -> None:
         """What is to be sent changed."""
         self._refreshButtons()
 
-    def onSegment(self, *_arguments):
+    def onSegment(self, *_arguments: object) -> None:
         """Make the voxels a segment and edit it."""
         self._send(False)
 
-    def onMask(self, *_arguments):
+    def onMask(self, *_arguments: object) -> None:
         """Let the Segment Editor change only these voxels."""
         self._send(True)
 
-    def _send(self, as_mask):
+    def _send(self, as_mask: bool) -> None:
         panel = self._section.panel
         self._section.finishMove()
         result = self._section.result
@@ -115,7 +124,7 @@ class RegionList:
             name = segmentation.GetSegmentation().GetSegment(segment_id).GetName()
             panel.say(_("The segment {name} is made; open the Segment Editor to work with it.").format(name=name))
 
-    def _voxels(self, result):
+    def _voxels(self, result: RegionResult) -> tuple[np.ndarray, tuple[int, ...], str, int] | None:
         """(mask, its corner [K, J, I], name, region) of what is chosen to be sent, or None."""
         arrays, level = result.arrays(), result.level(result.beta())
         if self._ui.sendBox.currentIndex == 0:
@@ -136,7 +145,7 @@ class RegionList:
             return None
         return mask, tuple(axis.start for axis in box), name, region
 
-    def _refreshButtons(self):
+    def _refreshButtons(self) -> None:
         """What has nothing to work on cannot be pressed."""
         has_rows = not self._table.isEmpty
         self._ui.previousButton.setEnabled(has_rows)

@@ -1,10 +1,19 @@
 """The table of uncertain components in the panel, and the numbers and names in it as people read them."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 import qt
 from slicer.i18n import tr as _
 
 from ALHVRSegmentationLib.regions.result import UNRELIABLE_STABLE
 from ALHVRSegmentationLib.results.region_nodes import REGION_COLOURS
+
+if TYPE_CHECKING:
+    from ALHVRSegmentationLib.regions.components import Component, Components
+    from ALHVRSegmentationLib.regions.result import RegionTable
 
 FIRST = 20
 """Places that people may look through in one sitting."""
@@ -13,7 +22,7 @@ TEACHER_COLUMN = 4
 _NEAR_COLUMN = 3
 
 
-def number_text(ml):
+def number_text(ml: float) -> str:
     """A volume in ml, with three digits that matter."""
     if 0 < ml < 0.001:
         return "< 0.001"
@@ -21,17 +30,17 @@ def number_text(ml):
     return f"{ml:.{digits}f}"
 
 
-def volume_text(ml):
+def volume_text(ml: float | None) -> str:
     """A volume with its unit; "" for None."""
     return "" if ml is None else _("{volume} ml").format(volume=number_text(ml))
 
 
-def region_name(region):
+def region_name(region: int) -> str:
     """How many networks are sure in region 2 or 3, for the list."""
     return _("none") if region == UNRELIABLE_STABLE else _("one")
 
 
-def result_text(table):
+def result_text(table: RegionTable) -> str:
     """What fusion and T were for a result, and what they do."""
     fusions = {"mean": _("the mean of both networks"), "competition": _("the network that is surer")}
     told = []
@@ -48,7 +57,7 @@ def result_text(table):
     return " ".join(told)
 
 
-def places_text(found):
+def places_text(found: Components) -> str:
     """What stands above the list of places: how much of all doubt a look at the first of them covers."""
     n_parts = len(found.parts)
     if not n_parts:
@@ -61,7 +70,7 @@ def places_text(found):
     return text.format(n=n_parts, first=first, percent=percent)
 
 
-def colour_icon(region, pixels=16):
+def colour_icon(region: int, pixels: int = 16) -> qt.QIcon:
     """A square in the colour of a region, framed so that it is seen on any background."""
     pixmap = qt.QPixmap(pixels, pixels)
     pixmap.fill(qt.QColor(128, 128, 128))
@@ -76,7 +85,7 @@ def colour_icon(region, pixels=16):
 class ComponentTable:
     """Shows Parts in a QTableWidget; onChosen(part) when a row becomes the current one."""
 
-    def __init__(self, table, onChosen):
+    def __init__(self, table: qt.QTableWidget, onChosen: Callable[[Component], None]) -> None:
         self._table = table
         self._onChosen = onChosen
         self._parts = ()
@@ -98,11 +107,12 @@ class ComponentTable:
         table.connect("currentCellChanged(int,int,int,int)", self.onCurrentCell)
         table.connect("cellClicked(int,int)", self.onClicked)
 
-    def clear(self):
+    def clear(self) -> None:
         """Show nothing."""
         self.fill((), (), 0.0, False)
 
-    def fill(self, parts, touched, voxel_ml, with_teacher):
+    def fill(self, parts: Sequence[Component], touched: Sequence[Sequence[str]], voxel_ml: float,
+             with_teacher: bool) -> None:
         """Show Parts; touched: names of segments for each. No row is current, so that no view moves by itself."""
         self._parts = ()
         self._table.setRowCount(0)
@@ -120,12 +130,12 @@ class ComponentTable:
         self._table.setColumnHidden(TEACHER_COLUMN, not with_teacher)
         self._parts = tuple(parts)
 
-    def chosen(self):
+    def chosen(self) -> Component | None:
         """The Part of the current row, or None."""
         row = self._table.currentRow()
         return self._parts[row] if 0 <= row < len(self._parts) else None
 
-    def step(self, rows):
+    def step(self, rows: int) -> None:
         """Go some rows down (up where negative); from no row to the first."""
         last = len(self._parts) - 1
         if last >= 0:
@@ -133,20 +143,20 @@ class ComponentTable:
             self._table.setCurrentCell(min(max(row + rows, 0), last) if row >= 0 else 0, 0)
 
     @property
-    def isEmpty(self):
+    def isEmpty(self) -> bool:
         """Whether it shows no place."""
         return not self._parts
 
-    def onCurrentCell(self, row, _column, former_row, _former_column):
+    def onCurrentCell(self, row: int, _column: int, former_row: int, _former_column: int) -> None:
         """Another row became the current one."""
         if row != former_row:
             self._tell()
 
-    def onClicked(self, *_arguments):
+    def onClicked(self, *_arguments: object) -> None:
         """A row was clicked, perhaps the current one again."""
         self._tell()
 
-    def _tell(self):
+    def _tell(self) -> None:
         part = self.chosen()
         if part is not None:
             self._onChosen(part)

@@ -1,5 +1,7 @@
 """Hand-over: makes a segment of uncertain voxels and prepares Slicer's Segment Editor for it."""
 
+from __future__ import annotations
+
 import numpy as np
 import slicer
 import vtk
@@ -13,7 +15,8 @@ EDITOR_TAG = "SegmentEditor"
 """Singleton tag of the node that the module Segment Editor works with."""
 
 
-def add_segment(segmentation_node, volume, mask, corner, name_and_colour):
+def add_segment(segmentation_node: slicer.vtkMRMLSegmentationNode, volume: slicer.vtkMRMLVolumeNode, mask: np.ndarray,
+                corner: tuple[int, ...], name_and_colour: tuple[str, tuple[float, float, float]]) -> str:
     """Add a segment on a layer of its own, so that no other segment loses a voxel; returns its ID.
 
     mask: bool [K, J, I], a box of the volume's grid; corner: (K, J, I) of its first voxel there. Raises RuntimeError
@@ -34,7 +37,8 @@ def add_segment(segmentation_node, volume, mask, corner, name_and_colour):
     return segment_id
 
 
-def edit(segmentation_node, scan, segment_id, as_mask):
+def edit(segmentation_node: slicer.vtkMRMLSegmentationNode, scan: slicer.vtkMRMLVolumeNode | None, segment_id: str,
+         as_mask: bool) -> bool:
     """Open the Segment Editor with a segment chosen, or with as_mask with nothing but that segment to be edited.
 
     Returns False where this Slicer shows no Segment Editor. It is prepared twice: the first time so that it comes up
@@ -46,7 +50,8 @@ def edit(segmentation_node, scan, segment_id, as_mask):
     return is_open
 
 
-def _prepare_editor(segmentation_node, scan, segment_id, as_mask):
+def _prepare_editor(segmentation_node: slicer.vtkMRMLSegmentationNode, scan: slicer.vtkMRMLVolumeNode | None,
+                    segment_id: str, as_mask: bool) -> None:
     """Choose a segment in the Segment Editor, or with as_mask let it change only voxels inside that segment."""
     node = _editor_node()
     with slicer.util.NodeModify(node):
@@ -63,7 +68,7 @@ def _prepare_editor(segmentation_node, scan, segment_id, as_mask):
             node.SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedEverywhere)
 
 
-def _open_editor():
+def _open_editor() -> bool:
     """Show the Segment Editor; False where this Slicer shows none."""
     if slicer.util.mainWindow() is None or not hasattr(slicer.modules, "segmenteditor"):
         return False
@@ -74,7 +79,7 @@ def _open_editor():
     return True
 
 
-def _editor_node():
+def _editor_node() -> slicer.vtkMRMLSegmentEditorNode:
     """The node that the Segment Editor uses; made as the module itself makes it where there is none yet."""
     scene, kind = slicer.mrmlScene, "vtkMRMLSegmentEditorNode"
     node = scene.GetSingletonNode(EDITOR_TAG, kind)
@@ -86,14 +91,15 @@ def _editor_node():
     return node
 
 
-def _unused_name(segmentation, wanted):
+def _unused_name(segmentation: slicer.vtkSegmentation, wanted: str) -> str:
     """`wanted`, numbered where a segment is called so."""
     taken = {segmentation.GetNthSegment(number).GetName() for number in range(segmentation.GetNumberOfSegments())}
     names = [wanted, *(f"{wanted} ({number})" for number in range(2, len(taken) + 3))]
     return next(name for name in names if name not in taken)
 
 
-def _image(segmentation_node, volume, mask, corner):
+def _image(segmentation_node: slicer.vtkMRMLSegmentationNode, volume: slicer.vtkMRMLVolumeNode, mask: np.ndarray,
+           corner: tuple[int, ...]) -> slicer.vtkOrientedImageData:
     """The mask as an oriented image in the segmentation's space."""
     image, matrix = slicer.vtkOrientedImageData(), vtk.vtkMatrix4x4()
     image.SetExtent([edge for first, size in zip(corner[::-1], mask.shape[::-1], strict=True)

@@ -1,6 +1,10 @@
 """Importing a segmentation: a result becomes segments, voxel by voxel, and the user's own segments stay."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -14,11 +18,14 @@ from ALHVRLib.scene.label_images import BINARY_LABELMAP, empty_image, label_imag
 from ALHVRLib.scene.subject_hierarchy import place_beside
 from ALHVRSegmentationLib.results.result_segments import replaceable, result_segment, unique_name
 
+if TYPE_CHECKING:
+    from ALHVRLib.scene.label_images import ModelLabel
+
 
 class SegmentationSnapshot:
     """How a segmentation node was; None stands for one that is yet to be made."""
 
-    def __init__(self, node):
+    def __init__(self, node: slicer.vtkMRMLSegmentationNode | None) -> None:
         self._node_id = None if node is None else node.GetID()
         self._made_id = None
         if node is None:
@@ -33,12 +40,12 @@ class SegmentationSnapshot:
         self._reference_id = node.GetNodeReferenceID(self._role)
         self._had_display = node.GetDisplayNode() is not None
 
-    def made(self, node):
+    def made(self, node: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLSegmentationNode:
         """Note the node that was made; it goes again with `restore`."""
         self._made_id = node.GetID()
         return node
 
-    def restore(self):
+    def restore(self) -> None:
         """Have the node as it was; nothing where it was removed from the scene meanwhile."""
         scene = slicer.mrmlScene
         if self._made_id is not None:
@@ -52,7 +59,7 @@ class SegmentationSnapshot:
                 self._restore_segments(node.GetSegmentation())
                 self._restore_place(node)
 
-    def _restore_segments(self, segmentation):
+    def _restore_segments(self, segmentation: slicer.vtkSegmentation) -> None:
         kept = dict(self._segments)
         count = segmentation.GetNumberOfSegments()
         for segment_id in [segmentation.GetNthSegmentID(index) for index in range(count)]:
@@ -64,7 +71,7 @@ class SegmentationSnapshot:
                 segmentation.AddSegment(segment, segment_id)
         segmentation.ReorderSegments([segment_id for segment_id, _segment in self._segments])
 
-    def _restore_place(self, node):
+    def _restore_place(self, node: slicer.vtkMRMLSegmentationNode) -> None:
         node.GetSegmentation().DeserializeConversionParameters(self._grid)
         node.SetAndObserveTransformNodeID(self._transform_id)
         node.SetNodeReferenceID(self._role, self._reference_id)
@@ -86,7 +93,8 @@ class Placed:
     """A sentence for the user, or ""."""
 
 
-def put_segments(array, labels, volumeNode, segmentationNode, algorithm_name):
+def put_segments(array: np.ndarray, labels: Sequence[ModelLabel], volumeNode: slicer.vtkMRMLVolumeNode,
+                 segmentationNode: slicer.vtkMRMLSegmentationNode | None, algorithm_name: str) -> Placed:
     """Show label values as segments on the very voxels of the volume; all of it, or nothing where it fails.
 
     Segments of the same names that an earlier run made, and nobody changed since, are replaced; all others stay.
@@ -120,7 +128,7 @@ def put_segments(array, labels, volumeNode, segmentationNode, algorithm_name):
     return Placed(node.GetID(), ids, filling.not_found(), filling.note)
 
 
-def new_segmentation(volumeNode):
+def new_segmentation(volumeNode: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLSegmentationNode:
     """An empty segmentation named after the volume and in its place in the tree."""
     place = place_of(volumeNode)
     name = slicer.mrmlScene.GenerateUniqueName(_("{scan} segmentation").format(scan=place.GetName()))
@@ -129,7 +137,7 @@ def new_segmentation(volumeNode):
     return node
 
 
-def show_segments(node, ids):
+def show_segments(node: slicer.vtkMRMLSegmentationNode, ids: Iterable[str]) -> None:
     """Have the segments drawn in the slice views; their surfaces only where the user shows surfaces already."""
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
@@ -141,7 +149,7 @@ def show_segments(node, ids):
             display.SetSegmentVisibility(segment_id, True)
 
 
-def problem_with(segmentationNode):
+def problem_with(segmentationNode: slicer.vtkMRMLSegmentationNode) -> str:
     """Why a result cannot go into this segmentation, in one sentence; "" where it can."""
     segmentation = segmentationNode.GetSegmentation()
     surfaces = segmentation.GetNumberOfSegments() and segmentation.GetSourceRepresentationName() != BINARY_LABELMAP
@@ -151,7 +159,8 @@ def problem_with(segmentationNode):
     return ""
 
 
-def _fitting(array, labels, volumeNode):
+def _fitting(array: np.ndarray, labels: Sequence[ModelLabel],
+             volumeNode: slicer.vtkMRMLVolumeNode) -> tuple[np.ndarray, np.ndarray]:
     """The values in 8 or 16 bits, and which there are; SceneError where they are not of this volume or these labels."""
     image = volumeNode.GetImageData()
     size = (0, 0, 0) if image is None else image.GetDimensions()
@@ -173,14 +182,16 @@ def _fitting(array, labels, volumeNode):
 class Filling:
     """One result on its way into a segmentation; SceneError where it is not of this volume or of these labels."""
 
-    def __init__(self, array, labels, volumeNode, algorithm_name):
+    def __init__(self, array: np.ndarray, labels: Sequence[ModelLabel], volumeNode: slicer.vtkMRMLVolumeNode,
+                 algorithm_name: str) -> None:
         self.values, self._found = _fitting(array, labels, volumeNode)
         self.labels, self.algorithm_name = labels, algorithm_name
         self.place = place_of(volumeNode)
         self.own_matrix = own_ijk_to_ras(volumeNode)
         self.note = ""
 
-    def into(self, node, alone=None, placed=None):
+    def into(self, node: slicer.vtkMRMLSegmentationNode, alone: bool | None = None,
+             placed: slicer.vtkMRMLSegmentationNode | None = None) -> tuple[str, ...]:
         """Put the segments into the node, without showing them; their IDs in the order of the labels.
 
         `alone` tells whether it takes the volume's transform and grid; without it, it does where nothing else stays.
@@ -194,11 +205,11 @@ class Filling:
             image = self._image_alone(node) if alone else self._image_beside_others(node, placed or node)
             return tuple(self._put(segmentation, label, old[label.value], image) for label in self.labels)
 
-    def not_found(self):
+    def not_found(self) -> tuple[str, ...]:
         """Names of the labels without a voxel."""
         return tuple(label.name for label in self.labels if not self._found[label.value])
 
-    def _image_alone(self, node):
+    def _image_alone(self, node: slicer.vtkMRMLSegmentationNode) -> slicer.vtkOrientedImageData:
         """The result where the segmentation holds nothing else: it takes the volume's transform and grid."""
         segmentation = node.GetSegmentation()
         if segmentation.GetSourceRepresentationName() != BINARY_LABELMAP:
@@ -207,7 +218,8 @@ class Filling:
         self._refer(node, self.own_matrix)
         return label_image(self.values, self.own_matrix)
 
-    def _image_beside_others(self, node, placed):
+    def _image_beside_others(self, node: slicer.vtkMRMLSegmentationNode,
+                             placed: slicer.vtkMRMLSegmentationNode) -> slicer.vtkOrientedImageData:
         """The result where others stay: the segmentation keeps its transform, and its grid where it has one."""
         above, under = self.place.GetParentTransformNode(), placed.GetParentTransformNode()
         transform = vtk.vtkGeneralTransform()
@@ -229,14 +241,15 @@ class Filling:
                           "resampled and small parts may be lost; a new segmentation keeps it exact.")  # fmt: skip
         return label_image(self.values, matrix)
 
-    def _refer(self, node, matrix):
+    def _refer(self, node: slicer.vtkMRMLSegmentationNode, matrix: np.ndarray) -> None:
         """Name the volume's grid, in the segmentation's space, as the one to draw on, save and export."""
         convert = slicer.vtkSegmentationConverter
         text = convert.SerializeImageGeometry(empty_image(self.values.shape, matrix))
         node.GetSegmentation().SetConversionParameter(convert.GetReferenceImageGeometryParameterName(), text)
         node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), self.place.GetID())
 
-    def _put(self, segmentation, label, old, image):
+    def _put(self, segmentation: slicer.vtkSegmentation, label: ModelLabel, old: str | None,
+             image: slicer.vtkOrientedImageData) -> str:
         """Add one segment, in the place of the old one; return its ID."""
         following = ""
         if old is not None:
@@ -252,25 +265,25 @@ class Filling:
         return chosen
 
 
-def holds_others(segmentation, labels):
+def holds_others(segmentation: slicer.vtkSegmentation, labels: Sequence[ModelLabel]) -> bool:
     """Whether segments are there that a result with these labels does not replace."""
     replaced = sum(replaceable(segmentation, label) is not None for label in labels)
     return segmentation.GetNumberOfSegments() > replaced
 
 
-def has_reference_grid(node):
+def has_reference_grid(node: slicer.vtkMRMLSegmentationNode) -> bool:
     """Whether a segmentation says on which grid it is drawn, saved and exported."""
     name = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
     return f"{name}|" in node.GetSegmentation().SerializeAllConversionParameters() and bool(_grid_text(node))
 
 
-def reference_grid(node):
+def reference_grid(node: slicer.vtkMRMLSegmentationNode) -> slicer.vtkOrientedImageData:
     """The grid on which a segmentation is drawn, saved and exported, as an oriented image without values."""
     image = slicer.vtkOrientedImageData()
     slicer.vtkSegmentationConverter.DeserializeImageGeometry(_grid_text(node), image, False)
     return image
 
 
-def _grid_text(node):
+def _grid_text(node: slicer.vtkMRMLSegmentationNode) -> str:
     name = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
     return node.GetSegmentation().GetConversionParameter(name)

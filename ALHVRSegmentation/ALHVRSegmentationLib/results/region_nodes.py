@@ -1,7 +1,10 @@
 """Region nodes: the engine's regions and confidences of a scan, as nodes that a saved scene keeps together."""
 
+from __future__ import annotations
+
 import pathlib
 
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
@@ -25,7 +28,8 @@ REGION_COLOURS = {1: (0.125, 0.753, 0.565), 2: (0.941, 0.878, 0.0), 3: (0.816, 0
 LARGEST_TABLE = 1 << 20
 
 
-def make_region_nodes(volumeNode, segmentationNode, folder, name):
+def make_region_nodes(volumeNode: slicer.vtkMRMLVolumeNode, segmentationNode: slicer.vtkMRMLSegmentationNode | None,
+                      folder: pathlib.Path | str, name: str) -> slicer.vtkMRMLLabelMapVolumeNode:
     """Make the label map of the regions with all that belongs to it, or renew that of an earlier run for this scan.
 
     Args:
@@ -52,7 +56,7 @@ def make_region_nodes(volumeNode, segmentationNode, folder, name):
     return node
 
 
-def earlier_regions(volumeNode):
+def earlier_regions(volumeNode: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLLabelMapVolumeNode | None:
     """The label map of regions that belongs to this scan, or None."""
     for node in slicer.util.getNodesByClass("vtkMRMLLabelMapVolumeNode"):
         if node.GetAttribute(TABLE) and node.GetNodeReference(SCAN) is volumeNode:
@@ -63,7 +67,7 @@ def earlier_regions(volumeNode):
 class _Found:
     """What the engine wrote, all of it read and of the volume's size."""
 
-    def __init__(self, volumeNode, folder, name):
+    def __init__(self, volumeNode: slicer.vtkMRMLVolumeNode, folder: pathlib.Path, name: str) -> None:
         self._folder, self._name = folder, name
         self._shape = volumeNode.GetImageData().GetDimensions()[::-1] if volumeNode.GetImageData() else (0, 0, 0)
         self.table = self._read_table()
@@ -71,16 +75,16 @@ class _Found:
         there = {role: ending for role, ending in MAPS.items() if role != OPTIONAL or self._path(ending).is_file()}
         self.maps = {role: self._read(ending) for role, ending in there.items()}
 
-    def _path(self, ending):
+    def _path(self, ending: str) -> pathlib.Path:
         return self._folder / f"{self._name}.{ending}.nrrd"
 
-    def _read(self, ending):
+    def _read(self, ending: str) -> np.ndarray:
         array = read_nrrd(self._path(ending))
         if array.shape != self._shape:
             raise SceneError(_("The regions are of another size than the scan now has: segment it again."))
         return array
 
-    def _read_table(self):
+    def _read_table(self) -> str:
         path = self._folder / f"{self._name}.{REGIONS}.json"
         try:
             if path.stat().st_size > LARGEST_TABLE:
@@ -91,7 +95,7 @@ class _Found:
             raise SceneError(text.format(reason=getattr(error, "strerror", None) or error)) from error
 
 
-def _map_titles(place):
+def _map_titles(place: slicer.vtkMRMLVolumeNode) -> dict[str, str]:
     titles = {
         "ALHVR.ConfidenceA": _("{scan} confidence of network A"),
         "ALHVR.ConfidenceB": _("{scan} confidence of network B"),
@@ -100,7 +104,7 @@ def _map_titles(place):
     return {role: title.format(scan=place.GetName()) for role, title in titles.items()}
 
 
-def _new_regions(place):
+def _new_regions(place: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLLabelMapVolumeNode:
     """An empty label map with colours of its own."""
     colours = slicer.mrmlScene.CreateNodeByClass("vtkMRMLColorTableNode")
     colours.UnRegister(None)
@@ -119,7 +123,8 @@ def _new_regions(place):
     return node
 
 
-def _put_map(node, role, title, array, scan):
+def _put_map(node: slicer.vtkMRMLNode, role: str, title: str, array: np.ndarray | None,
+             scan: tuple[slicer.vtkMRMLVolumeNode, slicer.vtkMRMLVolumeNode]) -> None:
     """Fill the volume in a role, or take it away where there is no array."""
     volume = node.GetNodeReference(role)
     if array is None:
@@ -137,7 +142,8 @@ def _put_map(node, role, title, array, scan):
     _fill(volume, array, *scan)
 
 
-def _fill(node, array, volumeNode, place):
+def _fill(node: slicer.vtkMRMLVolumeNode, array: np.ndarray, volumeNode: slicer.vtkMRMLVolumeNode,
+          place: slicer.vtkMRMLVolumeNode) -> None:
     """Give the node voxels on the volume's own grid, under the same transform."""
     with slicer.util.NodeModify(node):
         slicer.util.updateVolumeFromArray(node, array)

@@ -1,10 +1,17 @@
 """Own segments: made here with name, colour and coded terms, and known again later unless somebody changed them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import slicer
 import vtk
 from slicer.i18n import tr as _
 
 from ALHVRLib.scene.label_images import BINARY_LABELMAP, fingerprint, tag_text, terminology_entry
+
+if TYPE_CHECKING:
+    from ALHVRLib.scene.label_images import ModelLabel
 
 LABEL_TAG = "ALHVR.Label"
 """Name of the model's label."""
@@ -14,7 +21,8 @@ VOXELS_TAG = "ALHVR.Voxels"
 """Fingerprint of its voxels when they were put there."""
 
 
-def result_segment(label, name, image, algorithm_name):
+def result_segment(label: ModelLabel, name: str, image: slicer.vtkOrientedImageData,
+                   algorithm_name: str) -> slicer.vtkSegment:
     """A segment of the label, whose voxels are those of its value in `image`; several may share an image."""
     segment = slicer.vtkSegment()
     segment.SetName(name)
@@ -36,7 +44,7 @@ def result_segment(label, name, image, algorithm_name):
     return segment
 
 
-def replaceable(segmentation, label):
+def replaceable(segmentation: slicer.vtkSegmentation, label: ModelLabel) -> str | None:
     """ID of the segment that an earlier run made of this label and nobody renamed or changed since; None without."""
     for index in range(segmentation.GetNumberOfSegments()):
         segment = segmentation.GetNthSegment(index)
@@ -45,13 +53,13 @@ def replaceable(segmentation, label):
     return None
 
 
-def is_untouched(segment):
+def is_untouched(segment: slicer.vtkSegment) -> bool:
     """Whether a segment is still as a run of ours made it."""
     same_name = tag_of(segment, NAME_TAG) == tag_text(segment.GetName())
     return same_name and tag_of(segment, VOXELS_TAG) == fingerprint(segment)
 
 
-def unique_name(segmentation, wanted):
+def unique_name(segmentation: slicer.vtkSegmentation, wanted: str) -> str:
     """`wanted`, with an addition where another segment bears that name."""
     taken = {segmentation.GetNthSegment(index).GetName() for index in range(segmentation.GetNumberOfSegments())}
     if wanted not in taken:
@@ -60,7 +68,7 @@ def unique_name(segmentation, wanted):
     return next(name for name in names if name not in taken)
 
 
-def tag_of(segment, name):
+def tag_of(segment: slicer.vtkSegment, name: str) -> str:
     """The text of a segment's tag, or ""."""
     text = vtk.mutable("")
     return str(text) if segment.GetTag(name, text) else ""

@@ -1,5 +1,11 @@
 """Sequences: results of all frames as a sequence of segmentations that goes along with the scan's."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
@@ -8,10 +14,15 @@ from ALHVRLib.scene.frames import browser_of, frame_at, frames, is_proxy, place_
 from ALHVRLib.scene.subject_hierarchy import place_beside
 from ALHVRSegmentationLib.results.import_segmentation import Filling, holds_others, problem_with, show_segments
 
+if TYPE_CHECKING:
+    from ALHVRLib.scene.label_images import ModelLabel
+
 __all__ = ["frame_at", "frames", "is_proxy", "place_of", "shown_value", "write_segmentations"]
 
 
-def write_segmentations(arrays, labels, volumeNode, segmentationNode, algorithm_name):
+def write_segmentations(arrays: Iterable[np.ndarray], labels: Sequence[ModelLabel],
+                        volumeNode: slicer.vtkMRMLVolumeNode, segmentationNode: slicer.vtkMRMLSegmentationNode,
+                        algorithm_name: str) -> slicer.vtkMRMLSequenceNode:
     """Make a sequence of the results of all frames, synchronized with the scan's; all of it, or nothing.
 
     The segmentation becomes its proxy and shows the frame that the browser is at, which is not moved. What it holds
@@ -29,7 +40,7 @@ def write_segmentations(arrays, labels, volumeNode, segmentationNode, algorithm_
     bases = _bases(source, earlier, segmentationNode)
     alone = not any(holds_others(base.GetSegmentation(), labels) for base in bases)
 
-    def fill(draft, number, array):
+    def fill(draft: slicer.vtkMRMLSegmentationNode, number: int, array: np.ndarray) -> tuple[str, ...]:
         draft.GetSegmentation().DeepCopy(bases[number].GetSegmentation())
         filling = Filling(array, labels, source.GetNthDataNode(number), algorithm_name)
         return filling.into(draft, alone, segmentationNode)
@@ -52,7 +63,8 @@ def write_segmentations(arrays, labels, volumeNode, segmentationNode, algorithm_
     return results
 
 
-def _source(volumeNode, segmentationNode):
+def _source(volumeNode: slicer.vtkMRMLVolumeNode,
+            segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLSequenceNode:
     """The scan's sequence; SceneError where results cannot be put beside it."""
     complaint = problem_with(segmentationNode)
     source = sequence_of(volumeNode)
@@ -63,7 +75,8 @@ def _source(volumeNode, segmentationNode):
     return source
 
 
-def _new_sequence(source, segmentationNode):
+def _new_sequence(source: slicer.vtkMRMLSequenceNode,
+                  segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLSequenceNode:
     """An empty sequence whose index means what the scan's means."""
     name = _("{name} sequence").format(name=segmentationNode.GetName())
     results = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", slicer.mrmlScene.GenerateUniqueName(name))
@@ -73,14 +86,17 @@ def _new_sequence(source, segmentationNode):
     return results
 
 
-def _bases(source, earlier, segmentationNode):
+def _bases(source: slicer.vtkMRMLSequenceNode, earlier: slicer.vtkMRMLSequenceNode | None,
+           segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[slicer.vtkMRMLSegmentationNode]:
     """What each frame holds so far."""
     values = [source.GetNthIndexValue(number) for number in range(source.GetNumberOfDataNodes())]
     known = [None if earlier is None else earlier.GetDataNodeAtValue(value) for value in values]
     return [segmentationNode if node is None else node for node in known]
 
 
-def _fill(results, source, segmentationNode, arrays, fill):
+def _fill(results: slicer.vtkMRMLSequenceNode, source: slicer.vtkMRMLSequenceNode,
+          segmentationNode: slicer.vtkMRMLSegmentationNode, arrays: Iterable[np.ndarray],
+          fill: Callable[..., tuple[str, ...]]) -> tuple[str, ...]:
     """Put the result of every frame into the new sequence; IDs of the segments."""
     expected = source.GetNumberOfDataNodes()
     ids, count = (), 0
@@ -96,7 +112,7 @@ def _fill(results, source, segmentationNode, arrays, fill):
     return ids
 
 
-def _draft(segmentationNode):
+def _draft(segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLSegmentationNode:
     """A segmentation that is in no scene: nothing that follows the scene hears of what is done to it."""
     draft = slicer.mrmlScene.CreateNodeByClass("vtkMRMLSegmentationNode")
     draft.UnRegister(None)
@@ -104,12 +120,13 @@ def _draft(segmentationNode):
     return draft
 
 
-def _replace_frames(earlier, results):
+def _replace_frames(earlier: slicer.vtkMRMLSequenceNode | None, results: slicer.vtkMRMLSequenceNode) -> None:
     for number in range(results.GetNumberOfDataNodes()):
         earlier.SetDataNodeAtValue(results.GetNthDataNode(number), results.GetNthIndexValue(number))
 
 
-def _synchronize(browser, results, segmentationNode, volumeNode):
+def _synchronize(browser: slicer.vtkMRMLSequenceBrowserNode, results: slicer.vtkMRMLSequenceNode,
+                 segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLVolumeNode) -> None:
     """Have the segmentation follow the browser together with the scan, and keep what is corrected in it."""
     if not browser.IsSynchronizedSequenceNode(results, True):
         browser.AddSynchronizedSequenceNode(results)

@@ -1,10 +1,14 @@
 """Making the sample scan and model in a child process, once, then loading the one and installing the other."""
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import slicer
 from slicer.i18n import tr as _
@@ -14,6 +18,10 @@ from ALHVRLib.child_process import ChildProcess
 from ALHVRLib.models import store
 from ALHVRLib.models.import_model import ModelImport
 from ALHVRLib.models.untrusted_files import ModelError, is_safe_name, read_inside, read_json, reason
+
+if TYPE_CHECKING:
+    from ALHVRLib.child_events import Event, ExitStatus
+    from ALHVRLib.models.import_model import ImportResult
 
 INDEX = "sample.json"
 FOLDER = "generated"
@@ -34,7 +42,7 @@ class CachedSample:
     """Folder of the small model."""
 
 
-def cached_sample():
+def cached_sample() -> CachedSample | None:
     """The sample that was made before; None where there is none, or not all of it any more."""
     folder = paths.samples_folder() / FOLDER
     try:
@@ -49,7 +57,7 @@ def cached_sample():
     return CachedSample(tuple(folder / name for name in sizes), folder / model)
 
 
-def new_sample_folder():
+def new_sample_folder() -> Path:
     """An empty hidden folder to make a sample in, as its folder FOLDER; raises OSError."""
     making = paths.samples_folder() / f".{FOLDER}.{os.getpid()}"
     shutil.rmtree(making, ignore_errors=True)
@@ -57,7 +65,7 @@ def new_sample_folder():
     return making
 
 
-def cache_sample(making, scans, model):
+def cache_sample(making: Path, scans: Sequence[Path], model: Path) -> CachedSample | None:
     """Makes what is complete in a hidden folder the sample; raises OSError, or ValueError for paths outside it."""
     made, folder = making / FOLDER, paths.samples_folder() / FOLDER
     index = {
@@ -70,7 +78,7 @@ def cache_sample(making, scans, model):
     return cached_sample()
 
 
-def _name_in(folder, path):
+def _name_in(folder: Path, path: Path) -> str:
     return Path(path).resolve().relative_to(folder.resolve()).as_posix()
 
 
@@ -90,7 +98,8 @@ class SampleOutcome:
 class SampleMaker:
     """One click on the button. What was made before, is installed or loaded already is taken as it is."""
 
-    def __init__(self, *, onDone, onProgress):
+    def __init__(self, *, onDone: Callable[[SampleOutcome], None],
+                 onProgress: Callable[[str, float | None], None]) -> None:
         self._onDone, self._onProgress = onDone, onProgress
         self._child = None
         self._import = None
@@ -99,7 +108,7 @@ class SampleMaker:
         self._scans, self._models = [], []
         self._sample = None
 
-    def start(self):
+    def start(self) -> None:
         """Begin; onDone is called once with a SampleOutcome."""
         self._sample = cached_sample()
         if self._sample is not None:
@@ -116,20 +125,20 @@ class SampleMaker:
                                    workFolder=self._workFolder)
         self._child.start()
 
-    def cancel(self):
+    def cancel(self) -> None:
         """Stop as soon as possible; onDone is still called."""
         for work in (self._child, self._import):
             if work is not None:
                 work.cancel()
 
-    def discard(self):
+    def discard(self) -> None:
         """Stop at once, leave nothing half made and tell nobody."""
         for work in (self._child, self._import):
             if work is not None:
                 work.discard()
         self._tidy()
 
-    def _onEvent(self, event):
+    def _onEvent(self, event: Event) -> None:
         progress = self._child.progress
         if event.kind == "artifact" and event.text("kind") == "scan":
             self._scans.append(Path(event.text("path")))
@@ -138,7 +147,7 @@ class SampleMaker:
         elif event.kind == "progress" and progress is not None and progress.total:
             self._onProgress(_("Making the sample"), progress.done / progress.total)
 
-    def _onMade(self, ending):
+    def _onMade(self, ending: ExitStatus) -> None:
         if ending.kind == "cancelled":
             self._end(SampleOutcome("cancelled", _("Making the sample was cancelled.")))
         elif ending.kind != "finished":
@@ -148,7 +157,7 @@ class SampleMaker:
         else:
             self._keep()
 
-    def _keep(self):
+    def _keep(self) -> None:
         try:
             self._sample = cache_sample(self._making, self._scans, self._models[0])
         except OSError as error:
@@ -162,14 +171,14 @@ class SampleMaker:
         else:
             self._install()
 
-    def _install(self):
+    def _install(self) -> None:
         self._child = None
         self._import = ModelImport(
             self._sample.model, onDone=self._onInstalled, onProgress=self._onProgress, name=MODEL_NAME
         )
         self._import.start()
 
-    def _onInstalled(self, result):
+    def _onInstalled(self, result: ImportResult) -> None:
         if not result.name:
             self._end(SampleOutcome(result.kind, result.sentence))
             return
@@ -183,31 +192,31 @@ class SampleMaker:
         sentence = text.format(scan=volume.GetName(), title=result.name if model is None else model.title)
         self._end(SampleOutcome("made", sentence, volume.GetID(), result.name))
 
-    def _fail(self, why, model=""):
+    def _fail(self, why: str, model: str = "") -> None:
         self._end(SampleOutcome("failed", _("The sample was not made: {why}").format(why=why), model=model))
 
-    def _end(self, outcome):
+    def _end(self, outcome: SampleOutcome) -> None:
         self._tidy()
         self._onDone(outcome)
 
-    def _tidy(self):
+    def _tidy(self) -> None:
         if self._making is not None:
             shutil.rmtree(self._making, ignore_errors=True)
         if self._workFolder is not None:
             paths.remove_folder(self._workFolder)
 
 
-def _unwritable(error):
+def _unwritable(error: Exception) -> str:
     return _("{folder} cannot be written: {why}.").format(folder=paths.samples_folder(), why=reason(error))
 
 
-def loaded(path):
+def loaded(path: Path) -> slicer.vtkMRMLVolumeNode | None:
     """The volume of the scene that was loaded from a sample scan, or None."""
     volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
     return next((volume for volume in volumes if volume.GetAttribute(ATTRIBUTE) == path.name), None)
 
 
-def load(path):
+def load(path: Path) -> slicer.vtkMRMLVolumeNode:
     """Load a sample scan; raises RuntimeError."""
     volume = slicer.util.loadVolume(str(path))
     volume.SetAttribute(ATTRIBUTE, path.name)

@@ -1,5 +1,7 @@
 """Registration: offers the sample in Slicer's module Sample Data too; nothing is downloaded, it is made here."""
 
+from __future__ import annotations
+
 import importlib.util
 import pathlib
 
@@ -11,7 +13,7 @@ MODULE = "ALHVRSegmentation"
 MODULE_FOLDER = pathlib.Path(__file__).resolve().parents[2]
 
 
-def register_sample_data():
+def register_sample_data() -> None:
     """Called when Slicer has started; a Slicer without the module Sample Data goes without."""
     if importlib.util.find_spec("SampleData") is None:
         return
@@ -30,7 +32,7 @@ def register_sample_data():
     )
 
 
-def make_sample(_source=None):
+def make_sample(_source: object | None = None) -> None:
     """Open the panel and press its button, so that progress, Cancel and the outcome are seen there."""
     from ALHVRSegmentationLib.models.section import ModelsSection
 

@@ -1,6 +1,11 @@
 """SegmentJob: from an order to nodes in the scene; the engine's child process does the work in between."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import slicer
 from slicer.i18n import tr as _
@@ -14,6 +19,10 @@ from ALHVRSegmentationLib.results import sequences
 from ALHVRSegmentationLib.results.import_segmentation import new_segmentation, put_segments
 from ALHVRSegmentationLib.results.region_nodes import make_region_nodes
 from ALHVRSegmentationLib.segment.order import write_inputs
+
+if TYPE_CHECKING:
+    from ALHVRLib.child_events import Event, ExitStatus, Progress
+    from ALHVRSegmentationLib.segment.order import Order
 
 MOST_WARNINGS = 10
 """In the sentence about the result; the log has all."""
@@ -41,7 +50,7 @@ class EngineReport:
     """Sentences."""
 
 
-def take_results(order, frames, folder, told):
+def take_results(order: Order, frames: Sequence[str], folder: Path, told: EngineReport) -> Outcome:
     """Bring the results of an Order into the scene; without segments the scene stays as it is.
 
     Raises SceneError, OSError and ValueError where that is not possible.
@@ -71,7 +80,8 @@ def take_results(order, frames, folder, told):
     return Outcome(kind, sentence, segmentation.GetID(), "" if regions is None else regions.GetID())
 
 
-def _take_frames(order, frames, folder, volume, segmentation):
+def _take_frames(order: Order, frames: Sequence[str], folder: Path, volume: slicer.vtkMRMLVolumeNode,
+                 segmentation: slicer.vtkMRMLSegmentationNode | None) -> slicer.vtkMRMLSegmentationNode:
     """The results of all frames as a sequence; the segmentation that shows them."""
     made = segmentation is None
     if made:
@@ -87,7 +97,7 @@ def _take_frames(order, frames, folder, volume, segmentation):
     return segmentation
 
 
-def _found(scans):
+def _found(scans: Sequence[dict]) -> str:
     """What was found, in millilitres where the spacing is real."""
     if not scans:
         return ""
@@ -106,7 +116,7 @@ def _found(scans):
     return said + (" " + _("Not found: {what}.").format(what=", ".join(missing)) if missing else "")
 
 
-def _amount(ml):
+def _amount(ml: float) -> str:
     """Two figures of what is small, whole millilitres of what is large."""
     return f"{ml:.2g}" if ml < 10 else f"{ml:,.0f}"
 
@@ -119,7 +129,8 @@ class SegmentJob:
     engine is done, so a job that is cancelled or fails leaves it as it was.
     """
 
-    def __init__(self, order, *, onProgress, onLog, onDone):
+    def __init__(self, order: Order, *, onProgress: Callable[[str, float | None], None], onLog: Callable[[str], None],
+                 onDone: Callable[[Outcome], None]) -> None:
         self._order = order
         self._onProgress, self._onLog, self._onDone = onProgress, onLog, onDone
         self._folder = None
@@ -128,7 +139,7 @@ class SegmentJob:
         self._warnings = []
         self._scans = ()
 
-    def start(self):
+    def start(self) -> None:
         """Write the scan for the engine and start it; raises SceneError and OSError, and has left nothing then."""
         self._folder = work_folder("segment")
         try:
@@ -146,18 +157,18 @@ class SegmentJob:
             self._tidy()
             raise
 
-    def cancel(self):
+    def cancel(self) -> None:
         """Ask the engine to end; it has ended within two seconds."""
         self._onProgress(_("Cancelling"), None)
         self._child.cancel()
 
-    def discard(self):
+    def discard(self) -> None:
         """End at once; nothing is heard of the job any more."""
         if self._child is not None:
             self._child.discard()
         self._tidy()
 
-    def _onEvent(self, event):
+    def _onEvent(self, event: Event) -> None:
         """What the engine says on its way."""
         if event.kind == "progress":
             self._tell(progress_of(event))
@@ -169,7 +180,7 @@ class SegmentJob:
             if event.kind == "warning" and len(self._warnings) < MOST_WARNINGS:
                 self._warnings.append(message)
 
-    def _tell(self, progress):
+    def _tell(self, progress: Progress | None) -> None:
         if progress is None:
             return
         text = _("Segmenting")
@@ -179,7 +190,7 @@ class SegmentJob:
             text = _("{what}, {time} left").format(what=text, time=in_words(progress.seconds_left))
         self._onProgress(text, progress.done / progress.total if progress.total else None)
 
-    def _onEnd(self, ending):
+    def _onEnd(self, ending: ExitStatus) -> None:
         """The child has ended: take the result, or say why there is none."""
         try:
             if ending.kind == "finished":
@@ -189,7 +200,7 @@ class SegmentJob:
             self._tidy()
         self._onDone(outcome)
 
-    def _outcome(self, ending):
+    def _outcome(self, ending: ExitStatus) -> Outcome:
         if ending.kind == "cancelled":
             return Outcome("cancelled", _("Cancelled; nothing was changed."))
         if ending.kind != "finished":
@@ -202,14 +213,14 @@ class SegmentJob:
         except (OSError, ValueError, RuntimeError) as error:
             return Outcome("failed", _("The result could not be taken over: {why}").format(why=error))
 
-    def _tidy(self):
+    def _tidy(self) -> None:
         """No scan stays on the disk."""
         if self._folder is not None:
             remove_folder(self._folder)
             self._folder = None
 
 
-def in_words(seconds):
+def in_words(seconds: float) -> str:
     """A length of time for people, such as "40 s", "12 min" or "3.5 h"."""
     if seconds < 90:
         return _("{n} s").format(n=round(seconds))

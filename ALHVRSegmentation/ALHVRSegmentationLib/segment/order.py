@@ -1,6 +1,9 @@
 """Order: what is to be segmented, with what and into what; the files and the arguments that the engine gets."""
 
+from __future__ import annotations
+
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,11 +38,11 @@ class Order:
     temperature: float
 
     @property
-    def algorithm(self):
+    def algorithm(self) -> str:
         """What DICOM is to name as the maker of the segments."""
         return f"ALHVR: {self.model_title}"
 
-    def arguments(self, inputs, results):
+    def arguments(self, inputs: Path, results: Path) -> list[str]:
         """The command line of the engine, for scans in the folder `inputs` and results in the folder `results`."""
         found = ["segment", str(inputs), "--model", str(self.model_folder), "--out", str(results)]
         found += ["--format", "nrrd", "--progress", "json", "--device", _device(self.run_on)]
@@ -50,24 +53,24 @@ class Order:
         return found
 
 
-def frame_name(number):
+def frame_name(number: int) -> str:
     """Name of a frame of a sequence in the job's folder, in the order of the numbers."""
     return f"{SCAN}-{number:05d}"
 
 
-def channel_file(name, channel, n_channels):
+def channel_file(name: str, channel: int, n_channels: int) -> str:
     """File name of a channel of a scan; several channels are numbered as the engine expects them."""
     return f"{name}.nrrd" if n_channels == 1 else f"{name}_{channel:04d}.nrrd"
 
 
-def _device(run_on):
+def _device(run_on: RunOn) -> str:
     """What the engine calls the place to run."""
     if run_on is RunOn.GPU:
         return "mps" if sys.platform == "darwin" else "cuda"
     return run_on.value
 
 
-def write_inputs(order, folder):
+def write_inputs(order: Order, folder: Path) -> tuple[str, ...]:
     """Write what an Order asks for into a new folder; returns the names of the scans there, one a frame.
 
     Raises SceneError where a volume is gone or cannot be segmented, and OSError where the disk refuses.
@@ -90,7 +93,7 @@ def write_inputs(order, folder):
     return names
 
 
-def _write_channels(volumes, folder, name):
+def _write_channels(volumes: Sequence[slicer.vtkMRMLVolumeNode], folder: Path, name: str) -> None:
     """One scan with all its channels."""
     for channel, volume in enumerate(volumes):
         export_volume(volume, folder / channel_file(name, channel, len(volumes)))

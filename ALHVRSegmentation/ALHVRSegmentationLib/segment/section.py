@@ -1,7 +1,11 @@
 """SegmentSection: choose scan, model and output, press Segment, see how far it is, cancel."""
 
-import time
+from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -16,21 +20,27 @@ from ALHVRSegmentationLib.results.import_segmentation import problem_with
 from ALHVRSegmentationLib.segment.job import SegmentJob
 from ALHVRSegmentationLib.segment.order import Order
 
+if TYPE_CHECKING:
+    from ALHVRLib.models.model_info import InstalledModel
+    from ALHVRLib.panel import Panel
+    from ALHVRSegmentationLib.parameters import ALHVRSegmentationParameterNode
+    from ALHVRSegmentationLib.segment.job import Outcome
+
 
 class ModelBox:
     """A combo box with the installed models; the item data are the names of their folders."""
 
-    def __init__(self, box, panel):
+    def __init__(self, box: qt.QComboBox, panel: Panel) -> None:
         self._box = box
         self._panel = panel
         self._models = {}
         self._filling = False
 
-    def setUp(self):
+    def setUp(self) -> None:
         """Connect the box."""
         self._box.connect("currentIndexChanged(int)", self.onIndexChanged)
 
-    def fill(self):
+    def fill(self) -> None:
         """List what is installed now; the choice stays where it can."""
         self._models = {model.name: model for model in store.installed()}
         self._filling = True
@@ -48,7 +58,7 @@ class ModelBox:
             parameters.model = usable[0]
         self.select(parameters.model)
 
-    def select(self, name):
+    def select(self, name: str) -> None:
         """Show a model by the name of its folder."""
         index = self._box.findData(name)
         if index != self._box.currentIndex:
@@ -56,17 +66,17 @@ class ModelBox:
             self._box.currentIndex = index
             self._filling = False
 
-    def chosen(self):
+    def chosen(self) -> InstalledModel | None:
         """The model that is chosen, or None."""
         parameters = self._panel.parameters
         return None if parameters is None else self._models.get(parameters.model)
 
-    def channelNames(self):
+    def channelNames(self) -> tuple[str, ...]:
         """Names of the channels that the chosen model needs; one unnamed without a model."""
         model = self.chosen()
         return tuple(model.channel_names) if model is not None and model.channel_names else ("",)
 
-    def onIndexChanged(self, index):
+    def onIndexChanged(self, index: int) -> None:
         """The user chose."""
         if not self._filling and self._panel.parameters is not None:
             self._panel.parameters.model = self._box.itemData(index) if index >= 0 else ""
@@ -78,7 +88,7 @@ class SegmentSection(Section):
     UI = "ALHVRSegment.ui"
     TITLE = _("Segment")
 
-    def __init__(self, panel):
+    def __init__(self, panel: Panel) -> None:
         super().__init__(panel)
         self._job = None
         self._startedAt = 0.0
@@ -89,7 +99,7 @@ class SegmentSection(Section):
             (self.ui.channel4Label, self.ui.channel4Selector),
         ]
 
-    def setUp(self):
+    def setUp(self) -> None:
         """Connect the widgets."""
         self.ui.segmentButton.connect("clicked()", self.onSegmentButton)
         self._models.setUp()
@@ -97,24 +107,24 @@ class SegmentSection(Section):
         self._show(running=False)
 
     @property
-    def isRunning(self):
+    def isRunning(self) -> bool:
         """Whether a scan is being segmented."""
         return self._job is not None
 
     @property
-    def isUsingModels(self):
+    def isUsingModels(self) -> bool:
         """Whether a model is in use."""
         return self.isRunning
 
-    def follow(self, parameters):
+    def follow(self, parameters: ALHVRSegmentationParameterNode | None) -> None:
         """Show the models anew: some may have come or gone."""
         self._models.fill()
 
-    def modelsChanged(self):
+    def modelsChanged(self) -> None:
         """List the models that are there now."""
         self._models.fill()
 
-    def refresh(self):
+    def refresh(self) -> None:
         """Let the widgets follow the choices."""
         parameters = self.panel.parameters
         if parameters is None:
@@ -132,23 +142,23 @@ class SegmentSection(Section):
         self.ui.show3DButton.setSegmentationNode(parameters.segmentation)
         self._refreshButton(parameters)
 
-    def dropScene(self):
+    def dropScene(self) -> None:
         """The scene goes, and the scan with it."""
         if self.isRunning:
             self._end()
             self.panel.say(_("The scene was closed, so segmenting was ended."), "warning")
         self.ui.show3DButton.setSegmentationNode(None)
 
-    def cleanUp(self):
+    def cleanUp(self) -> None:
         """Leave no child process."""
         slicer.app.disconnect("aboutToQuit()", self.onAboutToQuit)
         self._end()
 
-    def onAboutToQuit(self):
+    def onAboutToQuit(self) -> None:
         """Slicer ends."""
         self._end()
 
-    def onSegmentButton(self):
+    def onSegmentButton(self) -> None:
         """Start, or cancel what runs."""
         if not self.isRunning:
             self._start()
@@ -158,7 +168,7 @@ class SegmentSection(Section):
             self.ui.segmentButton.setEnabled(False)
             self._job.cancel()
 
-    def _start(self):
+    def _start(self) -> None:
         """Begin a job with the choices as they are."""
         reason = self._whyNot(self.panel.parameters)
         if reason:
@@ -181,12 +191,12 @@ class SegmentSection(Section):
         self._job, self._startedAt = job, time.monotonic()
         self._show(running=True)
 
-    def _refuse(self, reason):
+    def _refuse(self, reason: str) -> None:
         """Nothing was begun."""
         self._say("")
         self.panel.say(reason, "error")
 
-    def _order(self, parameters):
+    def _order(self, parameters: ALHVRSegmentationParameterNode) -> Order:
         model = self._models.chosen()
         volumes = [parameters.inputVolume, parameters.channel2, parameters.channel3, parameters.channel4]
         return Order(
@@ -202,16 +212,16 @@ class SegmentSection(Section):
             temperature=parameters.temperature,
         )
 
-    def onProgress(self, text, fraction):
+    def onProgress(self, text: str, fraction: float | None) -> None:
         """The job is at some stage; fraction None: nobody knows how far."""
         self._say(text)
         show_fraction(self.ui.progressBar, fraction)
 
-    def onLog(self, line):
+    def onLog(self, line: str) -> None:
         """A line of the engine's."""
         self.ui.logText.appendPlainText(line)
 
-    def onDone(self, outcome):
+    def onDone(self, outcome: Outcome) -> None:
         """The job has ended with a result, without one, or because it was cancelled."""
         self._job = None
         self._show(running=False)
@@ -225,14 +235,14 @@ class SegmentSection(Section):
                 self.panel.section(RegionsSection).frame.collapsed = False
         self.panel.refresh()
 
-    def _end(self):
+    def _end(self) -> None:
         """End a job at once, without a word."""
         if self._job is not None:
             self._job.discard()
             self._job = None
             self._show(running=False)
 
-    def _show(self, running):
+    def _show(self, running: bool) -> None:
         """Segment or Cancel, and what belongs to it."""
         self.ui.segmentButton.text = _("Cancel") if running else _("Segment")
         self.ui.progressBar.setVisible(running)
@@ -240,12 +250,12 @@ class SegmentSection(Section):
         if not running:
             self._say("")
 
-    def _say(self, text):
+    def _say(self, text: str) -> None:
         """The line below the button; no gap where there is nothing to say."""
         self.ui.statusLabel.text = text
         self.ui.statusLabel.setVisible(bool(text))
 
-    def _refreshButton(self, parameters):
+    def _refreshButton(self, parameters: ALHVRSegmentationParameterNode) -> None:
         """A press is possible when nothing is missing; otherwise the line above it says what is."""
         if self.isRunning:
             return
@@ -253,7 +263,7 @@ class SegmentSection(Section):
         self.ui.segmentButton.setEnabled(not reason)
         self._say(reason)
 
-    def _whyNot(self, parameters):
+    def _whyNot(self, parameters: ALHVRSegmentationParameterNode | None) -> str:
         """What is missing before the button can be pressed, "" when nothing is."""
         if not self.panel.section(SetupSection).ready():
             return self.panel.section(SetupSection).missingText()
