@@ -23,7 +23,7 @@ LIBRARIES = ("ALHVRLib", "ALHVRSegmentationLib")
 
 
 class ALHVRSegmentation(ScriptedLoadableModule):
-    """What Slicer is told of the module."""
+    """The module's description in Slicer."""
 
     def __init__(self, parent: object) -> None:
         super().__init__(parent)

@@ -145,7 +145,7 @@ def finished() -> ExitStatus:
 
 def finished_unheard() -> ExitStatus:
     """It did what it was asked, with its output closed, so that what it reported did not arrive."""
-    return ExitStatus("finished", _("What the command reported on its way did not arrive."), exit_code=0)
+    return ExitStatus("finished", _("The output of the command was lost."), exit_code=0)
 
 
 def cancelled(exit_code: int | None) -> ExitStatus:
@@ -165,7 +165,7 @@ def failed(exit_code: int | None, complaint: tuple[str, str] | None, last_words:
 def died(exit_code: int | None) -> ExitStatus:
     """It was killed, or crashed."""
     hint = _("If the computer ran out of memory, close other programs and try again; the log may say more.")
-    return ExitStatus("died", _("The process in the background ended without a word."), hint, exit_code)
+    return ExitStatus("died", _("The background process exited unexpectedly."), hint, exit_code)
 
 
 def not_started(reason: str) -> ExitStatus:

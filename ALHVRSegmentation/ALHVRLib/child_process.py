@@ -202,7 +202,7 @@ class ChildProcess:
         arguments: of ``alhvr``; or "--pip" or "--import" and theirs, see ALHVRChild.py.
         onEvent: called with each Event.
         onLog: called with each line of other output.
-        onEnd: called with the Ending, once, after the last event; never after discard().
+        onEnd: called with the ExitStatus, once, after the last event; never after discard().
         workFolder: a folder of the job's own. The child ends when it is removed.
         environment: variables for the child, over those that Slicer was started with.
     """
@@ -261,7 +261,7 @@ class ChildProcess:
             self._kill()
 
     def discard(self) -> None:
-        """End it at once and tell nobody."""
+        """End it at once, without any callback."""
         if not self.isRunning:
             self._state = "over"
             return
@@ -300,7 +300,7 @@ class ChildProcess:
                 self._lastWords = said
                 self._onLog(said)
             else:
-                self._end(self._ending(said))
+                self._end(self._exitStatus(said))
 
     def _hear(self, event: Event) -> None:
         self._hasSpoken = True
@@ -313,15 +313,15 @@ class ChildProcess:
             self._complaint = (event.shown("message"), event.shown("hint"))
         self._onEvent(event)
 
-    def _ending(self, launcher_code: int | None) -> ExitStatus:
+    def _exitStatus(self, launcher_code: int | None) -> ExitStatus:
         """The child says its exit code as it ends; where that was not heard, it is in a file, or the launcher's."""
         if self._exitCode == 0:
             return child_events.finished()
         if self._exitCode is None and self._complaint is None:
-            return self._unheardEnding(launcher_code)
+            return self._unheardExitStatus(launcher_code)
         return child_events.failed(self._exitCode, self._complaint, self._lastWords)
 
-    def _unheardEnding(self, launcher_code: int | None) -> ExitStatus:
+    def _unheardExitStatus(self, launcher_code: int | None) -> ExitStatus:
         code = self._launch.written_exit_code()
         if code is None and launcher_code == 0 and (self._hasSpoken or self.pid is not None):
             code = 0
@@ -341,7 +341,7 @@ class ChildProcess:
             self._tell()
             self._kill()
             if self.isRunning:
-                self._end(self._ending(self._launcher.poll()))
+                self._end(self._exitStatus(self._launcher.poll()))
 
     def _isOver(self) -> bool:
         """It has said its exit code, or is gone without."""

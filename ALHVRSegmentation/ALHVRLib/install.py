@@ -110,8 +110,8 @@ def no_wheel_in(package: str, folder: Path) -> str:
     """No file in the folder will do."""
     found = sorted(path.name for path in folder.glob(f"{package}-*.whl"))
     if not found:
-        return _("{folder} has no wheel of it. \"What to fetch?\" tells which.").format(folder=folder)
-    return _("{files} does not fit this Python and system. \"What to fetch?\" tells which does.").format(
+        return _("{folder} has no wheel of the package. \"What to fetch?\" shows which one.").format(folder=folder)
+    return _("{files} does not fit this Python and system. \"What to fetch?\" shows which one does.").format(
         files=", ".join(found[:3]))
 
 
@@ -164,7 +164,7 @@ class Installation:
 
     Args:
         requirement: what is installed.
-        onProgress: called with a text and the fraction that is done, None when nobody knows.
+        onProgress: called with a text and the fraction that is done, None when unknown.
         onLog: called with each line of pip's.
         onDone: called once with the Outcome; never after discard().
         wheels: a folder to install from, without any network; None: the package server.
@@ -198,7 +198,7 @@ class Installation:
             self._child.cancel()
 
     def discard(self) -> None:
-        """End it at once and tell nobody."""
+        """End it at once, without any callback."""
         if self._child is not None:
             self._child.discard()
         self._tidy()
@@ -249,24 +249,24 @@ class Installation:
         self._log.append(line)
         self._onLog(line)
 
-    def _onInstalled(self, ending: ExitStatus) -> None:
+    def _onInstalled(self, exit_status: ExitStatus) -> None:
         """pip has ended: whether the package can be loaded is tried before it gets its place."""
-        if ending.kind == "cancelled":
+        if exit_status.kind == "cancelled":
             self._end("cancelled", _("Installing was cancelled; nothing was changed."))
-        elif ending.kind in ("died", "not started"):
-            self._fail(ending.text)
-        elif ending.kind != "finished":
+        elif exit_status.kind in ("died", "not started"):
+            self._fail(exit_status.text)
+        elif exit_status.kind != "finished":
             self._fail(self._broken or why_pip_failed(self._requirement, self._log, self._target.parent, self._wheels))
         else:
             self._onProgress(_("Trying {package}...").format(package=self._package), None)
             self._run(["--import", self._package, str(self._new)], self._onTried)
 
-    def _onTried(self, ending: ExitStatus) -> None:
-        if ending.kind == "cancelled":
+    def _onTried(self, exit_status: ExitStatus) -> None:
+        if exit_status.kind == "cancelled":
             self._end("cancelled", _("Installing was cancelled; nothing was changed."))
             return
-        if ending.kind != "finished":
-            self._fail(_("it does not work on this computer. {why}").format(why=ending.message))
+        if exit_status.kind != "finished":
+            self._fail(_("it does not work on this computer. {why}").format(why=exit_status.message))
             return
         try:
             version = version_in(self._package, self._new)

@@ -18,7 +18,7 @@ BAR = 1000
 
 
 def show_fraction(bar: qt.QProgressBar, fraction: float | None) -> None:
-    """Let a progress bar show 0 to 1, or with None that something is going on and nobody knows how far."""
+    """Let a progress bar show 0 to 1, or with None that something is going on whose progress is unknown."""
     bar.maximum = 0 if fraction is None else BAR
     bar.value = 0 if fraction is None else int(BAR * fraction)
 

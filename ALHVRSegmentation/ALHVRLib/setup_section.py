@@ -134,7 +134,7 @@ class SetupSection(Section):
         self.panel.refresh()
 
     def onProgress(self, text: str, fraction: float | None) -> None:
-        """Installing is at some stage; fraction None: nobody knows how far."""
+        """Installing is at some stage; fraction None: unknown."""
         self.ui.progressLabel.text = text
         show_fraction(self.ui.progressBar, fraction)
 

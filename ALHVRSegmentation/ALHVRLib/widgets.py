@@ -81,13 +81,13 @@ class BusyBar:
         self._show()
 
     def discard(self) -> None:
-        """End what runs at once; it tells nobody."""
+        """End what runs at once; without any callback."""
         if self.work is not None:
             self.work.discard()
             self.end()
 
     def onProgress(self, text: str, fraction: float | None) -> None:
-        """The work is at some point; fraction None: nobody knows how far."""
+        """The work is at some point; fraction None: unknown."""
         for ui in self._uis:
             ui.busyLabel.text = text
             show_fraction(ui.busyBar, fraction)

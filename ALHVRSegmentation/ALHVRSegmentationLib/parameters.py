@@ -18,7 +18,7 @@ class RunOn(enum.Enum):
 
     def label(self) -> str:
         """The text in the panel."""
-        return {"auto": _("What is fastest here"), "cpu": _("Processor (CPU)"), "gpu": _("Graphics card (GPU)")}[
+        return {"auto": _("Fastest available"), "cpu": _("Processor (CPU)"), "gpu": _("Graphics card (GPU)")}[
             self.value
         ]
 
@@ -35,7 +35,7 @@ class Fusion(enum.Enum):
         return {
             "": _("As the model was validated"),
             "mean": _("Mean of both networks"),
-            "competition": _("The network that is surer"),
+            "competition": _("The more confident network"),
         }[self.value]
 
 

@@ -1,4 +1,4 @@
-"""For the tests of the Slicer modules: the harness, a PythonSlicer as in Slicer, and folders of the test's own."""
+"""For the tests of the Slicer modules: the stand-in, a PythonSlicer as in Slicer, and folders of the test's own."""
 
 from __future__ import annotations
 

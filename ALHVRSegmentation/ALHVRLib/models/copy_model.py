@@ -65,7 +65,7 @@ class FolderSource:
         """Nothing is held open."""
 
     def open(self, name: str, size: int | None) -> Any:
-        """A stream of one file; ModelError for links out of the folder and for what is no file."""
+        """A stream of one file; ModelError for links out of the folder and for what is not a regular file."""
         return open_inside(self.path, name)
 
 
@@ -77,7 +77,7 @@ def _root_of(path: Path) -> Path:
     if len(inner) > 1:
         raise ModelError(_("The folder holds {n} models: add them one by one.").format(n=len(inner)))
     if not inner:
-        raise ModelError(_("{name} is no ALHVR model.").format(name=one_line(path.name)))
+        raise ModelError(_("{name} is not an ALHVR model.").format(name=one_line(path.name)))
     return inner[0]
 
 
@@ -164,7 +164,7 @@ class _Unpacking:
 def _damaged(path: Path, error: Exception) -> ModelError:
     if isinstance(error, RuntimeError) and "password" in str(error):
         return ModelError(_("{name} is locked with a password.").format(name=one_line(path.name)))
-    return ModelError(_("{name} cannot be unpacked: it is damaged or cut short.").format(name=one_line(path.name)))
+    return ModelError(_("{name} cannot be unpacked: it is damaged or truncated.").format(name=one_line(path.name)))
 
 
 def read_manifest_data(source: FolderSource | ZipSource) -> bytes:
@@ -262,7 +262,7 @@ class ModelCopy:
             copy.flush()
             os.fsync(copy.fileno())
         if seen < size:
-            text = _("{file} is cut short: it has {seen} bytes instead of {size}.")
+            text = _("{file} is truncated: it has {seen} bytes instead of {size}.")
             raise ModelError(text.format(file=one_line(name), seen=seen, size=size))
         if hashed.hexdigest() != digest:
             raise ModelError(_("{file} was changed after the model was written.").format(file=one_line(name)))

@@ -71,7 +71,7 @@ class ModelImport:
             self._child.cancel()
 
     def discard(self) -> None:
-        """Stop at once, leave nothing behind and tell nobody."""
+        """Stop at once, leave nothing behind, without any callback."""
         self._timer.stop()
         self._arrival.stopped = True
         if self._child is not None:
@@ -121,11 +121,11 @@ class ModelImport:
                                    onLog=lambda line: None, onEnd=self._onChecked, workFolder=self._workFolder)
         self._child.start()
 
-    def _onChecked(self, ending: ExitStatus) -> None:
-        if ending.kind == "cancelled" or self._arrival.stopped:
+    def _onChecked(self, exit_status: ExitStatus) -> None:
+        if exit_status.kind == "cancelled" or self._arrival.stopped:
             self._end("cancelled", _("Adding {name} was cancelled.").format(name=self._title))
-        elif ending.kind != "finished":
-            self._fail(ending.message.replace(str(self._arrived.folder), self._title))
+        elif exit_status.kind != "finished":
+            self._fail(exit_status.message.replace(str(self._arrived.folder), self._title))
         else:
             self._move()
 

@@ -49,10 +49,10 @@ def parse_manifest(data: bytes) -> Manifest:
     """The manifest in the bytes of manifest.json; raises ModelError for anything that no engine of ours wrote."""
     values = read_json(data, MANIFEST)
     if values.get("format") != FORMAT:
-        raise ModelError(_("This is no ALHVR model."))
+        raise ModelError(_("This is not an ALHVR model."))
     version = values.get("format_version")
     if type(version) is not int or version < 1:
-        raise ModelError(_("{file} names no model format.").format(file=MANIFEST))
+        raise ModelError(_("{file} has no model format.").format(file=MANIFEST))
     if version > FORMAT_VERSION:
         text = _("The model has format {version} and this extension reads up to {known}: update the extension.")
         raise ModelError(text.format(version=one_line(version, 20), known=FORMAT_VERSION))
@@ -146,7 +146,7 @@ def read_description(folder: Path) -> InstalledModel:
         text = _("{file} is damaged: it does not describe a model.")
         raise ModelError(text.format(file=DESCRIPTION)) from None
     if not manifest.has_graphs and importlib.util.find_spec("torch") is None:
-        raise ModelError(_("The model has no networks in ONNX format, so that it needs PyTorch, which is not there."))
+        raise ModelError(_("The model has no networks in ONNX format, so it needs PyTorch, which is not installed."))
     return model
 
 

@@ -38,9 +38,9 @@ def read_json(data: bytes, name: str) -> dict[str, Any]:
     try:
         values = json.loads(data)
     except (ValueError, RecursionError):
-        raise ModelError(_("{file} is damaged: it holds no JSON.").format(file=name)) from None
+        raise ModelError(_("{file} is damaged: it is not valid JSON.").format(file=name)) from None
     if not isinstance(values, dict):
-        raise ModelError(_("{file} is damaged: it holds no JSON object.").format(file=name))
+        raise ModelError(_("{file} is damaged: it is not a JSON object.").format(file=name))
     return values
 
 
@@ -66,7 +66,7 @@ def open_inside(root: Path, name: str) -> BinaryIO:
         raise ModelError(_("{file} cannot be read: {why}.").format(file=name, why=reason(error))) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise ModelError(_("{file} is no file.").format(file=name))
+        raise ModelError(_("{file} is not a regular file.").format(file=name))
     return os.fdopen(descriptor, "rb")
 
 

@@ -1,4 +1,4 @@
-"""SceneError: what a person can mend about a node or a result, in one sentence."""
+"""SceneError: what a person can fix about a node or a result, in one sentence."""
 
 
 class SceneError(Exception):

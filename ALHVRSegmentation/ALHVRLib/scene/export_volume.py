@@ -55,19 +55,19 @@ def export_volume(volumeNode: slicer.vtkMRMLVolumeNode, path: pathlib.Path | str
 
 
 def voxels(volumeNode: slicer.vtkMRMLVolumeNode) -> np.ndarray:
-    """The voxels of a scalar volume, a view [K, J, I]; SceneError where there are none, or several numbers a voxel."""
+    """The voxels of a scalar volume, a view [K, J, I]; SceneError without any, or with several per point."""
     image = volumeNode.GetImageData()
     name = volumeNode.GetName()
     if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
         raise SceneError(_("The volume {name} holds no voxels: load or choose another one.").format(name=name))
     numbers = image.GetNumberOfScalarComponents()
     if numbers != 1:
-        text = _("The volume {name} has {count} numbers a voxel (colours or vectors), one is needed: "
+        text = _("The volume {name} has {count} components per voxel (colours or vectors), 1 is required: "
                  "extract one component with the module Vector to Scalar Volume.")  # fmt: skip
         raise SceneError(text.format(name=name, count=numbers))
     array = slicer.util.arrayFromVolume(volumeNode)
     if array.dtype.name not in NRRD_TYPES:
-        text = _("The volume {name} holds values of type {type}, which no engine reads: cast it first.")
+        text = _("The volume {name} holds values of type {type}, which is not supported: cast it first.")
         raise SceneError(text.format(name=name, type=image.GetScalarTypeAsString()))
     return array
 

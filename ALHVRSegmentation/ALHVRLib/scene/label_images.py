@@ -131,7 +131,7 @@ def read_nrrd(path: pathlib.Path | str) -> np.ndarray:
     try:
         array = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path), imageIO="NrrdImageIO"))
         if array.ndim != 3 or array.dtype.name not in RESULT_TYPES:
-            raise ValueError(_("it is no volume as the engine writes them"))
+            raise ValueError(_("it is not a result of the engine"))
     except (RuntimeError, ValueError, MemoryError) as error:
         reason = str(error).strip().rpartition("\n")[2] or type(error).__name__
         text = _("The result {name} cannot be read ({reason}): run the segmentation again.")

@@ -85,7 +85,7 @@ def run_plugin(draft: slicer.vtkMRMLSegmentationNode, description: str, folder: 
         raise SceneError(_("Slicer's DICOM exporter refused: {reason}").format(reason=reason))
     files = sorted(pathlib.Path(folder).glob("*.dcm"))
     if len(files) != 1:
-        raise SceneError(_("Slicer's DICOM exporter said nothing and wrote nothing: look into its error log."))
+        raise SceneError(_("Slicer's DICOM exporter reported no error and wrote no file: see Slicer's error log."))
     return files[0]
 
 
@@ -162,10 +162,10 @@ def _check(file: pathlib.Path, masks: Sequence[Mask]) -> None:
         found = [segment for segment in dataset.SegmentSequence if int(segment.SegmentNumber) != 0]  # 0: background
         size, count = (int(dataset.Rows), int(dataset.Columns)), int(np.count_nonzero(dataset.pixel_array))
     except (OSError, AttributeError, KeyError, ValueError, TypeError, RuntimeError, NotImplementedError) as error:
-        text = _("The DICOM-SEG that Slicer wrote cannot be read back ({reason}); it was not kept.")
+        text = _("The DICOM-SEG that Slicer wrote cannot be read back ({reason}); it was discarded.")
         raise SceneError(text.format(reason=type(error).__name__)) from error
     expected = sum(int(np.count_nonzero(mask.voxels)) for mask in masks)
     if len(found) != len(masks) or count != expected or size != masks[0].voxels.shape[1:]:
         text = _("The DICOM-SEG that Slicer wrote holds {count} voxels in {segments} segments, not {expected} in "
-                 "{wanted}; it was not kept, and its copy in the DICOM database should be removed.")  # fmt: skip
+                 "{wanted}; it was discarded, and its copy in the DICOM database should be removed.")  # fmt: skip
         raise SceneError(text.format(count=count, segments=len(found), expected=expected, wanted=len(masks)))

@@ -108,5 +108,5 @@ def _check(path: Path, header: bytes, values: np.ndarray) -> None:
     except (OSError, EOFError, ValueError):
         same = False
     if not same:
-        text = _("The NIfTI file was not kept by the disk as it was written: try another folder.")
+        text = _("The NIfTI file could not be read back as it was written: try another folder.")
         raise SceneError(text)

@@ -54,7 +54,7 @@ class Cells:
 
 
 def doubt_of(con_a: np.ndarray, con_b: np.ndarray) -> np.ndarray:
-    """uint32, 1 to 65536: the expected error of each voxel, which is 1 - confidence of the surer network.
+    """uint32, 1 to 65536: the expected error of each voxel, which is 1 - confidence of the more confident network.
 
     65536 stands for 1; it is never 0, so that every uncertain voxel counts.
     """

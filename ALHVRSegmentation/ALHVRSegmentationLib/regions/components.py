@@ -39,7 +39,7 @@ class Component:
     """2: one network is confident; 3: none is."""
     voxels: int
     doubt: float
-    """Expected error, the score of the list: the sum over the voxels of 1 - confidence of the surer network."""
+    """Expected error, the score of the list: over all voxels the sum of 1 - the higher of the two confidences."""
     worst: tuple
     """(I, J, K) of its least certain voxel."""
     box: tuple

@@ -5,7 +5,7 @@ from __future__ import annotations
 import slicer
 
 from ALHVRSegmentationLib.regions.result import SEGMENTATION
-from ALHVRSegmentationLib.results.region_nodes import REGION_COLOURS
+from ALHVRSegmentationLib.results.region_nodes import REGION_COLOURS, fill_region_colours
 
 FILL_HIDDEN = "ALHVR.FillHidden"
 """Attribute of the display of a segmentation whose fill was switched off here."""
@@ -99,10 +99,7 @@ def _own_colours(node: slicer.vtkMRMLLabelMapVolumeNode) -> slicer.vtkMRMLColorT
         colours = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", f"{node.GetName()} colours")
         colours.SetTypeToUser()
         colours.SetHideFromEditors(True)
-        colours.SetNumberOfColors(4)
-        colours.SetColor(0, "background", 0, 0, 0, 0)
-        for region, name in ((1, "both sure"), (2, "one sure"), (3, "neither sure")):
-            colours.SetColor(region, name, *REGION_COLOURS[region], 1.0)
+        fill_region_colours(colours)
         display.SetAndObserveColorNodeID(colours.GetID())
     return colours
 

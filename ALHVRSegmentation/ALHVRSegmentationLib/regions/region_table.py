@@ -42,7 +42,7 @@ def region_name(region: int) -> str:
 
 def result_text(table: RegionTable) -> str:
     """What fusion and T were for a result, and what they do."""
-    fusions = {"mean": _("the mean of both networks"), "competition": _("the network that is surer")}
+    fusions = {"mean": _("the mean of both networks"), "competition": _("the more confident network")}
     told = []
     if table.fusion:
         rule = fusions.get(table.fusion, table.fusion)
@@ -95,7 +95,7 @@ class ComponentTable:
             _("How many networks are sure: none, or one of the two."),
             _("Volume of the place in millilitres."),
             _("The list is sorted by this, the volume that is expected to be wrong: over all voxels the sum of "
-              "1 - confidence of the surer network."),
+              "1 - confidence of the more confident network."),
             _("Segments at these voxels or beside them, most voxels first."),
             _("How certain the sharpened teacher is here on average; only where neither network is sure."),
         )

@@ -110,17 +110,22 @@ def _new_regions(place: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLLabelMapVolum
     colours.UnRegister(None)
     colours.SetTypeToUser()
     colours.SetName(_("{scan} region colours").format(scan=place.GetName()))
-    names = (_("reliable stable"), _("reliable unstable"), _("unreliable stable"))
-    colours.SetNumberOfColors(1 + len(names))
-    colours.SetColor(0, _("background"), 0, 0, 0, 0)
-    for region, name in enumerate(names, start=1):
-        colours.SetColor(region, name, *REGION_COLOURS[region], 1)
+    fill_region_colours(colours)
     slicer.mrmlScene.AddNode(colours)
     name = slicer.mrmlScene.GenerateUniqueName(_("{scan} regions").format(scan=place.GetName()))
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetAndObserveColorNodeID(colours.GetID())
     return node
+
+
+def fill_region_colours(colours: slicer.vtkMRMLColorTableNode) -> None:
+    """Give a colour table the names and colours of the regions."""
+    names = (_("reliable stable"), _("reliable unstable"), _("unreliable stable"))
+    colours.SetNumberOfColors(1 + len(names))
+    colours.SetColor(0, _("background"), 0, 0, 0, 0)
+    for region, name in enumerate(names, start=1):
+        colours.SetColor(region, name, *REGION_COLOURS[region], 1)
 
 
 def _put_map(node: slicer.vtkMRMLNode, role: str, title: str, array: np.ndarray | None,

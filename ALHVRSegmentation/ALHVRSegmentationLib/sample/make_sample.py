@@ -132,7 +132,7 @@ class SampleMaker:
                 work.cancel()
 
     def discard(self) -> None:
-        """Stop at once, leave nothing half made and tell nobody."""
+        """Stop at once, leave nothing half made, without any callback."""
         for work in (self._child, self._import):
             if work is not None:
                 work.discard()
@@ -147,13 +147,13 @@ class SampleMaker:
         elif event.kind == "progress" and progress is not None and progress.total:
             self._onProgress(_("Making the sample"), progress.done / progress.total)
 
-    def _onMade(self, ending: ExitStatus) -> None:
-        if ending.kind == "cancelled":
+    def _onMade(self, exit_status: ExitStatus) -> None:
+        if exit_status.kind == "cancelled":
             self._end(SampleOutcome("cancelled", _("Making the sample was cancelled.")))
-        elif ending.kind != "finished":
-            self._fail(ending.message)
+        elif exit_status.kind != "finished":
+            self._fail(exit_status.message)
         elif not self._scans or not self._models:
-            self._fail(_("The engine told of no scan or no model."))
+            self._fail(_("The engine reported no scan or no model."))
         else:
             self._keep()
 

@@ -143,7 +143,7 @@ class SegmentJob:
         """Write the scan for the engine and start it; raises SceneError and OSError, and has left nothing then."""
         self._folder = work_folder("segment")
         try:
-            self._onProgress(_("Handing the scan over"), None)
+            self._onProgress(_("Exporting the scan"), None)
             self._frames = write_inputs(self._order, self._folder / "in")
             self._child = ChildProcess(
                 self._order.arguments(self._folder / "in", self._folder / "out"),
@@ -190,28 +190,28 @@ class SegmentJob:
             text = _("{what}, {time} left").format(what=text, time=in_words(progress.seconds_left))
         self._onProgress(text, progress.done / progress.total if progress.total else None)
 
-    def _onEnd(self, ending: ExitStatus) -> None:
+    def _onEnd(self, exit_status: ExitStatus) -> None:
         """The child has ended: take the result, or say why there is none."""
         try:
-            if ending.kind == "finished":
-                self._onProgress(_("Bringing the result into the scene"), None)
-            outcome = self._outcome(ending)
+            if exit_status.kind == "finished":
+                self._onProgress(_("Importing the result"), None)
+            outcome = self._outcome(exit_status)
         finally:
             self._tidy()
         self._onDone(outcome)
 
-    def _outcome(self, ending: ExitStatus) -> Outcome:
-        if ending.kind == "cancelled":
+    def _outcome(self, exit_status: ExitStatus) -> Outcome:
+        if exit_status.kind == "cancelled":
             return Outcome("cancelled", _("Cancelled; nothing was changed."))
-        if ending.kind != "finished":
-            return Outcome("failed", " ".join(part for part in (ending.message, ending.hint) if part))
+        if exit_status.kind != "finished":
+            return Outcome("failed", " ".join(part for part in (exit_status.message, exit_status.hint) if part))
         try:
-            told = EngineReport(self._scans, tuple(text for text in (*self._warnings, ending.message) if text))
+            told = EngineReport(self._scans, tuple(text for text in (*self._warnings, exit_status.message) if text))
             return take_results(self._order, self._frames, self._folder / "out", told)
         except SceneError as error:
             return Outcome("failed", str(error))
         except (OSError, ValueError, RuntimeError) as error:
-            return Outcome("failed", _("The result could not be taken over: {why}").format(why=error))
+            return Outcome("failed", _("The result could not be imported: {why}").format(why=error))
 
     def _tidy(self) -> None:
         """No scan stays on the disk."""

@@ -185,7 +185,7 @@ class SegmentSection(Section):
             self._refuse(str(error))
             return
         except OSError as error:
-            text = _("The scan could not be handed over: {why}.")
+            text = _("The scan could not be exported: {why}.")
             self._refuse(text.format(why=error.strerror or error))
             return
         self._job, self._startedAt = job, time.monotonic()
@@ -213,7 +213,7 @@ class SegmentSection(Section):
         )
 
     def onProgress(self, text: str, fraction: float | None) -> None:
-        """The job is at some stage; fraction None: nobody knows how far."""
+        """The job is at some stage; fraction None: unknown."""
         self._say(text)
         show_fraction(self.ui.progressBar, fraction)
 

@@ -89,7 +89,7 @@ def test_a_child_killed_from_outside_has_died(engine: Callable[..., Told]) -> No
     os.kill(told.child.pid, signal.SIGKILL)
     ending = told.end()
     assert ending.kind == "died"
-    assert ending.message == "The process in the background ended without a word."
+    assert ending.message == "The background process exited unexpectedly."
 
 
 def test_a_child_that_crashes_has_died(engine: Callable[..., Told]) -> None:

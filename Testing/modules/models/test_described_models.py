@@ -139,7 +139,7 @@ def test_a_pipe_in_place_of_a_file_does_not_hang_the_panel(tmp_path: pathlib.Pat
     folder = write_model_folder(tmp_path / "m")
     (folder / "manifest.json").unlink()
     os.mkfifo(folder / "manifest.json")
-    assert problem(folder) == "manifest.json is no file."
+    assert problem(folder) == "manifest.json is not a regular file."
 
 
 def test_links_in_a_circle_end_in_a_sentence(tmp_path: pathlib.Path) -> None:

@@ -140,7 +140,7 @@ def test_a_manifest_that_unpacks_to_gigabytes_is_refused(refused: Callable, sour
 def test_a_zip_cut_short_is_refused(refused: Callable, source: pathlib.Path, tmp_path: pathlib.Path) -> None:
     path = zipped(source, tmp_path / "x.zip")
     path.write_bytes(path.read_bytes()[:-100])
-    assert refused(path) == "x.zip cannot be unpacked: it is damaged or cut short."
+    assert refused(path) == "x.zip cannot be unpacked: it is damaged or truncated."
 
 
 def test_a_zip_with_a_damaged_entry_is_refused(refused: Callable, source: pathlib.Path,
@@ -180,7 +180,7 @@ def test_a_file_that_is_no_zip_is_refused(refused: Callable, tmp_path: pathlib.P
 def test_a_folder_without_a_model_and_a_path_without_anything_are_refused(refused: Callable,
                                                                          tmp_path: pathlib.Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert refused(tmp_path / "empty") == "empty is no ALHVR model."
+    assert refused(tmp_path / "empty") == "empty is not an ALHVR model."
     assert "There is nothing at" in refused(tmp_path / "gone")
 
 
@@ -204,7 +204,7 @@ def test_a_link_inside_a_folder_becomes_the_file_itself(arrive: Callable, source
 def test_a_pipe_in_place_of_weights_does_not_hang(refused: Callable, source: pathlib.Path) -> None:
     (source / "models/model.pt").unlink()
     os.mkfifo(source / "models/model.pt")
-    assert refused(source) == "models/model.pt is no file."
+    assert refused(source) == "models/model.pt is not a regular file."
 
 
 @pytest.mark.parametrize("damage", ["short", "long", "changed", "missing"])

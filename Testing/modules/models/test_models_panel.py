@@ -148,7 +148,7 @@ def test_a_model_without_onnx_networks_is_not_added_where_there_is_no_pytorch(se
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     section.onPaths([str(write_model_folder(tmp_path / "old", without=("models/a_encoder.onnx",)))])
     wait_idle(section)
-    text = "The model has no networks in ONNX format, so that it needs PyTorch, which is not there."
+    text = "The model has no networks in ONNX format, so it needs PyTorch, which is not installed."
     assert (section.panel.message, rows(section)) == (f"old was not added: {text}", [])
 
 

@@ -104,7 +104,7 @@ def test_an_engine_that_fails_is_quoted(section: Any, engine: Callable, own_sett
 
 def test_an_engine_that_tells_of_nothing_is_said(section: Any, engine: Callable) -> None:
     engine("return 0")
-    assert click(section) == "The sample was not made: The engine told of no scan or no model."
+    assert click(section) == "The sample was not made: The engine reported no scan or no model."
 
 
 def test_paths_that_lead_elsewhere_are_not_kept(section: Any, engine: Callable, tmp_path: pathlib.Path) -> None:

@@ -71,8 +71,8 @@ BROKEN = {
     "a library that cannot be loaded": ({"code": "raise ImportError('DLL load failed: x.dll')\n"},
                                         "it does not work on this computer. The Python package onnxruntime cannot be "
                                         "loaded: DLL load failed: x.dll"),
-    "a crash": ({"code": "import os\nos.abort()\n"}, "it does not work on this computer. The process in the "
-                "background ended without a word."),
+    "a crash": ({"code": "import os\nos.abort()\n"}, "it does not work on this computer. The background "
+                "process exited unexpectedly."),
     "another Python": ({"tag": "cp39-cp39-win_amd64"}, "onnxruntime-1.99.0-cp39-cp39-win_amd64.whl does not fit"),
     "no metadata": ({"files": {"onnxruntime-1.99.0.dist-info/METADATA": b""}}, "the wheel is damaged."),
     "another package's metadata": ({"files": {"onnxruntime-1.99.0.dist-info/METADATA":
@@ -117,7 +117,7 @@ def test_a_folder_without_a_wheel_is_told_at_once(attempt: Callable, tmp_path: p
     (tmp_path / "numpy-2.0.0-py3-none-any.whl").write_text("")
     one = attempt(tmp_path)
     one.installation.start()
-    assert one.outcomes[0].sentence == f'{NOT}{tmp_path} has no wheel of it. "What to fetch?" tells which.'
+    assert one.outcomes[0].sentence == f'{NOT}{tmp_path} has no wheel of the package. "What to fetch?" shows which one.'
 
 
 def test_a_full_disk_is_one_sentence(attempt: Callable, tmp_path: pathlib.Path, bare_slicer: pathlib.Path) -> None:

@@ -1,4 +1,4 @@
-"""For the tests of the harness: its own fixtures, as the tests of the modules use them."""
+"""For the tests of the stand-in: its own fixtures, as the tests of the modules use them."""
 
 from __future__ import annotations
 

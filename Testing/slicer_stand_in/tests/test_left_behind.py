@@ -1,4 +1,4 @@
-"""A test must fail when something was left behind: what the harness says of each kind."""
+"""A test must fail when something was left behind: what the stand-in says of each kind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def complaints(clean_slate: None) -> Callable[[Callable[[], None]], list[str]]:
-    """What the harness says after an action, as at the end of a test."""
+    """What the stand-in says after an action, as at the end of a test."""
     from slicer_stand_in.left_behind import Watch
 
     def after(action: Callable[[], None]) -> list[str]:
