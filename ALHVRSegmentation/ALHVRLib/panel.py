@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import qt
 import slicer
 import vtk
 
-from ALHVRLib.section import keep_in_panel
-
-if TYPE_CHECKING:
-    from ALHVRLib.section import Section
+from ALHVRLib.section import Section, keep_in_panel
 
 ICONS = {"note": "SP_MessageBoxInformation", "warning": "SP_MessageBoxWarning", "error": "SP_MessageBoxCritical"}
 

@@ -10,11 +10,10 @@ import qt
 from slicer.i18n import tr as _
 
 from ALHVRLib import paths, requirements
-from ALHVRLib.install import Installation
+from ALHVRLib.install import Installation, Outcome
 from ALHVRLib.section import Section, show_fraction
 
 if TYPE_CHECKING:
-    from ALHVRLib.install import Outcome
     from ALHVRLib.panel import Panel
     from ALHVRLib.requirements import Requirement
 
@@ -144,9 +143,9 @@ class SetupSection(Section):
 
     def onDone(self, outcome: Outcome) -> None:
         """Installing has ended, one way or another."""
-        self._installation = None
+        self._installation, before = None, self._missing
         self._look()
-        if outcome.kind == "installed" and self._missing:
+        if outcome.kind == "installed" and 0 < len(self._missing) < len(before):
             self._install()
             return
         self.panel.say(outcome.sentence, KINDS[outcome.kind])
@@ -165,8 +164,7 @@ class SetupSection(Section):
     def _install(self) -> None:
         """Install the first of the packages that are missing."""
         self._installation = Installation(
-            self._missing[0], onProgress=self.onProgress, onLog=self.onLog, onDone=self.onDone,
-            wheels=self._wheels)
+            self._missing[0], onProgress=self.onProgress, onLog=self.onLog, onDone=self.onDone, wheels=self._wheels)
         self._installation.start()
         self.refresh()
 

@@ -15,12 +15,11 @@ from slicer.i18n import tr as _
 from ALHVRLib import paths
 from ALHVRLib.child_process import ChildProcess
 from ALHVRLib.models import store
-from ALHVRLib.models.copy_model import ModelCopy, Stopped
+from ALHVRLib.models.copy_model import CopiedModel, ModelCopy, Stopped
 from ALHVRLib.models.untrusted_files import ModelError, one_line, reason
 
 if TYPE_CHECKING:
     from ALHVRLib.child_events import ExitStatus
-    from ALHVRLib.models.copy_model import CopiedModel
 
 TICK_MS = 40
 YIELD_S = 0.02

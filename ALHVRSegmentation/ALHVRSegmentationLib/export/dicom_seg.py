@@ -11,7 +11,6 @@ import importlib.util
 import pathlib
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -19,11 +18,8 @@ from slicer.i18n import tr as _
 
 from ALHVRLib.scene.errors import SceneError
 from ALHVRSegmentationLib.export.draft import draft_on_scan
-from ALHVRSegmentationLib.export.files import beside, masks_of, move, reference_of, segment_ids
+from ALHVRSegmentationLib.export.files import Mask, beside, masks_of, move, reference_of, segment_ids
 from ALHVRSegmentationLib.results.result_segments import tag_of
-
-if TYPE_CHECKING:
-    from ALHVRSegmentationLib.export.files import Mask
 
 PLUGIN = "DICOMSegmentationPlugin"
 INSTANCES = "DICOM.instanceUIDs"

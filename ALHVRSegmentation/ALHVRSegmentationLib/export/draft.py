@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -13,10 +12,7 @@ import vtk
 from ALHVRLib.scene.export_volume import own_ijk_to_ras
 from ALHVRLib.scene.label_images import BINARY_LABELMAP, empty_image, label_image, same_grid
 from ALHVRLib.scene.subject_hierarchy import place_beside
-from ALHVRSegmentationLib.export.files import masks_of, reference_of, segment_ids
-
-if TYPE_CHECKING:
-    from ALHVRSegmentationLib.export.files import Mask
+from ALHVRSegmentationLib.export.files import Mask, masks_of, reference_of, segment_ids
 
 
 @contextmanager

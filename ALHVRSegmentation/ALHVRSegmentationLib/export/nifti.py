@@ -6,7 +6,7 @@ import gzip
 import json
 import struct
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import slicer
@@ -14,11 +14,8 @@ from slicer.i18n import tr as _
 
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.scene.export_volume import own_ijk_to_ras
-from ALHVRSegmentationLib.export.files import beside, label_map, masks_of, move, reference_of, segment_ids
+from ALHVRSegmentationLib.export.files import LabelMap, beside, label_map, masks_of, move, reference_of, segment_ids
 from ALHVRSegmentationLib.results.result_segments import tag_of
-
-if TYPE_CHECKING:
-    from ALHVRSegmentationLib.export.files import LabelMap
 
 ENDING = ".nii.gz"
 NAMES_ENDING = ".json"

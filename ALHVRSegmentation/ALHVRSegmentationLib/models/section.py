@@ -11,17 +11,15 @@ from slicer.i18n import tr as _
 
 from ALHVRLib.models import store
 from ALHVRLib.models.card import card, shown
-from ALHVRLib.models.import_model import ModelImport
+from ALHVRLib.models.import_model import ImportResult, ModelImport
 from ALHVRLib.section import Section
 from ALHVRLib.widgets import BusyBar, ConfirmButton, DropFilter
-from ALHVRSegmentationLib.sample.make_sample import SampleMaker
+from ALHVRSegmentationLib.sample.make_sample import SampleMaker, SampleOutcome
 
 if TYPE_CHECKING:
-    from ALHVRLib.models.import_model import ImportResult
     from ALHVRLib.models.model_info import InstalledModel
     from ALHVRLib.panel import Panel
     from ALHVRSegmentationLib.parameters import ALHVRSegmentationParameterNode
-    from ALHVRSegmentationLib.sample.make_sample import SampleOutcome
 
 KINDS = {"failed": "error", "cancelled": "warning"}
 

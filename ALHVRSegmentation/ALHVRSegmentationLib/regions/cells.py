@@ -7,15 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ALHVRSegmentationLib.regions.result import RELIABLE_UNSTABLE, UNRELIABLE_STABLE
-from ALHVRSegmentationLib.regions.segment_images import numbers_at
-
-if TYPE_CHECKING:
-    from ALHVRSegmentationLib.regions.segment_images import SegmentImage
+from ALHVRSegmentationLib.regions.segment_images import SegmentImage, numbers_at
 
 CELL_MM = 4.0
 NEAR_MM = 15.0

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import qt
 
 from ALHVRSegmentationLib.regions.cells import Stopped
-from ALHVRSegmentationLib.regions.components import Volume, find_components
-from ALHVRSegmentationLib.regions.result import SEGMENTATION
+from ALHVRSegmentationLib.regions.components import Components, Volume, find_components
+from ALHVRSegmentationLib.regions.result import SEGMENTATION, RegionResult
 from ALHVRSegmentationLib.regions.segment_images import images_of
-
-if TYPE_CHECKING:
-    from ALHVRSegmentationLib.regions.components import Components
-    from ALHVRSegmentationLib.regions.result import RegionResult
 
 _POLL_MS = 20
 _TURN_S = 0.03

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -16,11 +15,8 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from ALHVRSegmentationLib.regions.cells import FULL, Stopped, doubt_of, make_cells
 from ALHVRSegmentationLib.regions.live_update import transformed
-from ALHVRSegmentationLib.regions.pieces import cut
+from ALHVRSegmentationLib.regions.pieces import Piece, cut
 from ALHVRSegmentationLib.regions.result import UNRELIABLE_STABLE, region_of
-
-if TYPE_CHECKING:
-    from ALHVRSegmentationLib.regions.pieces import Piece
 
 LONGEST = 50
 """Places in a list; what comes after is not worth a look."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import qt
@@ -12,10 +11,16 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from ALHVRSegmentationLib.regions.result import BETA, STEPS, is_at, region_of, step_of, write_regions
-
-if TYPE_CHECKING:
-    from ALHVRSegmentationLib.regions.result import Arrays, RegionResult
+from ALHVRSegmentationLib.regions.result import (
+    BETA,
+    STEPS,
+    Arrays,
+    RegionResult,
+    is_at,
+    region_of,
+    step_of,
+    write_regions,
+)
 
 _SLACK = 1e-3
 """Part of a voxel by which a voxel counts as touched although the plane passes beside it: more than rounding errs."""

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import qt
 from slicer.i18n import tr as _
 
-from ALHVRSegmentationLib.regions.result import UNRELIABLE_STABLE
+from ALHVRSegmentationLib.regions.result import UNRELIABLE_STABLE, RegionTable
 from ALHVRSegmentationLib.results.region_nodes import REGION_COLOURS
 
 if TYPE_CHECKING:
     from ALHVRSegmentationLib.regions.components import Component, Components
-    from ALHVRSegmentationLib.regions.result import RegionTable
 
 FIRST = 20
 """Places that people may look through in one sitting."""

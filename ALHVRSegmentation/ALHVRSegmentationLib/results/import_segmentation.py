@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -14,12 +13,9 @@ from slicer.i18n import tr as _
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.scene.export_volume import own_ijk_to_ras
 from ALHVRLib.scene.frames import place_of
-from ALHVRLib.scene.label_images import BINARY_LABELMAP, empty_image, label_image, same_grid
+from ALHVRLib.scene.label_images import BINARY_LABELMAP, ModelLabel, empty_image, label_image, same_grid
 from ALHVRLib.scene.subject_hierarchy import place_beside
 from ALHVRSegmentationLib.results.result_segments import replaceable, result_segment, unique_name
-
-if TYPE_CHECKING:
-    from ALHVRLib.scene.label_images import ModelLabel
 
 
 class SegmentationSnapshot:

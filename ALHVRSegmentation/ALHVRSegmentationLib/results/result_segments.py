@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from ALHVRLib.scene.label_images import BINARY_LABELMAP, fingerprint, tag_text, terminology_entry
-
-if TYPE_CHECKING:
-    from ALHVRLib.scene.label_images import ModelLabel
+from ALHVRLib.scene.label_images import BINARY_LABELMAP, ModelLabel, fingerprint, tag_text, terminology_entry
 
 LABEL_TAG = "ALHVR.Label"
 """Name of the model's label."""

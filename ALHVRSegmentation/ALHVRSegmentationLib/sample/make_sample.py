@@ -16,12 +16,11 @@ from slicer.i18n import tr as _
 from ALHVRLib import paths
 from ALHVRLib.child_process import ChildProcess
 from ALHVRLib.models import store
-from ALHVRLib.models.import_model import ModelImport
+from ALHVRLib.models.import_model import ImportResult, ModelImport
 from ALHVRLib.models.untrusted_files import ModelError, is_safe_name, read_inside, read_json, reason
 
 if TYPE_CHECKING:
     from ALHVRLib.child_events import Event, ExitStatus
-    from ALHVRLib.models.import_model import ImportResult
 
 INDEX = "sample.json"
 FOLDER = "generated"

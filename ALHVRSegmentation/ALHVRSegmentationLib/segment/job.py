@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import slicer
 from slicer.i18n import tr as _
 
-from ALHVRLib.child_events import finite, progress_of
+from ALHVRLib.child_events import Event, ExitStatus, Progress, finite, progress_of
 from ALHVRLib.child_process import ChildProcess
 from ALHVRLib.paths import remove_folder, work_folder
 from ALHVRLib.scene.errors import SceneError
@@ -18,11 +17,7 @@ from ALHVRLib.scene.label_images import labels_of, read_nrrd
 from ALHVRSegmentationLib.results import sequences
 from ALHVRSegmentationLib.results.import_segmentation import new_segmentation, put_segments
 from ALHVRSegmentationLib.results.region_nodes import make_region_nodes
-from ALHVRSegmentationLib.segment.order import write_inputs
-
-if TYPE_CHECKING:
-    from ALHVRLib.child_events import Event, ExitStatus, Progress
-    from ALHVRSegmentationLib.segment.order import Order
+from ALHVRSegmentationLib.segment.order import Order, write_inputs
 
 MOST_WARNINGS = 10
 """In the sentence about the result; the log has all."""

@@ -17,14 +17,13 @@ from ALHVRSegmentationLib.models.section import ModelsSection
 from ALHVRSegmentationLib.regions.section import RegionsSection
 from ALHVRSegmentationLib.results import sequences
 from ALHVRSegmentationLib.results.import_segmentation import problem_with
-from ALHVRSegmentationLib.segment.job import SegmentJob
+from ALHVRSegmentationLib.segment.job import Outcome, SegmentJob
 from ALHVRSegmentationLib.segment.order import Order
 
 if TYPE_CHECKING:
     from ALHVRLib.models.model_info import InstalledModel
     from ALHVRLib.panel import Panel
     from ALHVRSegmentationLib.parameters import ALHVRSegmentationParameterNode
-    from ALHVRSegmentationLib.segment.job import Outcome
 
 
 class ModelBox:

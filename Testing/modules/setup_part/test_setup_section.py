@@ -68,6 +68,23 @@ def test_installing_from_a_folder_makes_it_go_away(section: object, dialog_answe
     assert not section.frame.isVisible()
 
 
+def test_packages_are_installed_one_after_the_other(section: object, dialog_answers: object,
+                                                    tmp_path: pathlib.Path) -> None:
+    from ALHVRLib.requirements import Requirement
+    from ALHVRSegmentationLib.requirements import ONNXRUNTIME
+
+    section._requirements = (ONNXRUNTIME, Requirement("tables_here", ">=1", wheels=ONNXRUNTIME.wheels))
+    section.follow(None)
+    section.refresh()
+    assert section.ui.packageLabel.text.startswith("Segmenting needs the package onnxruntime, tables_here once: 56 MB")
+    write_wheel(tmp_path / "wheels")
+    dialog_answers.answer(str(tmp_path / "wheels"))
+    press(section.ui.folderButton)
+    let_qt_work(lambda: bool(section.panel.said))
+    assert ONNXRUNTIME.is_met()
+    assert section.panel.said[0][0].startswith("tables_here was not installed, and nothing was changed: ")
+
+
 def test_no_folder_chosen_is_no_installation(section: object, dialog_answers: object) -> None:
     dialog_answers.answer("")
     press(section.ui.folderButton)
