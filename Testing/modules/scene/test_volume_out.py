@@ -115,7 +115,7 @@ def test_colours_vectors_emptiness_and_flatness_are_refused_in_a_sentence(tmp_pa
     empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Nothing")
     flat = add_volume(marked_voxels(), np.eye(4), "Flat")
     flat.SetAndObserveTransformNodeID(add_linear_transform(np.diag([1.0, 1.0, 0.0, 1.0])).GetID())
-    for node, word in ((colour, "3 numbers"), (empty, "Nothing"), (flat, "Flat")):
+    for node, word in ((colour, "3 components"), (empty, "Nothing"), (flat, "Flat")):
         with pytest.raises(SceneError, match=word):
             export_volume(node, tmp_path / "scan.nrrd")
     assert not list(tmp_path.iterdir())
