@@ -77,7 +77,7 @@ def test_a_child_that_is_killed_is_told_in_a_sentence(segment: Any, big_scan: An
     before = nodes()
     start(segment)
     os.kill(segment._job._child.pid, signal.SIGKILL)
-    assert "without a word" in end(segment)
+    assert "exited unexpectedly" in end(segment)
     assert nodes() == before
     assert segment.ui.segmentButton.text == "Segment"
 
