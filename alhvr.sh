@@ -138,7 +138,7 @@ run_tests() {
     if [ $# -eq 0 ]; then
         say "Running the tests of the Slicer modules once more, on $stable_slicer ..."
         set_up_stable_slicer && OMP_NUM_THREADS=1 PYTHONPATH="$root/.slicer-stable" "$python" -m pytest \
-            --numprocesses "$((jobs < 4 ? jobs : 4))" Testing/harness Testing/modules || status=1
+            --numprocesses "$((jobs < 4 ? jobs : 4))" Testing/slicer_stand_in Testing/modules || status=1
     fi
     return "$status"
 }

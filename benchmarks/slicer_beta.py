@@ -19,11 +19,11 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "Testing"), str(ROOT / "ALHVRSegmentation")]
+sys.path[:0] = [str(ROOT), str(ROOT / "Testing" / "support"), str(ROOT / "Testing"), str(ROOT / "ALHVRSegmentation")]
 
 import numpy as np  # noqa: E402
 from accuracy import machine  # noqa: E402
-from harness.boot import boot  # noqa: E402
+from slicer_stand_in.boot import boot  # noqa: E402
 
 SHAPE = (100, 512, 512)
 SPACING_MM = (0.7, 0.7, 1.5)
@@ -58,7 +58,7 @@ def make_world() -> Any:
     """The result in the scene, with the counts that the engine writes."""
     from region_worlds import make_result
 
-    from ALHVRSegmentationLib.regions.values import RegionCounts, parse_table
+    from ALHVRSegmentationLib.regions.result import RegionCounts, parse_table
 
     arrays = smooth_confidences()
     world = make_result(ijk_to_ras=np.diag([*SPACING_MM, 1.0]), arrays=arrays)

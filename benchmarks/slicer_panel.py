@@ -2,8 +2,9 @@
 
     python benchmarks/slicer_panel.py SCAN MODEL [--turns 5]
 
-The module runs on Slicer's real core with stand-ins for its widgets (Testing/harness) and the real engine as its child;
-command and click take turns. Results go to benchmarks/results/slicer_panel.json and .md. Needs `pip install .[slicer]`.
+The module runs on Slicer's real core with stand-ins for its widgets (Testing/slicer_stand_in) and the real engine as
+its child; command and click take turns. Results go to benchmarks/results/slicer_panel.json and .md.
+Needs `pip install .[slicer]`.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ RESULTS = ROOT / "benchmarks" / "results"
 OPENING = """
 import sys, time, pathlib
 sys.path[:0] = {folders!r}
-from harness.boot import boot
+from slicer_stand_in.boot import boot
 boot(pathlib.Path(sys.argv[1]))
-from harness.module_widgets import load_module
+from slicer_stand_in.module_widgets import load_module
 import slicer
 began = time.perf_counter()
 module = load_module(pathlib.Path({module!r}))
@@ -40,7 +41,7 @@ slicer.app.processEvents()
 print(loaded - began, time.perf_counter() - loaded)
 """
 MODULE = ROOT / "ALHVRSegmentation" / "ALHVRSegmentation.py"
-FOLDERS = [str(ROOT / "Testing"), str(MODULE.parent)]
+FOLDERS = [str(ROOT / "Testing" / "support"), str(ROOT / "Testing"), str(MODULE.parent)]
 
 
 def opening(folder: Path, turns: int) -> dict[str, list[float]]:
@@ -81,16 +82,16 @@ def _panel(folder: Path, scan: Path, model: Path) -> tuple:
     launcher.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit $?\n')
     launcher.chmod(0o755)
     os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
-    from harness.boot import boot
+    from slicer_stand_in.boot import boot
 
     boot(folder / "home")
     import slicer
-    from harness.module_widgets import load_module
+    from slicer_stand_in.module_widgets import load_module
 
-    from ALHVRSegmentationLib import places
+    from ALHVRLib import paths
     from ALHVRSegmentationLib.segment.section import SegmentSection
 
-    shutil.copytree(model, places.models_folder() / "model")
+    shutil.copytree(model, paths.models_folder() / "model")
     widget = load_module(MODULE).widgetRepresentation()
     widget.show()
     widget.enter()

@@ -41,15 +41,15 @@ class Studio:
         self.out = out
         out.mkdir(parents=True, exist_ok=True)
         put_python_slicer_on_path(folder)
-        sys.path[:0] = [str(ROOT / "Testing"), str(MODULE_FILE.parent)]
-        from harness.boot import boot
+        sys.path[:0] = [str(ROOT / "Testing" / "support"), str(ROOT / "Testing"), str(MODULE_FILE.parent)]
+        from slicer_stand_in.boot import boot
 
         self.app = boot(folder)
-        from harness.module_widgets import load_module
+        from slicer_stand_in.module_widgets import load_module
 
-        from ALHVRSegmentationLib import places
+        from ALHVRLib import paths
 
-        places.user_folder = lambda: folder / "ALHVR"
+        paths.user_folder = lambda: folder / "ALHVR"
         with without(*RUNNERS):
             self.widget = load_module(MODULE_FILE).widgetRepresentation()
             self.widget.show()
@@ -63,8 +63,7 @@ class Studio:
 
     def section(self, name: str) -> Any:
         """A section by the first word of its class."""
-        module = __import__(f"ALHVRSegmentationLib.{name.lower()}.section", fromlist=["section"])
-        return self.panel.section(getattr(module, f"{name}Section"))
+        return next(one for one in self.panel.sections if type(one).__name__ == f"{name}Section")
 
     def unfold(self, *names: str) -> None:
         """Open some sections and close the others."""
@@ -88,7 +87,7 @@ class Studio:
 
     def take(self, name: str, *, dark: bool = False, scale: float = 1.0) -> None:
         """Write a picture of the panel beside the views."""
-        from harness import pictures
+        from slicer_stand_in import pictures
 
         with pictures.look(self.widget, dark=dark, scale=scale):
             width = round(PANEL_WIDTH * scale)
@@ -102,7 +101,7 @@ class Studio:
 
     def views(self, height: int) -> np.ndarray:
         """The four views, together as high as the panel."""
-        from harness import pictures
+        from slicer_stand_in import pictures
 
         side = (height - GAP) // 2
         for view in self.app.layoutManager()._views().values():

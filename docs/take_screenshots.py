@@ -4,8 +4,8 @@
     python docs/take_screenshots.py --only regions looks     some of them
     python docs/take_screenshots.py --scan S --model M       with another scan and model folder, for looking at
 
-The views are drawn by Slicer's own code; the widgets of the panel by the stand-ins of Testing/harness, so frames and
-letters differ a little from those in the application. Needs `pip install .[slicer]`.
+The views are drawn by Slicer's own code; the widgets of the panel by the stand-ins of Testing/slicer_stand_in, so
+frames and letters differ a little from those in the application. Needs `pip install .[slicer]`.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def sample(studio: Studio, scan: Path | None = None, model: Path | None = None) 
         studio.section("Models").ui.sampleButton.click()
         studio.wait(lambda: studio.parameters.model and studio.parameters.inputVolume, "making the sample")
     else:
-        from ALHVRSegmentationLib import places
+        from ALHVRLib import paths
 
-        shutil.copytree(model, places.models_folder() / model.name)
+        shutil.copytree(model, paths.models_folder() / model.name)
         studio.parameters.inputVolume = slicer.util.loadVolume(str(scan))
         studio.parameters.model = model.name
         studio.panel.follow(studio.parameters)

@@ -1,5 +1,6 @@
 """Parameters: everything the panel remembers in the scene, each with its type and range."""
 
+
 import enum
 from typing import Annotated
 
@@ -15,9 +16,9 @@ class RunOn(enum.Enum):
     CPU = "cpu"
     GPU = "gpu"
 
-    def label(self):
+    def label(self) -> str:
         """The text in the panel."""
-        return {"auto": _("What is fastest here"), "cpu": _("Processor (CPU)"), "gpu": _("Graphics card (GPU)")}[
+        return {"auto": _("Fastest available"), "cpu": _("Processor (CPU)"), "gpu": _("Graphics card (GPU)")}[
             self.value
         ]
 
@@ -29,12 +30,12 @@ class Fusion(enum.Enum):
     MEAN = "mean"
     COMPETITION = "competition"
 
-    def label(self):
+    def label(self) -> str:
         """The text in the panel."""
         return {
             "": _("As the model was validated"),
             "mean": _("Mean of both networks"),
-            "competition": _("The network that is surer"),
+            "competition": _("The more confident network"),
         }[self.value]
 
 

@@ -1,4 +1,4 @@
-"""For the tests of the Slicer modules: the harness, a PythonSlicer as in Slicer, and folders of the test's own."""
+"""For the tests of the Slicer modules: the stand-in, a PythonSlicer as in Slicer, and folders of the test's own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import stat
 import sys
 
 import pytest
-from harness.fixtures import clean_slate, dialog_answers, load_panel, main_window, slicer_app
+from slicer_stand_in.fixtures import clean_slate, dialog_answers, load_panel, main_window, slicer_app
 
 __all__ = ["clean_slate", "dialog_answers", "load_panel", "main_window", "slicer_app"]
 
@@ -33,9 +33,9 @@ def python_slicer(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture
 def own_settings(slicer_app: object, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
     """An empty folder of the user's, for models and packages."""
-    from ALHVRSegmentationLib import places
+    from ALHVRLib import paths
 
-    monkeypatch.setattr(places, "user_folder", lambda: tmp_path / "ALHVR")
+    monkeypatch.setattr(paths, "user_folder", lambda: tmp_path / "ALHVR")
     return tmp_path / "ALHVR"
 
 

@@ -1,7 +1,8 @@
 """Point 2: the losses, forward and backward, against the equations written out at full resolution.
 
-The direct way is Testing/direct_losses.py: features upsampled to full size, one cosine per class, gamma from sorted
-values (a sorted top-k takes as long), and, for the preset "official", the product of every mask with every image.
+The direct way is Testing/support/direct_losses.py: features upsampled to full size, one cosine per class, gamma from
+sorted values (a sorted top-k takes as long), and, for the preset "official", the product of every mask with every
+image.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from alhvr.config import OFFICIAL_METHOD, MethodConfig
 from alhvr.core.system import keep_freed_memory
 from alhvr.methods.alhvr import alhvr_objective
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Testing"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Testing" / "support"))
 from direct_losses import direct_objective, leaves, random_views  # noqa: E402
 from peak_memory import peak_bytes  # noqa: E402
 

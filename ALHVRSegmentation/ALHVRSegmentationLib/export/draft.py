@@ -1,19 +1,23 @@
 """Draft: a copy of a segmentation for one export, in the space of its scan, gone when the export is done."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import slicer
 import vtk
 
-from ALHVRSegmentationLib.export.masks import masks_of, reference_of, segment_ids
-from ALHVRSegmentationLib.scene.label_image import BINARY_LABELMAP, empty_image, label_image, same_grid
-from ALHVRSegmentationLib.scene.places_in_tree import place_beside
-from ALHVRSegmentationLib.scene.volume_out import own_ijk_to_ras
+from ALHVRLib.scene.export_volume import own_ijk_to_ras
+from ALHVRLib.scene.label_images import BINARY_LABELMAP, empty_image, label_image, same_grid
+from ALHVRLib.scene.subject_hierarchy import place_beside
+from ALHVRSegmentationLib.export.files import Mask, masks_of, reference_of, segment_ids
 
 
 @contextmanager
-def draft_segmentation(segmentationNode, volumeNode):
+def draft_segmentation(segmentationNode: slicer.vtkMRMLSegmentationNode,
+                       volumeNode: slicer.vtkMRMLVolumeNode | None) -> Iterator[slicer.vtkMRMLSegmentationNode]:
     """The same segments in the own space of the volume; voxel by voxel where both are under the same transform."""
     scene = slicer.vtkMRMLScene()  # its nodes do not keep it
     node = put_in_scene(slicer.vtkMRMLSegmentationNode(), segmentationNode.GetName(), scene)
@@ -25,7 +29,7 @@ def draft_segmentation(segmentationNode, volumeNode):
     yield node
 
 
-def segments_off_grid(segmentationNode):
+def segments_off_grid(segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[str]:
     """Names of the segments whose voxels are not those of the scan; none where the segmentation names no scan."""
     volume = reference_of(segmentationNode)
     if volume is None or volume.GetImageData() is None:
@@ -45,7 +49,8 @@ def segments_off_grid(segmentationNode):
 
 
 @contextmanager
-def draft_on_scan(segmentationNode, volumeNode, masks):
+def draft_on_scan(segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLVolumeNode,
+                  masks: Sequence[Mask]) -> Iterator[slicer.vtkMRMLSegmentationNode]:
     """Segments of these masks, each with an image of its own on the volume's grid, in the volume's study."""
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", segmentationNode.GetName())
     try:
@@ -57,13 +62,14 @@ def draft_on_scan(segmentationNode, volumeNode, masks):
         slicer.mrmlScene.RemoveNode(node)
 
 
-def put_in_scene(node, name, scene):
+def put_in_scene(node: slicer.vtkMRMLNode, name: str, scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLNode:
     """Put a new node into a scene of its own, or another's: whatever follows the user's scene does not hear of it."""
     node.SetName(name)
     return scene.AddNode(node)
 
 
-def _put(node, masks, volumeNode):
+def _put(node: slicer.vtkMRMLSegmentationNode, masks: Sequence[Mask],
+         volumeNode: slicer.vtkMRMLVolumeNode | None) -> None:
     """Fill the node; names, colours and tags are those of the segments."""
     matrix = own_ijk_to_ras(volumeNode)
     for mask in masks:

@@ -1,4 +1,6 @@
-"""Files: names that every system takes, and files that appear whole and read back, or not at all."""
+"""Files for export: names that every system takes, files that appear whole or not at all, and segments as voxels."""
+
+from __future__ import annotations
 
 import errno
 import os
@@ -6,25 +8,31 @@ import pathlib
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
+import numpy as np
+import slicer
 from slicer.i18n import tr as _
 
-from ALHVRSegmentationLib.scene.errors import SceneError
+from ALHVRLib.scene.errors import SceneError
+from ALHVRLib.scene.label_images import BINARY_LABELMAP, EMPTY, fingerprint
+from ALHVRSegmentationLib.results.result_segments import LABEL_TAG, tag_of
 
 NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*\x00-\x1f]+')
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 LONGEST_NAME = 120
 
 
-def file_name(text):
+def file_name(text: str) -> str:
     """`text` as the name of a file on any system, letters of any language kept; "" where nothing is left."""
     name = NOT_IN_NAMES.sub("_", text).strip(" .")[:LONGEST_NAME].rstrip(" .")
     return f"_{name}" if RESERVED.match(name) else name
 
 
 @contextmanager
-def beside(path):
+def beside(path: pathlib.Path | str) -> Iterator[pathlib.Path]:
     """A new hidden folder beside `path` that goes when the block ends; SceneError where the disk refuses."""
     path = pathlib.Path(path)
     folder = None
@@ -38,7 +46,7 @@ def beside(path):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def refusal(path, error):
+def refusal(path: pathlib.Path | str, error: OSError) -> str:
     """Why a file could not be written, in one sentence."""
     path = pathlib.Path(path)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -52,7 +60,7 @@ def refusal(path, error):
     return text.format(name=path.name, folder=path.parent, reason=error.strerror or error)
 
 
-def check_space(path, size):
+def check_space(path: pathlib.Path | str, size: int) -> None:
     """SceneError where the disk of `path` has no room for `size` bytes: Slicer's own writers say little."""
     path = pathlib.Path(path)
     try:
@@ -63,6 +71,77 @@ def check_space(path, size):
         raise SceneError(refusal(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
 
 
-def move(source, target):
+def move(source: pathlib.Path, target: pathlib.Path) -> None:
     """Put a finished file in its place, at once."""
     os.replace(source, target)
+
+
+@dataclass(frozen=True)
+class Mask:
+    """One segment."""
+
+    segment_id: str
+    segment: object
+    """The vtkSegment: name, colour and tags."""
+    voxels: np.ndarray
+    """bool [K, J, I] on the scan's grid."""
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """Segments as the values of one volume."""
+
+    values: np.ndarray
+    """uint8 or uint16 [K, J, I]."""
+    masks: dict
+    """Value to Mask."""
+    n_overlapping: int
+    """Voxels of more than one segment; they have the value of the last of them."""
+
+
+def reference_of(segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLVolumeNode | None:
+    """The scan that a segmentation belongs to, or None."""
+    return segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole())
+
+
+def segment_ids(segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[str]:
+    """IDs of the segments in their order."""
+    segmentation = segmentationNode.GetSegmentation()
+    return [segmentation.GetNthSegmentID(index) for index in range(segmentation.GetNumberOfSegments())]
+
+
+def masks_of(segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLVolumeNode) -> list[Mask]:
+    """The mask of every segment on the volume's grid, whatever grid and transform the segmentation has."""
+    segmentation = segmentationNode.GetSegmentation()
+    shape = volumeNode.GetImageData().GetDimensions()[::-1]
+    found = []
+    for segment_id in segment_ids(segmentationNode):
+        segment = segmentation.GetSegment(segment_id)
+        if fingerprint(segment) == EMPTY and segment.GetRepresentation(BINARY_LABELMAP) is not None:
+            mask = np.zeros(shape, bool)
+        else:
+            mask = slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segment_id, volumeNode) != 0
+        found.append(Mask(segment_id, segment, mask))
+    return found
+
+
+def label_map(masks: Sequence[Mask]) -> LabelMap:
+    """One volume of all masks; segments of a model keep the value that the model gives them."""
+    numbers = _values(masks)
+    values = np.zeros(masks[0].voxels.shape, np.uint8 if max(numbers) <= 255 else np.uint16)
+    overlapping = np.zeros(values.shape, bool)
+    for value, mask in zip(numbers, masks, strict=True):
+        overlapping |= mask.voxels & (values != 0)
+        values[mask.voxels] = value
+    by_value = dict(zip(numbers, masks, strict=True))
+    return LabelMap(values, by_value, int(np.count_nonzero(overlapping)))
+
+
+def _values(masks: Sequence[Mask]) -> list[int]:
+    """A value for each mask: that of the model's label where there is one and it is free, else the next free one."""
+    wanted = [mask.segment.GetLabelValue() if tag_of(mask.segment, LABEL_TAG) else 0 for mask in masks]
+    taken, numbers = set(wanted), []
+    free = iter(number for number in range(1, 65536) if number not in taken)
+    for value in wanted:
+        numbers.append(value if 0 < value <= 65535 and value not in numbers else next(free))
+    return numbers

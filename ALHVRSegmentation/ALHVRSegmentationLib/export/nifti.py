@@ -1,17 +1,21 @@
 """NIfTI: a segmentation as a label map in .nii.gz on the scan's grid, with a .json that names the values."""
 
+from __future__ import annotations
+
 import gzip
 import json
 import struct
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import slicer
 from slicer.i18n import tr as _
 
-from ALHVRSegmentationLib.export.files import beside, move
-from ALHVRSegmentationLib.export.masks import label_map, masks_of, reference_of, segment_ids
-from ALHVRSegmentationLib.scene.errors import SceneError
-from ALHVRSegmentationLib.scene.own_segments import tag_of
-from ALHVRSegmentationLib.scene.volume_out import own_ijk_to_ras
+from ALHVRLib.scene.errors import SceneError
+from ALHVRLib.scene.export_volume import own_ijk_to_ras
+from ALHVRSegmentationLib.export.files import LabelMap, beside, label_map, masks_of, move, reference_of, segment_ids
+from ALHVRSegmentationLib.results.result_segments import tag_of
 
 ENDING = ".nii.gz"
 NAMES_ENDING = ".json"
@@ -21,7 +25,7 @@ MILLIMETRES = 2
 SCANNER_SPACE = 1
 
 
-def write_nifti(segmentationNode, path):
+def write_nifti(segmentationNode: slicer.vtkMRMLSegmentationNode, path: Path) -> str:
     """Write the segments as values of one volume, and beside it what they mean; read them back.
 
     The grid is that of the scan's own file, oblique or sheared as it is. Returns a sentence where voxels belong to
@@ -49,7 +53,7 @@ def write_nifti(segmentationNode, path):
     return text.format(count=found.n_overlapping)
 
 
-def _scan(segmentationNode):
+def _scan(segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLVolumeNode:
     """The scan whose grid the file gets."""
     volume = reference_of(segmentationNode)
     name = segmentationNode.GetName()
@@ -62,7 +66,7 @@ def _scan(segmentationNode):
     return volume
 
 
-def _names(found):
+def _names(found: LabelMap) -> dict[str, Any]:
     """What each value means."""
     labels = {}
     for value, mask in found.masks.items():
@@ -75,7 +79,7 @@ def _names(found):
     return {"labels": labels, "overlapping_voxels": found.n_overlapping}
 
 
-def _header(values, matrix):
+def _header(values: np.ndarray, matrix: np.ndarray) -> bytes:
     """NIfTI-1 with the whole index-to-RAS matrix as sform, so that any grid fits."""
     depth, rows, columns = values.shape
     header = bytearray(HEADER_BYTES)
@@ -91,7 +95,7 @@ def _header(values, matrix):
     return bytes(header)
 
 
-def _check(path, header, values):
+def _check(path: Path, header: bytes, values: np.ndarray) -> None:
     """Read the file back; SceneError where it is not what was written."""
     try:
         with gzip.open(path) as file:
@@ -101,5 +105,5 @@ def _check(path, header, values):
     except (OSError, EOFError, ValueError):
         same = False
     if not same:
-        text = _("The NIfTI file was not kept by the disk as it was written: try another folder.")
+        text = _("The NIfTI file could not be read back as it was written: try another folder.")
         raise SceneError(text)

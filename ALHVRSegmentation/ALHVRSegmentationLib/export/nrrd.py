@@ -1,19 +1,22 @@
 """NRRD: a segmentation as Slicer's own .seg.nrrd, in the space of the scan's file."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 import slicer
 from slicer.i18n import tr as _
 
+from ALHVRLib.scene.errors import SceneError
+from ALHVRLib.scene.label_images import fingerprint
 from ALHVRSegmentationLib.export.draft import draft_segmentation, put_in_scene, segments_off_grid
-from ALHVRSegmentationLib.export.files import beside, check_space, move
-from ALHVRSegmentationLib.export.masks import reference_of, segment_ids
-from ALHVRSegmentationLib.scene.errors import SceneError
-from ALHVRSegmentationLib.scene.label_image import fingerprint
+from ALHVRSegmentationLib.export.files import beside, check_space, move, reference_of, segment_ids
 
 ENDING = ".seg.nrrd"
 SMALLEST_FILE = 1 << 16
 
 
-def write_nrrd(segmentationNode, path):
+def write_nrrd(segmentationNode: slicer.vtkMRMLSegmentationNode, path: Path) -> str:
     """Write all segments with names, colours, coded terms and overlaps, and read them back.
 
     They lie where the scan's own file has the voxels: a transform above both is not part of the file, as it is not
@@ -38,25 +41,25 @@ def write_nrrd(segmentationNode, path):
     return text.format(names=", ".join(others))
 
 
-def _write(node, path):
+def _write(node: slicer.vtkMRMLSegmentationNode, path: Path) -> bool:
     return bool(_storage(node, path).WriteData(node))
 
 
-def _read_back(path):
+def _read_back(path: Path) -> list[tuple[str, str]] | None:
     """What is in the file, or None where it cannot be read."""
     scene = slicer.vtkMRMLScene()
     node = put_in_scene(slicer.vtkMRMLSegmentationNode(), "ALHVR check", scene)
     return _content(node) if _storage(node, path).ReadData(node) else None
 
 
-def _storage(node, path):
+def _storage(node: slicer.vtkMRMLSegmentationNode, path: Path) -> slicer.vtkMRMLSegmentationStorageNode:
     storage = put_in_scene(slicer.vtkMRMLSegmentationStorageNode(), "ALHVR file", node.GetScene())
     storage.SetFileName(str(path))
     storage.SetUseCompression(True)
     return storage
 
 
-def _content(node):
+def _content(node: slicer.vtkMRMLSegmentationNode) -> list[tuple[str, str]]:
     """Name and voxels of each segment."""
     segmentation = node.GetSegmentation()
     segments = [segmentation.GetSegment(segment_id) for segment_id in segment_ids(node)]

@@ -1,15 +1,22 @@
 """ExportSection: the segmentation as a file that other programs read: NRRD, NIfTI, DICOM-SEG."""
 
+from __future__ import annotations
+
 import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import slicer
 from slicer.i18n import tr as _
 
+from ALHVRLib.scene.errors import SceneError
+from ALHVRLib.section import Section
 from ALHVRSegmentationLib.export import dicom_seg, nifti, nrrd
-from ALHVRSegmentationLib.export.files import file_name
-from ALHVRSegmentationLib.export.masks import reference_of, segment_ids
-from ALHVRSegmentationLib.scene.errors import SceneError
-from ALHVRSegmentationLib.section import Section
+from ALHVRSegmentationLib.export.files import file_name, reference_of, segment_ids
+
+if TYPE_CHECKING:
+    from ALHVRLib.panel import Panel
+    from ALHVRSegmentationLib.parameters import ALHVRSegmentationParameterNode
 
 FOLDER_SETTING = "ALHVR/ExportFolder"
 
@@ -21,13 +28,13 @@ class ExportSection(Section):
     TITLE = _("Export")
     COLLAPSED = True
 
-    def __init__(self, panel):
+    def __init__(self, panel: Panel) -> None:
         super().__init__(panel)
         self._segmentation_id = None
         self._asked = None
         self._reason = None
 
-    def setUp(self):
+    def setUp(self) -> None:
         """Connect the buttons."""
         self.ui.folderButton.directory = str(self._lastFolder())
         self.ui.folderButton.connect("directoryChanged(QString)", self.onFolderChanged)
@@ -36,11 +43,11 @@ class ExportSection(Section):
         self.ui.niftiButton.connect("clicked()", self.onNifti)
         self.ui.dicomButton.connect("clicked()", self.onDicom)
 
-    def follow(self, parameters):
+    def follow(self, parameters: ALHVRSegmentationParameterNode | None) -> None:
         """Forget what was asked and found: the scene and the DICOM database may be others now."""
         self._asked = self._reason = None
 
-    def refresh(self):
+    def refresh(self) -> None:
         """Follow the segmentation that is chosen in the panel."""
         node = self._segmentation()
         node_id = None if node is None else node.GetID()
@@ -51,29 +58,29 @@ class ExportSection(Section):
         self.ui.segmentationLabel.text = name
         self._enable(node)
 
-    def onFolderChanged(self, *_arguments):
+    def onFolderChanged(self, *_arguments: object) -> None:
         """Remember the folder for the next time."""
         self._asked = None
         slicer.app.userSettings().setValue(FOLDER_SETTING, self.ui.folderButton.directory)
 
-    def onNameChanged(self, *_arguments):
+    def onNameChanged(self, *_arguments: object) -> None:
         """Another name, another file."""
         self._asked = None
         self._enable(self._segmentation())
 
-    def onNrrd(self, *_arguments):
+    def onNrrd(self, *_arguments: object) -> None:
         """Write Slicer's own format."""
         self._write(nrrd.ENDING, nrrd.write_nrrd)
 
-    def onNifti(self, *_arguments):
+    def onNifti(self, *_arguments: object) -> None:
         """Write a label map."""
         self._write(nifti.ENDING, nifti.write_nifti)
 
-    def onDicom(self, *_arguments):
+    def onDicom(self, *_arguments: object) -> None:
         """Write a DICOM segmentation."""
         self._write(dicom_seg.ENDING, dicom_seg.write_dicom_seg)
 
-    def _write(self, ending, write):
+    def _write(self, ending: str, write: Callable[[slicer.vtkMRMLSegmentationNode, pathlib.Path], str]) -> None:
         """Write one file, and say what became of it."""
         node = self._segmentation()
         if node is None:
@@ -97,7 +104,7 @@ class ExportSection(Section):
         said = _("Written and read back: {path}.").format(path=path)
         self.panel.say(f"{said} {note}" if note else said, "warning" if note else "note")
 
-    def _enable(self, node):
+    def _enable(self, node: slicer.vtkMRMLSegmentationNode | None) -> None:
         """Enable what is possible, and say why DICOM-SEG is not."""
         ready = node is not None and bool(file_name(self.ui.nameEdit.text)) and node.GetSegmentation() is not None
         reason = self._reasonAgainstDicom(node) if ready else ""
@@ -106,7 +113,7 @@ class ExportSection(Section):
         self.ui.dicomReason.text = reason
         self.ui.dicomReason.setVisible(bool(reason))
 
-    def _reasonAgainstDicom(self, node):
+    def _reasonAgainstDicom(self, node: slicer.vtkMRMLSegmentationNode) -> str:
         """Asked anew only when the segmentation or its scan changed: the database answers slowly."""
         segmentation, scan = node.GetSegmentation(), reference_of(node)
         parts = [node, segmentation, *(segmentation.GetSegment(segment_id) for segment_id in segment_ids(node))]
@@ -115,12 +122,12 @@ class ExportSection(Section):
             self._reason = (state, dicom_seg.reason_against(node))
         return self._reason[1]
 
-    def _segmentation(self):
+    def _segmentation(self) -> slicer.vtkMRMLSegmentationNode | None:
         """The segmentation node that is chosen in the panel, or None."""
         parameters = self.panel.parameters
         return None if parameters is None else parameters.segmentation
 
-    def _lastFolder(self):
+    def _lastFolder(self) -> pathlib.Path:
         """The folder of the last export, or the user's documents."""
         home = pathlib.Path.home()
         kept = slicer.util.settingsValue(FOLDER_SETTING, "")

@@ -1,17 +1,25 @@
 """ModelsSection: the list of installed models with a card, adding and removing them, and the sample to begin with."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ALHVRSegmentationLib.models import store
-from ALHVRSegmentationLib.models.card import card, shown
-from ALHVRSegmentationLib.models.drop import DropFilter
-from ALHVRSegmentationLib.models.importing import ModelImport
-from ALHVRSegmentationLib.models.second_press import SecondPress
-from ALHVRSegmentationLib.models.work_line import WorkLine
-from ALHVRSegmentationLib.sample.making import SampleMaker
-from ALHVRSegmentationLib.section import Section
+from ALHVRLib.models import store
+from ALHVRLib.models.card import card, shown
+from ALHVRLib.models.import_model import ImportResult, ModelImport
+from ALHVRLib.section import Section
+from ALHVRLib.widgets import BusyBar, ConfirmButton, DropFilter
+from ALHVRSegmentationLib.sample.make_sample import SampleMaker, SampleOutcome
+
+if TYPE_CHECKING:
+    from ALHVRLib.models.model_info import InstalledModel
+    from ALHVRLib.panel import Panel
+    from ALHVRSegmentationLib.parameters import ALHVRSegmentationParameterNode
 
 KINDS = {"failed": "error", "cancelled": "warning"}
 
@@ -22,7 +30,7 @@ class ModelsSection(Section):
     UI = "ALHVRModels.ui"
     TITLE = _("Models")
 
-    def __init__(self, panel):
+    def __init__(self, panel: Panel) -> None:
         super().__init__(panel)
         self._models = []
         self._selected = None
@@ -31,36 +39,36 @@ class ModelsSection(Section):
         self._waiting = []
         """Paths that are added when the one before is done."""
         buttons = (self.ui.addFolderButton, self.ui.addZipButton, self.ui.sampleButton)
-        self._line = WorkLine(self.ui, buttons)
-        self._removal = SecondPress(self.ui.removeButton, _("Press again to remove"))
+        self._line = BusyBar(self.ui, buttons)
+        self._removal = ConfirmButton(self.ui.removeButton, _("Press again to remove"))
         self._drop = DropFilter(self.onPaths)
 
     @property
-    def isBusy(self):
+    def isBusy(self) -> bool:
         """Whether a model is being added or the sample made."""
         return self._line.work is not None
 
     @property
-    def isMakingSample(self):
+    def isMakingSample(self) -> bool:
         """Whether the sample is being made and loaded."""
         return isinstance(self._line.work, SampleMaker)
 
     @property
-    def models(self):
+    def models(self) -> tuple[InstalledModel, ...]:
         """The models in the order of the list."""
         return tuple(self._models)
 
-    def showWorkAlsoIn(self, ui, button):
+    def showWorkAlsoIn(self, ui: Any, button: Any) -> None:
         """Show in another section too what runs, and let its button wait meanwhile; before setUp."""
         self._line.showAlsoIn(ui, button)
         ui.cancelButton.connect("clicked()", self._waiting.clear)
 
-    def offerSample(self, offered):
+    def offerSample(self, offered: bool) -> None:
         """Have the button of the sample here, or elsewhere."""
         self.ui.sampleButton.setVisible(offered)
         self.ui.sampleLabel.setVisible(offered)
 
-    def setUp(self):
+    def setUp(self) -> None:
         """Connect the widgets."""
         self.ui.cancelButton.connect("clicked()", self._waiting.clear)
         self._line.setUp()
@@ -75,13 +83,13 @@ class ModelsSection(Section):
         self.fill()
         self.frame.collapsed = any(not model.problem for model in self._models)
 
-    def follow(self, parameters):
+    def follow(self, parameters: ALHVRSegmentationParameterNode | None) -> None:
         """Look anew at what is installed."""
         self._selected = None
         if parameters is not None:
             self.fill()
 
-    def refresh(self):
+    def refresh(self) -> None:
         """Select the model that the parameter node names, unless the user looks at another since."""
         parameters = self.panel.parameters
         if parameters is None or parameters.model == self._selected:
@@ -89,20 +97,20 @@ class ModelsSection(Section):
         self._selected = parameters.model
         self._select(parameters.model)
 
-    def dropScene(self):
+    def dropScene(self) -> None:
         """The scene goes: the sample would be loaded into it."""
         if self.isMakingSample:
             self._line.discard()
             self.panel.say(_("The scene was closed, so making the sample was ended."), "warning")
 
-    def cleanUp(self):
+    def cleanUp(self) -> None:
         """Leave no thread, no child and no half model."""
         self.widget.removeEventFilter(self._drop)
         self._waiting.clear()
         self._line.discard()
         self._removal.takeBack()
 
-    def fill(self):
+    def fill(self) -> None:
         """List what is installed now; the row stays where it can."""
         current = self._model()
         self._models = store.installed()
@@ -119,7 +127,7 @@ class ModelsSection(Section):
         self._filling = False
         self._select("" if current is None else current.name)
 
-    def onRow(self, *_arguments):
+    def onRow(self, *_arguments: object) -> None:
         """The user looks at a model; one that can be used is taken."""
         self._removal.takeBack()
         if self._filling:
@@ -130,48 +138,48 @@ class ModelsSection(Section):
             parameters.model = model.name
         self._showCard()
 
-    def onAddFolder(self):
+    def onAddFolder(self) -> None:
         """Ask for a folder."""
         path = qt.QFileDialog.getExistingDirectory(self.widget, _("Folder of a model"), "")
         if path:
             self.onPaths([path])
 
-    def onAddZip(self):
+    def onAddZip(self) -> None:
         """Ask for a zip file."""
         kinds = _("Zipped models") + " (*.zip)"
         path = qt.QFileDialog.getOpenFileName(self.widget, _("Zip file of a model"), "", kinds)
         if path:
             self.onPaths([path])
 
-    def onPaths(self, paths):
+    def onPaths(self, paths: Sequence[str]) -> None:
         """Add models, one after the other."""
         self._waiting += [path for path in paths if path not in self._waiting]
         self._next()
 
-    def onReveal(self):
+    def onReveal(self) -> None:
         """Show the folder of the model, or of all, in the file manager."""
         model = self._model()
         folder = store.folder() if model is None else model.folder
         if not qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(folder))):
             self.panel.say(_("The file manager did not open; the folder is {folder}").format(folder=folder), "warning")
 
-    def onRemove(self):
+    def onRemove(self) -> None:
         """The first press asks, the second removes."""
         model = self._model()
         if model is None:
             return
-        if self.panel.isSegmenting:
+        if self.panel.isUsingModels:
             self.panel.say(_("A scan is being segmented: models can be removed when that is done."), "warning")
         elif self._removal.press():
             self._remove(model)
 
-    def onSample(self):
+    def onSample(self) -> None:
         """Make the sample, or load the one that was made before."""
         if not self.isBusy:
             self.panel.say("")
             self._line.begin(SampleMaker(onDone=self._onSampleDone, onProgress=self._line.onProgress))
 
-    def _remove(self, model):
+    def _remove(self, model: InstalledModel) -> None:
         try:
             store.remove(model.name)
         except store.ModelError as error:
@@ -183,14 +191,14 @@ class ModelsSection(Section):
                 parameters.model = ""
         self._tell()
 
-    def _next(self):
+    def _next(self) -> None:
         """Begin the next import."""
         if not self.isBusy and self._waiting:
             self.panel.say("")
             work = ModelImport(self._waiting.pop(0), onDone=self._onAdded, onProgress=self._line.onProgress)
             self._line.begin(work)
 
-    def _onAdded(self, result):
+    def _onAdded(self, result: ImportResult) -> None:
         self._line.end()
         self.panel.say(result.sentence, KINDS.get(result.kind, "note"))
         self._take(result.name)
@@ -198,7 +206,7 @@ class ModelsSection(Section):
             self._waiting.clear()  # the sentence has to stay
         self._next()
 
-    def _onSampleDone(self, outcome):
+    def _onSampleDone(self, outcome: SampleOutcome) -> None:
         self._line.end()
         if outcome.volume_id:
             self.panel.logic.getParameterNode().inputVolume = slicer.mrmlScene.GetNodeByID(outcome.volume_id)
@@ -206,7 +214,7 @@ class ModelsSection(Section):
         self.panel.say(outcome.sentence, KINDS.get(outcome.kind, "note"))
         self._next()
 
-    def _take(self, name):
+    def _take(self, name: str) -> None:
         """Select a model that has come, and list what there is."""
         if name:
             self._selected = name
@@ -215,17 +223,17 @@ class ModelsSection(Section):
         if name:
             self._select(name)
 
-    def _tell(self):
+    def _tell(self) -> None:
         """The models have changed: every part of the panel lists them anew."""
         self.fill()
         self.panel.modelsChanged()
 
-    def _model(self):
+    def _model(self) -> InstalledModel | None:
         """The model in the current row, or None."""
         row = self.ui.modelList.currentRow
         return self._models[row] if 0 <= row < len(self._models) else None
 
-    def _select(self, name):
+    def _select(self, name: str) -> None:
         """Make a model's row the current one, without choosing it."""
         self._filling = True
         names = [model.name for model in self._models]
@@ -233,12 +241,12 @@ class ModelsSection(Section):
         self._filling = False
         self._showCard()
 
-    def _showCard(self):
+    def _showCard(self) -> None:
         model = self._model()
         self.ui.cardLabel.text = shown(self._withoutModel()) if model is None else card(model)
         self.ui.removeButton.enabled = model is not None
 
-    def _withoutModel(self):
+    def _withoutModel(self) -> str:
         """What is said in place of a card."""
         wanted = self.panel.parameters.model if self.panel.parameters is not None else ""
         if store.problem():

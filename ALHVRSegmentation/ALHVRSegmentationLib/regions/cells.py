@@ -3,12 +3,15 @@
 Arrays only, so that a thread may run it. A volume is gone through once, a layer of cells at a time.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ALHVRSegmentationLib.regions.segment_images import numbers_at
-from ALHVRSegmentationLib.regions.values import RELIABLE_UNSTABLE, UNRELIABLE_STABLE
+from ALHVRSegmentationLib.regions.result import RELIABLE_UNSTABLE, UNRELIABLE_STABLE
+from ALHVRSegmentationLib.regions.segment_images import SegmentImage, numbers_at
 
 CELL_MM = 4.0
 NEAR_MM = 15.0
@@ -36,25 +39,26 @@ class Cells:
     """Number of the structure, 0 where none is near."""
 
     @property
-    def size_mm(self):
+    def size_mm(self) -> tuple[float, ...]:
         """Edges of a cell along K, J, I."""
         return tuple(count * edge for count, edge in zip(self.voxels_of_cell, self.spacing_mm, strict=True))
 
     @property
-    def total_doubt(self):
+    def total_doubt(self) -> float:
         """Of the whole volume, in voxels."""
         return float(sum(doubt.sum() for doubt in self.doubt.values()))
 
 
-def doubt_of(con_a, con_b):
-    """uint32, 1 to 65536: the expected error of each voxel, which is 1 - confidence of the surer network.
+def doubt_of(con_a: np.ndarray, con_b: np.ndarray) -> np.ndarray:
+    """uint32, 1 to 65536: the expected error of each voxel, which is 1 - confidence of the more confident network.
 
     65536 stands for 1; it is never 0, so that every uncertain voxel counts.
     """
     return np.subtract(FULL + 1, np.maximum(con_a, con_b), dtype=np.uint32)
 
 
-def make_cells(con_a, con_b, level, spacing_mm, images=(), stopped=lambda: False):
+def make_cells(con_a: np.ndarray, con_b: np.ndarray, level: int, spacing_mm: Sequence[float],
+               images: Sequence[SegmentImage] = (), stopped: Callable[[], bool] = lambda: False) -> Cells:
     """The Cells of two uint16 confidences [K, J, I] at a threshold; images: SegmentImages. Raises Stopped."""
     size = tuple(max(1, round(CELL_MM / edge)) for edge in spacing_mm)
     grid = tuple(-(-length // count) for length, count in zip(con_a.shape, size, strict=True))
@@ -71,7 +75,7 @@ def make_cells(con_a, con_b, level, spacing_mm, images=(), stopped=lambda: False
     return Cells(size, tuple(spacing_mm), doubt, voxels, _nearest(structure, size, spacing_mm))
 
 
-def _planes(con_a, con_b, level):
+def _planes(con_a: np.ndarray, con_b: np.ndarray, level: int) -> dict[int, np.ndarray]:
     """By region, [J, I] sums over a few slices: of the doubt, and how many voxels."""
     sums = {region: np.zeros((2, *con_a.shape[1:]), np.uint32) for region in (RELIABLE_UNSTABLE, UNRELIABLE_STABLE)}
     for some, other in zip(con_a, con_b, strict=True):
@@ -86,13 +90,14 @@ def _planes(con_a, con_b, level):
     return sums
 
 
-def _in_cells(plane, size):
+def _in_cells(plane: np.ndarray, size: Sequence[int]) -> np.ndarray:
     """Sums of a [J, I] plane over cells, as whole numbers."""
     rows = np.add.reduceat(plane, np.arange(0, plane.shape[0], size[1]), axis=0, dtype=np.uint64)
     return np.add.reduceat(rows, np.arange(0, plane.shape[1], size[2]), axis=1)
 
 
-def _structures(images, grid, size, uncertain):
+def _structures(images: Sequence[SegmentImage], grid: tuple[int, ...], size: Sequence[int],
+                uncertain: np.ndarray) -> np.ndarray:
     """The structure in each cell, 0 where there is none: at its centre, and at eight points where it is uncertain."""
     found = np.zeros(grid, np.int64)
     if images:
@@ -105,12 +110,12 @@ def _structures(images, grid, size, uncertain):
     return found
 
 
-def _points(cells, size, where):
+def _points(cells: np.ndarray, size: Sequence[int], where: Sequence[float]) -> np.ndarray:
     """(I, J, K) in voxels [N, 3] of a point in each cell: `where` is a share of its edges along K, J, I."""
     return ((cells + where) * size - 0.5)[:, ::-1]
 
 
-def _most_frequent(numbers):
+def _most_frequent(numbers: np.ndarray) -> np.ndarray:
     """For each column of [8, N] the number but 0 that is there most often, 0 where there is no other."""
     best, most = np.zeros(numbers.shape[1], np.int64), np.zeros(numbers.shape[1], np.int64)
     for row in numbers:
@@ -120,7 +125,7 @@ def _most_frequent(numbers):
     return best
 
 
-def _nearest(structure, size, spacing_mm):
+def _nearest(structure: np.ndarray, size: Sequence[int], spacing_mm: Sequence[float]) -> np.ndarray:
     """Cells without a structure get the nearest one."""
     if not structure.any():
         return structure

@@ -4,10 +4,17 @@ Arrays only, so that a thread may run it. A piece grows from the cell around whi
 cells of one region and one structure, until it is as large as a place may be.
 """
 
+from __future__ import annotations
+
 import heapq
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ALHVRSegmentationLib.regions.cells import Cells
 
 EXTENT_MM = 40.0
 LARGEST_ML = 5.0
@@ -40,7 +47,7 @@ class _Group:
     """The doubt that is added up around each cell."""
 
 
-def cut(cells, most, stopped=lambda: False):
+def cut(cells: Cells, most: int, stopped: Callable[[], bool] = lambda: False) -> list[Piece]:
     """Up to `most` Pieces of Cells, roughly those with most doubt first; all doubt is in them if there are fewer."""
     groups = _groups(cells)
     heapq.heapify(groups)
@@ -56,7 +63,7 @@ def cut(cells, most, stopped=lambda: False):
     return found
 
 
-def _groups(cells):
+def _groups(cells: Cells) -> list[_Group]:
     from scipy import ndimage
 
     groups = []
@@ -71,12 +78,12 @@ def _groups(cells):
     return groups
 
 
-def _reach(cells):
+def _reach(cells: Cells) -> list[int]:
     """Cells to each side that count as around, along K, J, I."""
     return [int(_AROUND_MM / 2 // edge) for edge in cells.size_mm]
 
 
-def _added_up(doubt, cells):
+def _added_up(doubt: np.ndarray, cells: Cells) -> np.ndarray:
     """Mean doubt around each cell that has some, 0 elsewhere."""
     from scipy import ndimage
 
@@ -84,7 +91,7 @@ def _added_up(doubt, cells):
     return np.where(doubt > 0, np.maximum(around, 1e-12), 0)  # whatever rounding leaves
 
 
-def _take(group, cells):
+def _take(group: _Group, cells: Cells) -> Piece:
     """Cut the next piece out of a group."""
     seed = _seed(group, cells)
     radius_mm = max(0.0, (EXTENT_MM - max(cells.size_mm)) / 2)
@@ -101,7 +108,7 @@ def _take(group, cells):
     return Piece(group.region, tuple(axis.start for axis in whole), taken)
 
 
-def _seed(group, cells):
+def _seed(group: _Group, cells: Cells) -> tuple[int, ...]:
     """The cell to begin with: that with most doubt near the cell around which most is."""
     middle = np.unravel_index(int(group.around.argmax()), group.around.shape)
     box = _box(middle, _reach(cells), group.doubt.shape)
@@ -109,13 +116,13 @@ def _seed(group, cells):
     return tuple(int(at) + axis.start for at, axis in zip(best, box, strict=True))
 
 
-def _box(middle, reach, shape):
+def _box(middle: Sequence[int], reach: Sequence[int], shape: tuple[int, ...]) -> tuple[slice, ...]:
     """Slices around a cell, cut at the edges."""
     return tuple(slice(max(0, int(at) - far), min(length, int(at) + far + 1))
                  for at, far, length in zip(middle, reach, shape, strict=True))
 
 
-def _touching(mask, at):
+def _touching(mask: np.ndarray, at: tuple[int, ...]) -> np.ndarray:
     """The part of a mask that is connected with a cell; cells at a corner touch."""
     from scipy import ndimage
 
@@ -123,7 +130,7 @@ def _touching(mask, at):
     return labels == labels[at]
 
 
-def _nearest_first(taken, far, ml):
+def _nearest_first(taken: np.ndarray, far: np.ndarray, ml: np.ndarray) -> np.ndarray:
     """As many cells of a mask as a piece may have, the nearest; one at least."""
     places = np.flatnonzero(taken)
     places = places[np.argsort(far.reshape(-1)[places], kind="stable")]
@@ -133,7 +140,7 @@ def _nearest_first(taken, far, ml):
     return kept.reshape(taken.shape)
 
 
-def _update(group, cells, box):
+def _update(group: _Group, cells: Cells, box: tuple[slice, ...]) -> None:
     """Add up anew what is around the cells of a box."""
     near = [slice(max(0, axis.start - reach), axis.stop + reach)
             for axis, reach in zip(box, _reach(cells), strict=True)]

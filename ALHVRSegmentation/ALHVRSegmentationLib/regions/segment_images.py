@@ -1,5 +1,8 @@
 """Segment images: copies of the voxels of a segmentation's segments, for a thread that may not touch the scene."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +10,7 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from ALHVRSegmentationLib.regions.hand_over import SEGMENT_ID
+from ALHVRSegmentationLib.regions.segment_editor import SEGMENT_ID
 
 BINARY = "Binary labelmap"
 
@@ -24,7 +27,8 @@ class SegmentImage:
     """Number of the structure, from 1 on, by label."""
 
 
-def images_of(segmentation_node, volume):
+def images_of(segmentation_node: slicer.vtkMRMLSegmentationNode | None,
+              volume: slicer.vtkMRMLVolumeNode | None) -> tuple[SegmentImage, ...]:
     """The SegmentImages of all segments but those that were made of uncertain places.
 
     () without a segmentation, and where a transform that bends lies between it and the volume.
@@ -50,7 +54,7 @@ def images_of(segmentation_node, volume):
     return tuple(found.values())
 
 
-def numbers_at(images, points):
+def numbers_at(images: Sequence[SegmentImage], points: np.ndarray) -> np.ndarray:
     """Numbers of the structures at points [N, 3], (I, J, K) of the volume; 0 where there is none."""
     numbers = np.zeros(len(points), np.int64)
     for image in images:
@@ -65,7 +69,7 @@ def numbers_at(images, points):
     return numbers
 
 
-def _image(image, to_segmentation):
+def _image(image: slicer.vtkOrientedImageData, to_segmentation: np.ndarray) -> SegmentImage:
     """Its voxels, and the way to them."""
     matrix = vtk.vtkMatrix4x4()
     image.GetWorldToImageMatrix(matrix)

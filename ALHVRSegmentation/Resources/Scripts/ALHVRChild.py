@@ -9,6 +9,8 @@ packages are (ALHVR_PACKAGES) and in which folder a file called "cancel" asks to
 is written into the file "exit-code" as well.
 """
 
+from __future__ import annotations
+
 import contextlib
 import faulthandler
 import importlib
@@ -22,6 +24,10 @@ import sys
 import threading
 import time
 import traceback
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ALHVRLib.child_events import Event
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before anything loads onnxruntime, as the import on trial does
 POLL_S = 0.1
@@ -30,17 +36,17 @@ PATIENCE_S = 1.3
 CANCELLED = 130
 REMOVALS = 3
 PR_SET_CHILD_SUBREAPER = 36
-PROCESSES = os.path.join("ALHVRSegmentationLib", "child", "processes.py")
+PROCESSES = os.path.join("ALHVRLib", "os_process.py")
 
 
-def say(event, **fields):
+def say(event: Event, **fields: object) -> None:
     """Write one event; whoever does not listen any more is not told."""
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
         sys.stdout.flush()
 
 
-def main(arguments):
+def main(arguments: list[str]) -> int:
     """Run ``arguments`` and return the exit code."""
     faulthandler.enable()
     if hasattr(os, "setpgid"):
@@ -61,7 +67,7 @@ def main(arguments):
     return code
 
 
-def adopt_orphans():
+def adopt_orphans() -> None:
     """Let workers whose own parent has ended stay descendants of this process, where Linux offers that."""
     if sys.platform.startswith("linux"):
         with contextlib.suppress(Exception):
@@ -70,7 +76,7 @@ def adopt_orphans():
             ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def run(arguments):
+def run(arguments: list[str]) -> int:
     """Do what is asked; whatever goes wrong becomes one event and an exit code."""
     try:
         return command(arguments)
@@ -88,7 +94,7 @@ def run(arguments):
         return 1
 
 
-def command(arguments):
+def command(arguments: list[str]) -> int:
     """Run pip, an import, or alhvr, and return its exit code."""
     if arguments[:1] == ["--import"]:
         sys.path[:1] = [arguments[2]]
@@ -102,7 +108,7 @@ def command(arguments):
     return alhvr(arguments)
 
 
-def alhvr(arguments):
+def alhvr(arguments: list[str]) -> int:
     """A command of the engine: it comes first in place of this script's folder; our packages last, so that Slicer's
     own win.
     """
@@ -115,7 +121,7 @@ def alhvr(arguments):
     return run_alhvr(arguments) or 0
 
 
-def refuse_import(error, arguments):
+def refuse_import(error: ImportError, arguments: list[str]) -> int:
     """Name the package that is missing or cannot be loaded."""
     name = (error.name or "").partition(".")[0] or (arguments[1] if arguments[:1] == ["--import"] else "")
     hint = "Install the extension ALHVR again." if name == "alhvr" else "The top of the panel offers what is missing."
@@ -126,12 +132,12 @@ def refuse_import(error, arguments):
     return 2
 
 
-def one_line(error):
+def one_line(error: BaseException) -> str:
     """The text of an error without line breaks."""
     return " ".join(str(error).split())
 
 
-def watch():
+def watch() -> None:
     """Stop when the cancel file appears; end at once when the work folder or the owner is gone.
 
     An owner that was killed cannot tidy up, and the work folder may hold a patient's scan: it is removed here.
@@ -149,7 +155,7 @@ def watch():
     end_all()
 
 
-def is_gone(folder):
+def is_gone(folder: str) -> bool:
     """Whether the folder was removed; one that cannot be asked about counts as there."""
     try:
         if folder:
@@ -161,7 +167,7 @@ def is_gone(folder):
     return False
 
 
-def ask_to_stop():
+def ask_to_stop() -> None:
     """What Ctrl-C in a terminal does, also where the main thread waits."""
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
@@ -169,7 +175,7 @@ def ask_to_stop():
         signal.raise_signal(signal.SIGINT)
 
 
-def end_workers():
+def end_workers() -> None:
     """End the processes that this one has started, those in a session of their own too."""
     with contextlib.suppress(Exception):
         root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -179,7 +185,7 @@ def end_workers():
         processes.end_all({os.getpid()}, os.environ.get("ALHVR_WORK", ""))
 
 
-def end_all():
+def end_all() -> None:
     """End this process and the workers that it has, without a word."""
     end_workers()
     if hasattr(os, "killpg") and os.getpgid(0) == os.getpid():
@@ -195,7 +201,7 @@ class Owner:
 
     SYNCHRONIZE, STILL_THERE = 0x00100000, 0x102
 
-    def __init__(self, pid):
+    def __init__(self, pid: int) -> None:
         self._pid = int(pid) if pid else 0
         self._handle = None
         if os.name == "nt" and self._pid:
@@ -206,7 +212,7 @@ class Owner:
             self._windows.WaitForSingleObject.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
             self._handle = self._windows.OpenProcess(self.SYNCHRONIZE, False, self._pid)
 
-    def is_there(self):
+    def is_there(self) -> bool:
         """Whether it lives; one that has ended and waits to be buried does not."""
         if not self._pid:
             return True

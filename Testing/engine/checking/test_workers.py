@@ -19,7 +19,7 @@ from alhvr.core.errors import Cancelled
 
 TWO = MemoryBudget(2, None)
 KNOWS_THIS_FILE = ("import sys\n"
-                   f"sys.path[:0] = {[str(ROOT / 'Testing/engine/checking'), str(ROOT / 'Testing'), str(ROOT)]}\n"
+                   f"sys.path[:0] = {[str(ROOT / f) for f in ('Testing/engine/checking', 'Testing/support', '')]}\n"
                    "import test_workers as t\n")
 """How a program begins that uses what stands here."""
 

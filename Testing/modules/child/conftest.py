@@ -20,10 +20,10 @@ def engine(child: Callable[..., Told], tmp_path: pathlib.Path,
            monkeypatch: pytest.MonkeyPatch) -> Callable[..., Told]:
     """engine(body) is a child whose command does ``body``."""
     def write(body: str, *arguments: str) -> Told:
-        from ALHVRSegmentationLib import places
+        from ALHVRLib import paths
 
         root = write_engine(tmp_path, body)
-        monkeypatch.setattr(places, "engine_root", lambda: root)
+        monkeypatch.setattr(paths, "engine_root", lambda: root)
         return child(*arguments)
 
     return write

@@ -129,7 +129,7 @@ def test_a_child_that_closes_its_output_and_works_on_has_finished_unheard(engine
     told = engine("say('note')\nos.close(1)\nos.close(2)\ntime.sleep(1)\n"
                   f"open({str(tmp_path / 'done')!r}, 'w')").start()
     ending = told.end()
-    assert (ending.kind, ending.message) == ("finished", "What the command reported on its way did not arrive.")
+    assert (ending.kind, ending.message) == ("finished", "The output of the command was lost.")
     assert (tmp_path / "done").exists()
 
 
@@ -166,7 +166,7 @@ def test_no_signal_is_sent_to_a_process_that_is_not_the_childs(script: Callable[
 
 
 def test_a_process_id_that_is_used_anew_gets_no_signal(slicer_app: object, stranger: int) -> None:
-    from ALHVRSegmentationLib.child.output import Output
+    from ALHVRLib.child_process import Output
 
     with subprocess.Popen(["true"], stdout=subprocess.PIPE, text=True) as process:
         output = Output(process, "/nowhere")

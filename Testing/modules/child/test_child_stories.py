@@ -89,7 +89,7 @@ def test_a_child_killed_from_outside_has_died(engine: Callable[..., Told]) -> No
     os.kill(told.child.pid, signal.SIGKILL)
     ending = told.end()
     assert ending.kind == "died"
-    assert ending.message == "The process in the background ended without a word."
+    assert ending.message == "The background process exited unexpectedly."
 
 
 def test_a_child_that_crashes_has_died(engine: Callable[..., Told]) -> None:
@@ -272,9 +272,9 @@ def test_the_users_other_pythons_stay_out(engine: Callable[..., Told], tmp_path:
 
 
 def test_our_packages_come_last(engine: Callable[..., Told], own_settings: pathlib.Path) -> None:
-    from ALHVRSegmentationLib import places
+    from ALHVRLib import paths
 
-    packages = places.packages_folder()
+    packages = paths.packages_folder()
     packages.mkdir(parents=True)
     (packages / "numpy.py").write_text("raise RuntimeError('not Slicer\\'s numpy')")
     (packages / "ours_alone.py").write_text("")

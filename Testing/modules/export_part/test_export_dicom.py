@@ -65,7 +65,7 @@ def segmented(volume: Any, node: Any = None) -> Any:
     """Segments liver at MARK, spleen in a corner, and an empty one."""
     import slicer
 
-    from ALHVRSegmentationLib.scene.segmentation_in import put_segments
+    from ALHVRSegmentationLib.results.import_segmentation import put_segments
 
     array = np.zeros(volume.GetImageData().GetDimensions()[::-1], np.uint8)
     array[MARK], array[0, 0, :2] = 1, 2
@@ -119,7 +119,7 @@ def test_segments_arrive_at_the_voxels_of_the_dicom_images(above: str, series: P
 
 
 def give_terms(node: Any, segment_id: str) -> None:
-    from ALHVRSegmentationLib.scene.labels import terminology_entry
+    from ALHVRLib.scene.label_images import terminology_entry
 
     segment = node.GetSegmentation().GetSegment(segment_id)
     segment.SetTag(segment.GetTerminologyEntryTagName(), terminology_entry(labels("liver")[0]))
@@ -210,9 +210,9 @@ def test_segments_without_terms_or_algorithm_are_the_reason(series: Path) -> Non
 def test_no_segments_and_only_empty_ones_are_told(series: Path, tmp_path: Path) -> None:
     import slicer
 
+    from ALHVRLib.scene.errors import SceneError
     from ALHVRSegmentationLib.export.dicom_seg import write_dicom_seg
-    from ALHVRSegmentationLib.scene.errors import SceneError
-    from ALHVRSegmentationLib.scene.segmentation_in import put_segments
+    from ALHVRSegmentationLib.results.import_segmentation import put_segments
 
     volume = loaded(series)
     assert reason(None) == reason(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode"))
@@ -226,8 +226,8 @@ def test_what_the_plugin_refuses_or_leaves_out_is_one_sentence(fault: str, serie
     import dicom_seg_recorder
     import slicer
 
+    from ALHVRLib.scene.errors import SceneError
     from ALHVRSegmentationLib.export.dicom_seg import write_dicom_seg
-    from ALHVRSegmentationLib.scene.errors import SceneError
 
     node = segmented(loaded(series))
     count = slicer.mrmlScene.GetNumberOfNodes()

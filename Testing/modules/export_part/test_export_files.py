@@ -19,7 +19,7 @@ def segmented(kind: str = "oblique", *, transform: Any = None, array: np.ndarray
     """A scan and its segmentation with label 1 at MARK and label 2 in a corner."""
     import slicer
 
-    from ALHVRSegmentationLib.scene.segmentation_in import put_segments
+    from ALHVRSegmentationLib.results.import_segmentation import put_segments
 
     volume = add_volume(marked_voxels(), ijk_to_ras(kind))
     volume.SetAndObserveTransformNodeID(transform.GetID() if transform else None)
@@ -98,7 +98,7 @@ def test_nrrd_lies_where_the_scans_own_file_lies(above: str, tmp_path: Path) -> 
 
 def move_scan_and_put_again(volume: Any, node: Any) -> None:
     """The scan alone is moved, and the result is put beside a segment of the user's: another space than the scan's."""
-    from ALHVRSegmentationLib.scene.segmentation_in import put_segments
+    from ALHVRSegmentationLib.results.import_segmentation import put_segments
 
     node.GetSegmentation().AddEmptySegment("mine", "Mine")
     volume.SetAndObserveTransformNodeID(add_linear_transform(moved()).GetID())
@@ -111,7 +111,7 @@ def test_nrrd_is_loaded_with_names_colours_terms_and_overlaps(tmp_path: Path) ->
     import slicer
 
     from ALHVRSegmentationLib.export.nrrd import write_nrrd
-    from ALHVRSegmentationLib.scene.own_segments import tag_of
+    from ALHVRSegmentationLib.results.result_segments import tag_of
 
     volume, node = segmented()
     node.GetSegmentation().AddEmptySegment("mine", "Mine")
@@ -163,14 +163,14 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(form: str, tmp_path: Pat
 def put_noise(volume: Any, noise: np.ndarray) -> Any:
     import slicer
 
-    from ALHVRSegmentationLib.scene.segmentation_in import put_segments
+    from ALHVRSegmentationLib.results.import_segmentation import put_segments
 
     placed = put_segments(noise, labels("liver", "spleen"), volume, None, "ALHVR")
     return slicer.mrmlScene.GetNodeByID(placed.segmentation_id)
 
 
 def error_class() -> type[Exception]:
-    from ALHVRSegmentationLib.scene.errors import SceneError
+    from ALHVRLib.scene.errors import SceneError
 
     return SceneError
 

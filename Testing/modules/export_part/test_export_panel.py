@@ -33,7 +33,7 @@ def choose_segmentation(panel: Any, name: str = "Größe: 1") -> Any:
     """A segmentation of a scan that is no DICOM, chosen in the panel."""
     import slicer
 
-    from ALHVRSegmentationLib.scene.segmentation_in import put_segments
+    from ALHVRSegmentationLib.results.import_segmentation import put_segments
 
     array = np.zeros(SHAPE, np.uint8)
     array[MARK] = 1

@@ -55,7 +55,7 @@ def test_the_panel_survives_another_scene_and_back(panel: Any) -> None:
 
 def test_the_panel_is_built_without_a_main_window_and_before_it_is_shown(module_file: pathlib.Path) -> None:
     import slicer
-    from harness.module_widgets import load_module, unload_module
+    from slicer_stand_in.module_widgets import load_module, unload_module
 
     module = load_module(module_file)
     assert slicer.util.mainWindow() is None

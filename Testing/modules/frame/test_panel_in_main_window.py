@@ -195,10 +195,10 @@ def left_in_panel(widget: Any, panel: Any) -> int:
 
 def test_the_set_up_is_inset_as_the_other_sections_are(panel: Any, main_window: Any,
                                                        monkeypatch: pytest.MonkeyPatch) -> None:
-    from ALHVRSegmentationLib.setup import needs
-    from ALHVRSegmentationLib.setup.section import SetupSection
+    from ALHVRLib.requirements import Requirement
+    from ALHVRLib.setup_section import SetupSection
 
-    monkeypatch.setattr(needs, "can_segment", lambda: False)
+    monkeypatch.setattr(Requirement, "is_met", lambda _self: False)
     panel.follow(panel.parameters)
     main_window._panel_widget().fit()
     setup, segment = panel.section(SetupSection), section(panel, SECTIONS[0])

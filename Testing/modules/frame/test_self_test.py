@@ -16,13 +16,13 @@ def test_the_self_test_passes(load_panel: Callable, module_file: pathlib.Path) -
 
 def test_the_self_test_fails_without_the_engine(load_panel: Callable, module_file: pathlib.Path,
                                                 tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ALHVRSegmentationLib import places
+    from ALHVRLib import paths
 
     load_panel(module_file)
-    monkeypatch.setattr(places, "engine_root", lambda: tmp_path)
-    monkeypatch.setattr(places, "packages_folder", lambda: tmp_path)
+    monkeypatch.setattr(paths, "engine_root", lambda: tmp_path)
+    monkeypatch.setattr(paths, "packages_folder", lambda: tmp_path)
     script = tmp_path / "broken.py"
     script.write_text("raise SystemExit(3)")
-    monkeypatch.setattr(places, "child_script", lambda: script)
+    monkeypatch.setattr(paths, "child_script", lambda: script)
     with pytest.raises(AssertionError):
         sys.modules["ALHVRSegmentation"].ALHVRSegmentationTest().runTest()

@@ -11,7 +11,7 @@ from model_worlds import CODES, DESCRIPTION, WEIGHTS, change_manifest, write_fil
 
 
 def problem(folder: pathlib.Path) -> str:
-    from ALHVRSegmentationLib.models.described import describe
+    from ALHVRLib.models.model_info import describe
 
     return describe(folder).problem
 
@@ -25,7 +25,7 @@ def rewritten(folder: pathlib.Path, description: bytes) -> pathlib.Path:
 
 
 def test_a_model_tells_its_labels_scans_scores_and_licence(tmp_path: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.models.described import describe
+    from ALHVRLib.models.model_info import describe
 
     model = describe(write_model_folder(tmp_path / "m"))
     assert (model.name, model.title, model.problem) == ("m", "Liver and spleen", "")
@@ -36,7 +36,7 @@ def test_a_model_tells_its_labels_scans_scores_and_licence(tmp_path: pathlib.Pat
 
 
 def test_the_channels_of_a_model_are_named(tmp_path: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.models.described import describe
+    from ALHVRLib.models.model_info import describe
 
     plan = {**DESCRIPTION["plan"], "channels": [{"name": "T1"}, {"name": "FLAIR"}]}
     assert describe(write_model_folder(tmp_path / "m", {"plan": plan})).channel_names == ("T1", "FLAIR")
@@ -45,7 +45,7 @@ def test_the_channels_of_a_model_are_named(tmp_path: pathlib.Path) -> None:
 def test_a_model_of_the_engine_has_no_problem(tmp_path: pathlib.Path) -> None:
     from model_worlds import engine_model
 
-    from ALHVRSegmentationLib.models.described import describe
+    from ALHVRLib.models.model_info import describe
 
     model = describe(engine_model(tmp_path / "m"))
     assert (model.problem, model.title, model.has_graphs) == ("", "M", True)
@@ -120,7 +120,7 @@ def test_a_description_with_a_bad_entry_ends_in_a_sentence(tmp_path: pathlib.Pat
 
 
 def test_scores_that_are_no_numbers_are_left_out(tmp_path: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.models.described import describe
+    from ALHVRLib.models.model_info import describe
 
     training = {"validation_dice": {"liver": float("inf"), "spleen": "0.9", "mean": 0.5}}
     assert describe(write_model_folder(tmp_path / "m", {"training": training})).scores == {"mean": 0.5}
@@ -139,7 +139,7 @@ def test_a_pipe_in_place_of_a_file_does_not_hang_the_panel(tmp_path: pathlib.Pat
     folder = write_model_folder(tmp_path / "m")
     (folder / "manifest.json").unlink()
     os.mkfifo(folder / "manifest.json")
-    assert problem(folder) == "manifest.json is no file."
+    assert problem(folder) == "manifest.json is not a regular file."
 
 
 def test_links_in_a_circle_end_in_a_sentence(tmp_path: pathlib.Path) -> None:
@@ -150,7 +150,7 @@ def test_links_in_a_circle_end_in_a_sentence(tmp_path: pathlib.Path) -> None:
 
 
 def test_invisible_letters_and_lines_are_taken_out_of_names(tmp_path: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.models.described import describe
+    from ALHVRLib.models.model_info import describe
 
     model = describe(write_model_folder(tmp_path / "m", {"name": "a\u202eb\n\n\x00c" + "x" * 5000}))
     assert model.title.startswith("ab cxxx")

@@ -24,9 +24,9 @@ def arrive(own_settings: pathlib.Path) -> Callable:
     """Brings a path in."""
 
     def run(path: pathlib.Path) -> object:
-        from ALHVRSegmentationLib.models.arrival import Arrival
+        from ALHVRLib.models.copy_model import ModelCopy
 
-        return Arrival(path).run()
+        return ModelCopy(path).run()
 
     return run
 
@@ -36,7 +36,7 @@ def refused(arrive: Callable, own_settings: pathlib.Path) -> Callable:
     """The sentence with which a path is refused; looks that nothing was left among the models."""
 
     def run(path: pathlib.Path) -> str:
-        from ALHVRSegmentationLib.models.safe_files import ModelError
+        from ALHVRLib.models.untrusted_files import ModelError
 
         with pytest.raises(ModelError) as caught:
             arrive(path)
@@ -82,7 +82,7 @@ def test_the_same_model_is_known_again_under_another_name(arrive: Callable, sour
 
 def test_another_model_of_the_same_name_is_refused(arrive: Callable, source: pathlib.Path,
                                                    own_settings: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.models.safe_files import ModelError
+    from ALHVRLib.models.untrusted_files import ModelError
 
     write_model_folder(own_settings / "models" / "liver", {"name": "Another"})
     with pytest.raises(ModelError, match='"liver" is installed already'):
@@ -140,7 +140,7 @@ def test_a_manifest_that_unpacks_to_gigabytes_is_refused(refused: Callable, sour
 def test_a_zip_cut_short_is_refused(refused: Callable, source: pathlib.Path, tmp_path: pathlib.Path) -> None:
     path = zipped(source, tmp_path / "x.zip")
     path.write_bytes(path.read_bytes()[:-100])
-    assert refused(path) == "x.zip cannot be unpacked: it is damaged or cut short."
+    assert refused(path) == "x.zip cannot be unpacked: it is damaged or truncated."
 
 
 def test_a_zip_with_a_damaged_entry_is_refused(refused: Callable, source: pathlib.Path,
@@ -180,7 +180,7 @@ def test_a_file_that_is_no_zip_is_refused(refused: Callable, tmp_path: pathlib.P
 def test_a_folder_without_a_model_and_a_path_without_anything_are_refused(refused: Callable,
                                                                          tmp_path: pathlib.Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert refused(tmp_path / "empty") == "empty is no ALHVR model."
+    assert refused(tmp_path / "empty") == "empty is not an ALHVR model."
     assert "There is nothing at" in refused(tmp_path / "gone")
 
 
@@ -204,7 +204,7 @@ def test_a_link_inside_a_folder_becomes_the_file_itself(arrive: Callable, source
 def test_a_pipe_in_place_of_weights_does_not_hang(refused: Callable, source: pathlib.Path) -> None:
     (source / "models/model.pt").unlink()
     os.mkfifo(source / "models/model.pt")
-    assert refused(source) == "models/model.pt is no file."
+    assert refused(source) == "models/model.pt is not a regular file."
 
 
 @pytest.mark.parametrize("damage", ["short", "long", "changed", "missing"])
@@ -247,9 +247,9 @@ def test_a_full_disk_is_said_before_anything_is_copied(refused: Callable, source
 def test_a_disk_that_fills_up_meanwhile_leaves_nothing(refused: Callable, source: pathlib.Path,
                                                        own_settings: pathlib.Path,
                                                        monkeypatch: pytest.MonkeyPatch) -> None:
-    from ALHVRSegmentationLib.models import arrival
+    from ALHVRLib.models import copy_model
 
-    monkeypatch.setattr(arrival, "SPARE_BYTES", -(1 << 30))
+    monkeypatch.setattr(copy_model, "SPARE_BYTES", -(1 << 30))
     write_files(source, {"models/model.pt": os.urandom(3 << 20)})
     names = ("alhvr.json", "docs/README.md", *WEIGHTS)
     write_manifest(source, {name: (source / name).read_bytes() for name in names})
@@ -265,9 +265,9 @@ def test_a_models_folder_that_cannot_be_made_is_said(refused: Callable, source: 
 
 
 def test_cancelling_leaves_nothing(source: pathlib.Path, own_settings: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.models.arrival import Arrival, Stopped
+    from ALHVRLib.models.copy_model import ModelCopy, Stopped
 
-    arrival = Arrival(source)
+    arrival = ModelCopy(source)
     arrival.stopped = True
     with pytest.raises(Stopped):
         arrival.run()

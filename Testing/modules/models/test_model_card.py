@@ -12,8 +12,8 @@ HOSTILE = '<img src="file:///etc/passwd"><h1>&amp;</h1>'
 
 
 def card_of(folder: pathlib.Path, changes: dict[str, Any] | None = None, **options: Any) -> str:
-    from ALHVRSegmentationLib.models.card import card
-    from ALHVRSegmentationLib.models.described import describe
+    from ALHVRLib.models.card import card
+    from ALHVRLib.models.model_info import describe
 
     return card(describe(write_model_folder(folder, changes, **options)))
 
@@ -66,8 +66,8 @@ def test_markup_in_any_text_of_a_model_is_shown_as_text(tmp_path: pathlib.Path, 
 
 
 def test_markup_in_the_name_of_a_bad_models_folder_is_shown_as_text(tmp_path: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.models.card import card
-    from ALHVRSegmentationLib.models.described import describe
+    from ALHVRLib.models.card import card
+    from ALHVRLib.models.model_info import describe
 
     folder = tmp_path / "<img src=x>"
     folder.mkdir()

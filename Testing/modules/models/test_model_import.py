@@ -20,7 +20,7 @@ class Watched:
     """An import and what it told."""
 
     def __init__(self, path: pathlib.Path) -> None:
-        from ALHVRSegmentationLib.models.importing import ModelImport
+        from ALHVRLib.models.import_model import ModelImport
 
         self.results: list[Any] = []
         self.texts: list[str] = []
@@ -41,7 +41,7 @@ def left_in(settings: pathlib.Path) -> list[str]:
 
 
 def test_a_folder_is_added(good: pathlib.Path, own_settings: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.models import store
+    from ALHVRLib.models import store
 
     watched = Watched(good)
     result = watched.result()
@@ -99,7 +99,7 @@ def test_markup_and_lines_in_a_name_do_not_reach_the_disk(own_settings: pathlib.
                                                           tmp_path: pathlib.Path) -> None:
     import shutil
 
-    from ALHVRSegmentationLib.models import store
+    from ALHVRLib.models import store
 
     folder = shutil.copytree(good, tmp_path / "a\n<b>")
     result = Watched(renamed(folder, "../../<b>evil</b>\u202e\n")).result()

@@ -20,20 +20,20 @@ def models(own_settings: pathlib.Path) -> pathlib.Path:
 
 
 def names() -> list[str]:
-    from ALHVRSegmentationLib.models import store
+    from ALHVRLib.models import store
 
     return [model.name for model in store.installed()]
 
 
 def test_without_a_folder_nothing_is_installed_and_nothing_is_wrong(own_settings: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.models import store
+    from ALHVRLib.models import store
 
     assert (names(), store.problem()) == ([], "")
     assert not own_settings.exists()
 
 
 def test_a_file_in_place_of_the_folder_is_said(own_settings: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.models import store
+    from ALHVRLib.models import store
 
     own_settings.mkdir()
     (own_settings / "models").write_text("")
@@ -49,7 +49,7 @@ def test_models_are_listed_by_name_and_hidden_folders_and_files_are_not(models: 
 
 
 def test_a_bad_model_is_listed_with_the_reason_and_a_mended_one_without(models: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.models import store
+    from ALHVRLib.models import store
 
     folder = write_model_folder(models / "m")
     content = (folder / "models/model.pt").read_bytes()
@@ -60,14 +60,14 @@ def test_a_bad_model_is_listed_with_the_reason_and_a_mended_one_without(models: 
 
 
 def test_models_that_did_not_change_are_not_read_again(models: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.models import store
+    from ALHVRLib.models import store
 
     write_model_folder(models / "m")
     assert store.find("m") is store.find("m")
 
 
 def test_models_that_call_themselves_alike_are_told_apart_by_their_folders(models: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.models import store
+    from ALHVRLib.models import store
 
     for name, title in (("a", "Liver"), ("b", "Liver"), ("c", "Brain")):
         write_model_folder(models / name, {"name": title})
@@ -75,7 +75,7 @@ def test_models_that_call_themselves_alike_are_told_apart_by_their_folders(model
 
 
 def test_removing_takes_the_folder_away(models: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.models import store
+    from ALHVRLib.models import store
 
     write_model_folder(models / "m")
     store.remove("m")
@@ -83,7 +83,7 @@ def test_removing_takes_the_folder_away(models: pathlib.Path) -> None:
 
 
 def test_removing_a_link_leaves_what_it_leads_to(models: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.models import store
+    from ALHVRLib.models import store
 
     (models / "m").symlink_to(write_model_folder(tmp_path / "elsewhere"))
     store.remove("m")
@@ -93,7 +93,7 @@ def test_removing_a_link_leaves_what_it_leads_to(models: pathlib.Path, tmp_path:
 
 @pytest.mark.parametrize("name", ["gone", "..", "", "../models"])
 def test_what_is_not_in_the_list_is_not_removed(models: pathlib.Path, name: str) -> None:
-    from ALHVRSegmentationLib.models import store
+    from ALHVRLib.models import store
 
     with pytest.raises(store.ModelError, match="There is no model"):
         store.remove(name)
@@ -101,7 +101,7 @@ def test_what_is_not_in_the_list_is_not_removed(models: pathlib.Path, name: str)
 
 
 def test_a_model_on_a_disk_that_cannot_be_written_stays_whole(own_settings: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.models import store
+    from ALHVRLib.models import store
 
     (own_settings / "models").mkdir(parents=True)
     with mounted_disk(own_settings / "models", 2):
@@ -113,7 +113,7 @@ def test_a_model_on_a_disk_that_cannot_be_written_stays_whole(own_settings: path
 
 
 def test_leftovers_of_a_program_that_ended_are_swept_and_those_of_a_running_one_not(models: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.models import store
+    from ALHVRLib.models import store
 
     for name in (".old.arriving", ".old.removed", ".new.arriving", ".other"):
         (models / name).mkdir()
@@ -129,7 +129,7 @@ def test_leftovers_of_a_program_that_ended_are_swept_and_those_of_a_running_one_
 ])
 def test_a_model_is_named_after_its_folder(models: pathlib.Path, tmp_path: pathlib.Path, source: str,
                                            name: str) -> None:
-    from ALHVRSegmentationLib.models import store
+    from ALHVRLib.models import store
 
     folder = tmp_path / "from" / source
     folder.mkdir(parents=True)
@@ -137,7 +137,7 @@ def test_a_model_is_named_after_its_folder(models: pathlib.Path, tmp_path: pathl
 
 
 def test_a_name_is_taken_whatever_its_case(models: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.models import store
+    from ALHVRLib.models import store
 
     write_model_folder(models / "Liver")
     with pytest.raises(store.ModelError, match='"Liver" is installed already'):

@@ -122,7 +122,7 @@ def test_a_dismissed_dialog_adds_nothing(section: Any, dialog_answers: Any) -> N
 
 def test_a_folder_and_a_zip_are_added_by_dropping_them(section: Any, good: pathlib.Path,
                                                        tmp_path: pathlib.Path) -> None:
-    from harness.drops import drop
+    from slicer_stand_in.drops import drop
 
     other = engine_model(tmp_path / "spleen", seed=1)
     assert drop(section.ui.modelList.viewport(), [good, zipped(other, tmp_path / "packed.zip")])
@@ -132,7 +132,7 @@ def test_a_folder_and_a_zip_are_added_by_dropping_them(section: Any, good: pathl
 
 def test_what_is_no_file_is_not_taken_when_dropped(section: Any) -> None:
     import qt
-    from harness.drops import drop, drop_data
+    from slicer_stand_in.drops import drop, drop_data
 
     text = qt.QMimeData()
     text.setText("hello")
@@ -148,13 +148,13 @@ def test_a_model_without_onnx_networks_is_not_added_where_there_is_no_pytorch(se
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     section.onPaths([str(write_model_folder(tmp_path / "old", without=("models/a_encoder.onnx",)))])
     wait_idle(section)
-    text = "The model has no networks in ONNX format, so that it needs PyTorch, which is not there."
+    text = "The model has no networks in ONNX format, so it needs PyTorch, which is not installed."
     assert (section.panel.message, rows(section)) == (f"old was not added: {text}", [])
 
 
 def test_a_hostile_zip_ends_in_one_sentence_and_the_same_list(models: pathlib.Path, section: Any,
                                                               tmp_path: pathlib.Path) -> None:
-    from harness.drops import drop
+    from slicer_stand_in.drops import drop
 
     before = rows(section)
     folder = write_model_folder(tmp_path / "m")

@@ -55,7 +55,7 @@ def check_preview(world: World, betas: tuple[float, ...] = (0.3, 0.95, 0.5)) -> 
     """Each preview shows in every view what a label map full of the engine's regions would show."""
     import slicer
 
-    from ALHVRSegmentationLib.regions.live import LiveRegions
+    from ALHVRSegmentationLib.regions.live_update import LiveRegions
     from ALHVRSegmentationLib.regions.result import RegionResult
 
     live, result = LiveRegions(), RegionResult(world.node)
@@ -110,7 +110,7 @@ def test_slices_are_exact_under_a_transform_that_bends() -> None:
 def test_slices_are_exact_after_scrolling_zooming_and_moving_the_volume() -> None:
     import slicer
 
-    from ALHVRSegmentationLib.regions.live import LiveRegions
+    from ALHVRSegmentationLib.regions.live_update import LiveRegions
     from ALHVRSegmentationLib.regions.result import RegionResult
 
     world = make_result(ijk_to_ras=PLAIN)
@@ -141,7 +141,7 @@ def test_thick_slabs_and_light_boxes_are_exact_too() -> None:
 
 
 def test_a_preview_touches_only_voxels_of_the_slices() -> None:
-    from ALHVRSegmentationLib.regions.live import LiveRegions
+    from ALHVRSegmentationLib.regions.live_update import LiveRegions
     from ALHVRSegmentationLib.regions.result import RegionResult
 
     world = make_result(ijk_to_ras=PLAIN)
@@ -153,7 +153,7 @@ def test_a_preview_touches_only_voxels_of_the_slices() -> None:
 
 
 def test_after_release_every_voxel_is_the_engines_at_every_beta() -> None:
-    from ALHVRSegmentationLib.regions.live import LiveRegions
+    from ALHVRSegmentationLib.regions.live_update import LiveRegions
     from ALHVRSegmentationLib.regions.result import RegionResult
 
     world = make_result()
@@ -167,7 +167,7 @@ def test_after_release_every_voxel_is_the_engines_at_every_beta() -> None:
 def test_views_that_show_other_scans_keep_them_and_do_not_count() -> None:
     import slicer
 
-    from ALHVRSegmentationLib.regions.live import LiveRegions
+    from ALHVRSegmentationLib.regions.live_update import LiveRegions
     from ALHVRSegmentationLib.regions.result import RegionResult
 
     world = make_result(ijk_to_ras=PLAIN)
@@ -187,7 +187,7 @@ def test_views_that_show_other_scans_keep_them_and_do_not_count() -> None:
 def test_a_part_of_the_result_that_left_the_scene_ends_the_preview(gone: str) -> None:
     import slicer
 
-    from ALHVRSegmentationLib.regions.live import LiveRegions
+    from ALHVRSegmentationLib.regions.live_update import LiveRegions
     from ALHVRSegmentationLib.regions.result import RegionResult
 
     world = make_result()
@@ -201,7 +201,7 @@ def test_a_part_of_the_result_that_left_the_scene_ends_the_preview(gone: str) ->
 def test_new_confidences_in_the_same_node_are_seen() -> None:
     import slicer
 
-    from ALHVRSegmentationLib.regions.live import LiveRegions
+    from ALHVRSegmentationLib.regions.live_update import LiveRegions
     from ALHVRSegmentationLib.regions.result import CONFIDENCE_A, RegionResult
 
     world = make_result(ijk_to_ras=PLAIN)

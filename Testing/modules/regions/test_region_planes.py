@@ -10,7 +10,7 @@ SHAPE = (7, 12, 10)
 
 @pytest.mark.parametrize("seed", range(12))
 def test_every_voxel_that_a_point_of_the_plane_lies_in_is_found(seed: int) -> None:
-    from ALHVRSegmentationLib.regions.planes import voxels_on_plane
+    from ALHVRSegmentationLib.regions.live_update import voxels_on_plane
 
     generator = np.random.default_rng(seed)
     origin, along_x, along_y = generator.uniform(0, 7, 3), generator.normal(size=3), generator.normal(size=3)
@@ -25,7 +25,7 @@ def test_every_voxel_that_a_point_of_the_plane_lies_in_is_found(seed: int) -> No
 
 
 def test_a_plane_along_the_grid_takes_one_layer_and_between_two_layers_both() -> None:
-    from ALHVRSegmentationLib.regions.planes import voxels_on_plane
+    from ALHVRSegmentationLib.regions.live_update import voxels_on_plane
 
     whole = np.arange(np.prod(SHAPE)).reshape(SHAPE)
     middle = voxels_on_plane(np.array([0.3, 0.1, 4.2]), np.array([1.0, 0, 0]), np.array([0, 1.0, 0]), SHAPE)
@@ -35,7 +35,7 @@ def test_a_plane_along_the_grid_takes_one_layer_and_between_two_layers_both() ->
 
 
 def test_planes_beside_the_grid_and_planes_without_direction_touch_nothing() -> None:
-    from ALHVRSegmentationLib.regions.planes import voxels_on_plane
+    from ALHVRSegmentationLib.regions.live_update import voxels_on_plane
 
     x, y = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
     assert len(voxels_on_plane(np.array([0, 0, 99.0]), x, y, SHAPE)) == 0
@@ -44,7 +44,7 @@ def test_planes_beside_the_grid_and_planes_without_direction_touch_nothing() -> 
 
 
 def test_points_between_voxels_take_both_and_points_outside_none() -> None:
-    from ALHVRSegmentationLib.regions.planes import voxels_at_points
+    from ALHVRSegmentationLib.regions.live_update import voxels_at_points
 
     points = np.array([[2.0, 3.0, 1.0], [2.5, 3.0, 1.0], [-4.0, 0, 0], [np.nan, 0, 0]])
     rows = [np.unravel_index(flat, SHAPE)[::-1] for flat in voxels_at_points(points, SHAPE)]

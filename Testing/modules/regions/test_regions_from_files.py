@@ -33,7 +33,7 @@ def maps(tmp_path: pathlib.Path) -> RegionMaps:
 def test_the_panel_shows_what_the_engine_wrote(regions_panel: Any, maps: RegionMaps, tmp_path: pathlib.Path) -> None:
     import slicer
 
-    from ALHVRSegmentationLib.scene.region_nodes import make_region_nodes
+    from ALHVRSegmentationLib.results.region_nodes import make_region_nodes
 
     scan = slicer.util.addVolumeFromArray(maps.confidence_a.astype(np.int16), TILTED, "scan")
     node = make_region_nodes(scan, None, tmp_path, "scan")
@@ -49,7 +49,7 @@ def test_the_panel_shows_what_the_engine_wrote(regions_panel: Any, maps: RegionM
     assert np.array_equal(slicer.util.arrayFromVolume(node), expected)
     volume = (expected == 3).sum() * abs(np.linalg.det(TILTED)) / 1000
     assert ui.unreliableStableVolume.text == f"{volume:.3f} ml"
-    assert "the network that is surer" in ui.resultLabel.text
+    assert "the more confident network" in ui.resultLabel.text
     wait_until(lambda: ui.placesTable.rowCount > 0)
     assert "80 %" in [ui.placesTable.item(row, 4).text() for row in range(ui.placesTable.rowCount)]
     assert not ui.placesTable.isColumnHidden(4)

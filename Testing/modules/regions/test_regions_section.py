@@ -104,7 +104,7 @@ def test_ticks_make_regions_clear_and_opacity_goes_to_the_views(regions_panel: A
 
 
 def test_dragging_shows_slices_numbers_and_at_release_every_voxel(regions_panel: Any, world: World) -> None:
-    from harness.pictures import drag
+    from slicer_stand_in.pictures import drag
 
     ui = regions_panel.shown.ui
     drag(ui.betaSlider, 0.6, 0.4)
@@ -190,7 +190,7 @@ def test_a_volume_removed_in_the_middle_of_a_drag_ends_in_a_sentence(
 
 def test_a_scan_removed_in_the_middle_of_a_drag_does_not_matter(regions_panel: Any, world: World) -> None:
     import slicer
-    from harness.pictures import drag
+    from slicer_stand_in.pictures import drag
 
     from ALHVRSegmentationLib.regions.result import SCAN
 

@@ -26,9 +26,9 @@ def two_blobs() -> tuple[np.ndarray, np.ndarray]:
 
 
 def find(con_a: np.ndarray, con_b: np.ndarray, level: int, **volume: object) -> Any:
-    from ALHVRSegmentationLib.regions.list import Volume, find_parts
+    from ALHVRSegmentationLib.regions.components import Volume, find_components
 
-    return find_parts(Volume(con_a, con_b, **volume), level)
+    return find_components(Volume(con_a, con_b, **volume), level)
 
 
 def image_of(labels: np.ndarray) -> Any:
@@ -59,8 +59,8 @@ def test_the_doubt_of_a_voxel_is_what_the_surer_network_leaves() -> None:
 @pytest.mark.parametrize("spacing_mm", [(1.0, 1.0, 1.0), (5.0, 0.7, 0.7), (0.4, 0.4, 0.4), (2.5, 7.0, 1.1)])
 def test_every_uncertain_voxel_is_in_one_part_that_fits_into_a_view(spacing_mm: tuple,
                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
-    from ALHVRSegmentationLib.regions import list as places
-    from ALHVRSegmentationLib.regions.values import region_of
+    from ALHVRSegmentationLib.regions import components as places
+    from ALHVRSegmentationLib.regions.result import region_of
 
     con_a, con_b = confidences((30, 41, 52))
     regions = region_of(con_a, con_b, 50000)
@@ -108,7 +108,7 @@ def test_places_between_two_structures_belong_to_the_nearer_one() -> None:
 
 
 def test_the_list_is_not_endless_and_keeps_the_worst() -> None:
-    from ALHVRSegmentationLib.regions.list import LONGEST
+    from ALHVRSegmentationLib.regions.components import LONGEST
 
     con_a, con_b = np.full((2, 40, 40, 40), SURE, np.uint16)
     depth = np.linspace(1000, 50000, 125).astype(np.uint16).reshape(5, 5, 5)
@@ -121,16 +121,16 @@ def test_the_list_is_not_endless_and_keeps_the_worst() -> None:
 
 
 def test_how_much_of_the_doubt_the_first_places_hold_is_told() -> None:
-    from ALHVRSegmentationLib.regions.list import Found
-    from ALHVRSegmentationLib.regions.texts import places_text
+    from ALHVRSegmentationLib.regions.components import Components
+    from ALHVRSegmentationLib.regions.region_table import places_text
 
     con_a, con_b = two_blobs()
     found = find(con_a, con_b, 60000)
     assert found.share(1) == pytest.approx(found.parts[0].doubt / found.doubt)
     assert places_text(found) == "All places, worst first:"
-    many = Found(tuple(found.parts[:1]) * 30, found.parts[0].doubt * 40, False)
+    many = Components(tuple(found.parts[:1]) * 30, found.parts[0].doubt * 40, False)
     assert places_text(many) == "The 30 worst places, worst first. The first 20 hold 50 % of the doubt."
-    assert places_text(Found((), 0.0, True)) == "Both networks are sure everywhere at this beta."
+    assert places_text(Components((), 0.0, True)) == "Both networks are sure everywhere at this beta."
 
 
 def test_where_all_are_sure_there_is_no_place_and_where_none_is_there_is_one() -> None:
@@ -149,13 +149,13 @@ def test_the_teacher_is_averaged_where_neither_is_sure_only() -> None:
 
 def test_a_search_that_is_not_wanted_any_more_ends() -> None:
     from ALHVRSegmentationLib.regions.cells import Stopped
-    from ALHVRSegmentationLib.regions.list import Volume, find_parts
+    from ALHVRSegmentationLib.regions.components import Volume, find_components
 
     con_a, con_b = two_blobs()
     for more in range(4):
         answers = iter([False] * more)
         with pytest.raises(Stopped):
-            find_parts(Volume(con_a, con_b), 60000, stopped=lambda answers=answers: next(answers, True))
+            find_components(Volume(con_a, con_b), 60000, stopped=lambda answers=answers: next(answers, True))
 
 
 def test_a_large_scan_is_searched_within_seconds() -> None:
@@ -170,12 +170,12 @@ def test_a_large_scan_is_searched_within_seconds() -> None:
 def test_only_the_newest_search_answers(slicer_app: Any) -> None:
     from one_section import wait_until
 
+    from ALHVRSegmentationLib.regions.component_search import ComponentSearch
     from ALHVRSegmentationLib.regions.result import RegionResult
-    from ALHVRSegmentationLib.regions.search import PartSearch
 
     world = make_result((30, 60, 60))
     result, answers = RegionResult(world.node), []
-    search = PartSearch(lambda found, problem: answers.append((found, problem)))
+    search = ComponentSearch(lambda found, problem: answers.append((found, problem)))
     for beta in (0.9, 0.7, 0.01):
         search.start(result, beta)
     wait_until(lambda: answers)
@@ -189,12 +189,12 @@ def test_only_the_newest_search_answers(slicer_app: Any) -> None:
 def test_a_stopped_search_never_answers_and_its_thread_ends(slicer_app: Any) -> None:
     from one_section import wait_until
 
+    from ALHVRSegmentationLib.regions.component_search import ComponentSearch
     from ALHVRSegmentationLib.regions.result import RegionResult
-    from ALHVRSegmentationLib.regions.search import PartSearch
 
     before = threading.active_count()
     answers = []
-    search = PartSearch(lambda *answer: answers.append(answer))
+    search = ComponentSearch(lambda *answer: answers.append(answer))
     search.start(RegionResult(make_result((30, 60, 60)).node), 0.9)
     search.stop()
     wait_until(lambda: threading.active_count() == before)
@@ -203,11 +203,11 @@ def test_a_stopped_search_never_answers_and_its_thread_ends(slicer_app: Any) -> 
 
 
 def test_a_search_ends_though_the_event_loop_never_lets_go_of_python(slicer_app: Any) -> None:
+    from ALHVRSegmentationLib.regions.component_search import ComponentSearch
     from ALHVRSegmentationLib.regions.result import RegionResult
-    from ALHVRSegmentationLib.regions.search import PartSearch
 
     answers: list = []
-    search = PartSearch(lambda *answer: answers.append(answer))
+    search = ComponentSearch(lambda *answer: answers.append(answer))
     usual, until = sys.getswitchinterval(), time.monotonic() + 10
     sys.setswitchinterval(1000)
     try:
@@ -222,15 +222,15 @@ def test_a_search_ends_though_the_event_loop_never_lets_go_of_python(slicer_app:
 def test_a_failing_search_tells_why(slicer_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from one_section import wait_until
 
-    from ALHVRSegmentationLib.regions import search as module
+    from ALHVRSegmentationLib.regions import component_search as module
     from ALHVRSegmentationLib.regions.result import RegionResult
 
     def fail(*_arguments: object) -> None:
         raise MemoryError("no room")
 
-    monkeypatch.setattr(module, "find_parts", fail)
+    monkeypatch.setattr(module, "find_components", fail)
     answers = []
-    search = module.PartSearch(lambda *answer: answers.append(answer))
+    search = module.ComponentSearch(lambda *answer: answers.append(answer))
     search.start(RegionResult(make_result().node), 0.9)
     wait_until(lambda: answers)
     assert answers == [(None, "no room")]
@@ -248,7 +248,7 @@ def segment(node: Any, scan: Any, name: str, box: tuple) -> None:
 
 @pytest.mark.parametrize("moved", [False, True], ids=["same place", "segmentation elsewhere in the tree"])
 def test_segments_at_the_voxels_and_beside_them_are_named_most_voxels_first(clean_slate: None, moved: bool) -> None:
-    from ALHVRSegmentationLib.regions.neighbours import segments_at
+    from ALHVRSegmentationLib.regions.components import segments_at
     from ALHVRSegmentationLib.regions.result import SCAN, SEGMENTATION
 
     world = make_result(arrays=two_blobs())
@@ -267,8 +267,8 @@ def test_segments_at_the_voxels_and_beside_them_are_named_most_voxels_first(clea
 
 @pytest.mark.parametrize("moved", [False, True], ids=["same place", "segmentation elsewhere in the tree"])
 def test_structures_are_found_on_any_grid(clean_slate: None, moved: bool) -> None:
-    from ALHVRSegmentationLib.regions.hand_over import add_segment
     from ALHVRSegmentationLib.regions.result import SCAN, SEGMENTATION
+    from ALHVRSegmentationLib.regions.segment_editor import add_segment
     from ALHVRSegmentationLib.regions.segment_images import images_of, numbers_at
 
     world = make_result(arrays=two_blobs())

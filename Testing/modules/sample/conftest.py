@@ -48,12 +48,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture
 def engine(made: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
     """Puts an engine in the place of ours whose command "sample" first does what a test says; counts its calls."""
-    from ALHVRSegmentationLib import places
+    from ALHVRLib import paths
 
     calls = tmp_path / "calls"
     root = str(pathlib.Path(__file__).resolve().parents[3])
     folder = tmp_path / "engine"
-    monkeypatch.setattr(places, "engine_root", lambda: folder)
+    monkeypatch.setattr(paths, "engine_root", lambda: folder)
 
     def write(before: str = "") -> Callable[[], int]:
         count = f"open({str(calls)!r}, 'a').write('x')\n{before}"
@@ -67,7 +67,7 @@ def engine(made: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.Monke
 def sample_data(slicer_app: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Slicer's module SampleData, played."""
     import slicer
-    from harness import sample_data as played
+    from slicer_stand_in import sample_data as played
 
     monkeypatch.setitem(sys.modules, "SampleData", played)
     yield played

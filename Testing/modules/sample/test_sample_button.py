@@ -64,7 +64,7 @@ def test_a_second_click_makes_nothing_twice(section: Any, engine: Callable) -> N
 def test_a_scan_that_was_removed_is_loaded_again_and_a_model_installed_again(section: Any, engine: Callable) -> None:
     import slicer
 
-    from ALHVRSegmentationLib.models import store
+    from ALHVRLib.models import store
 
     calls = engine()
     click(section)
@@ -104,7 +104,7 @@ def test_an_engine_that_fails_is_quoted(section: Any, engine: Callable, own_sett
 
 def test_an_engine_that_tells_of_nothing_is_said(section: Any, engine: Callable) -> None:
     engine("return 0")
-    assert click(section) == "The sample was not made: The engine told of no scan or no model."
+    assert click(section) == "The sample was not made: The engine reported no scan or no model."
 
 
 def test_paths_that_lead_elsewhere_are_not_kept(section: Any, engine: Callable, tmp_path: pathlib.Path) -> None:

@@ -11,14 +11,14 @@ from region_files import write_engine_nrrd
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_the_voxels_of_the_engines_own_writer_arrive(dtype: type, tmp_path: Path) -> None:
-    from ALHVRSegmentationLib.scene.nrrd_in import read_nrrd_array
+    from ALHVRLib.scene.label_images import read_nrrd
 
     formats, geometry = pytest.importorskip("alhvr.export.formats"), pytest.importorskip("alhvr.data.geometry")
     array = np.random.default_rng(1).integers(0, 250, (3, 4, 5)).astype(dtype)
     grid = geometry.Geometry((5, 4, 3), (1.0, 2.0, 3.0), (1.0, 2.0, 3.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
     with (tmp_path / "a.seg.nrrd").open("wb") as file:
         formats.write_nrrd(file, array, grid, keys={"Segment0_Name": "Größe: ~|"})
-    found = read_nrrd_array(tmp_path / "a.seg.nrrd")
+    found = read_nrrd(tmp_path / "a.seg.nrrd")
     assert found.dtype == dtype
     assert np.array_equal(found, array)
 
@@ -32,20 +32,20 @@ def test_the_voxels_of_the_engines_own_writer_arrive(dtype: type, tmp_path: Path
     lambda data: data.replace(b"sizes: 5 4 3", b"size: 5 4 3"),
 ])  # fmt: skip
 def test_damage_is_one_sentence(change: object, tmp_path: Path) -> None:
-    from ALHVRSegmentationLib.scene.errors import SceneError
-    from ALHVRSegmentationLib.scene.nrrd_in import read_nrrd_array
+    from ALHVRLib.scene.errors import SceneError
+    from ALHVRLib.scene.label_images import read_nrrd
 
     path = tmp_path / "a.nrrd"
     write_engine_nrrd(path, np.random.default_rng(1).integers(0, 250, (3, 4, 5)).astype(np.uint8))
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(SceneError, match="a.nrrd"):
-        read_nrrd_array(path)
+        read_nrrd(path)
 
 
 def test_a_file_that_unpacks_to_more_than_it_says_is_read_no_further(tmp_path: Path) -> None:
-    from ALHVRSegmentationLib.scene.nrrd_in import read_nrrd_array
+    from ALHVRLib.scene.label_images import read_nrrd
 
     path = tmp_path / "bomb.nrrd"
     write_engine_nrrd(path, np.zeros((64, 512, 512), np.uint8))
     path.write_bytes(path.read_bytes().replace(b"sizes: 512 512 64", b"sizes: 5 4 3"))
-    assert read_nrrd_array(path).shape == (3, 4, 5)
+    assert read_nrrd(path).shape == (3, 4, 5)

@@ -14,8 +14,8 @@ ROLES = {"ALHVR.ConfidenceA": "confidence-a", "ALHVR.ConfidenceB": "confidence-b
 
 
 def make(folder: Path, volume: Any, *, teacher: bool = True) -> tuple[Any, dict[str, Any]]:
-    from ALHVRSegmentationLib.scene.region_nodes import make_region_nodes
-    from ALHVRSegmentationLib.scene.segmentation_in import new_segmentation
+    from ALHVRSegmentationLib.results.import_segmentation import new_segmentation
+    from ALHVRSegmentationLib.results.region_nodes import make_region_nodes
 
     files = write_region_files(folder, "scan", volume.GetImageData().GetDimensions()[::-1], teacher=teacher)
     return make_region_nodes(volume, new_segmentation(volume), folder, "scan"), files
@@ -86,8 +86,8 @@ def test_regions_of_another_scan_stay(tmp_path: Path) -> None:
 def test_a_damaged_result_is_one_sentence_and_changes_nothing(fault: str, tmp_path: Path) -> None:
     import slicer
 
-    from ALHVRSegmentationLib.scene.errors import SceneError
-    from ALHVRSegmentationLib.scene.region_nodes import make_region_nodes
+    from ALHVRLib.scene.errors import SceneError
+    from ALHVRSegmentationLib.results.region_nodes import make_region_nodes
 
     volume = add_volume(marked_voxels(), np.eye(4))
     write_region_files(tmp_path, "scan", (2, 2, 2) if fault == "size" else SHAPE)

@@ -19,7 +19,7 @@ def write(folder: Path, **changes: object) -> Path:
 
 
 def test_labels_have_value_name_colour_and_codes(tmp_path: Path) -> None:
-    from ALHVRSegmentationLib.scene.labels import labels_of
+    from ALHVRLib.scene.label_images import labels_of
 
     (label,) = labels_of(write(tmp_path, modifier={**CODE, "meaning": "Left"}))
     assert (label.value, label.name, label.colour_rgb) == (3, "Leber ä~|^", (0.5, 0.25, 0.0))
@@ -29,7 +29,7 @@ def test_labels_have_value_name_colour_and_codes(tmp_path: Path) -> None:
 def test_slicer_understands_the_terms_as_they_were_meant(tmp_path: Path) -> None:
     import slicer
 
-    from ALHVRSegmentationLib.scene.labels import labels_of, terminology_entry
+    from ALHVRLib.scene.label_images import labels_of, terminology_entry
 
     (label,) = labels_of(write(tmp_path, modifier={"scheme": "SCT", "value": "7771000", "meaning": "Le~ft"}))
     entry = slicer.vtkSlicerTerminologyEntry()
@@ -40,7 +40,7 @@ def test_slicer_understands_the_terms_as_they_were_meant(tmp_path: Path) -> None
 
 
 def test_a_model_of_the_engine_is_read(tmp_path: Path) -> None:
-    from ALHVRSegmentationLib.scene.labels import labels_from
+    from ALHVRLib.scene.label_images import labels_from
 
     engine = pytest.importorskip("alhvr.formats.labels")
     theirs = engine.LabelSet.from_names({1: "liver", 7: "left kidney"})
@@ -55,8 +55,8 @@ def test_a_model_of_the_engine_is_read(tmp_path: Path) -> None:
     {"colour_rgb": [1, 1]}, {"colour_rgb": [2, 0, 0]}, {"type": None}, {"category": {"scheme": "SCT"}},
 ])  # fmt: skip
 def test_improper_labels_are_one_sentence(changes: dict[str, object], tmp_path: Path) -> None:
-    from ALHVRSegmentationLib.scene.errors import SceneError
-    from ALHVRSegmentationLib.scene.labels import labels_of
+    from ALHVRLib.scene.errors import SceneError
+    from ALHVRLib.scene.label_images import labels_of
 
     with pytest.raises(SceneError, match="alhvr.json"):
         labels_of(write(tmp_path, **changes))
@@ -64,8 +64,8 @@ def test_improper_labels_are_one_sentence(changes: dict[str, object], tmp_path: 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"labels": 5}', "[" * 100000, "\x00\xff", '{"labels": {"labels": []}}'])
 def test_files_that_are_no_description_are_one_sentence(text: str, tmp_path: Path) -> None:
-    from ALHVRSegmentationLib.scene.errors import SceneError
-    from ALHVRSegmentationLib.scene.labels import labels_of
+    from ALHVRLib.scene.errors import SceneError
+    from ALHVRLib.scene.label_images import labels_of
 
     (tmp_path / "alhvr.json").write_text(text, encoding="latin-1")
     with pytest.raises(SceneError):

@@ -45,7 +45,7 @@ def results(count: int = 3) -> list[np.ndarray]:
 
 
 def write(proxy: Any, segmentation: Any, arrays: Any = None) -> Any:
-    from ALHVRSegmentationLib.scene.sequences import write_segmentations
+    from ALHVRSegmentationLib.results.sequences import write_segmentations
 
     arrays = iter(results() if arrays is None else arrays)
     return write_segmentations(arrays, labels("ventricle"), proxy, segmentation, "ALHVR")
@@ -54,7 +54,7 @@ def write(proxy: Any, segmentation: Any, arrays: Any = None) -> Any:
 def test_frames_come_in_order_and_the_browser_stays() -> None:
     import slicer
 
-    from ALHVRSegmentationLib.scene.sequences import frames, is_proxy
+    from ALHVRSegmentationLib.results.sequences import frames, is_proxy
 
     browser, proxy = add_cine()
     assert is_proxy(proxy)
@@ -65,8 +65,8 @@ def test_frames_come_in_order_and_the_browser_stays() -> None:
 def test_the_shown_frame_is_found_again_when_the_browser_has_moved() -> None:
     import slicer
 
-    from ALHVRSegmentationLib.scene.segmentation_in import put_segments
-    from ALHVRSegmentationLib.scene.sequences import frame_at, shown_value
+    from ALHVRSegmentationLib.results.import_segmentation import put_segments
+    from ALHVRSegmentationLib.results.sequences import frame_at, shown_value
 
     browser, proxy = add_cine()
     value, place = shown_value(proxy), world_point(proxy, (0, 1, 2))
@@ -81,7 +81,7 @@ def test_the_shown_frame_is_found_again_when_the_browser_has_moved() -> None:
 def test_a_lone_volume_is_its_only_frame() -> None:
     import slicer
 
-    from ALHVRSegmentationLib.scene.sequences import frames, is_proxy
+    from ALHVRSegmentationLib.results.sequences import frames, is_proxy
 
     volume = slicer.util.addVolumeFromArray(np.zeros(SHAPE, np.int16))
     assert not is_proxy(volume)
@@ -89,8 +89,8 @@ def test_a_lone_volume_is_its_only_frame() -> None:
 
 
 def test_a_frame_stands_under_the_transform_of_its_proxy(tmp_path: Any) -> None:
-    from ALHVRSegmentationLib.scene.sequences import frames
-    from ALHVRSegmentationLib.scene.volume_out import ijk_to_ras as written_matrix
+    from ALHVRLib.scene.export_volume import ijk_to_ras as written_matrix
+    from ALHVRSegmentationLib.results.sequences import frames
 
     _browser, proxy = add_cine()
     proxy.SetAndObserveTransformNodeID(add_linear_transform(moved(1.3)).GetID())
@@ -100,7 +100,7 @@ def test_a_frame_stands_under_the_transform_of_its_proxy(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("above", ["nothing", "moving"])
 def test_the_result_of_each_frame_is_shown_with_its_frame(above: str) -> None:
-    from ALHVRSegmentationLib.scene.segmentation_in import new_segmentation
+    from ALHVRSegmentationLib.results.import_segmentation import new_segmentation
 
     browser, proxy = add_cine()
     if above == "moving":
@@ -119,7 +119,7 @@ def test_the_result_of_each_frame_is_shown_with_its_frame(above: str) -> None:
 
 
 def test_what_the_user_had_is_in_every_frame() -> None:
-    from ALHVRSegmentationLib.scene.segmentation_in import new_segmentation
+    from ALHVRSegmentationLib.results.import_segmentation import new_segmentation
 
     browser, proxy = add_cine()
     segmentation = new_segmentation(proxy)
@@ -132,7 +132,7 @@ def test_what_the_user_had_is_in_every_frame() -> None:
 
 
 def test_a_result_beside_the_users_own_stands_on_the_scan_under_another_transform() -> None:
-    from ALHVRSegmentationLib.scene.segmentation_in import new_segmentation
+    from ALHVRSegmentationLib.results.import_segmentation import new_segmentation
 
     browser, proxy = add_cine()
     proxy.SetAndObserveTransformNodeID(add_linear_transform(moved()).GetID())
@@ -151,7 +151,7 @@ def test_a_result_beside_the_users_own_stands_on_the_scan_under_another_transfor
 def test_nothing_else_comes_into_the_scene_while_the_frames_are_written() -> None:
     import slicer
 
-    from ALHVRSegmentationLib.scene.segmentation_in import new_segmentation
+    from ALHVRSegmentationLib.results.import_segmentation import new_segmentation
 
     _browser, proxy = add_cine()
     segmentation = new_segmentation(proxy)
@@ -169,7 +169,7 @@ def test_nothing_else_comes_into_the_scene_while_the_frames_are_written() -> Non
 def test_a_second_run_renews_the_frames_of_the_first() -> None:
     import slicer
 
-    from ALHVRSegmentationLib.scene.segmentation_in import new_segmentation
+    from ALHVRSegmentationLib.results.import_segmentation import new_segmentation
 
     browser, proxy = add_cine()
     segmentation = new_segmentation(proxy)
@@ -186,8 +186,8 @@ def test_a_second_run_renews_the_frames_of_the_first() -> None:
 def test_another_number_of_results_than_frames_changes_nothing(count: int) -> None:
     import slicer
 
-    from ALHVRSegmentationLib.scene.errors import SceneError
-    from ALHVRSegmentationLib.scene.segmentation_in import new_segmentation
+    from ALHVRLib.scene.errors import SceneError
+    from ALHVRSegmentationLib.results.import_segmentation import new_segmentation
 
     _browser, proxy = add_cine()
     segmentation = new_segmentation(proxy)
@@ -201,7 +201,7 @@ def test_another_number_of_results_than_frames_changes_nothing(count: int) -> No
 def test_a_saved_scene_still_moves_through_the_results(tmp_path: Any) -> None:
     import slicer
 
-    from ALHVRSegmentationLib.scene.segmentation_in import new_segmentation
+    from ALHVRSegmentationLib.results.import_segmentation import new_segmentation
 
     _browser, proxy = add_cine()
     write(proxy, new_segmentation(proxy))

@@ -27,7 +27,7 @@ def in_study(volume: Any) -> int:
 def put(volume: Any, segmentation: Any = None) -> Any:
     import slicer
 
-    from ALHVRSegmentationLib.scene.segmentation_in import put_segments
+    from ALHVRSegmentationLib.results.import_segmentation import put_segments
 
     array = np.zeros(SHAPE, np.uint8)
     array[MARK] = 2
@@ -69,7 +69,7 @@ def test_a_segmentation_that_the_user_placed_stays_there() -> None:
 def test_a_saved_scene_has_the_segments_as_they_were(ending: str, tmp_path: Path) -> None:
     import slicer
 
-    from ALHVRSegmentationLib.scene.own_segments import tag_of
+    from ALHVRSegmentationLib.results.result_segments import tag_of
 
     volume = add_volume(marked_voxels(), ijk_to_ras("oblique"))
     in_study(volume)
@@ -91,7 +91,7 @@ def test_a_saved_scene_has_the_segments_as_they_were(ending: str, tmp_path: Path
 
 def describe(node: Any) -> list[Any]:
     """What a person sees of each segment."""
-    from ALHVRSegmentationLib.scene.own_segments import tag_of
+    from ALHVRSegmentationLib.results.result_segments import tag_of
 
     segmentation = node.GetSegmentation()
     found = []

@@ -25,7 +25,7 @@ NAMES = ("liver", "spleen")
 
 
 def put(volume: Any, segmentation: Any = None, array: np.ndarray | None = None, names: tuple[str, ...] = NAMES) -> Any:
-    from ALHVRSegmentationLib.scene.segmentation_in import put_segments
+    from ALHVRSegmentationLib.results.import_segmentation import put_segments
 
     if array is None:
         array = np.zeros(SHAPE, np.uint8)
@@ -63,7 +63,7 @@ def test_an_image_that_does_not_begin_at_zero_gets_its_result_in_place() -> None
 
 
 def test_segments_have_name_colour_terms_and_the_tags_that_dicom_needs() -> None:
-    from ALHVRSegmentationLib.scene.own_segments import tag_of
+    from ALHVRSegmentationLib.results.result_segments import tag_of
 
     node = node_of(put(add_volume(marked_voxels(), np.eye(4))))
     segment = node.GetSegmentation().GetSegment("ALHVR_1")
@@ -181,7 +181,7 @@ def test_overlapping_segments_of_the_user_stay_when_ours_overlaps_them_too() -> 
 
 
 def test_when_a_step_fails_the_segmentation_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ALHVRSegmentationLib.scene import segmentation_in
+    from ALHVRSegmentationLib.results import import_segmentation
 
     volume = add_volume(marked_voxels(), ijk_to_ras("oblique"))
     node = user_segmentation(np.eye(4))
@@ -190,7 +190,7 @@ def test_when_a_step_fails_the_segmentation_is_as_before(monkeypatch: pytest.Mon
     known = ["user_liver", "user_lesion", "ALHVR_1", "ALHVR_2"]
     before = {name: world_points(node, name) for name in known}
     volume.SetAndObserveTransformNodeID(add_linear_transform(moved()).GetID())
-    real, calls = segmentation_in.own_segment, []
+    real, calls = import_segmentation.result_segment, []
 
     def failing(*arguments: Any) -> Any:
         calls.append(arguments)
@@ -198,7 +198,7 @@ def test_when_a_step_fails_the_segmentation_is_as_before(monkeypatch: pytest.Mon
             raise MemoryError
         return real(*arguments)
 
-    monkeypatch.setattr(segmentation_in, "own_segment", failing)
+    monkeypatch.setattr(import_segmentation, "result_segment", failing)
     with pytest.raises(MemoryError):
         put(volume, node, np.ones(SHAPE, np.uint8))
     assert [segmentation.GetNthSegmentID(index) for index in range(segmentation.GetNumberOfSegments())] == known
@@ -210,11 +210,11 @@ def test_when_a_step_fails_the_segmentation_is_as_before(monkeypatch: pytest.Mon
 def test_a_new_segmentation_is_gone_when_a_step_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     import slicer
 
-    from ALHVRSegmentationLib.scene import segmentation_in
+    from ALHVRSegmentationLib.results import import_segmentation
 
     volume = add_volume(marked_voxels(), np.eye(4))
     count = slicer.mrmlScene.GetNumberOfNodes()
-    monkeypatch.setattr(segmentation_in, "own_segment", lambda *_: 1 / 0)
+    monkeypatch.setattr(import_segmentation, "result_segment", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         put(volume)
     assert slicer.mrmlScene.GetNumberOfNodes() == count
@@ -223,7 +223,7 @@ def test_a_new_segmentation_is_gone_when_a_step_fails(monkeypatch: pytest.Monkey
 def test_results_of_another_size_or_with_unknown_values_change_nothing() -> None:
     import slicer
 
-    from ALHVRSegmentationLib.scene.errors import SceneError
+    from ALHVRLib.scene.errors import SceneError
 
     volume = add_volume(marked_voxels(), np.eye(4))
     count = slicer.mrmlScene.GetNumberOfNodes()
@@ -248,8 +248,8 @@ def test_where_the_user_shows_surfaces_a_second_run_keeps_them_in_step() -> None
 
 
 def test_values_beyond_255_are_kept() -> None:
-    from ALHVRSegmentationLib.scene.labels import Code, ModelLabel
-    from ALHVRSegmentationLib.scene.segmentation_in import put_segments
+    from ALHVRLib.scene.label_images import Code, ModelLabel
+    from ALHVRSegmentationLib.results.import_segmentation import put_segments
 
     code = Code("SCT", "1", "thing")
     array = np.zeros(SHAPE, np.uint16)
@@ -264,7 +264,7 @@ def test_a_segmentation_made_of_surfaces_is_refused_in_a_sentence() -> None:
     import slicer
     import vtk
 
-    from ALHVRSegmentationLib.scene.errors import SceneError
+    from ALHVRLib.scene.errors import SceneError
 
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Printed")
     node.GetSegmentation().SetSourceRepresentationName("Closed surface")

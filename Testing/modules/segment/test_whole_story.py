@@ -44,7 +44,7 @@ def test_a_real_scan_from_the_button_to_a_scene_that_is_opened_again(
     panel: Any, atrium_model: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     import slicer
-    from harness.pictures import drag
+    from slicer_stand_in.pictures import drag
 
     from ALHVRSegmentationLib.export.section import ExportSection
     from ALHVRSegmentationLib.regions.section import RegionsSection

@@ -28,13 +28,15 @@ class Attempt:
     """An Installation and what it told."""
 
     def __init__(self, wheels: pathlib.Path | None) -> None:
-        from ALHVRSegmentationLib.setup.install import Installation
+        from ALHVRLib.install import Installation
 
         self.progress: list = []
         self.log: list[str] = []
         self.outcomes: list = []
-        self.installation = Installation(onProgress=lambda *told: self.progress.append(told), onLog=self.log.append,
-                                         onDone=self.outcomes.append, wheels=wheels)
+        from ALHVRSegmentationLib.requirements import ONNXRUNTIME
+
+        self.installation = Installation(ONNXRUNTIME, onProgress=lambda *told: self.progress.append(told),
+                                         onLog=self.log.append, onDone=self.outcomes.append, wheels=wheels)
 
     def run(self) -> object:
         """Start it and wait for its outcome."""
@@ -54,10 +56,10 @@ def attempt(bare_slicer: pathlib.Path) -> Iterator[Callable[..., Attempt]]:
 @pytest.fixture
 def section(bare_slicer: pathlib.Path) -> Iterator[object]:
     """The section, shown in a panel that has nothing else."""
-    from ALHVRSegmentationLib.setup.section import SetupSection
+    from ALHVRSegmentationLib.sections import SETUP
 
     panel = SmallPanel(ROOT / "ALHVRSegmentation")
-    panel.setup = SetupSection(panel)
+    panel.setup = SETUP(panel)
     panel.setup.setUp()
     panel.setup.widget.show()
     panel.setup.refresh()

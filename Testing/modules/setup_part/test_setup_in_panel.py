@@ -14,8 +14,8 @@ def test_a_newcomer_is_told_what_is_missing_and_installs_it(bare_slicer: pathlib
                                                             module_file: pathlib.Path, dialog_answers: object,
                                                             tmp_path: pathlib.Path) -> None:
     panel = load_panel(module_file).widget.panel
+    from ALHVRLib.setup_section import SetupSection
     from ALHVRSegmentationLib.segment.section import SegmentSection
-    from ALHVRSegmentationLib.setup.section import SetupSection
 
     setup, segment = panel.section(SetupSection), panel.section(SegmentSection)
     assert setup.frame.isVisible()
@@ -33,7 +33,7 @@ def test_a_newcomer_is_told_what_is_missing_and_installs_it(bare_slicer: pathlib
 def test_a_reload_in_the_middle_leaves_nothing(bare_slicer: pathlib.Path, load_panel: Callable,
                                                module_file: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = load_panel(module_file)
-    from ALHVRSegmentationLib.setup.section import SetupSection
+    from ALHVRLib.setup_section import SetupSection
 
     with package_server(None) as (port, asked):
         monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{port}/simple")

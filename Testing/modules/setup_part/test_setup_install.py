@@ -19,9 +19,9 @@ CHECK = "Check {}, or install from a folder of wheels."
 
 def packages() -> dict[str, str]:
     """Every file in the folder of packages, but those that Python makes of them."""
-    from ALHVRSegmentationLib import places
+    from ALHVRLib import paths
 
-    folder = places.packages_folder()
+    folder = paths.packages_folder()
     files = [path for path in sorted(folder.rglob("*.*")) if path.is_file() and path.suffix != ".pyc"]
     return {str(path.relative_to(folder)): path.read_text() for path in files}
 
@@ -34,25 +34,25 @@ def closed_port() -> int:
 
 
 def test_a_good_wheel_is_installed(attempt: Callable, tmp_path: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.setup import needs
+    from ALHVRSegmentationLib.requirements import ONNXRUNTIME
 
     write_wheel(tmp_path / "Räder 心")
     outcome = attempt(tmp_path / "Räder 心").run()
     assert (outcome.kind, outcome.sentence) == ("installed", "onnxruntime 1.99.0 is installed.")
-    assert needs.can_segment()
+    assert ONNXRUNTIME.is_met()
     assert packages()["onnxruntime/__init__.py"] == GOOD
 
 
 def test_the_engine_finds_what_was_installed(attempt: Callable, tmp_path: pathlib.Path,
                                              monkeypatch: pytest.MonkeyPatch) -> None:
 
-    from ALHVRSegmentationLib import places
+    from ALHVRLib import paths
 
     write_wheel(tmp_path / "wheels", files={"onnxruntime/ours.py": b""})
     attempt(tmp_path / "wheels").run()
     root = write_engine(tmp_path, "import sys\nsys.modules.pop('onnxruntime', None)\n"
                                   "sys.path.insert(0, sys.path[-1])\nimport onnxruntime.ours")
-    monkeypatch.setattr(places, "engine_root", lambda: root)
+    monkeypatch.setattr(paths, "engine_root", lambda: root)
     assert Told([], tmp_path / "work").start().end().kind == "finished"
 
 
@@ -71,8 +71,8 @@ BROKEN = {
     "a library that cannot be loaded": ({"code": "raise ImportError('DLL load failed: x.dll')\n"},
                                         "it does not work on this computer. The Python package onnxruntime cannot be "
                                         "loaded: DLL load failed: x.dll"),
-    "a crash": ({"code": "import os\nos.abort()\n"}, "it does not work on this computer. The process in the "
-                "background ended without a word."),
+    "a crash": ({"code": "import os\nos.abort()\n"}, "it does not work on this computer. The background "
+                "process exited unexpectedly."),
     "another Python": ({"tag": "cp39-cp39-win_amd64"}, "onnxruntime-1.99.0-cp39-cp39-win_amd64.whl does not fit"),
     "no metadata": ({"files": {"onnxruntime-1.99.0.dist-info/METADATA": b""}}, "the wheel is damaged."),
     "another package's metadata": ({"files": {"onnxruntime-1.99.0.dist-info/METADATA":
@@ -97,12 +97,14 @@ def test_a_broken_wheel_is_one_sentence_and_changes_nothing(attempt: Callable, t
 
 
 def test_where_pip_itself_fails_the_end_of_its_story_is_told(slicer_app: object, tmp_path: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.setup.reasons import why_pip_failed
+    from ALHVRLib.install import why_pip_failed
+    from ALHVRSegmentationLib.requirements import ONNXRUNTIME
 
     log = ["ERROR: Exception:", "Traceback (most recent call last):", "KeyError: 'x'"]
-    assert why_pip_failed(log, tmp_path, None) == "KeyError: 'x' The log has the details."
-    assert why_pip_failed(["ERROR: Nobody knows."], tmp_path, None) == "Nobody knows. The log has the details."
-    assert why_pip_failed([], tmp_path, None) == "pip ended with an error. The log has the details."
+    assert why_pip_failed(ONNXRUNTIME, log, tmp_path, None) == "KeyError: 'x' The log has the details."
+    nobody = why_pip_failed(ONNXRUNTIME, ["ERROR: Nobody knows."], tmp_path, None)
+    assert nobody == "Nobody knows. The log has the details."
+    assert why_pip_failed(ONNXRUNTIME, [], tmp_path, None) == "pip ended with an error. The log has the details."
 
 
 def test_a_cut_off_wheel_is_one_sentence(attempt: Callable, tmp_path: pathlib.Path) -> None:
@@ -115,7 +117,7 @@ def test_a_folder_without_a_wheel_is_told_at_once(attempt: Callable, tmp_path: p
     (tmp_path / "numpy-2.0.0-py3-none-any.whl").write_text("")
     one = attempt(tmp_path)
     one.installation.start()
-    assert one.outcomes[0].sentence == f'{NOT}{tmp_path} has no wheel of it. "What to fetch?" tells which.'
+    assert one.outcomes[0].sentence == f'{NOT}{tmp_path} has no wheel of the package. "What to fetch?" shows which one.'
 
 
 def test_a_full_disk_is_one_sentence(attempt: Callable, tmp_path: pathlib.Path, bare_slicer: pathlib.Path) -> None:
@@ -225,7 +227,7 @@ def test_what_a_killed_slicer_left_is_removed(attempt: Callable, tmp_path: pathl
 
 
 def test_a_move_that_fails_half_way_is_taken_back(slicer_app: object, tmp_path: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.setup.moving import move_in
+    from ALHVRLib.install import move_in
 
     target, elsewhere = tmp_path / "packages", tmp_path / "elsewhere"
     (target / "onnxruntime").mkdir(parents=True)
@@ -234,5 +236,5 @@ def test_a_move_that_fails_half_way_is_taken_back(slicer_app: object, tmp_path: 
     with mounted_disk(elsewhere, 1):
         (elsewhere / "onnxruntime").mkdir()
         with pytest.raises(OSError, match="cross-device"):
-            move_in(elsewhere, target, tmp_path / "aside")
+            move_in("onnxruntime", elsewhere, target, tmp_path / "aside")
     assert (target / "onnxruntime" / "__init__.py").read_text() == "BEFORE = 1"

@@ -9,31 +9,31 @@ import pytest
 
 
 def test_a_bare_slicer_cannot_segment(bare_slicer: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.setup import needs
+    from ALHVRSegmentationLib.requirements import ONNXRUNTIME
 
-    assert not needs.can_segment()
+    assert not ONNXRUNTIME.is_met()
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_a_package_among_ours_is_enough(bare_slicer: pathlib.Path, name: str) -> None:
-    from ALHVRSegmentationLib import places
-    from ALHVRSegmentationLib.setup import needs
+    from ALHVRLib import paths
+    from ALHVRSegmentationLib.requirements import ONNXRUNTIME
 
-    (places.packages_folder() / name).mkdir(parents=True)
-    assert not needs.can_segment()
-    (places.packages_folder() / name / "__init__.py").write_text("raise RuntimeError('loaded')")
-    assert needs.can_segment()
+    (paths.packages_folder() / name).mkdir(parents=True)
+    assert not ONNXRUNTIME.is_met()
+    (paths.packages_folder() / name / "__init__.py").write_text("raise RuntimeError('loaded')")
+    assert ONNXRUNTIME.is_met()
 
 
 def test_a_package_of_slicers_own_is_enough_and_not_loaded(own_settings: pathlib.Path, tmp_path: pathlib.Path,
                                                            monkeypatch: pytest.MonkeyPatch) -> None:
-    from ALHVRSegmentationLib.setup import needs
+    from ALHVRLib import requirements
 
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "__init__.py").write_text("raise RuntimeError('loaded')")
     (tmp_path / "empty").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
-    assert needs.in_slicer("there")
+    assert requirements.in_slicer("there")
     assert "there" not in sys.modules
-    assert not needs.in_slicer("empty")
-    assert not needs.in_slicer("nowhere")
+    assert not requirements.in_slicer("empty")
+    assert not requirements.in_slicer("nowhere")

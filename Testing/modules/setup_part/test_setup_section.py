@@ -30,7 +30,7 @@ def choose_gpu(section: object) -> None:
 
 
 def test_it_says_in_one_line_what_is_missing_and_how_large(section: object) -> None:
-    from ALHVRSegmentationLib import places
+    from ALHVRLib import paths
 
     assert section.frame.isVisible()
     assert not section.ready()
@@ -38,16 +38,16 @@ def test_it_says_in_one_line_what_is_missing_and_how_large(section: object) -> N
     assert section.ui.packageLabel.text == (
         "Segmenting needs the package onnxruntime once: 28 MB to fetch, 76 MB on disk. It goes into the folder of your "
         "Slicer settings; Slicer itself is not changed.")
-    assert str(places.packages_folder()) in section.ui.packageLabel.toolTip
+    assert str(paths.packages_folder()) in section.ui.packageLabel.toolTip
     for name in ("runningFrame", "torchFrame", "fetchText", "logButton"):
         assert not getattr(section.ui, name).isVisible()
 
 
 def test_it_is_not_there_when_nothing_is_missing(section: object) -> None:
-    from ALHVRSegmentationLib import places
+    from ALHVRLib import paths
 
-    (places.packages_folder() / "onnxruntime").mkdir(parents=True)
-    (places.packages_folder() / "onnxruntime" / "__init__.py").write_text("")
+    (paths.packages_folder() / "onnxruntime").mkdir(parents=True)
+    (paths.packages_folder() / "onnxruntime" / "__init__.py").write_text("")
     section.follow(None)
     section.refresh()
     assert not section.frame.isVisible()
@@ -66,6 +66,23 @@ def test_installing_from_a_folder_makes_it_go_away(section: object, dialog_answe
     assert section.panel.said == [("onnxruntime 1.99.0 is installed.", "note")]
     assert section.panel.refreshed
     assert not section.frame.isVisible()
+
+
+def test_packages_are_installed_one_after_the_other(section: object, dialog_answers: object,
+                                                    tmp_path: pathlib.Path) -> None:
+    from ALHVRLib.requirements import Requirement
+    from ALHVRSegmentationLib.requirements import ONNXRUNTIME
+
+    section._requirements = (ONNXRUNTIME, Requirement("tables_here", ">=1", wheels=ONNXRUNTIME.wheels))
+    section.follow(None)
+    section.refresh()
+    assert section.ui.packageLabel.text.startswith("Segmenting needs the package onnxruntime, tables_here once: 56 MB")
+    write_wheel(tmp_path / "wheels")
+    dialog_answers.answer(str(tmp_path / "wheels"))
+    press(section.ui.folderButton)
+    let_qt_work(lambda: bool(section.panel.said))
+    assert ONNXRUNTIME.is_met()
+    assert section.panel.said[0][0].startswith("tables_here was not installed, and nothing was changed: ")
 
 
 def test_no_folder_chosen_is_no_installation(section: object, dialog_answers: object) -> None:
@@ -123,13 +140,13 @@ def test_a_panel_that_goes_takes_the_installation_along(section: object, bare_sl
 def test_what_to_fetch_is_shown_and_on_the_clipboard(section: object) -> None:
     import qt
 
-    from ALHVRSegmentationLib.setup.wheels import fetch_command, file_name, this_system
+    from ALHVRSegmentationLib.requirements import ONNXRUNTIME
 
     press(section.ui.fetchButton)
-    command = fetch_command(this_system())
+    command = ONNXRUNTIME.fetch_command(ONNXRUNTIME.wheel())
     assert qt.QApplication.clipboard().text() == command
     assert command in section.ui.fetchText.plainText
-    assert file_name(this_system()) in section.ui.fetchText.plainText
+    assert ONNXRUNTIME.file_name(ONNXRUNTIME.wheel()) in section.ui.fetchText.plainText
     assert section.ui.fetchText.isVisible()
 
 
@@ -198,7 +215,7 @@ def test_the_keyboard_goes_from_top_to_bottom(section: object) -> None:
 
 @pytest.mark.parametrize("scale", [1.0, 1.25])
 def test_nothing_is_cut_off(section: object, scale: float) -> None:
-    from harness.pictures import look
+    from slicer_stand_in.pictures import look
 
     press(section.ui.fetchButton)
     with look(section.widget, scale=scale):

@@ -1,0 +1,1 @@
+"""Installed models: what they are, and how new ones come in."""

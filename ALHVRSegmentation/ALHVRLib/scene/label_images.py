@@ -1,0 +1,215 @@
+"""Label images: voxels of the engine's results, what their values mean, and the images that segments are made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import pathlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from ALHVRLib.scene.errors import SceneError
+
+DESCRIPTION_FILE = "alhvr.json"
+MAX_DESCRIPTION_BYTES = 1 << 26
+MOST_LABELS = 254
+LARGEST_VALUE = 65535
+LONGEST_TEXT = 200
+CATEGORY_CONTEXT = "Segmentation category and type - DICOM master list"
+REGION_CONTEXT = "Anatomic codes - DICOM master list"
+NO_CODE = "^^"
+SEPARATORS = str.maketrans(dict.fromkeys("~^|&;\n\r\t", " "))
+RESULT_TYPES = ("uint8", "uint16", "float32")
+"""Number types of the engine's results."""
+BINARY_LABELMAP = "Binary labelmap"
+EMPTY = "empty"
+"""Fingerprint of a segment without a voxel."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """A coded term as in DICOM."""
+
+    scheme: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class ModelLabel:
+    """One structure that a model finds; background has none."""
+
+    value: int
+    """In result files, 1 to 65535."""
+    name: str
+    colour_rgb: tuple
+    """Red, green, blue, each 0 to 1."""
+    category: Code
+    type: Code
+    modifier: Code | None = None
+
+
+def labels_of(model_folder: pathlib.Path) -> tuple[ModelLabel, ...]:
+    """The labels of a model folder, in the order of its classes; SceneError where it does not tell them properly."""
+    path = pathlib.Path(model_folder) / DESCRIPTION_FILE
+    try:
+        if path.stat().st_size > MAX_DESCRIPTION_BYTES:
+            raise ValueError(_("it is too large"))
+        record = json.loads(path.read_text(encoding="utf-8"))
+        labels = labels_from(record)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        text = _("The labels of the model {name} cannot be read from {file}: {reason}.")
+        raise SceneError(text.format(name=path.parent.name, file=DESCRIPTION_FILE, reason=reason)) from error
+    return labels
+
+
+def labels_from(record: dict[str, Any]) -> tuple[ModelLabel, ...]:
+    """The labels in what alhvr.json holds; raises ValueError, TypeError, KeyError or AttributeError."""
+    entries = record["labels"]["labels"]
+    if not isinstance(entries, list) or not 1 <= len(entries) <= MOST_LABELS:
+        raise ValueError(_("it names no labels, or too many"))
+    labels = tuple(_label(entry) for entry in entries)
+    for known in ([label.value for label in labels], [label.name for label in labels]):
+        if len(set(known)) != len(known):
+            raise ValueError(_("two labels are the same"))
+    return labels
+
+
+def terminology_entry(label: ModelLabel) -> str:
+    """Slicer's seven parts between "~": context, category, type, modifier, region context, region, region modifier."""
+    codes = [_code_text(code) for code in (label.category, label.type, label.modifier)]
+    return "~".join((CATEGORY_CONTEXT, *codes, REGION_CONTEXT, NO_CODE, NO_CODE))
+
+
+def tag_text(text: str) -> str:
+    """`text` as the tag of a segment keeps it when it is saved: without the signs that part tags."""
+    return " ".join(text.translate(SEPARATORS).split())
+
+
+def _label(entry: dict[str, Any]) -> ModelLabel:
+    value, colour = entry["value"], tuple(float(part) for part in entry["colour_rgb"])
+    if not isinstance(value, int) or not 1 <= value <= LARGEST_VALUE:
+        raise ValueError(_("a label has the value {value}").format(value=str(value)[:20]))
+    if len(colour) != 3 or not all(math.isfinite(part) and 0 <= part <= 1 for part in colour):
+        raise ValueError(_("the label {value} has no proper colour").format(value=value))
+    category, kind, modifier = _code(entry["category"]), _code(entry["type"]), entry.get("modifier")
+    return ModelLabel(value, _text(entry["name"]), colour, category, kind, modifier and _code(modifier))
+
+
+def _code(entry: dict[str, Any]) -> Code:
+    return Code(_text(entry["scheme"]), _text(entry["value"]), _text(entry["meaning"]))
+
+
+def _text(text: object) -> str:
+    if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_TEXT:
+        raise ValueError(_("a name is missing or too long"))
+    return text
+
+
+def _code_text(code: Code | None) -> str:
+    if code is None:
+        return NO_CODE
+    return "^".join(tag_text(text) for text in (code.scheme, code.value, code.meaning))
+
+
+def read_nrrd(path: pathlib.Path | str) -> np.ndarray:
+    """The voxels [K, J, I] of a result of the engine.
+
+    Raises SceneError, in one sentence, when the file is missing, cut short or of another kind.
+    """
+    import SimpleITK
+
+    path = pathlib.Path(path)
+    try:
+        array = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path), imageIO="NrrdImageIO"))
+        if array.ndim != 3 or array.dtype.name not in RESULT_TYPES:
+            raise ValueError(_("it is not a result of the engine"))
+    except (RuntimeError, ValueError, MemoryError) as error:
+        reason = str(error).strip().rpartition("\n")[2] or type(error).__name__
+        text = _("The result {name} cannot be read ({reason}): run the segmentation again.")
+        raise SceneError(text.format(name=path.name, reason=reason)) from error
+    return array
+
+
+def label_image(array: np.ndarray, ijk_to_space: np.ndarray) -> slicer.vtkOrientedImageData:
+    """An image of the values [K, J, I] (8 or 16 bits) cropped to what is not 0; without voxels where all is 0.
+
+    Args:
+        ijk_to_space: (4, 4) array index to millimetres in the segmentation's space; any grid, also sheared.
+    """
+    image = empty_image(array.shape, ijk_to_space)
+    box = bounding_box(array)
+    if box is None:
+        image.SetExtent(0, -1, 0, -1, 0, -1)
+        return image
+    extent = [index for axis in reversed(box) for index in (axis.start, axis.stop - 1)]
+    image.SetExtent(extent)
+    scalars = numpy_to_vtk(np.ascontiguousarray(array[box]).ravel(), deep=True)
+    scalars.SetName("ImageScalars")
+    image.GetPointData().SetScalars(scalars)
+    return image
+
+
+def empty_image(shape: tuple[int, ...], ijk_to_space: np.ndarray) -> slicer.vtkOrientedImageData:
+    """An image with the grid and the extent of an array [K, J, I], and no values."""
+    image = slicer.vtkOrientedImageData()
+    depth, rows, columns = shape
+    image.SetExtent(0, columns - 1, 0, rows - 1, 0, depth - 1)
+    image.SetGeometryFromImageToWorldMatrix(slicer.util.vtkMatrixFromArray(np.asarray(ijk_to_space, dtype=float)))
+    return image
+
+
+def bounding_box(array: np.ndarray) -> tuple[slice, ...] | None:
+    """Slices [K, J, I] around all that is not 0, or None."""
+    planes = np.flatnonzero(array.any(axis=(1, 2)))
+    if not planes.size:
+        return None
+    inner = array[planes[0] : planes[-1] + 1]
+    flat = inner.any(axis=0)
+    rows, columns = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
+    return tuple(slice(int(found[0]), int(found[-1]) + 1) for found in (planes, rows, columns))
+
+
+def values_of(image: slicer.vtkOrientedImageData) -> np.ndarray:
+    """The values of an oriented image, a view [K, J, I]; an array of size 0 where it has none."""
+    scalars = image.GetPointData().GetScalars()
+    if scalars is None or image.IsEmpty():
+        return np.zeros((0, 0, 0), np.uint8)
+    return vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1])
+
+
+def mask_of(segment: slicer.vtkSegment) -> np.ndarray | None:
+    """Where a segment is, [K, J, I] on the extent of its own image; None for a segment made of a surface."""
+    image = segment.GetRepresentation(BINARY_LABELMAP)
+    return None if image is None else values_of(image) == segment.GetLabelValue()
+
+
+def fingerprint(segment: slicer.vtkSegment) -> str:
+    """A text that changes with any voxel of a segment, not with how its image is cropped or shared."""
+    image = segment.GetRepresentation(BINARY_LABELMAP)
+    value = segment.GetLabelValue()
+    values = np.zeros((0, 0, 0)) if image is None else values_of(image)
+    planes = [index for index, plane in enumerate(values) if (plane == value).any()]
+    if not planes:
+        return EMPTY
+    mask = values[planes[0] : planes[-1] + 1] == value
+    inner = np.ascontiguousarray(mask[bounding_box(mask)])
+    return hashlib.blake2b(str(inner.shape).encode() + np.packbits(inner).tobytes(), digest_size=8).hexdigest()
+
+
+def same_grid(one: slicer.vtkOrientedImageData, other: slicer.vtkOrientedImageData) -> bool:
+    """Whether two oriented images share axes, spacing and the places of voxels, whatever their extents."""
+    first, second = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
+    one.GetImageToWorldMatrix(first)
+    other.GetImageToWorldMatrix(second)
+    first, second = slicer.util.arrayFromVTKMatrix(first), slicer.util.arrayFromVTKMatrix(second)
+    shift = np.linalg.solve(first[:3, :3], second[:3, 3] - first[:3, 3])
+    return bool(np.allclose(first[:3, :3], second[:3, :3], atol=1e-5) and np.allclose(shift, np.rint(shift), atol=1e-3))

@@ -1,0 +1,1 @@
+"""What the engine wrote, as nodes of the scene."""

@@ -1,1 +1,0 @@
-"""Volumes out of the scene, segmentations and regions into it."""

@@ -1,1 +1,0 @@
-"""What the engine needs besides Slicer, and how it gets there."""

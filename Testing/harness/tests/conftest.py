@@ -1,7 +1,0 @@
-"""For the tests of the harness: its own fixtures, as the tests of the modules use them."""
-
-from __future__ import annotations
-
-from harness.fixtures import clean_slate, dialog_answers, load_panel, main_window, slicer_app
-
-__all__ = ["clean_slate", "dialog_answers", "load_panel", "main_window", "slicer_app"]
