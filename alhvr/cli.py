@@ -340,8 +340,8 @@ def _add_segment(commands: Any) -> None:
                         help="also write a DICOM Segmentation; inputs must be DICOM series")
     parser.add_argument("--format", choices=["seg.nrrd", "nii.gz", "nrrd", "mha"], default="seg.nrrd",
                         help="file format of the segmentation")
-    parser.add_argument("--backend", choices=["auto", "onnxruntime", "openvino", "torch"], default="auto",
-                        help="what runs the networks")
+    parser.add_argument("--backend", default="auto", metavar="NAME",
+                        help="what runs the networks; auto: the fastest that is installed")
     _add_device(parser)
     _add_progress(parser)
 

@@ -1,8 +1,8 @@
 """What an older version wrote is read by this one: a model, a run that was stopped, and the cache of a check.
 
-Testing/fixtures/written_2026_11.zip was written by version 0.1.0 of 29 November 2026, before its files had their present
-rooms: three labelled scans, an archive of two, a run of six steps that was stopped after the second, the model of the
-same run without a stop (``expected.json`` has sums of its weights), and the cache of its check.
+Testing/fixtures/written_2026_11.zip was written by version 0.1.0 of 29 November 2026, before its files had their
+present rooms: three labelled scans, an archive of two, a run of six steps that was stopped after the second, the model
+of the same run without a stop (``expected.json`` has sums of its weights), and the cache of its check.
 """
 
 from __future__ import annotations

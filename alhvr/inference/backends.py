@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from alhvr.bundle.model import Model
 from alhvr.core.errors import ModelError, UserError
 from alhvr.core.system import free_cores
 from alhvr.networks.perturbation import Perturbation
+
+if TYPE_CHECKING:
+    from alhvr.inference.memory import NetworkMemory
 
 GRAPH_BACKENDS = {"openvino": "openvino_backend", "onnxruntime": "onnx_backend"}
 """The backends that run ONNX graphs on the CPU, the faster first, and their files."""
@@ -39,6 +42,8 @@ class Backend(Protocol):
     name: str
     networks: tuple[str, ...]
     """Names of the networks, in the order of the model."""
+    memory: NetworkMemory
+    """What the networks take while they run."""
     arithmetic: str
     """What it computes in: "fp32", "bf16" or "fp16"; images and logits are float32 always."""
 

@@ -12,27 +12,36 @@ from alhvr.inference.postprocess import SLAB_VOXELS
 from alhvr.inference.sliding_window import pad, starts
 from alhvr.networks.registry import STANDARD_WIDTH
 
-_NETWORK_BYTES = {
-    "torch": {2: (600, 950), 3: (450, 700)},
-    "onnxruntime": {2: (800, 1200), 3: (500, 800)},
-    "openvino in bf16": {2: (350, 950), 3: (350, 900)},
-    "openvino in f32": {2: (650, 1350), 3: (650, 1300)},
-}
-"""What both networks of standard width take for each pixel of a batch by backend and its precision, in 2-D and 3-D,
-without and with regions: the most that was measured with windows of 256 x 256 to 1024 x 1024 and 64 x 64 x 64 to
-128 x 128 x 96, and a little more."""
 _WIDTHLESS_SHARE = 0.1
 """Of these bytes, what does not shrink with narrower networks."""
-_GRAPHS_FOR_REGIONS = {"openvino in bf16", "openvino in f32"}
-"""Backends that decode for the regions in graphs of their own, so that mirrored copies take theirs beside them."""
-_FREED_AT_ONCE = {"torch"}
-"""Backends that give this memory back after each batch; the others keep most of it for the next one."""
 _LIBRARY_BYTES = 120 * 2**20
 """What the libraries add once they work, whatever the scan."""
 _COMPONENT_BYTES = 16
 """Of each voxel of a slab in which components are looked for."""
 _FEW_PLANES = 8
 """Planes in work between the scan's grid and the prepared one."""
+
+
+@dataclass(frozen=True)
+class NetworkMemory:
+    """What two networks of standard width take for each pixel of a batch, in bytes, by a backend.
+
+    The most that was measured with windows of 256 x 256 to 1024 x 1024 and 64 x 64 x 64 to 128 x 128 x 96, and a little
+    more.
+    """
+
+    slices: tuple[int, int]
+    """In 2-D, without and with regions."""
+    volumes: tuple[int, int]
+    """In 3-D, likewise."""
+    graphs_for_regions: bool = False
+    """Regions are decoded in graphs of their own, so that mirrored copies take theirs beside them."""
+    freed_at_once: bool = False
+    """This memory is given back after each batch; else most of it is kept for the next one."""
+
+
+UNMEASURED = NetworkMemory(slices=(650, 1350), volumes=(650, 1300), graphs_for_regions=True)
+"""Of a backend that does not say."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +70,8 @@ class SegmentWorkload:
     """Whether components are looked for afterwards."""
     width: int
     """Channels of the networks at full resolution."""
-    backend: str
-    """Name of it, and where it has a choice its precision: "openvino in bf16"."""
+    memory: NetworkMemory
+    """Of the backend."""
     pixels_before: int
     """Pixels of the largest batch that the backend has seen so far."""
     reading_bytes: int = 0
@@ -119,11 +128,10 @@ def in_gb(n_bytes: int) -> str:
 
 def _network_bytes(work: SegmentWorkload) -> int:
     """What both networks take beyond what they hold."""
-    held = 0 if work.backend in _FREED_AT_ONCE else work.pixels_before
+    held = 0 if work.memory.freed_at_once else work.pixels_before
     libraries = 0 if work.pixels_before else _LIBRARY_BYTES
-    known = _NETWORK_BYTES.get(work.backend, _NETWORK_BYTES["openvino in f32"])
-    plain, with_regions = known[2 if work.window[0] == 1 else 3]
-    beside = plain if work.mirror and work.backend in _GRAPHS_FOR_REGIONS else 0
+    plain, with_regions = work.memory.slices if work.window[0] == 1 else work.memory.volumes
+    beside = plain if work.mirror and work.memory.graphs_for_regions else 0
     per_pixel = with_regions + beside if work.regions else plain
     relative = work.width / STANDARD_WIDTH
     per_pixel *= max(relative, _WIDTHLESS_SHARE + (1 - _WIDTHLESS_SHARE) * relative)

@@ -12,6 +12,7 @@ from onnxruntime import InferenceSession, OrtValue, SessionOptions
 
 from alhvr.core.system import as_model_error
 from alhvr.inference.backends import networks_of
+from alhvr.inference.memory import NetworkMemory
 from alhvr.networks.perturbation import Perturbation, apply_perturbation
 
 onnxruntime.disable_telemetry_events()  # where ORT_DISABLE_TELEMETRY is not known, which is on Windows
@@ -23,6 +24,7 @@ class OnnxBackend:
     """One session per graph; the levels stay in onnxruntime's memory between encoder and decoder."""
 
     name = "onnxruntime"
+    memory = NetworkMemory(slices=(800, 1200), volumes=(500, 800))
     arithmetic = "fp32"
 
     def __init__(self, graphs: Mapping[str, bytes | Path], threads: int) -> None:

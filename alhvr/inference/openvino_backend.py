@@ -18,11 +18,14 @@ from openvino import opset13 as ops
 from alhvr.core.errors import OutOfMemory
 from alhvr.core.system import as_model_error
 from alhvr.inference.backends import networks_of
+from alhvr.inference.memory import NetworkMemory
 from alhvr.networks.perturbation import Perturbation
 from alhvr.networks.registry import N_LEVELS
 
 LARGE_BATCH_PIXELS = 1 << 20
 """From this many pixels on, each graph gives its memory back after use: a sixth slower, at half the peak."""
+MEMORY = {"bf16": NetworkMemory(slices=(350, 950), volumes=(350, 900), graphs_for_regions=True),
+          "f32": NetworkMemory(slices=(650, 1350), volumes=(650, 1300), graphs_for_regions=True)}
 CLEAN = "clean"
 ROOM = {CLEAN: 8, "dropout": 12, "noise": 12}
 """Memory of a model at work, in arrays as large as its first level: 5 to 6.5 and 8 to 11.3 were measured."""
@@ -67,6 +70,11 @@ class OpenVinoBackend:
             self._channels = {network: level_channels(the_core(), graphs, network) for network in self.networks}
             self._requests = {(network, CLEAN): self._compiled(clean_model(the_core(), graphs, network))
                               for network in self.networks}
+
+    @property
+    def memory(self) -> NetworkMemory:
+        """See Backend."""
+        return MEMORY[self.precision]
 
     @property
     def arithmetic(self) -> str:

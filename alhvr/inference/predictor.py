@@ -21,7 +21,7 @@ from alhvr.formats.labels import LabelSet
 from alhvr.formats.region_tables import RegionMaps, certainty_levels, make_region_maps
 from alhvr.inference.backends import Backend, choose_backend
 from alhvr.inference.dual_forward import SLOTS, DualForward, DualOutput, competing_confidence, fuse, networks_for
-from alhvr.inference.memory import MemoryForecast, SegmentWorkload, forecast, in_gb, require
+from alhvr.inference.memory import UNMEASURED, MemoryForecast, SegmentWorkload, forecast, in_gb, require
 from alhvr.inference.output_grid import ClassMap, ConfidenceMap
 from alhvr.inference.postprocess import clear_small_components
 from alhvr.inference.sliding_window import MULTIPLE, Blender, Window, WindowSource, pad, tile
@@ -112,7 +112,7 @@ class Predictor:
             reading_bytes=reading_bytes,
             label_bytes=self._labels.to_values(np.zeros(0, np.uint8)).itemsize, regions=regions,
             mirror=self._settings.mirror, largest_component=self._settings.largest_component, width=self._plan.width,
-            backend=_full_name(self._backend), pixels_before=self._pixels_before))
+            memory=getattr(self._backend, "memory", UNMEASURED), pixels_before=self._pixels_before))
 
     def require_memory(self, geometry: Geometry, *, regions: bool = False, voxel_bytes: int = 4,
                        reading_bytes: int = 0) -> int:
@@ -218,12 +218,6 @@ class Predictor:
     def _stacked(self, windows: np.ndarray) -> np.ndarray:
         """float32 [N, M, *S] from ``windows`` [N, M, k, j, i]; S is (J, I) for a 2-D plan, whose windows are flat."""
         return windows[:, :, 0] if self._plan.dimensions == 2 else windows
-
-
-def _full_name(backend: Backend) -> str:
-    """Its name, and where it has a choice its precision."""
-    precision = getattr(backend, "precision", "")
-    return f"{backend.name} in {precision}" if precision else backend.name
 
 
 def _blend(blender: Blender, group: Sequence[Window], views: DualOutput, rules: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from alhvr.bundle.model import Model
 from alhvr.core.errors import ModelError, UserError
 from alhvr.core.system import as_model_error, free_cores, is_out_of_memory
+from alhvr.inference.memory import NetworkMemory
 from alhvr.networks.blocks import SegmentationNetwork
 from alhvr.networks.group import NetworkGroup
 from alhvr.networks.onnx_export import folded
@@ -23,6 +24,7 @@ class TorchBackend:
     """A copy of the networks, made fast for inference; the networks it was made from stay as they are."""
 
     name = "torch"
+    memory = NetworkMemory(slices=(600, 950), volumes=(450, 700), freed_at_once=True)
     channels_last = True
 
     def __init__(self, networks: NetworkGroup, device: str, precision: str) -> None:

@@ -32,7 +32,7 @@ class PaintedBackend:
     def __init__(self, backend: Backend, every: int) -> None:
         """``every``: the networks run on the first batch and then on one in so many."""
         self.name, self.networks, self._backend, self._every = backend.name, backend.networks, backend, every
-        self.precision = getattr(backend, "precision", "")
+        self.memory = backend.memory
         if hasattr(backend, "decode_twice"):
             self.decode_twice = self._decode_twice
         self._runs = dict.fromkeys(backend.networks, 0)

@@ -17,7 +17,9 @@ from alhvr.data.intensity import Normalization
 from alhvr.data.plan import Plan
 from alhvr.formats.labels import LabelSet
 from alhvr.inference import memory
-from alhvr.inference.memory import available_bytes
+from alhvr.inference.memory import NetworkMemory, available_bytes
+from alhvr.inference.onnx_backend import OnnxBackend
+from alhvr.inference.openvino_backend import MEMORY
 from alhvr.inference.predictor import Predictor
 
 GB = 10**9
@@ -74,17 +76,17 @@ def test_a_system_that_does_not_tell_gives_none(tmp_path: Path, system: str, mon
     assert available_bytes(tmp_path) is None
 
 
-class NamedBackend:
-    """Has a name and, where it has a choice, a precision; it never runs."""
+class NeverRunBackend:
+    """Says what memory its networks take; it never runs."""
 
-    def __init__(self, name: str = "onnxruntime", precision: str = "") -> None:
-        self.name, self.precision = name, precision
+    def __init__(self, memory: NetworkMemory = OnnxBackend.memory) -> None:
+        self.memory = memory
 
 
 def _predictor(dimensions: int = 3, labels: LabelSet = LABELS, width: int = 16, backend: Any = None,
                **settings: bool) -> Predictor:
     plan = Plan(dimensions, "unet", (1.0, 1.0, 1.0), None, (96,) * dimensions, 2, 1, "CT", Normalization("ct"))
-    return Predictor(backend or NamedBackend(), replace(plan, width=width), labels, InferenceSettings(**settings))
+    return Predictor(backend or NeverRunBackend(), replace(plan, width=width), labels, InferenceSettings(**settings))
 
 
 def _grid(*size_ijk: int) -> Geometry:
@@ -142,20 +144,20 @@ def test_narrow_networks_need_less_and_wide_ones_more():
 
 @pytest.mark.parametrize("regions", [False, True])
 @pytest.mark.parametrize("dimensions", [2, 3])
-def test_openvino_needs_more_in_f32_and_an_unknown_backend_counts_as_that(dimensions: int, regions: bool):
-    backends = (NamedBackend("openvino", "bf16"), NamedBackend("openvino", "f32"), NamedBackend("new"))
+def test_openvino_needs_more_in_f32_and_a_backend_that_does_not_say_counts_as_that(dimensions: int, regions: bool):
+    backends = (NeverRunBackend(MEMORY["bf16"]), NeverRunBackend(MEMORY["f32"]), object())
     bf16, f32, unknown = (_predictor(dimensions, backend=backend).forecast(_grid(512, 512, 300), regions=regions)
                           for backend in backends)
     assert bf16.networks < 0.9 * f32.networks and f32 == unknown
 
 
-@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
-def test_mirrored_copies_need_more_beside_regions_where_these_have_graphs_of_their_own(name: str):
-    backend = NamedBackend(name, "bf16" if name == "openvino" else "")
+@pytest.mark.parametrize("memory", [MEMORY["bf16"], OnnxBackend.memory], ids=["openvino", "onnxruntime"])
+def test_mirrored_copies_need_more_beside_regions_where_these_have_graphs_of_their_own(memory: NetworkMemory):
+    backend = NeverRunBackend(memory)
     plain, mirrored = (_predictor(2, backend=backend, mirror=mirror) for mirror in (False, True))
     size = _grid(512, 512, 300)
     more = mirrored.forecast(size, regions=True).networks > plain.forecast(size, regions=True).networks
-    assert more == (name == "openvino") and mirrored.forecast(size) == plain.forecast(size)
+    assert more == memory.graphs_for_regions and mirrored.forecast(size) == plain.forecast(size)
 
 
 def test_components_need_memory_where_they_are_looked_for():
