@@ -72,6 +72,8 @@ class SegmentWorkload:
     """Channels of the networks at full resolution."""
     memory: NetworkMemory
     """Of the backend."""
+    memory_factor: float
+    """Of the kind of the networks, see ``alhvr.networks.registry``."""
     pixels_before: int
     """Pixels of the largest batch that the backend has seen so far."""
     reading_bytes: int = 0
@@ -134,7 +136,7 @@ def _network_bytes(work: SegmentWorkload) -> int:
     beside = plain if work.mirror and work.memory.graphs_for_regions else 0
     per_pixel = with_regions + beside if work.regions else plain
     relative = work.width / STANDARD_WIDTH
-    per_pixel *= max(relative, _WIDTHLESS_SHARE + (1 - _WIDTHLESS_SHARE) * relative)
+    per_pixel *= work.memory_factor * max(relative, _WIDTHLESS_SHARE + (1 - _WIDTHLESS_SHARE) * relative)
     return libraries + round(per_pixel) * max(0, _batch(work) * prod(work.window) - held)
 
 

@@ -25,6 +25,7 @@ from alhvr.inference.memory import UNMEASURED, MemoryForecast, SegmentWorkload, 
 from alhvr.inference.output_grid import ClassMap, ConfidenceMap
 from alhvr.inference.postprocess import clear_small_components
 from alhvr.inference.sliding_window import MULTIPLE, Blender, Window, WindowSource, pad, tile
+from alhvr.networks.registry import NETWORKS
 
 WHOLE_SLICE_PIXELS = 1024 * 1024
 """Slices up to this many pixels go through the networks whole; larger ones in windows of 1024 at most per side."""
@@ -112,7 +113,8 @@ class Predictor:
             reading_bytes=reading_bytes,
             label_bytes=self._labels.to_values(np.zeros(0, np.uint8)).itemsize, regions=regions,
             mirror=self._settings.mirror, largest_component=self._settings.largest_component, width=self._plan.width,
-            memory=getattr(self._backend, "memory", UNMEASURED), pixels_before=self._pixels_before))
+            memory=getattr(self._backend, "memory", UNMEASURED),
+            memory_factor=NETWORKS[self._plan.network].memory_factor, pixels_before=self._pixels_before))
 
     def require_memory(self, geometry: Geometry, *, regions: bool = False, voxel_bytes: int = 4,
                        reading_bytes: int = 0) -> int:

@@ -36,12 +36,15 @@ class NetworkType:
     """The class that builds it, "package.file:Class"; imported when a network is built, as it needs torch."""
     smallest_bottleneck: int = 1
     """Pixels that the deepest level needs: more than one where each image is normalised by itself."""
+    memory_factor: float = 1.0
+    """What it takes for each pixel while it segments, as a multiple of the U-Net: the most that was measured."""
 
 
 NETWORKS: Mapping[str, NetworkType] = MappingProxyType({
     "unet": NetworkType("U-Net", (2, 3), "alhvr.networks.unet:UNet"),
     "vnet": NetworkType("V-Net", (3,), "alhvr.networks.vnet:VNet"),
-    "dynunet": NetworkType("residual U-Net", (2, 3), "alhvr.networks.dynunet:ResidualUNet", smallest_bottleneck=2),
+    "dynunet": NetworkType("residual U-Net", (2, 3), "alhvr.networks.dynunet:ResidualUNet", smallest_bottleneck=2,
+                           memory_factor=1.3),
 })
 """By the name that settings and models use."""
 DEFAULT_NETWORK = "unet"

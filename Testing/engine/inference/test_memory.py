@@ -84,8 +84,8 @@ class NeverRunBackend:
 
 
 def _predictor(dimensions: int = 3, labels: LabelSet = LABELS, width: int = 16, backend: Any = None,
-               **settings: bool) -> Predictor:
-    plan = Plan(dimensions, "unet", (1.0, 1.0, 1.0), None, (96,) * dimensions, 2, 1, "CT", Normalization("ct"))
+               network: str = "unet", **settings: bool) -> Predictor:
+    plan = Plan(dimensions, network, (1.0, 1.0, 1.0), None, (96,) * dimensions, 2, 1, "CT", Normalization("ct"))
     return Predictor(backend or NeverRunBackend(), replace(plan, width=width), labels, InferenceSettings(**settings))
 
 
@@ -158,6 +158,12 @@ def test_mirrored_copies_need_more_beside_regions_where_these_have_graphs_of_the
     size = _grid(512, 512, 300)
     more = mirrored.forecast(size, regions=True).networks > plain.forecast(size, regions=True).networks
     assert more == memory.graphs_for_regions and mirrored.forecast(size) == plain.forecast(size)
+
+
+def test_a_network_that_takes_more_is_forecast_to_take_more() -> None:
+    size = _grid(512, 512, 300)
+    usual, residual = (_predictor(network=kind).forecast(size).networks for kind in ("unet", "dynunet"))
+    assert 1.2 * usual < residual < 1.4 * usual
 
 
 def test_components_need_memory_where_they_are_looked_for():
