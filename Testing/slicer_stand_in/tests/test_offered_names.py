@@ -51,11 +51,14 @@ def overrides_of_qt(cls: type) -> set[str]:
 
 
 def test_every_public_name_of_a_stand_in_is_one_of_slicers(clean_slate: None, manifest: dict[str, Any]) -> None:
+    from slicer_stand_in import main_window  # it registers the widgets of the modules beside ours
     from slicer_stand_in.stand_in import registry
 
+    assert main_window.NEIGHBOURS
     invented = {}
     for name, cls in registry.items():
-        extra = names_here(cls) - names_in_slicer(manifest, name) - overrides_of_qt(cls)
+        known = next((base.__name__ for base in cls.__mro__ if base.__name__ in manifest), name)
+        extra = names_here(cls) - names_in_slicer(manifest, known) - overrides_of_qt(cls)
         if extra:
             invented[name] = sorted(extra)
     assert invented == {}
