@@ -26,8 +26,8 @@ def snippets(text: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    """Every complete `alhvr ...` example of the README, not those within quoted results."""
-    return [line for line in snippets(quote().BLOCK.sub("", README)) if line.startswith("alhvr ")]
+    """Every complete `alhvr ...` example of the README."""
+    return [line for line in snippets(README) if line.startswith("alhvr ")]
 
 
 def quote() -> object:
@@ -80,17 +80,18 @@ def test_a_page_names_only_files_that_are_there(page: Path) -> None:
 
 
 def test_quoted_figures_are_those_of_the_result_files() -> None:
-    assert quote().filled(README) == README, "Run: python benchmarks/quote.py"
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert quote().filled(page) == page, "Run: python benchmarks/quote.py"
 
 
-def test_a_quoted_picture_is_found_from_the_readme(tmp_path: Path) -> None:
+def test_a_quoted_picture_is_found_from_the_page(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     (tmp_path / "results/new.md").write_text("![seen](new.png) and [far](https://example.org)", encoding="utf-8")
     page = quote().filled("<!-- quote results/new.md -->\n<!-- end of quote -->", tmp_path)
-    assert "![seen](results/new.png) and [far](https://example.org)" in page
+    assert "![seen](../results/new.png) and [far](https://example.org)" in page
 
 
 def test_quoting_replaces_a_block_by_its_file(tmp_path: Path) -> None:
     (tmp_path / "new.md").write_text("# Title\n\n0.9\n", encoding="utf-8")
     page = "a\n<!-- quote new.md -->\n0.8\n<!-- end of quote -->\nb <!-- quote none.md -->\nx\n<!-- end of quote -->"
-    assert quote().filled(page, tmp_path) == page.replace("0.8", "### Title\n\n0.9")
+    assert quote().filled(page, tmp_path) == page.replace("0.8", "## Title\n\n0.9")
