@@ -23,6 +23,7 @@ GROUND = {"core", "settings", "config"}
 ROOMS = {
     "networks": set(),
     "ground": {"networks"},
+    "pages": {"ground"},
     "formats": {"ground"},
     "losses": {"ground"},
     "methods": {"ground", "networks", "losses"},
@@ -30,12 +31,13 @@ ROOMS = {
     "bundle": {"ground", "formats", "data", "networks"},
     "export": {"ground", "formats", "data"},
     "evaluation": {"ground", "formats", "data"},
-    "checking": {"ground", "formats", "data"},
+    "checking": {"ground", "pages", "formats", "data"},
     "phantom": {"ground", "formats", "data", "bundle", "export"},
     "inference": {"ground", "formats", "data", "bundle", "export", "networks"},
     "training": {"ground", "formats", "data", "bundle", "networks", "inference", "methods", "evaluation", "checking"},
     "bundle_monai": {"ground", "data", "bundle", "export", "networks", "inference"},
-    "demo": {"ground", "formats", "data", "phantom", "bundle", "export", "inference", "evaluation", "training"},
+    "demo": {"ground", "pages", "formats", "data", "phantom", "bundle", "export", "inference", "evaluation",
+             "training"},
     "api": {"ground", "formats", "data", "evaluation", "inference", "checking", "training"},
     "cli": {"ground", "networks", "methods", "bundle", "evaluation", "inference", "checking", "training", "demo",
             "phantom"},
@@ -49,7 +51,7 @@ BEHIND_TORCH = {"onnx"}
 """torch.onnx needs it; no file imports it itself."""
 PACKAGES = {"PIL": "pillow"}
 """Packages that are called otherwise than what is imported."""
-LIGHT_ROOMS = {"ground", "formats", "data", "bundle", "export", "evaluation", "inference", "checking", "cli"}
+LIGHT_ROOMS = {"ground", "pages", "formats", "data", "bundle", "export", "evaluation", "inference", "checking", "cli"}
 TRAINING_FILES = {"alhvr.data.augment", "alhvr.data.batches", "alhvr.data.h5_file",
                   "alhvr.inference.torch_backend"}
 """The files of light rooms that only training, the demo or a GPU needs."""

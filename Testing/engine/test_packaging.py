@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 import urllib.request
 import zipfile
 from importlib.metadata import distribution
@@ -20,6 +21,7 @@ import pytest
 from light_install import PROJECT, light_distributions
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from support import ROOT
 
 from alhvr.core.errors import TRAIN
 
@@ -131,3 +133,13 @@ def test_the_packages_that_training_asks_for_first_are_those_of_the_extra() -> N
 
 def test_the_light_install_here_brings_nothing_heavy_either() -> None:
     assert not HEAVY & light_distributions().keys()
+
+
+def test_every_file_of_the_engine_that_is_no_program_is_installed_too() -> None:
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]
+    patterns = tools["setuptools"]["package-data"]["alhvr"]
+    engine = ROOT / "alhvr"
+    installed = {path for pattern in patterns for path in engine.glob(pattern)}
+    known = subprocess.run(["git", "-C", engine, "ls-files", "-z"], capture_output=True, text=True, check=True).stdout
+    data = {engine / name for name in known.split("\0") if name and not name.endswith((".py", "CMakeLists.txt"))}
+    assert data - installed == set() and engine / "pages" / "page.css" in data

@@ -1,16 +1,15 @@
-"""Charts as SVG and small pictures as PNG, embedded in the page."""
+"""The check's charts and small pictures, drawn as SVG."""
 
 from __future__ import annotations
 
-import struct
-import zlib
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
 
 import numpy as np
 
 from alhvr.checking.facts import ImageFacts
+from alhvr.pages.markup import NOTHING, Html, element, embedded, joined, png
+from alhvr.pages.parts import drawing, soft
 
 _POINTS = 96
 """Bins of the common axis."""
@@ -22,11 +21,30 @@ _LINES_AT_MOST = 60
 COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#009E73", "#D55E00", "#0072B2")
 """Okabe and Ito's colours, which people with any colour vision tell apart; structures take them in turn."""
 
-_DASHES = ("", "3 1.4", "1 1.4")
-"""How the outline is dashed once the colours are used up."""
+_DASHES = (None, "3 1.4", "1 1.4")
+"""How outlines are dashed, in turn: neighbours in the list differ for those who see no colours too."""
 
 
-def figure(value: float) -> str:
+@dataclass(frozen=True)
+class LineStyle:
+    """How the outline of a structure looks, and what it is."""
+
+    name: str
+    colour: str
+    dash: str | None = None
+    """Lengths of dashes and gaps as SVG has them; None for a solid line."""
+
+    @classmethod
+    def of_structure(cls, index: int, name: str) -> LineStyle:
+        """Of structure number ``index``, from 0; no two of 21 look alike."""
+        return cls(name, COLOURS[index % len(COLOURS)], _DASHES[index % len(_DASHES)])
+
+    def path(self, line: str, style: str | None = None) -> Html:
+        """The path ``line`` (SVG path data) drawn this way."""
+        return element("path", class_=style, stroke=self.colour, stroke_dasharray=self.dash, d=line)
+
+
+def rounded(value: float) -> str:
     """Three digits, or whole thousands; never an exponent that people must decode."""
     if value != value or abs(value) == float("inf"):
         return "\u2013"
@@ -37,44 +55,52 @@ def figure(value: float) -> str:
     return text.replace("-", "\u2212")
 
 
-def histogram(image: ImageFacts) -> str:
+def histogram(image: ImageFacts) -> Html:
     """The scan's intensities between its 0.5th and 99.5th percentile; heights by square root."""
     counts = np.sqrt(np.asarray(image.histogram, dtype=float))
     if image.print.intensity is None or not counts.size or counts.max() <= 0:
-        return ""
+        return NOTHING
     heights = 30 * counts / counts.max()
     steps = "".join(f"V{30 - height:.1f}h{120 / len(heights):.3g}" for height in heights)
-    low, high = figure(image.print.intensity.lower), figure(image.print.intensity.upper)
-    return (f'<svg class="histogram" viewBox="0 0 120 42" role="img" aria-label="Intensities from {low} to {high}">'
-            f'<path d="M0 30{steps}V30Z"/><text x="0" y="40">{low}</text>'
-            f'<text x="120" y="40" text-anchor="end">{high}</text></svg>')
+    low, high = rounded(image.print.intensity.lower), rounded(image.print.intensity.upper)
+    return drawing("histogram", (120, 42), element("path", d=f"M0 30{steps}V30Z"), *_ends(low, high, 120, 40),
+                   words=f"Intensities from {low} to {high}")
 
 
-def intensity_chart(labelled: Sequence[ImageFacts], archive: Sequence[ImageFacts]) -> str:
+def intensity_chart(labelled: Sequence[ImageFacts], archive: Sequence[ImageFacts]) -> Html:
     """One line per labelled scan over a band that holds the middle 80 % of the archive; empty without scans."""
     labelled, archive = (_measured(images) for images in (labelled, archive))
     known = [*labelled, *archive]
     if not known:
-        return ""
+        return NOTHING
     low, high, outside = _common_axis(known)
     grid = np.linspace(low, high, _POINTS)
     lines = _curves(labelled[:_LINES_AT_MOST], grid)
     band = _band(_curves(archive, grid))
     top = max((curve.max() for curve in (*lines, *band)), default=0.0) or 1.0
-    drawn = [f'<path class="band" d="{_area(band[0] / top, band[1] / top)}"/>'] if len(band) else []
-    drawn += [f'<path class="curve" d="{_line(curve / top)}"/>' for curve in lines]
+    drawn = [element("path", class_="band", d=_area(band[0] / top, band[1] / top))] if len(band) else []
+    drawn += [element("path", class_="curve", d=_line(curve / top)) for curve in lines]
     words = "Intensities of the labelled scans as lines" + (" over the archive as a band" if len(band) else "")
-    note = f"<p class=soft>{outside} of {len(known)} scans lie on quite another scale.</p>" if outside else ""
-    return (f'<svg class="chart" viewBox="0 0 {_WIDE} {_HIGH + 18}" role="img" aria-label="{words}">{"".join(drawn)}'
-            f'<path class="axis" d="M0 {_HIGH}H{_WIDE}"/><text x="0" y="{_HIGH + 14}">{figure(low)}</text>'
-            f'<text x="{_WIDE}" y="{_HIGH + 14}" text-anchor="end">{figure(high)}</text></svg>{note}')
+    chart = drawing("chart", (_WIDE, _HIGH + 18), *drawn, element("path", class_="axis", d=f"M0 {_HIGH}H{_WIDE}"),
+                    *_ends(rounded(low), rounded(high), _WIDE, _HIGH + 14), words=words)
+    note = soft(f"{outside} of {len(known)} scans lie on quite another scale.") if outside else NOTHING
+    return joined((chart, note))
 
 
-def dots(values: Sequence[float], largest: float, words: str) -> str:
+def dots(values: Sequence[float], largest: float, words: str) -> Html:
     """One dot per value on an axis from 0 to ``largest``."""
-    marks = "".join(f'<circle cx="{4 + 192 * value / (largest or 1):.1f}" cy="7" r="3.2"/>' for value in values)
-    return (f'<svg class="dots" viewBox="0 0 200 14" role="img" aria-label="{escape(words)}">'
-            f'<path class="axis" d="M4 7H196"/>{marks}</svg>')
+    marks = (element("circle", cx=f"{4 + 192 * value / (largest or 1):.1f}", cy=7, r=3.2) for value in values)
+    return drawing("dots", (200, 14), element("path", class_="axis", d="M4 7H196"), *marks, words=words)
+
+
+def swatch(style: LineStyle) -> Html:
+    """A short piece of a structure's outline; the structure's name stands beside it."""
+    return drawing("swatch", (16, 8), style.path("M0 4H16"), words="")
+
+
+def _ends(low: str, high: str, width: int, y: int) -> tuple[Html, Html]:
+    """What stands under both ends of an axis."""
+    return element("text", low, x=0, y=y), element("text", high, x=width, y=y, text_anchor="end")
 
 
 def _measured(images: Sequence[ImageFacts]) -> list[ImageFacts]:
@@ -125,41 +151,28 @@ def _area(lower: np.ndarray, upper: np.ndarray) -> str:
     return "M" + "L".join([*_points(lower), *reversed(_points(upper))]) + "Z"
 
 
-def structure_style(index: int) -> str:
-    """SVG attributes of the outline of structure number ``index``, from 0: a colour, and a dash from the 8th on."""
-    dash = _DASHES[index // len(COLOURS) % len(_DASHES)]
-    return f'stroke="{COLOURS[index % len(COLOURS)]}"' + (f' stroke-dasharray="{dash}"' if dash else "")
-
-
-def picture(thumbnail: np.ndarray, outline: np.ndarray | None, styles: Mapping[int, str], name: str) -> str:
-    """SVG of ``thumbnail`` (uint8 [J, I]) under the outlines of the values of ``outline`` (same shape).
-
-    ``styles``: SVG attributes by label value; other values are not drawn. ``name`` is an id, unique in its page.
-    """
+def picture(thumbnail: np.ndarray, outlines: Sequence[Html], name: str, words: str) -> Html:
+    """``thumbnail`` (uint8 [J, I]) under ``outlines``; ``name`` is an id, unique in its page."""
     height, width = thumbnail.shape
-    data = b64encode(grey_png(thumbnail)).decode("ascii")
-    parts = [f'<image width="{width}" height="{height}" href="data:image/png;base64,{data}"/>']
-    if outline is not None and outline.shape == thumbnail.shape:
-        parts += [_outlined(outline == value, style) for value, style in styles.items() if (outline == value).any()]
-    return (f'<svg class="thumb" viewBox="0 0 {width} {height}" aria-hidden="true">'
-            f'<g id="{name}">{"".join(parts)}</g></svg>')
+    scan = element("image", width=width, height=height, href=embedded(png(thumbnail)))
+    return drawing("thumb", (width, height), element("g", scan, *outlines, id=name), words=words)
 
 
-def picture_again(thumbnail: np.ndarray, name: str, words: str) -> str:
-    """SVG that shows the picture of id ``name`` once more; ``words`` say what it is to those who cannot see it."""
+def picture_again(thumbnail: np.ndarray, name: str, words: str) -> Html:
+    """The picture of id ``name`` once more."""
     height, width = thumbnail.shape
-    return (f'<svg class="thumb" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(words)}">'
-            f'<use href="#{name}"/></svg>')
+    return drawing("thumb", (width, height), element("use", href=f"#{name}"), words=words)
 
 
-def grey_png(array: np.ndarray) -> bytes:
-    """``array`` (uint8 [J, I]) as an 8-bit greyscale PNG file."""
-    pixels = np.ascontiguousarray(array, dtype=np.uint8)
-    lines = np.zeros((pixels.shape[0], pixels.shape[1] + 1), np.uint8)  # each line begins with its filter, 0 for none
-    lines[:, 1:] = pixels
-    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 0, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 9)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, content) for kind, content in parts)
+def outlined(labels: np.ndarray, styles: Mapping[int, LineStyle]) -> list[Html]:
+    """The outline of each value in ``labels`` (int [J, I]) that has a style, over a dark line that keeps it visible."""
+    drawn = []
+    for value, style in styles.items():
+        path = outline_path(labels == value)
+        if path:
+            drawn.append(element("g", element("title", style.name), element("path", class_="under", d=path),
+                                 style.path(path, "line")))
+    return drawn
 
 
 def outline_path(mask: np.ndarray) -> str:
@@ -178,13 +191,3 @@ def _runs(edges: np.ndarray) -> list[tuple[int, int, int]]:
     rows, first = np.nonzero(steps == 1)
     last = np.nonzero(steps == -1)[1]
     return list(zip(rows.tolist(), first.tolist(), last.tolist(), strict=True))
-
-
-def _outlined(mask: np.ndarray, style: str) -> str:
-    """A dark line under the coloured one keeps it visible on any grey."""
-    path = outline_path(mask)
-    return f'<path class="under" d="{path}"/><path class="line" {style} d="{path}"/>'
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

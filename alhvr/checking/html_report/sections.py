@@ -8,17 +8,21 @@ from collections.abc import Iterable, Sequence
 from alhvr.checking.facts import CaseFacts, ImageFacts
 from alhvr.checking.findings import KINDS, Finding, Severity
 from alhvr.checking.html_report.charts import (
+    LineStyle,
     dots,
-    figure,
     histogram,
     intensity_chart,
+    outlined,
     picture,
     picture_again,
-    structure_style,
+    rounded,
+    swatch,
 )
-from alhvr.checking.html_report.view import PART_NAMES, SHOWN_PER_FINDING, View, text
+from alhvr.checking.html_report.view import PART_NAMES, SHOWN_PER_FINDING, View
 from alhvr.checking.measure import orientation_code
 from alhvr.checking.result import PARTS, CheckResult, Outlier, case_key
+from alhvr.pages.markup import NOTHING, Content, Html, element, joined
+from alhvr.pages.parts import Row, badge, box, card, definitions, figure, folded, group, items, key, soft, table
 
 LISTED = 2000
 """Most rows of the table of the archive."""
@@ -30,119 +34,132 @@ _FILES_AT_ONCE = 6
 _FILES_AT_MOST = 200
 
 
-def labelled_section(view: View, part: str) -> str:
+def labelled_section(view: View, part: str) -> Html:
     """Every case of a labelled part: pictures, grid, intensities, structures and what was found."""
-    return _all([_labelled(view, facts) for facts in view.result.part(part)], "rows")
+    return group("rows", (_labelled(view, facts) for facts in view.result.part(part)))
 
 
-def archive_section(view: View) -> str:
+def archive_section(view: View) -> Html:
     """The archive, the furthest off first: pictures as long as there are any left, a table of the rest."""
+    if not view.archive:
+        return NOTHING
+    how = ("The furthest from the labelled scans first: 0 is within them, 1 at the edge of what is alike, more is off."
+           if view.result.unlike else "By name.")
     unlike = {entry.case: entry for entry in view.result.unlike}
     with_picture = [facts for facts in view.archive if set(view.picture_names(facts)) & view.pictured]
-    shown = {case_key(facts) for facts in with_picture}
-    rest = [facts for facts in view.archive if case_key(facts) not in shown]
-    cards = [_card(view, facts, unlike.get(case_key(facts))) for facts in with_picture]
-    return _all(cards, "cards") + _table(view, rest, unlike)
+    pictured = {case_key(facts) for facts in with_picture}
+    rest = [facts for facts in view.archive if case_key(facts) not in pictured]
+    cards = group("cards", (_card(view, facts, unlike.get(case_key(facts))) for facts in with_picture))
+    return joined((soft(how), cards, _archive_table(view, rest, unlike)))
 
 
-def _all(entries: list[str], style: str) -> str:
-    return f'<div class="{style}">{"".join(entries)}</div>' if entries else ""
+def _labelled(view: View, facts: CaseFacts) -> Html:
+    charts = (histogram(image) for image in facts.images)
+    return card(_heading(view, facts), _problems(facts), element("div", *_pictures(view, facts)),
+                element("div", _grid(facts), _structures(view, facts)), element("div", *charts),
+                style="case", id=_anchor(view, facts))
 
 
-def _labelled(view: View, facts: CaseFacts) -> str:
-    body = f"<div>{_pictures(view, facts)}</div><div>{_grid(facts)}{_structures(view, facts)}</div>"
-    charts = "".join(histogram(image) for image in facts.images)
-    return f'<article class="case" {_anchor(view, facts)}>{_head(view, facts)}{body}<div>{charts}</div></article>'
+def _card(view: View, facts: CaseFacts, unlike: Outlier | None) -> Html:
+    charts = (histogram(image) for image in facts.images)
+    return card(_heading(view, facts), _problems(facts), element("div", *_pictures(view, facts)),
+                element("div", *charts), _how_far(unlike) if unlike else NOTHING, _grid(facts),
+                id=_anchor(view, facts))
 
 
-def _card(view: View, facts: CaseFacts, unlike: Outlier | None) -> str:
-    far = f"<p class=soft>{_how_far(unlike)}</p>" if unlike else ""
-    charts = "".join(histogram(image) for image in facts.images)
-    return (f'<article class="card" {_anchor(view, facts)}>{_head(view, facts)}<div>{_pictures(view, facts)}</div>'
-            f"<div>{charts}</div>{far}{_grid(facts)}</article>")
-
-
-def _table(view: View, cases: Sequence[CaseFacts], unlike: dict[str, Outlier]) -> str:
+def _archive_table(view: View, cases: Sequence[CaseFacts], unlike: dict[str, Outlier]) -> Html:
     if not cases:
-        return ""
+        return NOTHING
     rows = []
     for facts in cases[:LISTED]:
         entry = unlike.get(case_key(facts))
-        far, what = (figure(entry.how_far), entry.what) if entry else ("\u2013", "")
-        rows.append(f"<tr {_anchor(view, facts)}><th scope=row>{text(facts.case.name)}</th><td>{far}</td>"
-                    f"<td>{_grids(facts)}</td><td>{text(what)} {_problems(facts)} {_found(view, facts)}</td></tr>")
+        far, what = (rounded(entry.how_far), entry.what) if entry else ("\u2013", "")
+        remarks = joined((what, " ", _problems(facts), " ", _found(view, facts)))
+        rows.append(Row((facts.case.name, far, _grids(facts), remarks), id=_anchor(view, facts)))
     left_out = len(cases) - len(rows)
-    more = f"<p class=soft>{left_out} more scans are in the JSON file.</p>" if left_out else ""
-    return ("<table><thead><tr><th>Scan</th><th>How far off</th><th>Grid</th><th>Remarks</th></tr></thead>"
-            f"<tbody>{''.join(rows)}</tbody></table>{more}")
+    more = soft(f"{left_out} more scans are in the JSON file.") if left_out else NOTHING
+    columns = ("Scan", "How far off", "Grid", "Remarks")
+    return joined((table("Scans of the archive without a picture", columns, rows, style="untitled"), more))
 
 
 def _anchor(view: View, facts: CaseFacts) -> str:
-    return f'id="c{view.numbers[case_key(facts)]}"'
+    return f"c{view.numbers[case_key(facts)]}"
 
 
-def _head(view: View, facts: CaseFacts) -> str:
-    return f"<h3>{text(facts.case.name)} {_found(view, facts)}</h3>{_problems(facts)}"
+def _heading(view: View, facts: CaseFacts) -> Html:
+    return joined((facts.case.name, " ", _found(view, facts)))
 
 
-def _found(view: View, facts: CaseFacts) -> str:
+def _found(view: View, facts: CaseFacts) -> Html:
     return references(view.findings_of.get(case_key(facts), []), view)
 
 
-def _problems(facts: CaseFacts) -> str:
-    problems = [problem for problem in (facts.image_problem, facts.label_problem) if problem is not None]
-    return "".join(f'<p class="problem">{text(problem.message)}</p>' for problem in problems)
+def _problems(facts: CaseFacts) -> Html:
+    problems = (problem for problem in (facts.image_problem, facts.label_problem) if problem is not None)
+    return joined(element("p", problem.message, class_="problem") for problem in problems)
 
 
-def _how_far(unlike: Outlier) -> str:
-    return f"How far off: <b>{figure(unlike.how_far)}</b>. {text(unlike.what)}"
+def _how_far(unlike: Outlier) -> Html:
+    return soft("How far off: ", element("b", rounded(unlike.how_far)), f". {unlike.what}")
 
 
-def _pictures(view: View, facts: CaseFacts) -> str:
+def _pictures(view: View, facts: CaseFacts) -> list[Html]:
     """One per channel; the label is drawn on the first."""
-    shown = []
+    drawn = []
     for channel, (name, image) in enumerate(zip(view.picture_names(facts), facts.images, strict=True)):
         if name in view.pictured:
-            outline = facts.label.outline if facts.label and not channel else None
-            shown.append(picture(image.thumbnail, outline, view.styles(facts), name))
-    return "".join(shown)
+            outlines = _outlines(view, facts, image) if not channel else []
+            drawn.append(picture(image.thumbnail, outlines, name, f"A slice of {facts.case.name}"))
+    return drawn
 
 
-def _grid(facts: CaseFacts) -> str:
-    return f"<p>{_grids(facts)}</p>" if facts.images else ""
+def _outlines(view: View, facts: CaseFacts, image: ImageFacts) -> list[Html]:
+    """The label of a case over its picture; none where it has another size."""
+    labels = facts.label.outline if facts.label else None
+    if labels is None or labels.shape != image.thumbnail.shape:
+        return []
+    return outlined(labels, view.styles(facts))
 
 
-def _grids(facts: CaseFacts) -> str:
+def _grid(facts: CaseFacts) -> Html:
+    return element("p", _grids(facts)) if facts.images else NOTHING
+
+
+def _grids(facts: CaseFacts) -> Html:
     """Each grid once, although channels may share it."""
-    return "<br>".join(dict.fromkeys(_one_grid(image) for image in facts.images))
+    lines = dict.fromkeys(_one_grid(image) for image in facts.images)
+    return joined(joined((element("br") if number else NOTHING, line)) for number, line in enumerate(lines))
 
 
 def _one_grid(image: ImageFacts) -> str:
     grid = image.geometry
     placeholder = " (may be a placeholder)" if grid.nominal else ""
-    field = f", {figure(image.field_strength_t)} T" if image.field_strength_t else ""
+    field = f", {rounded(image.field_strength_t)} T" if image.field_strength_t else ""
     modality = "" if image.print.modality == "other" else f", {image.print.modality}{field}"
     spacing = f"{_times(grid.spacing_mm)} mm{placeholder}"
     return f"{_times(grid.size_ijk)} voxels of {spacing}, {orientation_code(grid)}{modality}"
 
 
 def _times(values: Iterable[float]) -> str:
-    return " \u00d7 ".join(figure(value) for value in values)
+    return " \u00d7 ".join(rounded(value) for value in values)
 
 
-def _structures(view: View, facts: CaseFacts) -> str:
+def _structures(view: View, facts: CaseFacts) -> Html:
     label = facts.label
     if label is None:
-        return ""
-    entries = [f"<li>{text(view.structure_name(value))} <b>{figure(view.volume(entry))} {view.unit}</b>, "
-               f"{_slices(entry.slices)}{f', {entry.n_parts} parts' if entry.n_parts > 1 else ''}</li>"
-               for value, entry in sorted(label.structures.items())]
-    declared = [f"<li>{text(view.structure_name(value))} <b>not annotated here</b></li>"
+        return NOTHING
+    entries: list[Content] = []
+    for value, entry in sorted(label.structures.items()):
+        size = element("b", f"{rounded(view.volume(entry))} {view.unit}")
+        parts = f", {entry.n_parts} parts" if entry.n_parts > 1 else ""
+        entries.append(joined((view.structure_name(value), " ", size, f", {_slices(entry.slices)}{parts}")))
+    entries += [joined((view.structure_name(value), " ", element("b", "not annotated here")))
                 for value in facts.case.not_annotated]
-    share = label.n_not_annotated / max(1, label.n_voxels)
-    open_voxels = [f"<li>{figure(100 * share)} % of the voxels not annotated; something is annotated in "
-                   f"{label.annotated_slices} of {label.slices} slices</li>"] if label.n_not_annotated else []
-    return f'<ul>{"".join([*entries, *declared, *open_voxels]) or "<li>The label is empty.</li>"}</ul>'
+    if label.n_not_annotated:
+        share = label.n_not_annotated / max(1, label.n_voxels)
+        entries.append(f"{rounded(100 * share)} % of the voxels not annotated; something is annotated in "
+                       f"{label.annotated_slices} of {label.slices} slices")
+    return items(entries or ["The label is empty."])
 
 
 def _slices(count: int) -> str:
@@ -160,8 +177,8 @@ def verdict(result: CheckResult) -> str:
     return f"Training can start{found}"
 
 
-def folders(view: View) -> str:
-    """Each part: how many cases, where they lie, how many cannot be used (HTML definition list)."""
+def folders(view: View) -> Html:
+    """Each part: how many cases, where they lie, how many cannot be used."""
     entries = []
     for part in PARTS:
         cases = view.result.part(part)
@@ -169,26 +186,27 @@ def folders(view: View) -> str:
             continue
         bad = sum(not facts.usable for facts in cases)
         unusable = f", {bad} of them cannot be used" if bad else ""
-        place = f"<br><code>{text(view.result.sets[part].folder)}</code>" if part in view.result.sets else ""
-        entries.append(f"<div><dt>{PART_NAMES[part].capitalize()}</dt><dd>{_count(len(cases), 'case')}{unusable}"
-                       f"{place}</dd></div>")
-    return f"<dl>{''.join(entries)}</dl>"
+        known = view.result.sets.get(part)
+        place = joined((element("br"), element("code", str(known.folder)))) if known else NOTHING
+        counted = joined((f"{_count(len(cases), 'case')}{unusable}", place))
+        entries.append((PART_NAMES[part].capitalize(), counted))
+    return definitions(entries, style="columns")
 
 
-def structures(view: View) -> str:
+def structures(view: View) -> Html:
     """A row per structure: its line in the pictures, in how many cases it is, its volumes."""
     cases = [facts for part in ("labeled", "validation") for facts in view.result.part(part) if facts.label]
     known = list(view.result.labels.values) if view.result.labels else []
     values = known + sorted({value for facts in cases for value in facts.label.structures} - set(known))
     if not values:
-        return ""
-    rows = "".join(_structure(view, cases, value, index) for index, value in enumerate(values))
-    return ("<h2>Structures</h2><section><table><thead><tr><th>Structure</th><th>Value</th><th>Cases to learn from</th>"
-            f"<th>Cases to validate on</th><th>Smallest, median, largest [{view.unit}]</th><th>Volumes from 0</th></tr>"
-            f"</thead><tbody>{rows}</tbody></table></section>")
+        return NOTHING
+    rows = [_structure(view, cases, value, index) for index, value in enumerate(values)]
+    columns = ("Structure", "Value", "Cases to learn from", "Cases to validate on",
+               f"Smallest, median, largest [{view.unit}]", "Volumes from 0")
+    return box(table("Structures, the cases that have them, and their volumes", columns, rows, style="untitled"))
 
 
-def intensities(view: View) -> str:
+def intensities(view: View) -> Html:
     """One chart for each channel."""
     result = view.result
     labelled = [*result.part("labeled"), *result.part("validation")]
@@ -197,37 +215,35 @@ def intensities(view: View) -> str:
     for channel in range(n_channels):
         chart = intensity_chart(*([facts.images[channel] for facts in cases if len(facts.images) > channel]
                                   for cases in (labelled, result.part("unlabeled"))))
-        charts.append(f"<h3>{text(_channel_name(result, channel))}</h3>{chart}" if n_channels > 1 else chart)
-    if not any(charts):
-        return ""
-    return ('<h2>Intensities</h2><section><p class=soft><span class="key curve"></span>labelled scans, one line each '
-            '&nbsp; <span class="key band"></span>the middle 80 % of the archive. Heights are square roots, so that '
-            f"rare intensities can be seen.</p>{''.join(charts)}</section>")
+        heading = element("h3", _channel_name(result, channel)) if n_channels > 1 else NOTHING
+        charts.append((heading, chart))
+    if not any(chart for _, chart in charts):
+        return NOTHING
+    return box(soft(key("curve"), "labelled scans, one line each \u00a0 ", key("band"),
+                    "the middle 80 % of the archive. Heights are square roots, so that rare intensities can be seen."),
+               *(piece for pair in charts for piece in pair))
 
 
-def forecast(result: CheckResult) -> str:
+def forecast(result: CheckResult) -> Html:
     """What training will take, beside what is free."""
     if result.forecast is None:
-        return ""
+        return NOTHING
     expected = result.forecast
-    rows = (("Memory", f"{figure(expected.memory_gb)} GB", expected.free_memory_gb),
+    rows = (("Memory", f"{rounded(expected.memory_gb)} GB", expected.free_memory_gb),
             ("Time", _duration(expected.minutes), None),
-            ("Disk", f"{figure(expected.disk_gb)} GB", expected.free_disk_gb))
-    entries = "".join(f"<div><dt>{name}</dt><dd><b>{value}</b>{_free(free)}</dd></div>" for name, value, free in rows)
-    sentences = "".join(f"<p class=soft>{text(sentence)}</p>" for sentence in expected.sentences)
-    return f"<h2>What training will take</h2><section><dl>{entries}</dl>{sentences}</section>"
+            ("Disk", f"{rounded(expected.disk_gb)} GB", expected.free_disk_gb))
+    entries = ((name, joined((element("b", value), _free(free)))) for name, value, free in rows)
+    return box(definitions(entries, style="columns"), *(soft(sentence) for sentence in expected.sentences))
 
 
-def _structure(view: View, cases: list[CaseFacts], value: int, index: int) -> str:
+def _structure(view: View, cases: list[CaseFacts], value: int, index: int) -> Row:
     with_it = [facts for facts in cases if value in facts.label.structures]
     volumes = [view.volume(facts.label.structures[value]) for facts in with_it]
-    name = text(view.structure_name(value))
-    spread = " \u2013 ".join(figure(f(volumes)) for f in (min, statistics.median, max)) if volumes else "\u2013"
-    counted = "".join(f"<td>{_share(view, with_it, part)}</td>" for part in ("labeled", "validation"))
-    style = structure_style(index)
-    line = f'<svg class="swatch" viewBox="0 0 16 8" aria-hidden="true"><path {style} d="M0 4H16"/></svg>'
-    chart = dots(volumes, max(volumes), f"Volumes of {view.structure_name(value)}") if volumes else ""
-    return f"<tr><th scope=row>{line} {name}</th><td>{value}</td>{counted}<td>{spread}</td><td>{chart}</td></tr>"
+    name = view.structure_name(value)
+    spread = " \u2013 ".join(rounded(f(volumes)) for f in (min, statistics.median, max)) if volumes else "\u2013"
+    chart = dots(volumes, max(volumes), f"Volumes of {name}") if volumes else NOTHING
+    return Row((joined((swatch(LineStyle.of_structure(index, name)), " ", name)), value,
+                *(_share(view, with_it, part) for part in ("labeled", "validation")), spread, chart))
 
 
 def _share(view: View, with_it: list[CaseFacts], part: str) -> str:
@@ -243,13 +259,13 @@ def _channel_name(result: CheckResult, channel: int) -> str:
 
 
 def _free(gigabytes: float | None) -> str:
-    return "" if gigabytes is None else f" of {figure(gigabytes)} GB free"
+    return "" if gigabytes is None else f" of {rounded(gigabytes)} GB free"
 
 
 def _duration(minutes: float) -> str:
     if minutes < 1:
         return "less than a minute"
-    return f"{figure(minutes)} minutes" if minutes < 90 else f"{figure(minutes / 60)} hours"
+    return f"{rounded(minutes)} minutes" if minutes < 90 else f"{rounded(minutes / 60)} hours"
 
 
 def _count(number: int, what: str) -> str:
@@ -260,65 +276,53 @@ def _and(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def findings_section(view: View) -> str:
+def findings_section(view: View) -> list[Html]:
     """All findings in their order; a sentence where there are none."""
     findings = view.result.findings
     if not findings:
-        return "<section><p>Nothing was found that could be mended.</p></section>"
-    return "".join(_finding(view, number, finding) for number, finding in enumerate(findings, start=1))
+        return [box(element("p", "Nothing was found that could be mended."))]
+    return [_finding(view, number, finding) for number, finding in enumerate(findings, start=1)]
 
 
-def references(numbers: list[int], view: View) -> str:
+def references(numbers: list[int], view: View) -> Html:
     """Links to the findings about one case, each with its sign."""
-    signs = (SIGNS[view.result.findings[number - 1].severity] for number in numbers)
-    return " ".join(f'<a class="ref" href="#f{number}">{sign} {number}</a>'
-                    for number, sign in zip(numbers, signs, strict=True))
+    signs = ((number, SIGNS[view.result.findings[number - 1].severity]) for number in numbers)
+    return joined((element("a", f"{sign} {number}", class_="ref", href=f"#f{number}") for number, sign in signs), " ")
 
 
-def _finding(view: View, number: int, finding: Finding) -> str:
+def _finding(view: View, number: int, finding: Finding) -> Html:
     kind = finding.severity.value
-    title = text(KINDS.get(finding.kind, finding.kind))
-    return (f'<article class="finding {kind}" id="f{number}"><h3><span class="badge">{SIGNS[finding.severity]} {kind} '
-            f"{number}</span> {title}</h3><p class=seen>{text(finding.seen)}</p>"
-            f"<p class=remedy><b>What to do:</b> {text(finding.remedy)}</p>"
-            f"{_finding_pictures(view, finding)}{_cases(view, finding)}{_files(view, finding)}</article>")
+    title = KINDS.get(finding.kind, finding.kind)
+    return card(joined((badge(SIGNS[finding.severity], f"{kind} {number}"), " ", title)),
+                element("p", finding.seen), element("p", element("b", "What to do:"), f" {finding.remedy}"),
+                _finding_pictures(view, finding),
+                _listed([view.link(case) for case in finding.cases], "Cases", "cases"),
+                _listed([view.file(path) for path in finding.files], "Files", "files"),
+                style=f"finding {kind}", id=f"f{number}")
 
 
-def _finding_pictures(view: View, finding: Finding) -> str:
+def _finding_pictures(view: View, finding: Finding) -> Html:
     """The worst cases of a fault or warning; a note needs no look."""
-    shown = []
-    for key in finding.cases[:SHOWN_PER_FINDING] if finding.severity is not Severity.NOTE else ():
-        facts = view.case(key)
-        shown += _case_pictures(view, facts) if facts is not None else []
-    return f'<div class="strip">{"".join(shown[:SHOWN_PER_FINDING])}</div>' if shown else ""
+    drawn = []
+    for case in finding.cases[:SHOWN_PER_FINDING] if finding.severity is not Severity.NOTE else ():
+        facts = view.case(case)
+        drawn += _case_pictures(view, facts) if facts is not None else []
+    return group("strip", drawn[:SHOWN_PER_FINDING])
 
 
-def _case_pictures(view: View, facts: CaseFacts) -> list[str]:
+def _case_pictures(view: View, facts: CaseFacts) -> list[Html]:
     named = zip(view.picture_names(facts), facts.images, strict=True)
-    return [f"<figure>{picture_again(image.thumbnail, name, f'A slice of {facts.case.name}')}"
-            f"<figcaption>{text(facts.case.name)}</figcaption></figure>"
-            for name, image in named if name in view.pictured]
+    name = facts.case.name
+    return [figure(picture_again(image.thumbnail, id, f"A slice of {name}"), name)
+            for id, image in named if id in view.pictured]
 
 
-def _cases(view: View, finding: Finding) -> str:
-    if not finding.cases:
-        return ""
-    return f"<div class=soft>{_folded([view.links([key]) for key in finding.cases], 'Cases', 'cases')}</div>"
-
-
-def _files(view: View, finding: Finding) -> str:
-    if not finding.files:
-        return ""
-    return f"<div class=soft>{_folded([view.file(path) for path in finding.files], 'Files', 'files')}</div>"
-
-
-def _folded(entries: list[str], title: str, unit: str) -> str:
-    """The first entries, and the rest behind a line that unfolds."""
+def _listed(entries: list[Content], title: str, unit: str) -> Html:
+    """The first entries, and the rest behind a line that unfolds; nothing where there are none."""
+    if not entries:
+        return NOTHING
     first, rest = entries[:_FILES_AT_ONCE], entries[_FILES_AT_ONCE:_FILES_AT_MOST]
-    shown = f"{title}: {', '.join(first)}"
-    if not rest:
-        return shown
     left_out = len(entries) - _FILES_AT_MOST
     end = f"; {left_out} more are in the JSON file" if left_out > 0 else ""
-    summary = f"and {len(entries) - len(first)} more {unit}"
-    return f"{shown} <details><summary>{summary}</summary>{', '.join(rest)}{end}</details>"
+    more = folded(f"and {len(entries) - len(first)} more {unit}", joined(rest, ", "), end) if rest else NOTHING
+    return element("div", f"{title}: ", joined(first, ", "), " ", more, class_="soft")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from html import escape
 from pathlib import Path
 
 from alhvr.checking.facts import CaseFacts, StructureFacts
 from alhvr.checking.findings import Severity
-from alhvr.checking.html_report.charts import structure_style
+from alhvr.checking.html_report.charts import LineStyle
 from alhvr.checking.result import CheckResult, case_key
+from alhvr.pages.markup import Content, Html, element
 
 PICTURES = 200
 """Most thumbnails in a page."""
@@ -19,7 +19,7 @@ PICTURES = 200
 PART_NAMES = {"labeled": "labelled", "validation": "validation", "unlabeled": "archive"}
 """The parts of a study as people call them."""
 
-_NOT_ANNOTATED_STYLE = 'stroke="#ffffff" stroke-dasharray="0.6 1.6"'
+_NOT_ANNOTATED = LineStyle("not annotated", "#ffffff", "0.6 1.6")
 _MOSTLY = 0.5
 """Where more of a slice than this is not annotated, its outline would only repeat that of the rest."""
 
@@ -68,29 +68,32 @@ class View:
         """Ids of a case's pictures, one per channel."""
         return [f"p{self.numbers[case_key(facts)]}-{channel}" for channel in range(len(facts.images))]
 
-    def styles(self, facts: CaseFacts) -> dict[int, str]:
-        """SVG attributes of the outline of each label value, known structures first."""
+    def styles(self, facts: CaseFacts) -> dict[int, LineStyle]:
+        """How the outline of each label value is drawn, known structures first."""
         label = facts.label
         if label is None or label.outline is None:
             return {}
         known = self.result.labels.values if self.result.labels else ()
         others = sorted(set(label.structures) - set(known))
-        styles = {value: structure_style(index) for index, value in enumerate((*known, *others))}
+        styles = {value: LineStyle.of_structure(index, self.structure_name(value))
+                  for index, value in enumerate((*known, *others))}
         if 0 < (label.outline == self.result.not_annotated).mean() <= _MOSTLY:
-            styles[self.result.not_annotated] = _NOT_ANNOTATED_STYLE
+            styles[self.result.not_annotated] = _NOT_ANNOTATED
         return styles
 
-    def links(self, keys: Iterable[str]) -> str:
-        """Cases by name, each a link to its place in the page where it has one."""
-        return ", ".join(self._link(key) for key in keys)
+    def link(self, key: str) -> Content:
+        """A case by its name, as a link to its place in the page where it has one."""
+        part, _, name = key.partition("/")
+        words = f"{name} ({PART_NAMES.get(part, part)})"
+        return element("a", words, href=f"#c{self.numbers[key]}") if key in self.numbers else words
 
-    def file(self, path: Path) -> str:
-        """A file as PART/the rest of its path, or whole where it lies in none of the folders (HTML)."""
+    def file(self, path: Path) -> Html:
+        """A file as PART/the rest of its path, or whole where it lies in none of the folders."""
         for part, cases in self.result.sets.items():
             if path != cases.folder and path.is_relative_to(cases.folder):
-                shown = f"{PART_NAMES.get(part, part)}: {path.relative_to(cases.folder).as_posix()}"
-                return f'<code title="{text(path)}">{text(shown)}</code>'
-        return f"<code>{text(path)}</code>"
+                words = f"{PART_NAMES.get(part, part)}: {path.relative_to(cases.folder).as_posix()}"
+                return element("code", words, title=str(path))
+        return element("code", str(path))
 
     @cached_property
     def unit(self) -> str:
@@ -107,11 +110,6 @@ class View:
         labels = self.result.labels.labels if self.result.labels else ()
         return next((label.name for label in labels if label.value == value), f"value {value}")
 
-    def _link(self, key: str) -> str:
-        part, _, name = key.partition("/")
-        shown = text(f"{name} ({PART_NAMES.get(part, part)})")
-        return f'<a href="#c{self.numbers[key]}">{shown}</a>' if key in self.numbers else shown
-
     def _wanted(self) -> Iterator[str]:
         """Ids of all pictures, the most telling first."""
         for finding in self.result.findings:
@@ -124,8 +122,3 @@ class View:
 
 SHOWN_PER_FINDING = 6
 """Pictures beside a finding."""
-
-
-def text(value: object) -> str:
-    """Any value as harmless HTML text."""
-    return escape(str(value))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from checked import GRID, case_facts, check_result, finding, image_facts, label_facts, structure_facts
+from page_reader import unclosed, words
 
 from alhvr.checking.findings import KINDS, Severity
 from alhvr.checking.html_report import view
@@ -22,43 +22,9 @@ FOUND = (finding("unreadable_image", Severity.FAULT, "labeled/broken", seen="It 
          finding("archive_unlike", Severity.WARNING, "unlabeled/scan1"), finding("few_cases", Severity.NOTE))
 
 
-def words(page: str) -> str:
-    """The page's text without tags and pictures."""
-    return " ".join(re.sub(r"<[^>]+>", " ", page).split())
-
-
 def of_part(page: str, heading: str) -> str:
     """What follows one heading up to the next."""
     return page.split(f"<h2>{heading}</h2>")[1].split("<h2>")[0]
-
-
-class Balance(HTMLParser):
-    """Notes every tag that is not closed in order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list) -> None:
-        """Remembers a tag that needs an end."""
-        if tag not in ("meta", "br"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list) -> None:
-        """It is closed already."""
-
-    def handle_endtag(self, tag: str) -> None:
-        """Takes the tag off, or leaves a mark that it was not the innermost."""
-        if self.open and self.open[-1] == tag:
-            self.open.pop()
-        else:
-            self.open.append(f"/{tag}")
-
-
-def unclosed(page: str) -> list[str]:
-    parser = Balance()
-    parser.feed(page)
-    return parser.open
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +63,7 @@ def test_the_first_sentence_says_whether_training_would_start(page: str) -> None
 
 
 def test_each_finding_shows_what_was_seen_where_and_what_to_do_in_order(page: str) -> None:
-    first, second, third = re.findall(r'<article class="finding (\w+)".*?<h3>(.*?)</h3>(.*?)</article>', page)
+    first, second, third = re.findall(r'<article class="box finding (\w+)".*?<h3>(.*?)</h3>(.*?)</article>', page)
     assert (first[0], second[0], third[0]) == ("fault", "warning", "note")
     assert KINDS["unreadable_image"] in first[1]
     assert "It is cut off. What to do: Do something about it." in words(first[2])
@@ -125,9 +91,14 @@ def test_the_archive_is_shown_with_the_furthest_off_first(page: str) -> None:
 def test_the_label_is_drawn_over_the_first_channel_only() -> None:
     facts = case_facts("labeled", "two channels", images=(image_facts(1), image_facts(2)))
     page = to_html(CheckResult((facts,), (), labels=check_result().labels))
-    first, second = re.findall(r'<g id="p0-\d">(.*?)</g>', page)
+    first, second = re.findall(r'<g id="p0-\d">(.*?)</svg>', page)
     assert first.count('class="line"') == 2
     assert second.count('class="line"') == 0
+
+
+def test_a_label_of_another_size_than_the_picture_is_not_drawn() -> None:
+    facts = case_facts("labeled", "odd", label=label_facts(outline=np.ones((3, 3), np.uint8)))
+    assert 'class="line"' not in to_html(replace(check_result(), facts=(facts,)))
 
 
 def test_channels_are_called_by_their_names() -> None:
@@ -175,7 +146,7 @@ def test_a_large_archive_shows_no_more_pictures_than_allowed_and_says_how_many_a
     page = to_html(check_result(archive=9))
     assert page.count("<image ") == 6
     assert "6 scans are shown without one" in words(page)
-    ranked = re.findall(r'id="c\d+"><(?:h3|th scope=row)>(scan\d)', page)
+    ranked = re.findall(r'id="c\d+"><(?:h3|th scope="row")>(scan\d)', page)
     assert ranked == [f"scan{i}" for i in range(8, -1, -1)]
 
 

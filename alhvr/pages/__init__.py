@@ -1,0 +1,1 @@
+"""All HTML that the engine writes: safe markup, the parts of a page, their style."""
