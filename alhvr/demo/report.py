@@ -10,8 +10,9 @@ from pathlib import Path
 from string import Template
 
 from alhvr.core.files import write_text
-from alhvr.demo.overlays import REGION_COLOURS, REGION_NAMES
+from alhvr.demo.overlays import REGION_COLOURS
 from alhvr.evaluation.results import ALL, Report
+from alhvr.formats.region_tables import REGION_NAMES
 
 CLEAR_DICE = 0.01
 """Differences of the mean Dice below this are called no difference."""
