@@ -51,6 +51,12 @@ class Cancelled(Exception):
     """The user asked to stop; what was done so far is kept. The command line exits with code 130."""
 
 
+def require(good: bool, name: str, seen: object, accepted: str) -> None:
+    """Raises UserError with the thing, the value seen and the values accepted, unless ``good``."""
+    if not good:
+        raise UserError(f"{name} is {seen!r:.100}.", f"Accepted: {accepted}.")
+
+
 def require_train(command: str) -> None:
     """Raises UserError unless the libraries of the extra "train" are installed; none of them is loaded."""
     _require(command, TRAIN, "Install them: pip install 'alhvr[train]'.")
