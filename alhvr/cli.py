@@ -22,7 +22,6 @@ from alhvr.core.errors import (
     require_generator,
     require_memory,
     require_train,
-    spare_memory,
 )
 from alhvr.core.files import DISK_IS_FULL, read_json, shown, write_refused
 from alhvr.core.progress import BarReporter, JsonReporter, Reporter
@@ -51,7 +50,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns 0 on success, 2 on a user's mistake, 130 when cancelled."""
     occupy_standard_streams()
-    spare_memory()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is loaded: more would spin on the networks' cores
     arguments = sys.argv[1:] if arguments is None else arguments
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

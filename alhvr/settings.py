@@ -8,6 +8,7 @@ import typing
 from dataclasses import fields
 from typing import Any, Literal
 
+from alhvr.core import errors
 from alhvr.core.errors import UserError
 
 LARGEST_NUMBER = 1e18
@@ -63,9 +64,8 @@ def _cast_number(hint: type, value: Any, where: str) -> Any:
 
 
 def require(good: bool, name: str, seen: Any, accepted: str) -> None:
-    """Raises UserError with the setting, the value seen and the values accepted, unless ``good``."""
-    if not good:
-        raise UserError(f"{name.replace('_', '-')} is {seen!r:.100}.", f"Accepted: {accepted}.")
+    """As errors.require, for a setting, which is named as on the command line."""
+    errors.require(good, name.replace("_", "-"), seen, accepted)
 
 
 def check_choices(config: Any) -> None:

@@ -22,7 +22,7 @@ from slicer.i18n import tr as _
 
 from ALHVRLib import child_events, paths
 from ALHVRLib.child_events import Event, ExitStatus, Progress, parse_line, progress_of
-from ALHVRLib.os_process import WORK_VARIABLE, belongs, end_all, is_alive, start_of
+from ALHVRLib.os_process import WORK_VARIABLE, belongs, end_all, is_running, start_of
 
 LINE_BYTES = 8 << 20
 """Longer lines are left out, which the log tells."""
@@ -132,7 +132,7 @@ class Output:
 
     def is_child_alive(self) -> bool:
         """Whether the process that said so runs, and not a later one with its ID."""
-        return self._pid is not None and is_alive(self._pid[0]) and start_of(self._pid[0]) == self._pid[1]
+        return self._pid is not None and is_running(*self._pid)
 
     def next(self) -> Event | str | int | None:
         """An event, a line of log text, the launcher's exit code at the end, or None when there is nothing yet."""

@@ -47,6 +47,11 @@ def start_of(pid: int) -> str:
     return fields[19] if len(fields) > 19 else ""
 
 
+def is_running(pid: int, start: str) -> bool:
+    """Whether the process runs whose `start_of` was this, and not a later one with the same ID."""
+    return is_alive(pid) and start_of(pid) == start
+
+
 def belongs(pid: object, roots: set[int], work_folder: str) -> bool:
     """Whether a value that was reported as a process ID is one of a job's processes, and can be ended."""
     if type(pid) is not int or pid <= 1:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import slicer
 
+from alhvr.formats.labels import Code, Label
 from ALHVRLib import paths
 from ALHVRLib.child_process import ChildProcess
-from ALHVRLib.scene.label_images import Code, ModelLabel
 from ALHVRSegmentationLib.results.import_segmentation import put_segments
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def _a_voxel_keeps_its_place(test: ScriptedLoadableModuleTest) -> None:
     result = np.zeros((5, 7, 9), np.uint8)
     result[3, 4, 6] = 1
     tissue = Code("SCT", "85756007", "Tissue")
-    placed = put_segments(result, (ModelLabel(1, "spot", (1.0, 0.0, 0.0), tissue, tissue),), volume, None, "self test")
+    placed = put_segments(result, (Label(1, "spot", (1.0, 0.0, 0.0), tissue, tissue),), volume, None, "self test")
     node = slicer.mrmlScene.GetNodeByID(placed.segmentation_id)
     test.assertTrue(np.allclose(node.GetSegmentCenterRAS(placed.segment_ids[0]), (matrix @ [6, 4, 3, 1])[:3]))
 

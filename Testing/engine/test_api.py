@@ -24,8 +24,29 @@ def test_the_api_has_few_names_and_each_says_what_it_is() -> None:
         assert name in dir(alhvr) and f"`{name}" in (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
 
-def test_importing_the_package_loads_no_library() -> None:
-    program = "import sys, alhvr; assert not {'numpy', 'torch', 'SimpleITK'} & set(sys.modules)"
+def test_importing_the_package_loads_no_library_and_changes_no_variable() -> None:
+    program = ("import os, sys; before = dict(os.environ); import alhvr\n"
+               "assert not {'numpy', 'torch', 'SimpleITK'} & set(sys.modules) and dict(os.environ) == before")
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+def test_telemetry_is_off_before_onnxruntime_is_loaded_by_the_api_too() -> None:
+    program = ("import os, sys; os.environ.pop('ORT_DISABLE_TELEMETRY', None)\n"
+               "class Watch:\n"
+               "    def find_spec(self, name, *_):\n"
+               "        assert name != 'onnxruntime' or os.environ['ORT_DISABLE_TELEMETRY'] == '1'\n"
+               "sys.meta_path.insert(0, Watch())\n"
+               "import alhvr.inference.onnx_backend; assert 'onnxruntime' in sys.modules")
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+def test_a_command_gives_numpy_one_thread_before_numpy_is_loaded() -> None:
+    program = ("import os, sys; os.environ.pop('OPENBLAS_NUM_THREADS', None)\n"
+               "class Watch:\n"
+               "    def find_spec(self, name, *_):\n"
+               "        assert name != 'numpy' or os.environ['OPENBLAS_NUM_THREADS'] == '1'\n"
+               "sys.meta_path.insert(0, Watch())\n"
+               "import alhvr.cli; alhvr.cli.main(['describe', 'none']); assert 'numpy' in sys.modules")
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
 
 

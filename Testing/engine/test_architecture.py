@@ -24,7 +24,7 @@ ROOMS = {
     "networks": set(),
     "ground": {"networks"},
     "pages": {"ground"},
-    "formats": {"ground"},
+    "formats": {"ground", "networks"},
     "losses": {"ground"},
     "methods": {"ground", "networks", "losses"},
     "data": {"ground", "formats", "networks"},
@@ -61,6 +61,10 @@ STARTUP = {"numpy", "SimpleITK"}
 """What every segmentation loads; other libraries of the light install wait until they are needed."""
 WITH_WEIGHTS = {"alhvr.bundle.model", "alhvr.core.torch_file"}
 """They read and write PyTorch's weights, and import it in those functions."""
+IN_SLICER = {"alhvr.core.errors", "alhvr.core.files", "alhvr.core.progress", "alhvr.core.streams",
+             "alhvr.networks.registry", "alhvr.settings",
+             *(f"alhvr.formats.{path.stem}" for path in (ENGINE / "formats").glob("[!_]*.py"))}
+"""What the modules may load into 3D Slicer's own process, and what that needs: the standard library and numpy."""
 MATHS_ONLY = {"__future__", "abc", "alhvr", "collections", "contextlib", "copy", "dataclasses", "functools",
               "importlib", "io", "itertools", "math", "numpy", "torch", "types", "typing", "warnings"}
 BACKBONES = {"alhvr.networks.dynunet -> monai.networks.nets"}
@@ -224,6 +228,14 @@ def test_own_modules_are_imported_at_file_scope_except_by_the_command_line() -> 
     hidden = {f"{module} -> {name}" for module in files() if room(module) not in {"api", "cli"}
               for name in own_imports(module) - own_imports(module, at_file_scope=True)}
     assert hidden <= {"alhvr.inference.backends -> alhvr.inference.torch_backend"}
+
+
+def test_what_is_loaded_into_slicer_needs_the_standard_library_and_numpy_and_nothing_else() -> None:
+    for module in IN_SLICER:
+        assert own_imports(module) <= IN_SLICER | {"alhvr.core"}, module
+        assert libraries(module, at_file_scope=True) <= {"numpy"}, module
+    assert {name for module in files() if room(module) == "formats" for name in libraries(module)} == {"numpy"}
+    assert {name for module in IN_SLICER for name in libraries(module)} <= {"numpy", "tqdm"}
 
 
 def test_what_segments_loads_few_libraries_before_it_needs_more() -> None:

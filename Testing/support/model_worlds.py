@@ -7,6 +7,7 @@ import json
 import pathlib
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -39,11 +40,15 @@ WEIGHTS = ("models/model.pt", *(f"models/{name}.onnx" for name in ("a_encoder", 
 
 def write_model_folder(folder: pathlib.Path, changes: Mapping[str, Any] | None = None, *,
                        without: tuple[str, ...] = ()) -> pathlib.Path:
-    """A folder that the panel takes for a model; `changes` replace top entries of its description.
+    """A folder that the panel takes for a model; `changes` replace top entries of its description, whose networks fit.
 
     Its weights are no weights: the panel never opens them.
     """
-    files = {"alhvr.json": json.dumps({**DESCRIPTION, **(changes or {})}).encode(), "docs/README.md": b"# M\n"}
+    values = {**DESCRIPTION, **(changes or {})}
+    with suppress(KeyError, TypeError, AttributeError):  # a damaged description stays as it is
+        n_labels, n_channels = len(values["labels"]["labels"]), len(values["plan"]["channels"])
+        values["network"] = {"n_classes": n_labels + 1, "in_channels": n_channels or 1, **values["network"]}
+    files = {"alhvr.json": json.dumps(values).encode(), "docs/README.md": b"# M\n"}
     files |= {name: f"content of {name}".encode() for name in WEIGHTS if name not in without}
     write_files(folder, files)
     return write_manifest(folder, files)

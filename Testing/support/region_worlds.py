@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from alhvr.formats.region_tables import GammaCurve, region_map, threshold_level
+from alhvr.formats.region_tables import REGION_NAMES, GammaCurve, region_map, threshold_level
 
 SHAPE = (9, 14, 11)
 OBLIQUE = np.array([[0.9, -0.7, 0.4, -12.0], [0.5, 1.1, 0.3, 7.0], [-0.6, 0.1, 2.2, 3.0], [0, 0, 0, 1]])
@@ -98,7 +98,7 @@ def region_colours() -> Any:
     colours.SetTypeToUser()
     colours.SetNumberOfColors(4)
     colours.SetColor(0, "background", 0, 0, 0, 0)
-    for value, name in ((1, "both sure"), (2, "one sure"), (3, "neither sure")):
+    for value, name in REGION_NAMES.items():
         colours.SetColor(value, name, value / 3, 0.5, 0.5, 1)
     return colours
 

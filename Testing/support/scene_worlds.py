@@ -80,11 +80,11 @@ def add_bending_transform() -> Any:
 
 def labels(*names: str) -> tuple[Any, ...]:
     """Labels with values 1, 2, ..., colours and codes."""
-    from ALHVRLib.scene.label_images import Code, ModelLabel
+    from alhvr.formats.labels import Code, Label
 
     category = Code("SCT", "123037004", "Anatomical Structure")
     return tuple(
-        ModelLabel(value, name, (0.2 * value % 1, 0.5, 0.25), category, Code("SCT", f"{value}000", name))
+        Label(value, name, (0.2 * value % 1, 0.5, 0.25), category, Code("SCT", f"{value}000", name))
         for value, name in enumerate(names, start=1)
     )
 

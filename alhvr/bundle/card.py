@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from alhvr.bundle.description import ModelDescription
 from alhvr.data.channel_names import list_channels
+from alhvr.formats.model_description import case_counts
 from alhvr.networks.registry import NETWORKS
 
 NOT_A_DEVICE = "Research software, not a medical device: not for diagnosis or treatment. Check every result by eye."
@@ -155,7 +156,4 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
 
 def count_cases(description: ModelDescription, part: str) -> str:
     """Number of "labeled", "unlabeled" or "validation" cases in the training record, or UNKNOWN."""
-    cases = description.training.get("cases", {}).get(part)
-    if cases is None:
-        return UNKNOWN
-    return str(cases if isinstance(cases, int) else len(cases))
+    return str(case_counts(description.training).get(part, UNKNOWN))

@@ -2,66 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from alhvr.core.errors import ModelError, UserError
+from alhvr.core.errors import ModelError, require
 from alhvr.data.plan import Plan
 from alhvr.formats.labels import LabelSet
-from alhvr.networks.registry import STANDARD_WIDTH, WIDTHS, accepted, is_accepted
-from alhvr.settings import check_choices, from_dict
+from alhvr.formats.model_description import NetworkSpec, rules_of
+from alhvr.settings import from_dict
 
-FEATURE_STRIDES = (8, 4, 1)
 NAMED, LONGEST_PART = 2, 40
 """Structures that a model is named after, and letters of each."""
 LARGEST_OVERLAP = 0.9
 LARGEST_SEED = 2**63 - 1
-
-FUSIONS = ("mean", "competition")
-"""Ways to make one answer of two networks; the name of a network stands for that network alone."""
-MOST_NETWORKS = 2
-_NAME = re.compile("[a-z]{1,20}")
-
-
-def rules_of(networks: Sequence[str]) -> tuple[str, ...]:
-    """The ways to make one answer of these networks: "mean", for two also "competition" and each of them alone."""
-    return (*FUSIONS, *networks) if len(networks) > 1 else FUSIONS[:1]
-
-
-@dataclass(frozen=True)
-class NetworkSpec:
-    """The structure of the networks and their names; enough to build them and load the weights."""
-
-    kind: str
-    """One of ``alhvr.networks.registry``."""
-    dimensions: Literal[2, 3]
-    """Spatial axes of a patch."""
-    n_classes: int
-    """Classes C, background included."""
-    feature_stride: int = 8
-    """Decoder level whose features the prototypes were drawn from; no part of segmenting."""
-    clean_dropout: bool = True
-    """The last dropout of the V-Net also acted on the clean output while training; no part of segmenting."""
-    in_channels: int = 1
-    """Channels M of the scans."""
-    width: int = STANDARD_WIDTH
-    """Channels at full resolution; each level below has twice as many as the one above. Older models have 16."""
-    names: tuple[str, ...] = ("a", "b")
-    """Names of the networks, one or two; those of ALHVR are a and b, as in all older models."""
-
-    def __post_init__(self) -> None:
-        """Checks the kind and the width; raises UserError."""
-        check_choices(self)
-        _require(is_accepted(self.kind, self.dimensions), "network.kind", self.kind, accepted(self.dimensions))
-        good = 1 <= len(self.names) <= MOST_NETWORKS and len({*self.names, *FUSIONS}) == len(self.names) + len(FUSIONS)
-        _require(good and all(_NAME.fullmatch(name) for name in self.names), "network.names", self.names,
-                 "one or two different names of small letters")
-        strides = ", ".join(map(str, FEATURE_STRIDES))
-        _require(self.feature_stride in FEATURE_STRIDES, "feature_stride", self.feature_stride, strides)
-        low, high = WIDTHS
-        _require(low <= self.width <= high, "width", self.width, f"{low} to {high}")
 
 
 @dataclass(frozen=True)
@@ -86,11 +39,11 @@ class InferenceSettings:
 
     def __post_init__(self) -> None:
         """Checks the ranges; raises UserError."""
-        _require(0 < self.beta <= 1, "beta", self.beta, "a number above 0 and at most 1")
-        _require(0 < self.temperature <= 1, "temperature", self.temperature, "a number above 0 and at most 1")
-        _require(0 <= self.window_overlap <= LARGEST_OVERLAP, "window_overlap", self.window_overlap,
+        require(0 < self.beta <= 1, "beta", self.beta, "a number above 0 and at most 1")
+        require(0 < self.temperature <= 1, "temperature", self.temperature, "a number above 0 and at most 1")
+        require(0 <= self.window_overlap <= LARGEST_OVERLAP, "window_overlap", self.window_overlap,
                  f"0 to {LARGEST_OVERLAP}")
-        _require(0 <= self.perturbation_seed <= LARGEST_SEED, "perturbation_seed", self.perturbation_seed,
+        require(0 <= self.perturbation_seed <= LARGEST_SEED, "perturbation_seed", self.perturbation_seed,
                  f"0 to {LARGEST_SEED}")
 
 
@@ -140,7 +93,7 @@ class ModelDescription:
         """The inverse of ``to_dict``; raises UserError where an entry is missing, of another type or out of range."""
         try:
             found = cls(
-                name=_text(values["name"], "name"),
+                name=values["name"],
                 plan=Plan.from_dict(values["plan"]),
                 labels=LabelSet.from_dict(values["labels"]),
                 network=from_dict(NetworkSpec, values["network"], "network"),
@@ -153,20 +106,12 @@ class ModelDescription:
         return found
 
     def _check(self) -> None:
-        """Raises UserError unless the networks fit the plan and the labels, and every label can be shown."""
+        """Raises UserError unless the networks fit the plan and the labels."""
         plan, network = self.plan, self.network
+        require(isinstance(self.name, str), "name", self.name, "a text")
         fusions = rules_of(network.names)
-        _require(self.inference.fusion in fusions, "fusion", self.inference.fusion, ", ".join(fusions))
-        planned = {"dimensions": plan.dimensions, "in_channels": plan.n_channels, "n_classes": self.labels.n_classes}
-        for name, value in planned.items():
-            _require(getattr(network, name) == value, f"network.{name}", getattr(network, name),
-                     f"{value}, by the model's own plan and labels")
-        for label in self.labels.labels:
-            good = len(label.colour_rgb) == 3 and all(0 <= part <= 1 for part in label.colour_rgb)
-            _require(good, f"colour_rgb of {label.name!r:.50}", label.colour_rgb, "three numbers of 0 to 1")
-            for code in (label.category, label.type, *([label.modifier] if label.modifier else [])):
-                for part in (code.scheme, code.value, code.meaning):
-                    _text(part, f"a code of {label.name!r:.50}")
+        require(self.inference.fusion in fusions, "fusion", self.inference.fusion, ", ".join(fusions))
+        network.require_fits(plan.dimensions, plan.n_channels, self.labels.n_classes)
 
 
 def _trained(values: dict[str, Any]) -> InferenceSettings:
@@ -175,13 +120,3 @@ def _trained(values: dict[str, Any]) -> InferenceSettings:
     for name in ("settings", "method", "temperature"):
         found = found.get(name) if isinstance(found, dict) else None
     return InferenceSettings() if found is None else InferenceSettings(temperature=found)
-
-
-def _text(value: Any, name: str) -> str:
-    _require(isinstance(value, str), name, value, "a text")
-    return value
-
-
-def _require(good: bool, name: str, seen: Any, accepted: str) -> None:
-    if not good:
-        raise UserError(f"{name} is {seen!r:.100}.", f"Accepted: {accepted}.")

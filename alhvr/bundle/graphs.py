@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from alhvr.bundle.description import NetworkSpec
 from alhvr.bundle.onnx_files import Graph, NotAGraph, Operator, Shape, Weights, read_graph
 from alhvr.core.errors import ModelError, UserError
 from alhvr.core.files import read_bytes, shown
+from alhvr.formats.model_description import NetworkSpec
 from alhvr.networks.registry import N_LEVELS
 
 LEVELS = tuple(f"level{number}" for number in range(N_LEVELS))

@@ -11,23 +11,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from alhvr.bundle.card import licence_text, model_card
-from alhvr.bundle.description import InferenceSettings, ModelDescription, NetworkSpec, default_name, rules_of
+from alhvr.bundle.description import InferenceSettings, ModelDescription, default_name
 from alhvr.bundle.metadata import inference_config, metadata
 from alhvr.core.errors import ModelError, UserError
 from alhvr.core.files import read_bytes, read_json, shown, to_json
 from alhvr.core.torch_file import write_tensors
+from alhvr.formats.model_description import NetworkSpec, rules_of
 from alhvr.formats.model_folder import (
     CARD,
     COPY_AGAIN,
     DESCRIPTION,
     WEIGHTS,
     copy_files,
+    graph_file,
+    graph_names,
     replaced_in_one_piece,
     require_replaceable,
     verified_files,
@@ -39,11 +42,6 @@ __all__ = ["InferenceSettings", "Model", "ModelDescription", "NetworkSpec", "def
            "read_model", "rules_of", "write_graphs", "write_model"]
 
 LARGEST_CARD_BYTES = 1_000_000
-
-
-def graph_names(networks: Iterable[str]) -> tuple[str, ...]:
-    """The ONNX files of a model with these networks, without folder and ending: a_encoder, a_decoder and so on."""
-    return tuple(f"{name}_{part}" for name in networks for part in ("encoder", "decoder"))
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Model:
 
     def graph_files(self) -> dict[str, Path]:
         """The verified ONNX files by ``graph_names``; empty for a model that was written without them."""
-        found = {name: self.file(_graph_file(name)) for name in graph_names(self.description.network.names)}
+        found = {name: self.file(graph_file(name)) for name in graph_names(self.description.network.names)}
         return {} if None in found.values() else found
 
     def card(self) -> str:
@@ -139,7 +137,7 @@ def write_graphs(model: Model, graphs: Mapping[str, bytes]) -> Model:
     with replaced_in_one_piece(folder) as partial:
         copy_files(folder, partial)
         _write_graphs(partial, graphs)
-        write_manifest(partial, {*model.files, *map(_graph_file, graphs)})
+        write_manifest(partial, {*model.files, *map(graph_file, graphs)})
     return read_model(folder)
 
 
@@ -164,10 +162,6 @@ def _is_plain(value: Any, torch: Any) -> bool:
     if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.is_quantized:
         return False
     return value.device.type == "cpu" and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
-
-
-def _graph_file(name: str) -> str:
-    return f"models/{name}.onnx"
 
 
 def _write_texts(folder: Path, description: ModelDescription, *, with_graphs: bool) -> None:
@@ -196,4 +190,4 @@ def _write_weights(path: Path, state: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _write_graphs(folder: Path, graphs: Mapping[str, bytes]) -> None:
     for name, graph in graphs.items():
-        write_file(folder / _graph_file(name), graph)
+        write_file(folder / graph_file(name), graph)

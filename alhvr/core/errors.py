@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 
 TRAIN = ("torch", "monai", "scipy", "matplotlib", "psutil", "filelock")
@@ -10,10 +9,6 @@ TRAIN = ("torch", "monai", "scipy", "matplotlib", "psutil", "filelock")
 
 GENERATOR = ("scipy",)
 """Library of the extra "train" with which scans are generated; 3D Slicer brings it."""
-
-
-LITTLE_BYTES = 4 * 10**9
-"""A process that may use less gets a numpy that reserves memory for one thread only."""
 RAISE_LIMIT = "Raise the limit (ulimit -v, ulimit -d)."
 _LIMITS = {"RLIMIT_AS": "address space", "RLIMIT_DATA": "data"}
 _LEAST_BYTES = {"RLIMIT_AS": 1_300 * 10**6, "RLIMIT_DATA": 500 * 10**6}
@@ -56,6 +51,12 @@ class Cancelled(Exception):
     """The user asked to stop; what was done so far is kept. The command line exits with code 130."""
 
 
+def require(good: bool, name: str, seen: object, accepted: str) -> None:
+    """Raises UserError with the thing, the value seen and the values accepted, unless ``good``."""
+    if not good:
+        raise UserError(f"{name} is {seen!r:.100}.", f"Accepted: {accepted}.")
+
+
 def require_train(command: str) -> None:
     """Raises UserError unless the libraries of the extra "train" are installed; none of them is loaded."""
     _require(command, TRAIN, "Install them: pip install 'alhvr[train]'.")
@@ -85,12 +86,6 @@ def require_memory(command: str) -> None:
         if n_bytes < least:
             raise UserError(f"alhvr {command} needs {least / 1e6:.0f} MB of memory ({_LIMITS[name]}) at the least; "
                             f"this process may use {n_bytes / 1e6:.0f} MB.", RAISE_LIMIT)
-
-
-def spare_memory() -> None:
-    """Asks numpy's library for one thread where memory is limited; to be called before numpy is loaded."""
-    if any(n_bytes < LITTLE_BYTES for n_bytes in _limits_bytes().values()):
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _limits_bytes() -> dict[str, int]:

@@ -173,16 +173,19 @@ def _free(folder: Path) -> str:
         return ""
 
 
-@contextmanager
-def open_plain(path: Path) -> Iterator[BinaryIO]:
+def open_plain(path: Path) -> BinaryIO:
     """Opens the plain file ``path`` for reading; never waits for the writer of a pipe.
 
     Raises UserError for a pipe, a device or a folder, OSError for what is missing or may not be read.
     """
     require_plain(path)
-    with open(os.open(path, os.O_RDONLY | _READ_FLAGS), "rb") as file:
-        _check_plain(os.fstat(file.fileno()), path)
-        yield file
+    descriptor = os.open(path, os.O_RDONLY | _READ_FLAGS)
+    try:
+        _check_plain(os.fstat(descriptor), path)
+    except UserError:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
 
 
 def require_plain(path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from alhvr.core.errors import UserError
+from alhvr.core.errors import UserError, require
 from alhvr.data import planning
 from alhvr.data.channel_names import Channel, list_channels
 from alhvr.data.fingerprint import Fingerprint, fingerprint
@@ -265,5 +265,4 @@ def _are_sides(sizes: Sequence[int], count: int) -> bool:
 
 
 def _require(good: bool, name: str, seen: Any, accepted: str) -> None:
-    if not good:
-        raise UserError(f"plan: {name} is {seen!r:.100}.", f"Accepted: {accepted}.")
+    require(good, f"plan: {name}", seen, accepted)

@@ -17,15 +17,13 @@ from matplotlib.patches import Patch
 from alhvr.data.axes import AxisTransform, arrangement
 from alhvr.data.scan import Scan
 from alhvr.formats.labels import LabelSet
+from alhvr.formats.region_tables import REGION_NAMES
 
 CLASS_COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#009E73", "#D55E00", "#0072B2")
 """Okabe and Ito's colours, which people with any colour vision tell apart; classes take them in turn."""
 
 REGION_COLOURS = {1: "#0072B2", 2: "#E69F00", 3: "#D55E9B"}
 """Region value to colour."""
-
-REGION_NAMES = {1: "reliable and stable", 2: "reliable but unstable", 3: "unreliable but stable"}
-"""Region value to plain name."""
 
 _ROWS_AND_COLUMNS = {"axial": (1, 2), "coronal": (0, 2), "sagittal": (0, 1)}
 """Planes in the order shown, and which of S, P, L runs down and across."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alhvr.core.files import write_text
-from alhvr.demo.overlays import REGION_COLOURS, REGION_NAMES
+from alhvr.demo.overlays import REGION_COLOURS
 from alhvr.evaluation.results import ALL, Report
+from alhvr.formats.region_tables import REGION_NAMES
 from alhvr.pages.markup import NOTHING, Content, Html, element, joined
 from alhvr.pages.parts import (
     Row,

@@ -23,7 +23,7 @@ from alhvr.data.reading import read_label, read_scan
 from alhvr.demo.overlays import Curve, curves_picture, regions_picture, segmentation_picture
 from alhvr.demo.report import DemoResults, verdict, write_demo_report
 from alhvr.evaluation.report import Report, evaluate_folders
-from alhvr.export.volumes import REGION_NAMES
+from alhvr.formats.region_tables import REGION_NAMES
 from alhvr.inference.run import SegmentRequest, segment
 from alhvr.phantom.study import PhantomStudy, make_phantom, write_phantom_case, write_phantom_study
 from alhvr.training.run import TrainRequest, train
@@ -159,7 +159,7 @@ def _regions_picture(story: _Story, new_scan: Path) -> bytes:
 
 def _region_shares(new_scan: Path) -> dict[int, float]:
     region = read_label(_beside(new_scan, "regions.nrrd")).array
-    return {value: float((region == value).mean()) for value in map(int, REGION_NAMES)}
+    return {value: float((region == value).mean()) for value in REGION_NAMES}
 
 
 def _beside(scan: Path, ending: str) -> Path:

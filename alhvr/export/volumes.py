@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -15,10 +15,8 @@ from alhvr.core.errors import UserError
 from alhvr.core.files import write_refused, written_atomically
 from alhvr.data.scan import Segmentation
 from alhvr.export.formats import Encoder, write_meta_image, write_nifti, write_nifti_gz, write_nrrd
+from alhvr.formats.region_tables import RegionMaps, table_record
 from alhvr.formats.terminology import segment_keys
-
-if TYPE_CHECKING:
-    from alhvr.formats.region_tables import RegionMaps
 
 ENCODERS: dict[str, Encoder] = {
     ".nii.gz": write_nifti_gz,
@@ -33,7 +31,6 @@ FAST = 1
 TEACHER = "teacher"
 _AS_UINT16 = np.linspace(0, 65535, 256, dtype=np.uint16)
 """From uint8, 255 = 1, to uint16, 65535 = 1."""
-REGION_NAMES = {"1": "reliable stable", "2": "reliable unstable", "3": "unreliable stable"}
 
 
 def write_segmentation(path: Path | str, segmentation: Segmentation) -> Path:
@@ -64,7 +61,7 @@ def write_region_maps(folder: Path, name: str, maps: RegionMaps, *, level: int =
         with new_file(paths[kind]) as file:
             write_nrrd(file, array, maps.geometry, level=level, values=_AS_UINT16 if kind == TEACHER else None)
     table = folder / f"{name}.regions.json"
-    record = {"files": {kind: path.name for kind, path in paths.items()}, **_region_table(maps)}
+    record = {"files": {kind: path.name for kind, path in paths.items()}, **table_record(maps)}
     with new_file(table) as file:
         file.write(json.dumps(record, indent=1).encode("ascii"))
     return (*paths.values(), table)
@@ -93,19 +90,3 @@ def _encoder(path: Path, segmentation: Segmentation) -> Encoder:
         if name.endswith(ending):
             return encoder
     raise UserError(f"{path.name}: no format is known for this ending.", f"Accepted: {', '.join(ENDINGS)}.")
-
-
-def _region_table(maps: RegionMaps) -> dict[str, object]:
-    return {
-        "beta": maps.beta,
-        "gamma": maps.gamma,
-        "fusion": maps.fusion,
-        "temperature": maps.temperature,
-        "voxel_volume_ml": maps.geometry.voxel_volume_ml,
-        "spacing_may_be_nominal": maps.geometry.nominal,
-        "confidence_scale": int(np.iinfo(maps.confidence_a.dtype).max),
-        "region_names": REGION_NAMES,
-        "gamma_by_beta": {f"{beta:.2f}": gamma for beta, gamma in maps.gamma_table.items()},
-        "threshold_by_beta": {f"{beta:.2f}": level for beta, level in maps.threshold_table.items()},
-        "voxels_by_beta": {f"{beta:.2f}": voxels for beta, voxels in maps.voxels_table.items()},
-    }

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from alhvr.core.errors import UserError
+from alhvr.core.errors import UserError, require
 
 Colour = tuple[float, float, float]
 
@@ -26,6 +26,8 @@ MAX_VALUE = 65535
 """Largest value in a label file: uint16."""
 NO_VALUE = MAX_VALUE + 1
 """Stands for the value of not annotated where a structure has that value: no label may hold it."""
+LONGEST_NAME = 200
+"""Letters of the name of a label."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,9 @@ class LabelSet:
                 raise UserError(f'Label "{label.name}" has value {label.value}; 1 to {MAX_VALUE} is accepted.')
             if not label.name.strip():
                 raise UserError(f"The label of value {label.value} has no name.", "Give every label a name.")
+            if len(label.name) > LONGEST_NAME:
+                raise UserError(f"The name of the label of value {label.value} has {len(label.name)} letters.",
+                                f"Accepted: up to {LONGEST_NAME}.")
         for kind, used in (("value", self.values), ("name", self.names)):
             twice = sorted({str(entry) for entry in used if used.count(entry) > 1})
             if twice:
@@ -111,8 +116,8 @@ class LabelSet:
         """The inverse of ``to_dict``; raises UserError where an entry is missing or of another type."""
         try:
             return cls(tuple(_label_from_dict(entry) for entry in record["labels"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"The list of labels cannot be read: {error!r}.") from error
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise UserError(f"The list of labels cannot be read: {error!r:.200}.") from error
 
     def to_class_index(self, array: np.ndarray, *, not_annotated: int | None = None) -> np.ndarray:
         """File values (integers, any shape) to class indices 0..C-1, uint8; raises UserError for unknown values.
@@ -155,16 +160,21 @@ def clean_name(name: str) -> str:
 
 
 def _label_from_dict(entry: Mapping[str, Any]) -> Label:
-    red, green, blue = (float(channel) for channel in entry["colour_rgb"])
-    modifier = entry.get("modifier")
-    return Label(
-        value=int(entry["value"]),
-        name=str(entry["name"]),
-        colour_rgb=(red, green, blue),
-        category=Code(**entry["category"]),
-        type=Code(**entry["type"]),
-        modifier=None if modifier is None else Code(**modifier),
-    )
+    value, name, colour, modifier = entry["value"], entry["name"], entry["colour_rgb"], entry.get("modifier")
+    require(type(value) is int, "the value of a label", value, "a whole number")
+    require(isinstance(name, str), f"the name of label {value}", name, "a text")
+    good = isinstance(colour, (list, tuple)) and len(colour) == 3 and all(0 <= part <= 1 for part in colour)
+    require(good, f"colour_rgb of {name!r:.50}", colour, "three numbers of 0 to 1")
+    return Label(value, name, tuple(float(part) for part in colour), _code_from_dict(entry["category"], name),
+                 _code_from_dict(entry["type"], name), None if modifier is None else _code_from_dict(modifier, name))
+
+
+def _code_from_dict(entry: Mapping[str, Any], name: str) -> Code:
+    code = Code(**entry)
+    for part in (code.scheme, code.value, code.meaning):
+        good = isinstance(part, str) and part.strip() and len(part) <= LONGEST_NAME
+        require(bool(good), f"a code of {name!r:.50}", part, f"a text of up to {LONGEST_NAME} letters")
+    return code
 
 
 @dataclass(frozen=True)

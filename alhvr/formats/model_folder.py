@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from alhvr.core.errors import ModelError, UserError
-from alhvr.core.files import flush_folder, open_plain, read_json, require_plain, shown, to_json
+from alhvr.core.files import flush_folder, open_plain, parse_json, shown, to_json
 
 FORMAT = "alhvr-model"
 FORMAT_VERSION = 1
@@ -20,8 +22,12 @@ MANIFEST, DESCRIPTION, WEIGHTS, CARD = "manifest.json", "alhvr.json", "models/mo
 COPY_AGAIN = "Copy the whole model folder again from where it came."
 WRITTEN_BY_TRAIN = "Give a folder that `alhvr train` wrote, such as RUN/model."
 MOST_FILES, LARGEST_MODEL_BYTES = 1000, 16 * 10**9
-LONGEST_NAME = 200
 """What lists more, or has larger files, is no model: the largest networks there are take 2 GB of them."""
+LARGEST_MANIFEST_BYTES = 4 << 20
+LONGEST_NAME = 200
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+UNWANTED = set('<>:"|?*\\/')
+"""Names and letters that Windows does not take."""
 
 
 @contextmanager
@@ -83,17 +89,169 @@ def write_manifest(folder: Path, names: Iterable[str]) -> None:
     write_file(folder / MANIFEST, to_json(manifest).encode("utf-8"))
 
 
+@dataclass(frozen=True)
+class Manifest:
+    """The files of a model, as its manifest lists them; the manifest itself is not among them."""
+
+    sizes: dict[str, int]
+    """Bytes by name, relative to the folder, with forward slashes."""
+    digests: dict[str, str]
+    """sha256 in hexadecimal digits by name."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Of all files together."""
+        return sum(self.sizes.values())
+
+    def has_graphs(self, networks: Iterable[str]) -> bool:
+        """Whether all networks of these names are there as ONNX, so that segmenting needs no PyTorch."""
+        return all(graph_file(name) in self.sizes for name in graph_names(networks))
+
+
+def graph_names(networks: Iterable[str]) -> tuple[str, ...]:
+    """The ONNX files of a model with these networks, without folder and ending: a_encoder, a_decoder and so on."""
+    return tuple(f"{name}_{part}" for name in networks for part in ("encoder", "decoder"))
+
+
+def graph_file(name: str) -> str:
+    """Where a model has the graph of this name."""
+    return f"models/{name}.onnx"
+
+
 def verified_files(folder: Path) -> tuple[str, ...]:
     """The files that the manifest of ``folder`` lists, after each was verified against it.
 
     Raises ModelError for a missing folder, a folder that is no ALHVR model, a newer format, and a file that is missing,
     cut short, changed, no plain file, or a link out of the folder.
     """
-    entries = _read_manifest(folder)
-    n_bytes = 0
-    for name, entry in entries.items():
-        n_bytes += _verify(folder, name, entry, LARGEST_MODEL_BYTES - n_bytes)
-    return tuple(entries)
+    if not folder.is_dir():
+        raise ModelError(f"There is no model folder {shown(folder)}.", _where_to_look(folder))
+    if not any(os.path.lexists(folder / name) for name in (MANIFEST, DESCRIPTION)):
+        raise ModelError(f"{shown(folder)} is no ALHVR model.", WRITTEN_BY_TRAIN)
+    try:
+        manifest = read_manifest(folder)
+        for name in manifest.sizes:
+            require_content(folder, name, manifest)
+    except ModelError as error:
+        raise ModelError(f"{shown(folder)}: {error.message}", error.hint) from error
+    return tuple(manifest.sizes)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a folder, whose files are there, inside of it, and have the sizes that it says.
+
+    Raises ModelError, which names the file by its name in the model.
+    """
+    manifest = parse_manifest(read_inside(folder, MANIFEST, LARGEST_MANIFEST_BYTES))
+    for name, expected in manifest.sizes.items():
+        with open_inside(folder, name) as stream:
+            n_bytes = os.fstat(stream.fileno()).st_size
+        if n_bytes != expected:
+            raise ModelError(f"{name} has {n_bytes} bytes instead of {expected}.", COPY_AGAIN)
+    return manifest
+
+
+def require_content(folder: Path, name: str, manifest: Manifest) -> None:
+    """Raises ModelError unless a file of a model has the sha256 that its manifest says."""
+    with open_inside(folder, name) as stream, reading(name):
+        if hashlib.file_digest(stream, "sha256").hexdigest() != manifest.digests[name]:
+            raise changed(name)
+
+
+def changed(name: str) -> ModelError:
+    """The error of a file whose content is not that of the manifest."""
+    return ModelError(f"{name} was changed after the model was written.", COPY_AGAIN)
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """The manifest in the bytes of manifest.json; raises ModelError for one that this version cannot read."""
+    try:
+        values = parse_json(data, MANIFEST)
+    except UserError as error:
+        raise ModelError(error.message, COPY_AGAIN) from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise ModelError(f"{MANIFEST} is that of no ALHVR model.", WRITTEN_BY_TRAIN)
+    version = values.get("format_version")
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
+        raise ModelError(f"{MANIFEST} has model format {version!r:.40}; this version of ALHVR reads up to "
+                         f"{FORMAT_VERSION}.", "Update ALHVR.")
+    files = values.get("files")
+    if not isinstance(files, dict) or not {DESCRIPTION, WEIGHTS, CARD} <= files.keys():
+        raise ModelError(f"{MANIFEST} lists no {DESCRIPTION}, {WEIGHTS} or {CARD}.", COPY_AGAIN)
+    if len(files) > MOST_FILES:
+        raise ModelError(f"{MANIFEST} lists {len(files)} files; at most {MOST_FILES} are accepted.", COPY_AGAIN)
+    return _manifest(files)
+
+
+def _manifest(files: dict[str, Any]) -> Manifest:
+    """The manifest with these entries, each of which was looked at."""
+    for name, entry in files.items():
+        size = entry.get("bytes") if isinstance(entry, dict) else None
+        if not is_safe_name(name) or type(size) is not int or size < 0:
+            raise ModelError(f"{MANIFEST} has a bad entry: {name!r:.100}.", COPY_AGAIN)
+    if len({name.casefold() for name in files} | {MANIFEST}) <= len(files):
+        raise ModelError(f"{MANIFEST} lists a file twice.", COPY_AGAIN)
+    manifest = Manifest({name: entry["bytes"] for name, entry in files.items()},
+                        {name: str(entry.get("sha256")) for name, entry in files.items()})
+    if manifest.n_bytes > LARGEST_MODEL_BYTES:
+        raise ModelError(f"{MANIFEST} lists more than {LARGEST_MODEL_BYTES / 1e9:.0f} GB.",
+                         "Check that it is the model you mean.")
+    return manifest
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether a relative path with forward slashes stays inside its folder, on any system."""
+    return 0 < len(name) <= LONGEST_NAME and all(_is_safe_part(part) for part in name.split("/"))
+
+
+def _is_safe_part(part: str) -> bool:
+    if part in ("", ".", "..") or part != part.rstrip(" .") or part.split(".")[0].lower() in RESERVED:
+        return False
+    return not UNWANTED & set(part) and all(unicodedata.category(letter)[0] != "C" for letter in part)
+
+
+def open_inside(folder: Path, name: str) -> BinaryIO:
+    """A stream of a plain file inside a folder.
+
+    Raises ModelError for a missing file, a link that leads out of the folder, and what is no file: reading a pipe never
+    ends.
+    """
+    try:
+        found = (folder / name).resolve(strict=True)
+        if not found.is_relative_to(folder.resolve()):
+            raise ModelError(f"{shown(name)} is a link to a place outside of the model folder.",
+                             "Copy the model with the files that its links name (cp -rL).")
+        return open_plain(found)
+    except FileNotFoundError:
+        raise ModelError(f"{shown(name)} is missing.", COPY_AGAIN) from None
+    except ModelError:
+        raise
+    except UserError as error:
+        raise ModelError(error.message, COPY_AGAIN) from error
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a ring, up to Python 3.12
+        raise _unreadable(name, error) from error
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turns what the disk refuses while a file is read into ModelError."""
+    try:
+        yield
+    except OSError as error:
+        raise _unreadable(name, error) from error
+
+
+def _unreadable(name: str, error: Exception) -> ModelError:
+    return ModelError(f"{shown(name)} cannot be read: {getattr(error, 'strerror', None) or error}.", COPY_AGAIN)
+
+
+def read_inside(folder: Path, name: str, at_most: int) -> bytes:
+    """The content of a file inside a folder; ModelError as by open_inside, and for more than ``at_most`` bytes."""
+    with open_inside(folder, name) as stream, reading(name):
+        data = stream.read(at_most + 1)
+    if len(data) > at_most:
+        raise ModelError(f"{shown(name)} has more than {at_most / 1e6:.3g} MB.", "Check that it is the model you mean.")
+    return data
 
 
 def _swap(partial: Path, folder: Path) -> None:
@@ -120,89 +278,11 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
-    """The files that the manifest lists; raises ModelError for anything but a manifest that this version can read."""
-    if not folder.is_dir():
-        raise ModelError(f"There is no model folder {shown(folder)}.", _where_to_look(folder))
-    manifest = _manifest_values(folder)
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise _no_model(folder)
-    version = manifest.get("format_version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise ModelError(f"{shown(folder)} has model format {version!r:.40}; this version of alhvr reads up to "
-                         f"{FORMAT_VERSION}.", "Update alhvr.")
-    files = manifest.get("files")
-    if not isinstance(files, dict) or not {DESCRIPTION, WEIGHTS, CARD} <= files.keys():
-        raise ModelError(f"{shown(folder / MANIFEST)} lists no {DESCRIPTION}, {WEIGHTS} or {CARD}.", COPY_AGAIN)
-    if len(files) > MOST_FILES:
-        raise ModelError(f"{shown(folder / MANIFEST)} lists {len(files)} files; at most {MOST_FILES} are accepted.",
-                         COPY_AGAIN)
-    return files
-
-
-def _manifest_values(folder: Path) -> Any:
-    try:
-        return read_json(_inside(folder, MANIFEST))
-    except FileNotFoundError:
-        if (folder / DESCRIPTION).exists():
-            raise ModelError(f"{shown(folder / MANIFEST)} is missing.", COPY_AGAIN) from None
-        raise _no_model(folder) from None
-    except UserError as error:
-        raise ModelError(f"{shown(folder / MANIFEST)} cannot be read: {error.message}", COPY_AGAIN) from error
-    except OSError as error:
-        raise ModelError(f"{shown(folder / MANIFEST)} cannot be read: {error.strerror or error}.",
-                         COPY_AGAIN) from error
-
-
-def _no_model(folder: Path) -> ModelError:
-    return ModelError(f"{shown(folder)} is no ALHVR model.", WRITTEN_BY_TRAIN)
-
-
 def _where_to_look(folder: Path) -> str:
     old = folder.with_name(f".{folder.name}.old")
     if old.is_dir():
         return f"Writing it was interrupted; the model from before is in {shown(old)}: rename it."
     return WRITTEN_BY_TRAIN
-
-
-def _verify(folder: Path, name: str, entry: Any, at_most: int) -> int:
-    """The bytes of a file that is inside the folder and has the size and the sha256 of its entry; else ModelError."""
-    if not _is_good_name(name) or not isinstance(entry, dict):
-        raise ModelError(f"{shown(folder / MANIFEST)} has a bad entry: {name!r:.100}.", COPY_AGAIN)
-    path = folder / name
-    try:
-        inside = _inside(folder, name)
-        require_plain(inside)
-        n_bytes = inside.stat().st_size
-        if n_bytes != entry.get("bytes"):
-            raise ModelError(f"{shown(path)} has {n_bytes} bytes instead of {entry.get('bytes')!r:.40}.", COPY_AGAIN)
-        if n_bytes > at_most:
-            raise ModelError(f"The files of {shown(folder)} have more than {LARGEST_MODEL_BYTES / 1e9:.0f} GB.",
-                             "Check that it is the model you mean.")
-        if _sha256(inside) != entry.get("sha256"):
-            raise ModelError(f"{shown(path)} was changed after the model was written.", COPY_AGAIN)
-    except OSError as error:
-        raise ModelError(f"{shown(path)} cannot be read: {error.strerror or error}.", COPY_AGAIN) from error
-    return n_bytes
-
-
-def _is_good_name(name: str) -> bool:
-    """Whether a manifest may list it: a path below the folder, of letters that every system takes."""
-    inside = PurePosixPath(name)
-    good = bool(inside.parts) and not inside.is_absolute() and ".." not in inside.parts
-    return good and len(name) <= LONGEST_NAME and name.isprintable() and not set(name) & set('\\:*?"<>|')
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """The file ``name`` of ``folder`` with no link left on its way; ModelError where that leads out of it, OSError."""
-    try:
-        found = (folder / name).resolve(strict=True)
-    except RuntimeError as error:  # a ring of links, up to Python 3.12
-        raise OSError(str(error)) from error
-    if not found.is_relative_to(folder.resolve()):
-        raise ModelError(f"{shown(folder / name)} is a link to a place outside of the model folder.",
-                         "Copy the model with the files that its links name (cp -rL).")
-    return found
 
 
 def _sha256(path: Path) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from alhvr.core.errors import UserError
 
 if TYPE_CHECKING:
     from alhvr.bundle.description import InferenceSettings
@@ -18,9 +21,14 @@ compares them with a number finds exactly the regions written here."""
 
 RELIABLE_STABLE, RELIABLE_UNSTABLE, UNRELIABLE_STABLE = 1, 2, 3
 """Values of a region map: both networks confident, one of them, none."""
+REGION_NAMES = {RELIABLE_STABLE: "reliable stable", RELIABLE_UNSTABLE: "reliable unstable",
+                UNRELIABLE_STABLE: "unreliable stable"}
+"""As the paper calls them."""
 
-BETAS = tuple(round(0.01 * step, 2) for step in range(101))
-"""The beta values of a gamma table."""
+STEPS = 100
+"""Steps of beta from 0 to 1 in a table."""
+BETAS = tuple(round(step / STEPS, 2) for step in range(STEPS + 1))
+"""The beta values of a table."""
 
 TEACHER_LEVELS = 255
 """The uint8 value of a teacher's certainty 1."""
@@ -94,9 +102,9 @@ class GammaCurve:
         partial = (n_smallest - int(self._counts_below[last])) * last
         return (int(self._sums_below[last]) + partial) / n_smallest / (2 * LEVELS)
 
-    def voxels(self, gamma: float) -> tuple[int, int, int]:
-        """How many voxels regions 1, 2 and 3 have at this threshold; together all of them."""
-        level = threshold_level(gamma)
+    def voxels(self, level: int) -> tuple[int, int, int]:
+        """How many voxels regions 1, 2 and 3 have at this ``threshold_level``; together all of them."""
+        level = min(max(level, 0), LEVELS + 1)
         one_unsure, both_unsure = int(self._smaller_below[level]), int(self._larger_below[level])
         return int(self._counts_below[-1]) - one_unsure, one_unsure - both_unsure, both_unsure
 
@@ -105,23 +113,34 @@ class GammaCurve:
         return {beta: self.gamma(beta) for beta in BETAS}
 
 
-def gamma_table(con_a: np.ndarray, con_b: np.ndarray) -> dict[float, float]:
-    """gamma (Eq. 11) for beta 0.00, 0.01, ... 1.00, from confidences as uint16 (65535 = 1) or float 0..1."""
-    return GammaCurve(con_a, con_b).table()
-
-
 def region_map(con_a: np.ndarray, con_b: np.ndarray, gamma: float) -> np.ndarray:
     """Regions of Eqs. 12 to 14 as uint8 of the shape of the confidences (uint16 or float 0..1).
 
     1 where both are at least ``gamma``, 2 where exactly one is, 3 where none is.
     """
-    level = threshold_level(gamma)
     region = np.empty(con_a.shape, dtype=np.uint8)
-    targets = np.array_split(region.reshape(-1), max(1, -(-region.size // _CHUNK)))
-    for target, (level_a, level_b) in zip(targets, _chunks(con_a, con_b), strict=True):
-        np.add(level_a < level, level_b < level, out=target, dtype=np.uint8)
-        target += RELIABLE_STABLE
+    write_regions(region, con_a, con_b, threshold_level(gamma))
     return region
+
+
+def regions_at(con_a: np.ndarray, con_b: np.ndarray, level: int) -> np.ndarray:
+    """The same of uint16 confidences of any equal shape, for a ``threshold_level``."""
+    region = np.less(con_a, level).view(np.uint8)
+    region += np.less(con_b, level).view(np.uint8)
+    region += RELIABLE_STABLE
+    return region
+
+
+def write_regions(target: np.ndarray, con_a: np.ndarray, con_b: np.ndarray, level: int) -> None:
+    """Puts the regions into ``target``, of equal shape and any integer type, without a second array of its size."""
+    for part, (level_a, level_b) in _with_chunks(target, con_a, con_b):
+        part[:] = regions_at(level_a, level_b, level)
+
+
+def are_regions(target: np.ndarray, con_a: np.ndarray, con_b: np.ndarray, level: int) -> bool:
+    """Whether ``target`` holds the regions of a ``threshold_level``."""
+    return all(np.array_equal(part, regions_at(level_a, level_b, level))
+               for part, (level_a, level_b) in _with_chunks(target, con_a, con_b))
 
 
 def threshold_level(gamma: float) -> int:
@@ -149,8 +168,76 @@ def make_region_maps(con_a: np.ndarray, con_b: np.ndarray, teacher: np.ndarray, 
     gamma, table = curve.gamma(settings.beta), curve.table()
     return RegionMaps(
         confidence_a=level_a, confidence_b=level_b, beta=settings.beta, gamma=gamma,
-        gamma_table=table, voxels_table={beta: curve.voxels(limit) for beta, limit in table.items()},
+        gamma_table=table, voxels_table={beta: curve.voxels(threshold_level(limit)) for beta, limit in table.items()},
         teacher=teacher, temperature=settings.temperature, fusion=settings.fusion, geometry=geometry)
+
+
+@dataclass(frozen=True)
+class RegionTable:
+    """What NAME.regions.json tells of a result; every tuple has an entry for beta 0.00, 0.01, ... 1.00."""
+
+    beta: float
+    """Of the region map as it was written."""
+    gamma: tuple[float, ...]
+    """Threshold of Eq. 11, 0 to 1."""
+    level: tuple[int, ...]
+    """Smallest uint16 confidence (65535 = 1) that is at least gamma."""
+    voxels: tuple[tuple[int, int, int], ...] | None
+    """Voxels of regions 1, 2 and 3; None in older results."""
+    fusion: str
+    """Rule by which the segmentation was fused; "" in older results."""
+    temperature: float | None
+    """T of Eq. 22; None in older results."""
+    nominal: bool
+    """True where voxels of 1 mm may stand for an unknown size, so that ml are not to be relied on."""
+
+
+def step_of(beta: float) -> int:
+    """The entry of a table for a beta of 0 to 1: the nearest hundredth."""
+    return min(max(round(beta * STEPS), 0), STEPS)
+
+
+def table_record(maps: RegionMaps) -> dict[str, Any]:
+    """Plain values for NAME.regions.json; ``parse_table`` reads them."""
+    return {
+        "beta": maps.beta,
+        "gamma": maps.gamma,
+        "fusion": maps.fusion,
+        "temperature": maps.temperature,
+        "voxel_volume_ml": maps.geometry.voxel_volume_ml,
+        "spacing_may_be_nominal": maps.geometry.nominal,
+        "confidence_scale": LEVELS,
+        "region_names": {str(value): name for value, name in REGION_NAMES.items()},
+        "gamma_by_beta": _by_beta(maps.gamma_table),
+        "threshold_by_beta": _by_beta(maps.threshold_table),
+        "voxels_by_beta": _by_beta(maps.voxels_table),
+    }
+
+
+def parse_table(text: str) -> RegionTable:
+    """The table in the text of a NAME.regions.json; raises UserError where it is none."""
+    keys = [f"{beta:.2f}" for beta in BETAS]
+    try:
+        record = json.loads(text)
+        counts = record.get("voxels_by_beta")
+        table = RegionTable(
+            beta=float(record["beta"]),
+            gamma=tuple(float(record["gamma_by_beta"][key]) for key in keys),
+            level=tuple(int(record["threshold_by_beta"][key]) for key in keys),
+            voxels=tuple(tuple(int(count) for count in counts[key]) for key in keys) if counts else None,
+            fusion=str(record.get("fusion") or ""),
+            temperature=float(record["temperature"]) if record.get("temperature") is not None else None,
+            nominal=record.get("spacing_may_be_nominal") is True,
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise UserError(f"The table of the regions is damaged ({error}).", "Segment the scan again.") from error
+    if not 0 <= table.beta <= 1 or any(len(counts) != 3 for counts in table.voxels or ()):
+        raise UserError("The table of the regions is damaged (numbers out of range).", "Segment the scan again.")
+    return table
+
+
+def _by_beta(table: dict[float, Any]) -> dict[str, Any]:
+    return {f"{beta:.2f}": value for beta, value in table.items()}
 
 
 def sharpen(probability: np.ndarray, temperature: float) -> np.ndarray:
@@ -176,3 +263,10 @@ def _chunks(con_a: np.ndarray, con_b: np.ndarray) -> Iterator[tuple[np.ndarray, 
     parts = max(1, -(-con_a.size // _CHUNK))
     for part_a, part_b in zip(*(np.array_split(con.reshape(-1), parts) for con in (con_a, con_b)), strict=True):
         yield quantize(part_a), quantize(part_b)
+
+
+def _with_chunks(target: np.ndarray, con_a: np.ndarray,
+                 con_b: np.ndarray) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]]:
+    """Parts of ``target``, views, with the same parts of both confidences."""
+    parts = np.array_split(target.reshape(-1), max(1, -(-target.size // _CHUNK)))
+    return zip(parts, _chunks(con_a, con_b), strict=True)

@@ -42,6 +42,11 @@ def terminology_entry(label: Label) -> str:
     return "~".join(parts)
 
 
+def tag_text(text: str) -> str:
+    """``text`` as a tag of a segment keeps it when it is saved: without the signs that part tags."""
+    return " ".join(text.translate(SEPARATORS).split())
+
+
 def _keys_of_segment(label: Label, extent: str) -> dict[str, str]:
     tags = {
         "DICOM.SegmentAlgorithmName": ALGORITHM,
@@ -65,7 +70,7 @@ def _keys_of_segment(label: Label, extent: str) -> dict[str, str]:
 def _code(code: Code | None) -> str:
     if code is None:
         return NO_CODE
-    return "^".join(text.translate(SEPARATORS).strip() for text in (code.scheme, code.value, code.meaning))
+    return "^".join(tag_text(text) for text in (code.scheme, code.value, code.meaning))
 
 
 def _extent(geometry: Geometry) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when onnxruntime is loaded: nothing is sent or kept
+
 import onnxruntime
 from onnxruntime import InferenceSession, OrtValue, SessionOptions
 

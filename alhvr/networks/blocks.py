@@ -14,13 +14,12 @@ from torch.autograd.function import FunctionCtx
 from alhvr.networks.conv_ops import STANDARD, ConvOps
 from alhvr.networks.dropout import Dropout
 from alhvr.networks.norm_act import NormActDropout, activate, needs_float32
-from alhvr.networks.registry import DEEPEST_STRIDE, N_LEVELS, STANDARD_WIDTH
+from alhvr.networks.registry import DEEPEST_STRIDE, FEATURE_STRIDES, N_LEVELS, STANDARD_WIDTH
 
 __all__ = ["STANDARD_WIDTH"]
 
 BATCH_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 MEMORY_FORMAT = {2: torch.channels_last, 3: torch.channels_last_3d}
-FEATURE_STRIDES = (8, 4, 1)
 
 
 class Conv3d(nn.Conv3d):

@@ -20,6 +20,8 @@ DEEPEST_STRIDE = 2 ** (N_LEVELS - 1)
 """Sides of an image must be multiples of this."""
 STANDARD_WIDTH = 16
 """Channels at full resolution, as in the paper; each level below has twice as many as the one above."""
+FEATURE_STRIDES = (8, 4, 1)
+"""Levels of the decoder whose features the prototypes may be drawn from."""
 WIDTHS = (2, 64)
 """Fewest and most channels at full resolution."""
 

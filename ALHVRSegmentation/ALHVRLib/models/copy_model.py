@@ -18,18 +18,20 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from alhvr.core.errors import ModelError
+from alhvr.formats.model_folder import (
+    LARGEST_MANIFEST_BYTES,
+    MANIFEST,
+    changed,
+    is_safe_name,
+    open_inside,
+    parse_manifest,
+    reading,
+)
 from ALHVRLib import paths
 from ALHVRLib.models import store
-from ALHVRLib.models.model_info import MANIFEST, parse_manifest, read_description
-from ALHVRLib.models.untrusted_files import (
-    MAX_JSON_BYTES,
-    ModelError,
-    is_safe_name,
-    one_line,
-    open_inside,
-    reading,
-    reason,
-)
+from ALHVRLib.models.model_info import read_description
+from ALHVRLib.models.untrusted_files import one_line, reason
 
 MAX_ENTRIES = 10000
 BOMB_BYTES, BOMB_RATIO = 1 << 20, 200
@@ -107,7 +109,7 @@ class ZipSource:
             raise ModelError(_("{file} is missing.").format(file=one_line(name)))
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise ModelError(_("{file} is a link, which no model has.").format(file=one_line(name)))
-        if entry.file_size > (MAX_JSON_BYTES if size is None else size):
+        if entry.file_size > (LARGEST_MANIFEST_BYTES if size is None else size):
             raise ModelError(_("{file} is larger than the model says.").format(file=one_line(name)))
         if entry.file_size > BOMB_BYTES and entry.file_size > BOMB_RATIO * entry.compress_size:
             raise ModelError(_("{file} would unpack to far more than it should.").format(file=one_line(name)))
@@ -168,9 +170,9 @@ def _damaged(path: Path, error: Exception) -> ModelError:
 
 
 def read_manifest_data(source: FolderSource | ZipSource) -> bytes:
-    """The bytes of a source's manifest.json, not more than read_json takes."""
+    """The bytes of a source's manifest.json, and one more where there are too many."""
     with source.open(MANIFEST, None) as stream, reading(MANIFEST):
-        return stream.read(MAX_JSON_BYTES + 1)
+        return stream.read(LARGEST_MANIFEST_BYTES + 1)
 
 
 class Stopped(Exception):
@@ -219,7 +221,7 @@ class ModelCopy:
         if there is not None:
             return CopiedModel(there, None)
         name = store.free_name(self.path, self._name)
-        hidden = self._new_folder(manifest.total)
+        hidden = self._new_folder(manifest.n_bytes)
         try:
             for file, size in manifest.sizes.items():
                 self._copy_file(source, hidden / file, file, size, manifest.digests[file])
@@ -265,7 +267,7 @@ class ModelCopy:
             text = _("{file} is truncated: it has {seen} bytes instead of {size}.")
             raise ModelError(text.format(file=one_line(name), seen=seen, size=size))
         if hashed.hexdigest() != digest:
-            raise ModelError(_("{file} was changed after the model was written.").format(file=one_line(name)))
+            raise changed(name)
 
 
 def _installed_as(manifest_data: bytes) -> str | None:

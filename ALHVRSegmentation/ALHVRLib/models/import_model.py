@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import qt
 from slicer.i18n import tr as _
 
+from alhvr.core.errors import ModelError
 from ALHVRLib import paths
 from ALHVRLib.child_process import ChildProcess
 from ALHVRLib.models import store
 from ALHVRLib.models.copy_model import CopiedModel, ModelCopy, Stopped
-from ALHVRLib.models.untrusted_files import ModelError, one_line, reason
+from ALHVRLib.models.untrusted_files import one_line, reason
 
 if TYPE_CHECKING:
     from ALHVRLib.child_events import ExitStatus

@@ -13,9 +13,11 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
+from alhvr.core.errors import ModelError
+from alhvr.formats.model_folder import DESCRIPTION, MANIFEST
 from ALHVRLib import paths
-from ALHVRLib.models.model_info import DESCRIPTION, MANIFEST, InstalledModel, describe
-from ALHVRLib.models.untrusted_files import ModelError, folder_name, one_line, reason
+from ALHVRLib.models.model_info import InstalledModel, describe
+from ALHVRLib.models.untrusted_files import folder_name, one_line, reason
 
 __all__ = ["InstalledModel", "ModelError", "find", "folder", "free_name", "installed", "problem", "remove", "sweep",
            "take_in"]

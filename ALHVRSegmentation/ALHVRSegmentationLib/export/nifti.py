@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,13 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
+from alhvr.formats.nifti import ENDING, nifti_parts, write_gzip
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.scene.export_volume import own_ijk_to_ras
 from ALHVRSegmentationLib.export.files import LabelMap, beside, label_map, masks_of, move, reference_of, segment_ids
 from ALHVRSegmentationLib.results.result_segments import tag_of
 
-ENDING = ".nii.gz"
 NAMES_ENDING = ".json"
-HEADER_BYTES = 352
-TYPES = {"uint8": 2, "uint16": 512}
-MILLIMETRES = 2
-SCANNER_SPACE = 1
 
 
 def write_nifti(segmentationNode: slicer.vtkMRMLSegmentationNode, path: Path) -> str:
@@ -35,16 +30,13 @@ def write_nifti(segmentationNode: slicer.vtkMRMLSegmentationNode, path: Path) ->
     volume = _scan(segmentationNode)
     found = label_map(masks_of(segmentationNode, volume))
     matrix = own_ijk_to_ras(volume)
-    header = _header(found.values, matrix)
     names = json.dumps(_names(found), indent=1, ensure_ascii=False)
     with beside(path) as folder:
         new, new_names = folder / f"new{ENDING}", folder / f"new{NAMES_ENDING}"
-        with gzip.open(new, "wb", compresslevel=6) as file:
-            file.write(header)
-            for plane in found.values:
-                file.write(np.ascontiguousarray(plane, dtype=found.values.dtype.newbyteorder("<")))
+        with new.open("wb") as file:
+            write_gzip(file, nifti_parts(found.values, matrix))
         new_names.write_text(names, encoding="utf-8")
-        _check(new, header, found.values)
+        _check(new, found.values, matrix)
         move(new, path)
         move(new_names, path.with_name(path.name.removesuffix(ENDING) + NAMES_ENDING))
     if not found.n_overlapping:
@@ -79,29 +71,11 @@ def _names(found: LabelMap) -> dict[str, Any]:
     return {"labels": labels, "overlapping_voxels": found.n_overlapping}
 
 
-def _header(values: np.ndarray, matrix: np.ndarray) -> bytes:
-    """NIfTI-1 with the whole index-to-RAS matrix as sform, so that any grid fits."""
-    depth, rows, columns = values.shape
-    header = bytearray(HEADER_BYTES)
-    struct.pack_into("<i", header, 0, 348)
-    struct.pack_into("<8h", header, 40, 3, columns, rows, depth, 1, 1, 1, 1)
-    struct.pack_into("<2h", header, 70, TYPES[values.dtype.name], 8 * values.dtype.itemsize)
-    struct.pack_into("<8f", header, 76, 1.0, *np.linalg.norm(matrix[:3, :3], axis=0), 0.0, 0.0, 0.0, 0.0)
-    struct.pack_into("<2f", header, 108, HEADER_BYTES, 1.0)
-    struct.pack_into("<b", header, 123, MILLIMETRES)
-    struct.pack_into("<2h", header, 252, 0, SCANNER_SPACE)
-    struct.pack_into("<12f", header, 280, *matrix[:3].ravel())
-    header[344:348] = b"n+1\0"
-    return bytes(header)
-
-
-def _check(path: Path, header: bytes, values: np.ndarray) -> None:
+def _check(path: Path, values: np.ndarray, matrix: np.ndarray) -> None:
     """Read the file back; SceneError where it is not what was written."""
     try:
         with gzip.open(path) as file:
-            same = file.read(HEADER_BYTES) == header
-            content = np.frombuffer(file.read(), dtype=values.dtype.newbyteorder("<"))
-        same = same and np.array_equal(content, values.ravel())
+            same = all(file.read(len(part)) == part for part in nifti_parts(values, matrix)) and not file.read(1)
     except (OSError, EOFError, ValueError):
         same = False
     if not same:

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ALHVRSegmentationLib.regions.result import RELIABLE_UNSTABLE, UNRELIABLE_STABLE
+from alhvr.formats.region_tables import LEVELS, RELIABLE_UNSTABLE, UNRELIABLE_STABLE
 from ALHVRSegmentationLib.regions.segment_images import SegmentImage, numbers_at
 
 CELL_MM = 4.0
 NEAR_MM = 15.0
 """Cells farther from every structure belong to none."""
-FULL = 65535
 
 
 class Stopped(Exception):
@@ -54,7 +53,7 @@ def doubt_of(con_a: np.ndarray, con_b: np.ndarray) -> np.ndarray:
 
     65536 stands for 1; it is never 0, so that every uncertain voxel counts.
     """
-    return np.subtract(FULL + 1, np.maximum(con_a, con_b), dtype=np.uint32)
+    return np.subtract(LEVELS + 1, np.maximum(con_a, con_b), dtype=np.uint32)
 
 
 def make_cells(con_a: np.ndarray, con_b: np.ndarray, level: int, spacing_mm: Sequence[float],
@@ -69,7 +68,7 @@ def make_cells(con_a: np.ndarray, con_b: np.ndarray, level: int, spacing_mm: Seq
             raise Stopped
         part = slice(layer * size[0], (layer + 1) * size[0])
         for region, planes in _planes(con_a[part], con_b[part], level).items():
-            doubt[region][layer] = _in_cells(planes[0], size) / (FULL + 1)
+            doubt[region][layer] = _in_cells(planes[0], size) / (LEVELS + 1)
             voxels[region][layer] = _in_cells(planes[1], size)
     structure = _structures(images, grid, size, sum(voxels.values()) > 0)
     return Cells(size, tuple(spacing_mm), doubt, voxels, _nearest(structure, size, spacing_mm))

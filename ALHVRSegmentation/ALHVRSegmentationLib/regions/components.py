@@ -13,10 +13,10 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from ALHVRSegmentationLib.regions.cells import FULL, Stopped, doubt_of, make_cells
+from alhvr.formats.region_tables import LEVELS, UNRELIABLE_STABLE, regions_at
+from ALHVRSegmentationLib.regions.cells import Stopped, doubt_of, make_cells
 from ALHVRSegmentationLib.regions.live_update import transformed
 from ALHVRSegmentationLib.regions.pieces import Piece, cut
-from ALHVRSegmentationLib.regions.result import UNRELIABLE_STABLE, region_of
 
 LONGEST = 50
 """Places in a list; what comes after is not worth a look."""
@@ -103,7 +103,7 @@ def _part(volume: Volume, level: int, piece: Piece, size: Sequence[int]) -> Comp
     box = tuple(slice(start, min(start + length, full))
                 for start, length, full in zip(corner, inside.shape, volume.con_a.shape, strict=True))
     some, other = volume.con_a[box], volume.con_b[box]
-    mask = inside[tuple(slice(0, length) for length in some.shape)] & (region_of(some, other, level) == piece.region)
+    mask = inside[tuple(slice(0, length) for length in some.shape)] & (regions_at(some, other, level) == piece.region)
     doubt = doubt_of(some, other)
     voxels = np.argwhere(mask)
     low, high = voxels.min(axis=0), voxels.max(axis=0) + 1
@@ -113,11 +113,11 @@ def _part(volume: Volume, level: int, piece: Piece, size: Sequence[int]) -> Comp
     return Component(
         region=piece.region,
         voxels=len(voxels),
-        doubt=float(doubt[mask].sum(dtype=np.float64) / (FULL + 1)),
+        doubt=float(doubt[mask].sum(dtype=np.float64) / (LEVELS + 1)),
         worst=_worst(voxels, doubt[mask]),
         box=tuple(slice(int(start + at), int(stop + at)) for start, stop, at in zip(low, high, corner, strict=True)),
         mask=mask[tight],
-        teacher=float(certain / FULL) if certain is not None and piece.region == UNRELIABLE_STABLE else None,
+        teacher=float(certain / LEVELS) if certain is not None and piece.region == UNRELIABLE_STABLE else None,
         around=_around(voxels.T, volume.con_a.shape),
     )
 

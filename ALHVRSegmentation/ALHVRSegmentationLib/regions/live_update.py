@@ -11,16 +11,8 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from ALHVRSegmentationLib.regions.result import (
-    BETA,
-    STEPS,
-    Arrays,
-    RegionResult,
-    is_at,
-    region_of,
-    step_of,
-    write_regions,
-)
+from alhvr.formats.region_tables import STEPS, are_regions, regions_at, step_of, write_regions
+from ALHVRSegmentationLib.regions.result import BETA, Arrays, RegionResult
 
 _SLACK = 1e-3
 """Part of a voxel by which a voxel counts as touched although the plane passes beside it: more than rounding errs."""
@@ -101,7 +93,7 @@ class LiveRegions:
         flat_regions = arrays.regions.reshape(-1)
         for key, layer in layers.items():
             touched = self._voxels(key, layer, arrays, state)
-            flat_regions[touched.flat] = region_of(touched.con_a, touched.con_b, level)
+            flat_regions[touched.flat] = regions_at(touched.con_a, touched.con_b, level)
         slicer.util.arrayFromVolumeModified(result.node())
         return True
 
@@ -209,7 +201,9 @@ class BetaController:
     def check(self, result: RegionResult) -> None:
         """Make every voxel of a result that is new here be at its beta: its file may be older than its scene."""
         arrays = result.arrays()
-        if arrays is not None and not is_at(arrays.regions, arrays.con_a, arrays.con_b, result.level(result.beta())):
+        if arrays is None:
+            return
+        if not are_regions(arrays.regions, arrays.con_a, arrays.con_b, result.level(result.beta())):
             self._live.complete(result, result.beta())
 
     def follow(self, result: RegionResult, beta: float) -> None:

@@ -7,19 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from slicer.i18n import tr as _
 
+from alhvr.formats.region_tables import UNRELIABLE_STABLE, step_of, write_regions
 from ALHVRLib.scene.label_images import bounding_box
 from ALHVRSegmentationLib.regions.component_search import ComponentSearch
 from ALHVRSegmentationLib.regions.components import Component, Components, segments_at
 from ALHVRSegmentationLib.regions.navigation import jump_to, world_of
 from ALHVRSegmentationLib.regions.region_table import ComponentTable, places_text
-from ALHVRSegmentationLib.regions.result import (
-    SCAN,
-    SEGMENTATION,
-    UNRELIABLE_STABLE,
-    RegionResult,
-    step_of,
-    write_regions,
-)
+from ALHVRSegmentationLib.regions.result import SCAN, SEGMENTATION, RegionResult
 from ALHVRSegmentationLib.regions.segment_editor import add_segment, edit
 from ALHVRSegmentationLib.results.region_nodes import REGION_COLOURS
 

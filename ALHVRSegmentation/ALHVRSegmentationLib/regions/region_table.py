@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import qt
 from slicer.i18n import tr as _
 
-from ALHVRSegmentationLib.regions.result import UNRELIABLE_STABLE, RegionTable
+from alhvr.formats.region_tables import UNRELIABLE_STABLE, RegionTable
 from ALHVRSegmentationLib.results.region_nodes import REGION_COLOURS
 
 if TYPE_CHECKING:

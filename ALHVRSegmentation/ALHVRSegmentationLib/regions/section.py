@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import slicer
 from slicer.i18n import tr as _
 
+from alhvr.core.errors import UserError
+from alhvr.formats.region_tables import step_of
 from ALHVRLib.section import Section
 from ALHVRSegmentationLib.regions.display import RegionLayers, colour_regions
 from ALHVRSegmentationLib.regions.live_update import BetaController
 from ALHVRSegmentationLib.regions.region_list import RegionList
 from ALHVRSegmentationLib.regions.region_table import colour_icon, result_text, volume_text
-from ALHVRSegmentationLib.regions.result import SCAN, TABLE, RegionResult, step_of
+from ALHVRSegmentationLib.regions.result import SCAN, TABLE, RegionResult
 
 if TYPE_CHECKING:
     from ALHVRLib.panel import Panel
@@ -163,8 +165,8 @@ class RegionsSection(Section):
             self._forgetResult()
             try:
                 self._result = RegionResult(node)
-            except ValueError as error:
-                return _("{problem} Segment the scan again.").format(problem=error)
+            except UserError as error:
+                return str(error)
             self._mover.check(self._result)
             parameters.beta = self._result.beta()
         if self._result is None or self._result.arrays() is None:

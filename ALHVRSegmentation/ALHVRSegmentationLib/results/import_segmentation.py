@@ -10,10 +10,11 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from alhvr.formats.labels import Label
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.scene.export_volume import own_ijk_to_ras
 from ALHVRLib.scene.frames import place_of
-from ALHVRLib.scene.label_images import BINARY_LABELMAP, ModelLabel, empty_image, label_image, same_grid
+from ALHVRLib.scene.label_images import BINARY_LABELMAP, empty_image, label_image, same_grid
 from ALHVRLib.scene.subject_hierarchy import place_beside
 from ALHVRSegmentationLib.results.result_segments import replaceable, result_segment, unique_name
 
@@ -89,7 +90,7 @@ class Placed:
     """A sentence for the user, or ""."""
 
 
-def put_segments(array: np.ndarray, labels: Sequence[ModelLabel], volumeNode: slicer.vtkMRMLVolumeNode,
+def put_segments(array: np.ndarray, labels: Sequence[Label], volumeNode: slicer.vtkMRMLVolumeNode,
                  segmentationNode: slicer.vtkMRMLSegmentationNode | None, algorithm_name: str) -> Placed:
     """Show label values as segments on the very voxels of the volume; all of it, or nothing where it fails.
 
@@ -98,7 +99,7 @@ def put_segments(array: np.ndarray, labels: Sequence[ModelLabel], volumeNode: sl
 
     Args:
         array: whole numbers [K, J, I], label values on the grid of the volume; 0 is background.
-        labels: ModelLabel of each value; structures without a voxel become empty segments.
+        labels: Label of each value; structures without a voxel become empty segments.
         volumeNode: what was segmented; the result is placed by voxel index, wherever the volume has moved meanwhile.
             A frame of a sequence stands where the sequence's proxy stands.
         segmentationNode: where the segments go; None makes a new node.
@@ -155,7 +156,7 @@ def problem_with(segmentationNode: slicer.vtkMRMLSegmentationNode) -> str:
     return ""
 
 
-def _fitting(array: np.ndarray, labels: Sequence[ModelLabel],
+def _fitting(array: np.ndarray, labels: Sequence[Label],
              volumeNode: slicer.vtkMRMLVolumeNode) -> tuple[np.ndarray, np.ndarray]:
     """The values in 8 or 16 bits, and which there are; SceneError where they are not of this volume or these labels."""
     image = volumeNode.GetImageData()
@@ -178,7 +179,7 @@ def _fitting(array: np.ndarray, labels: Sequence[ModelLabel],
 class Filling:
     """One result on its way into a segmentation; SceneError where it is not of this volume or of these labels."""
 
-    def __init__(self, array: np.ndarray, labels: Sequence[ModelLabel], volumeNode: slicer.vtkMRMLVolumeNode,
+    def __init__(self, array: np.ndarray, labels: Sequence[Label], volumeNode: slicer.vtkMRMLVolumeNode,
                  algorithm_name: str) -> None:
         self.values, self._found = _fitting(array, labels, volumeNode)
         self.labels, self.algorithm_name = labels, algorithm_name
@@ -244,7 +245,7 @@ class Filling:
         node.GetSegmentation().SetConversionParameter(convert.GetReferenceImageGeometryParameterName(), text)
         node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), self.place.GetID())
 
-    def _put(self, segmentation: slicer.vtkSegmentation, label: ModelLabel, old: str | None,
+    def _put(self, segmentation: slicer.vtkSegmentation, label: Label, old: str | None,
              image: slicer.vtkOrientedImageData) -> str:
         """Add one segment, in the place of the old one; return its ID."""
         following = ""
@@ -261,7 +262,7 @@ class Filling:
         return chosen
 
 
-def holds_others(segmentation: slicer.vtkSegmentation, labels: Sequence[ModelLabel]) -> bool:
+def holds_others(segmentation: slicer.vtkSegmentation, labels: Sequence[Label]) -> bool:
     """Whether segments are there that a result with these labels does not replace."""
     replaced = sum(replaceable(segmentation, label) is not None for label in labels)
     return segmentation.GetNumberOfSegments() > replaced

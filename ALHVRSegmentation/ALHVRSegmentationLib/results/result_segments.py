@@ -6,7 +6,9 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from ALHVRLib.scene.label_images import BINARY_LABELMAP, ModelLabel, fingerprint, tag_text, terminology_entry
+from alhvr.formats.labels import Label
+from alhvr.formats.terminology import tag_text, terminology_entry
+from ALHVRLib.scene.label_images import BINARY_LABELMAP, fingerprint
 
 LABEL_TAG = "ALHVR.Label"
 """Name of the model's label."""
@@ -16,7 +18,7 @@ VOXELS_TAG = "ALHVR.Voxels"
 """Fingerprint of its voxels when they were put there."""
 
 
-def result_segment(label: ModelLabel, name: str, image: slicer.vtkOrientedImageData,
+def result_segment(label: Label, name: str, image: slicer.vtkOrientedImageData,
                    algorithm_name: str) -> slicer.vtkSegment:
     """A segment of the label, whose voxels are those of its value in `image`; several may share an image."""
     segment = slicer.vtkSegment()
@@ -39,7 +41,7 @@ def result_segment(label: ModelLabel, name: str, image: slicer.vtkOrientedImageD
     return segment
 
 
-def replaceable(segmentation: slicer.vtkSegmentation, label: ModelLabel) -> str | None:
+def replaceable(segmentation: slicer.vtkSegmentation, label: Label) -> str | None:
     """ID of the segment that an earlier run made of this label and nobody renamed or changed since; None without."""
     for index in range(segmentation.GetNumberOfSegments()):
         segment = segmentation.GetNthSegment(index)

@@ -15,12 +15,12 @@ from ALHVRLib.scene.subject_hierarchy import place_beside
 from ALHVRSegmentationLib.results.import_segmentation import Filling, holds_others, problem_with, show_segments
 
 if TYPE_CHECKING:
-    from ALHVRLib.scene.label_images import ModelLabel
+    from alhvr.formats.labels import Label
 
 __all__ = ["frame_at", "frames", "is_proxy", "place_of", "shown_value", "write_segmentations"]
 
 
-def write_segmentations(arrays: Iterable[np.ndarray], labels: Sequence[ModelLabel],
+def write_segmentations(arrays: Iterable[np.ndarray], labels: Sequence[Label],
                         volumeNode: slicer.vtkMRMLVolumeNode, segmentationNode: slicer.vtkMRMLSegmentationNode,
                         algorithm_name: str) -> slicer.vtkMRMLSequenceNode:
     """Make a sequence of the results of all frames, synchronized with the scan's; all of it, or nothing.

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING
 import slicer
 from slicer.i18n import tr as _
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import read_json
+from alhvr.formats.model_folder import is_safe_name
 from ALHVRLib import paths
 from ALHVRLib.child_process import ChildProcess
 from ALHVRLib.models import store
 from ALHVRLib.models.import_model import ImportResult, ModelImport
-from ALHVRLib.models.untrusted_files import ModelError, is_safe_name, read_inside, read_json, reason
+from ALHVRLib.models.untrusted_files import reason
 
 if TYPE_CHECKING:
     from ALHVRLib.child_events import Event, ExitStatus
@@ -45,13 +48,13 @@ def cached_sample() -> CachedSample | None:
     """The sample that was made before; None where there is none, or not all of it any more."""
     folder = paths.samples_folder() / FOLDER
     try:
-        index = read_json(read_inside(folder, INDEX), INDEX)
+        index = read_json(folder / INDEX)
         sizes = {name: int(size) for name, size in index["scans"].items()}
         whole = all(is_safe_name(name) and (folder / name).stat().st_size == size for name, size in sizes.items())
         model = index["model"]
         if not whole or not sizes or not is_safe_name(model) or not (folder / model).is_dir():
             return None
-    except (ModelError, OSError, KeyError, TypeError, ValueError, AttributeError):
+    except (UserError, OSError, KeyError, TypeError, ValueError, AttributeError):
         return None
     return CachedSample(tuple(folder / name for name in sizes), folder / model)
 

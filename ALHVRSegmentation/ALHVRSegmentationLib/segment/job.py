@@ -9,6 +9,7 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
+from alhvr.core.progress import in_words
 from ALHVRLib.child_events import Event, ExitStatus, Progress, finite, progress_of
 from ALHVRLib.child_process import ChildProcess
 from ALHVRLib.paths import remove_folder, work_folder
@@ -213,12 +214,3 @@ class SegmentJob:
         if self._folder is not None:
             remove_folder(self._folder)
             self._folder = None
-
-
-def in_words(seconds: float) -> str:
-    """A length of time for people, such as "40 s", "12 min" or "3.5 h"."""
-    if seconds < 90:
-        return _("{n} s").format(n=round(seconds))
-    if seconds < 5400:
-        return _("{n} min").format(n=round(seconds / 60))
-    return _("{n} h").format(n=round(seconds / 3600, 1))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import functools
 import importlib
 import importlib.util
 import json
@@ -24,6 +25,7 @@ import sys
 import threading
 import time
 import traceback
+import types
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -175,14 +177,20 @@ def ask_to_stop() -> None:
         signal.raise_signal(signal.SIGINT)
 
 
+@functools.cache
+def os_process() -> types.ModuleType:
+    """The modules' own file about processes; it is loaded by its path, as the package around it needs Slicer."""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    spec = importlib.util.spec_from_file_location("alhvr_processes", os.path.join(root, PROCESSES))
+    processes = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(processes)
+    return processes
+
+
 def end_workers() -> None:
     """End the processes that this one has started, those in a session of their own too."""
     with contextlib.suppress(Exception):
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        spec = importlib.util.spec_from_file_location("alhvr_processes", os.path.join(root, PROCESSES))
-        processes = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(processes)
-        processes.end_all({os.getpid()}, os.environ.get("ALHVR_WORK", ""))
+        os_process().end_all({os.getpid()}, os.environ.get("ALHVR_WORK", ""))
 
 
 def end_all() -> None:
@@ -199,34 +207,13 @@ def end_all() -> None:
 class Owner:
     """The process that started this one; without a process ID it is always there."""
 
-    SYNCHRONIZE, STILL_THERE = 0x00100000, 0x102
-
-    def __init__(self, pid: int) -> None:
-        self._pid = int(pid) if pid else 0
-        self._handle = None
-        if os.name == "nt" and self._pid:
-            import ctypes
-
-            self._windows = ctypes.WinDLL("kernel32", use_last_error=True)
-            self._windows.OpenProcess.restype = ctypes.c_void_p
-            self._windows.WaitForSingleObject.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
-            self._handle = self._windows.OpenProcess(self.SYNCHRONIZE, False, self._pid)
+    def __init__(self, pid: str | None) -> None:
+        self._processes, self._pid = os_process(), int(pid) if pid else 0
+        self._start = self._processes.start_of(self._pid)
 
     def is_there(self) -> bool:
         """Whether it lives; one that has ended and waits to be buried does not."""
-        if not self._pid:
-            return True
-        if os.name == "nt":  # where os.kill would end it
-            return bool(self._handle) and self._windows.WaitForSingleObject(self._handle, 0) == self.STILL_THERE
-        try:
-            os.kill(self._pid, 0)
-        except OSError:
-            return False
-        try:
-            with open(f"/proc/{self._pid}/stat", encoding="utf-8", errors="replace") as file:
-                return file.read().rpartition(")")[2].split()[0] != "Z"
-        except OSError:
-            return True
+        return not self._pid or self._processes.is_running(self._pid, self._start)
 
 
 if __name__ == "__main__":

@@ -74,10 +74,10 @@ def tamper(folder: Path) -> None:
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "weights cut short": (cut_weights, r"model\.pt has \d+ bytes instead of \d+"),
     "text changed": (tamper, "alhvr.json was changed after"),
-    "file gone": (lambda folder: (folder / "docs/README.md").unlink(), "README.md cannot be read: No such file"),
+    "file gone": (lambda folder: (folder / "docs/README.md").unlink(), "docs/README.md is missing"),
     "manifest gone": (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is missing"),
-    "manifest cut short": (lambda folder: (folder / "manifest.json").write_text('{"for'), "manifest.json cannot be"),
-    "another format": (lambda folder: edit_manifest(folder, format="other"), "is no ALHVR model"),
+    "manifest cut short": (lambda folder: (folder / "manifest.json").write_text('{"for'), "manifest.json is not valid"),
+    "another format": (lambda folder: edit_manifest(folder, format="other"), "is that of no ALHVR model"),
     "newer format": (lambda folder: edit_manifest(folder, format_version=99), "format 99; .* reads up to 1. Update"),
     "nothing listed": (lambda folder: edit_manifest(folder, files={}), "lists no alhvr.json, models/model.pt or"),
 }

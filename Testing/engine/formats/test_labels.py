@@ -118,6 +118,17 @@ def test_an_unreadable_record_is_refused(record: dict) -> None:
         LabelSet.from_dict(record)
 
 
+@pytest.mark.parametrize("changes", [
+    {"value": 0}, {"value": 70000}, {"value": "1"}, {"value": True}, {"name": ""}, {"name": 5}, {"name": "x" * 1000},
+    {"colour_rgb": [1, 1]}, {"colour_rgb": [2, 0, 0]}, {"colour_rgb": [0, float("nan"), 0]}, {"type": None},
+    {"category": {"scheme": "SCT"}}, {"modifier": {"scheme": "SCT", "value": "1", "meaning": 5}},
+])  # fmt: skip
+def test_an_improper_label_in_a_record_is_refused(changes: dict) -> None:
+    (entry,) = LabelSet.from_names({3: "liver"}).to_dict()["labels"]
+    with pytest.raises(UserError):
+        LabelSet.from_dict({"labels": [{**entry, **changes}]})
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.uint16])
 def test_values_become_class_indices_and_come_back(dtype: type) -> None:
     labels = LabelSet.from_names({2: "liver", 7: "spleen"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tracemalloc
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from alhvr.bundle.model import InferenceSettings
+from alhvr.core.errors import UserError
 from alhvr.data.geometry import Geometry
 from alhvr.formats import region_tables
 from alhvr.formats.region_tables import (
@@ -16,12 +18,17 @@ from alhvr.formats.region_tables import (
     LEVELS,
     GammaCurve,
     RegionMaps,
+    are_regions,
     certainty_levels,
-    gamma_table,
     make_region_maps,
+    parse_table,
     quantize,
     region_map,
+    regions_at,
+    step_of,
+    table_record,
     threshold_level,
+    write_regions,
 )
 
 STEP = 1 / LEVELS
@@ -58,7 +65,7 @@ def test_gamma_of_float_confidences_is_exact_to_a_step_of_uint16():
 
 
 def test_the_table_has_every_hundredth_of_beta_and_never_falls():
-    table = gamma_table(_confidences(0), _confidences(1))
+    table = GammaCurve(_confidences(0), _confidences(1)).table()
     assert list(table) == list(BETAS) == [round(step / 100, 2) for step in range(101)]
     assert all(low <= high for low, high in zip(table.values(), list(table.values())[1:], strict=False))
 
@@ -66,7 +73,7 @@ def test_the_table_has_every_hundredth_of_beta_and_never_falls():
 def test_gamma_at_the_ends_is_the_smallest_and_the_mean_confidence():
     con_a, con_b = _confidences(0), _confidences(1)
     mean = (quantize(con_a).astype(float) + quantize(con_b)) / (2 * LEVELS)
-    table = gamma_table(con_a, con_b)
+    table = GammaCurve(con_a, con_b).table()
     assert table[0.0] == pytest.approx(mean.min())
     assert table[1.0] == pytest.approx(mean.mean())
 
@@ -134,8 +141,8 @@ def test_gamma_and_its_tables_take_no_further_map_beside_the_confidences(monkeyp
 
 
 def test_where_nothing_is_above_the_threshold_or_all_is_the_other_regions_have_no_voxels():
-    assert GammaCurve(np.ones(7), np.ones(7)).voxels(1.0) == (7, 0, 0)
-    assert GammaCurve(np.full(7, 0.5), np.full(7, 0.5)).voxels(1.0) == (0, 0, 7)
+    assert GammaCurve(np.ones(7), np.ones(7)).voxels(LEVELS) == (7, 0, 0)
+    assert GammaCurve(np.full(7, 0.5), np.full(7, 0.5)).voxels(LEVELS) == (0, 0, 7)
 
 
 def test_the_certainty_of_the_teacher_is_its_sharpened_confidence_in_255_steps():
@@ -149,3 +156,49 @@ def test_the_certainty_of_the_teacher_is_its_sharpened_confidence_in_255_steps()
 def test_confidence_one_is_65535_and_the_map_is_rounded():
     values = np.array([0.0, 0.25, 1.0, 1.0000001], np.float32)
     np.testing.assert_array_equal(quantize(values), [0, 16384, 65535, 65535])
+
+
+@pytest.mark.parametrize("level", [-1, 0, 1, 40000, 60000, 65535, 65536])
+def test_voxels_are_counted_for_any_threshold(level):
+    con_a, con_b = quantize(_confidences(0)), quantize(_confidences(1))
+    expected = np.bincount(regions_at(con_a, con_b, level).ravel(), minlength=4)[1:]
+    assert GammaCurve(con_a, con_b).voxels(level) == tuple(expected)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32])
+def test_regions_are_written_in_place_into_labels_of_any_type(kind, monkeypatch):
+    monkeypatch.setattr(region_tables, "_CHUNK", 7)
+    con_a, con_b = quantize(_confidences(0)), quantize(_confidences(1))
+    target = np.zeros(con_a.shape, kind)
+    assert not are_regions(target, con_a, con_b, 60000)
+    write_regions(target, con_a, con_b, 60000)
+    assert np.array_equal(target, regions_at(con_a, con_b, 60000)) and are_regions(target, con_a, con_b, 60000)
+
+
+@pytest.mark.parametrize("beta, step", [(0.0, 0), (0.29, 29), (0.57, 57), (0.8000001, 80), (1.0, 100), (7, 100)])
+def test_a_beta_finds_its_hundredth(beta, step):
+    assert step_of(beta) == step
+
+
+def test_a_table_survives_json():
+    maps = maps_of(_confidences(0), _confidences(1))
+    table = parse_table(json.dumps(table_record(maps)))
+    assert (table.beta, table.fusion, table.temperature, table.nominal) == (0.8, "mean", 0.1, False)
+    assert (dict(zip(BETAS, table.gamma, strict=True)), dict(zip(BETAS, table.voxels, strict=True))) == (
+        maps.gamma_table, maps.voxels_table)
+    for beta in BETAS:
+        found = regions_at(maps.confidence_a, maps.confidence_b, table.level[step_of(beta)])
+        assert np.array_equal(found, region_map(maps.confidence_a, maps.confidence_b, table.gamma[step_of(beta)]))
+
+
+def test_a_table_of_an_older_version_tells_no_counts_no_fusion_and_no_temperature():
+    record = table_record(maps_of(_confidences(0), _confidences(1)))
+    older = {name: record[name] for name in ("beta", "gamma", "gamma_by_beta", "threshold_by_beta")}
+    table = parse_table(json.dumps(older))
+    assert (table.voxels, table.fusion, table.temperature) == (None, "", None)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "[" * 100_000, '{"beta": 0.8}', '{"beta": NaN, "gamma_by_beta": 3}'])
+def test_a_damaged_table_is_refused_with_a_sentence(text):
+    with pytest.raises(UserError, match="table of the regions is damaged"):
+        parse_table(text)

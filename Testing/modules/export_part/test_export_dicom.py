@@ -119,7 +119,7 @@ def test_segments_arrive_at_the_voxels_of_the_dicom_images(above: str, series: P
 
 
 def give_terms(node: Any, segment_id: str) -> None:
-    from ALHVRLib.scene.label_images import terminology_entry
+    from alhvr.formats.terminology import terminology_entry
 
     segment = node.GetSegmentation().GetSegment(segment_id)
     segment.SetTag(segment.GetTerminologyEntryTagName(), terminology_entry(labels("liver")[0]))

@@ -1,4 +1,4 @@
-"""Tests of models/described.py and manifest.py: what a folder says of itself, and what is not believed."""
+"""What a model folder says of itself in the panel, and what is not believed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from model_worlds import CODES, DESCRIPTION, WEIGHTS, change_manifest, write_files, write_manifest, write_model_folder
+
+from alhvr.networks.registry import NETWORKS
 
 
 def problem(folder: pathlib.Path) -> str:
@@ -42,6 +44,23 @@ def test_the_channels_of_a_model_are_named(tmp_path: pathlib.Path) -> None:
     assert describe(write_model_folder(tmp_path / "m", {"plan": plan})).channel_names == ("T1", "FLAIR")
 
 
+@pytest.mark.parametrize(("kind", "title"), [(name, kind.title) for name, kind in NETWORKS.items()])
+def test_every_network_that_the_engine_trains_is_shown(tmp_path: pathlib.Path, kind: str, title: str) -> None:
+    from ALHVRLib.models.model_info import describe
+
+    plan, network = ({**DESCRIPTION[part], "dimensions": 3} for part in ("plan", "network"))
+    model = describe(write_model_folder(tmp_path / "m", {"plan": plan, "network": {**network, "kind": kind}}))
+    assert (model.problem, model.network) == ("", f"3-D {title}")
+
+
+def test_a_model_of_one_network_needs_the_graphs_of_that_one_only(tmp_path: pathlib.Path) -> None:
+    from ALHVRLib.models.model_info import describe
+
+    folder = write_model_folder(tmp_path / "m", {"network": {**DESCRIPTION["network"], "names": ["a"]}},
+                                without=("models/b_encoder.onnx", "models/b_decoder.onnx"))
+    assert (describe(folder).problem, describe(folder).has_graphs) == ("", True)
+
+
 def test_a_model_of_the_engine_has_no_problem(tmp_path: pathlib.Path) -> None:
     from model_worlds import engine_model
 
@@ -61,7 +80,7 @@ def test_a_missing_file_is_named(tmp_path: pathlib.Path, name: str) -> None:
 def test_a_file_that_was_cut_short_is_named_with_both_sizes(tmp_path: pathlib.Path) -> None:
     folder = write_model_folder(tmp_path / "m")
     (folder / "models/model.pt").write_bytes(b"short")
-    assert problem(folder) == "models/model.pt is damaged: it has 5 bytes instead of 26."
+    assert problem(folder) == "models/model.pt has 5 bytes instead of 26."
 
 
 def test_a_changed_description_is_found_by_its_digest(tmp_path: pathlib.Path) -> None:
@@ -74,7 +93,7 @@ def test_a_changed_description_is_found_by_its_digest(tmp_path: pathlib.Path) ->
 def test_a_newer_format_asks_for_an_update(tmp_path: pathlib.Path) -> None:
     folder = write_model_folder(tmp_path / "m")
     change_manifest(folder, lambda values: values.update(format_version=2))
-    assert problem(folder).endswith("update the extension.")
+    assert problem(folder).endswith("has model format 2; this version of ALHVR reads up to 1.")
 
 
 @pytest.mark.parametrize("values", [{"format": "other"}, {"format_version": True}, {"format_version": "1"},
@@ -89,7 +108,7 @@ def test_a_foreign_manifest_is_refused(tmp_path: pathlib.Path, values: dict[str,
 def test_an_unsafe_name_in_the_manifest_is_refused(tmp_path: pathlib.Path, name: str) -> None:
     folder = write_model_folder(tmp_path / "m")
     change_manifest(folder, lambda values: values["files"].update({name: {"bytes": 1, "sha256": ""}}))
-    assert "manifest.json is damaged" in problem(folder)
+    assert problem(folder).startswith("manifest.json has a bad entry")
 
 
 @pytest.mark.parametrize("size", [-1, 1.5, True, "7", None, 1 << 60])
@@ -104,7 +123,7 @@ def test_a_size_that_no_file_has_is_refused(tmp_path: pathlib.Path, size: object
     b'{"a": ' + b"9" * 5000 + b"}",
 ], ids=["deep list", "deep object", "empty", "list", "null", "nothing", "no text", "huge", "long number"])
 def test_json_that_describes_no_model_ends_in_a_sentence(tmp_path: pathlib.Path, text: bytes) -> None:
-    assert problem(rewritten(tmp_path / "m", text)).startswith("alhvr.json is ")
+    assert problem(rewritten(tmp_path / "m", text)).startswith("alhvr.json ")
 
 
 @pytest.mark.parametrize(("entry", "value"), [
@@ -116,7 +135,7 @@ def test_json_that_describes_no_model_ends_in_a_sentence(tmp_path: pathlib.Path,
 ])
 def test_a_description_with_a_bad_entry_ends_in_a_sentence(tmp_path: pathlib.Path, entry: str, value: Any) -> None:
     folder = write_model_folder(tmp_path / "m", {entry: value})
-    assert problem(folder) == "alhvr.json is damaged: it does not describe a model."
+    assert problem(folder).startswith("alhvr.json")
 
 
 def test_scores_that_are_no_numbers_are_left_out(tmp_path: pathlib.Path) -> None:
@@ -131,7 +150,7 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: pathlib.Path, name: 
     folder = write_model_folder(tmp_path / "m")
     (folder / name).rename(tmp_path / "secret")
     (folder / name).symlink_to(tmp_path / "secret")
-    assert problem(folder) == f"{name} is a link that leads out of the model folder."
+    assert problem(folder) == f"{name} is a link to a place outside of the model folder."
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
@@ -139,7 +158,7 @@ def test_a_pipe_in_place_of_a_file_does_not_hang_the_panel(tmp_path: pathlib.Pat
     folder = write_model_folder(tmp_path / "m")
     (folder / "manifest.json").unlink()
     os.mkfifo(folder / "manifest.json")
-    assert problem(folder) == "manifest.json is not a regular file."
+    assert problem(folder) == "manifest.json is a pipe; a file is expected."
 
 
 def test_links_in_a_circle_end_in_a_sentence(tmp_path: pathlib.Path) -> None:

@@ -54,7 +54,7 @@ def test_a_bad_model_is_listed_with_the_reason_and_a_mended_one_without(models: 
     folder = write_model_folder(models / "m")
     content = (folder / "models/model.pt").read_bytes()
     (folder / "models/model.pt").write_bytes(b"x")
-    assert "model.pt is damaged" in store.find("m").problem
+    assert "model.pt has 1 bytes" in store.find("m").problem
     (folder / "models/model.pt").write_bytes(content)
     assert store.find("m").problem == ""
 

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from region_worlds import confidences, make_result, move_under
 
+from alhvr.formats.region_tables import regions_at
+
 SURE, UNSURE = 65535, 20000
 
 
@@ -60,10 +62,8 @@ def test_the_doubt_of_a_voxel_is_what_the_surer_network_leaves() -> None:
 def test_every_uncertain_voxel_is_in_one_part_that_fits_into_a_view(spacing_mm: tuple,
                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
     from ALHVRSegmentationLib.regions import components as places
-    from ALHVRSegmentationLib.regions.result import region_of
-
     con_a, con_b = confidences((30, 41, 52))
-    regions = region_of(con_a, con_b, 50000)
+    regions = regions_at(con_a, con_b, 50000)
     for name in ("LONGEST", "_CANDIDATES"):
         monkeypatch.setattr(places, name, 10**6)
     found = find(con_a, con_b, 50000, spacing_mm=spacing_mm)

@@ -248,13 +248,13 @@ def test_where_the_user_shows_surfaces_a_second_run_keeps_them_in_step() -> None
 
 
 def test_values_beyond_255_are_kept() -> None:
-    from ALHVRLib.scene.label_images import Code, ModelLabel
+    from alhvr.formats.labels import Code, Label
     from ALHVRSegmentationLib.results.import_segmentation import put_segments
 
     code = Code("SCT", "1", "thing")
     array = np.zeros(SHAPE, np.uint16)
     array[MARK], array[0, 0, 0] = 40000, 1
-    both = tuple(ModelLabel(value, f"label {value}", (1, 0, 0), code, code) for value in (1, 40000))
+    both = tuple(Label(value, f"label {value}", (1, 0, 0), code, code) for value in (1, 40000))
     volume = add_volume(marked_voxels(), np.eye(4))
     node = node_of(put_segments(array, both, volume, None, "ALHVR"))
     assert world_points(node, "ALHVR_40000")[0] == pytest.approx(world_point(volume, MARK))
