@@ -1,6 +1,6 @@
 """The public API, which ``import alhvr`` offers name by name: the commands as functions, without a terminal.
 
-Arrays are [K, J, I]; files are LPS; lengths are in mm. What the user can mend raises alhvr.UserError, whose text names
+Arrays are [K, J, I]; files are LPS; lengths are in mm. What the user can fix raises alhvr.UserError, whose text names
 the thing, the value seen and the next step. Nothing is printed; with ``verbose`` progress goes to standard error.
 """
 
@@ -32,7 +32,7 @@ def check(labeled: Paths | None = None, unlabeled: Paths | None = None, validati
     """What is wrong with the scans and labels in these folders, before training.
 
     ``labeled``, ``validation``: folders of images/ and labels/; ``unlabeled``: the archive. ``not_annotated``: label
-    value 1 to 65535 of voxels that nobody annotated. ``findings`` of the result are sorted, the worst first, each with
+    value 1 to 65535 of voxels that are not annotated. ``findings`` of the result are sorted, the worst first, each with
     its kind, severity, cases and sentences. No file is so bad that it raises; UserError where no folder is given.
     """
     folders = Folders(*(None if folder is None else Path(folder) for folder in (labeled, unlabeled, validation)))

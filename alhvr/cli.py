@@ -173,7 +173,7 @@ def _add_train(commands: Any) -> None:
     parser.add_argument("--beta", type=float, metavar="X", help="share of least confident pixels that sets gamma")
     parser.add_argument("--temperature", type=float, metavar="X", help="sharpening temperature T")
     parser.add_argument("--not-annotated", type=int, metavar="V",
-                        help="label value of voxels that nobody annotated (255 unless told otherwise)")
+                        help="label value of voxels that are not annotated (255 unless stated otherwise)")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of every random draw")
     parser.add_argument("--name", metavar="NAME", help="name of the model; left out: its structures and modality")
     _add_device(parser)
@@ -191,7 +191,7 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--paper-metrics", action="store_true",
                         help="MedPy's conventions without voxel spacing, as in the paper's tables")
     parser.add_argument("--not-annotated", type=int, metavar="V",
-                        help="label value of reference voxels that nobody annotated; nothing is scored there")
+                        help="label value of reference voxels that are not annotated; nothing is scored there")
     _add_progress(parser)
 
 
@@ -267,7 +267,7 @@ def _add_check(commands: Any) -> None:
     parser.add_argument("--unlabeled", type=Path, metavar="DIR", help="the archive")
     parser.add_argument("--validation", type=Path, metavar="DIR", help="labelled cases to choose the best model on")
     parser.add_argument("--not-annotated", type=int, metavar="V", default=DataConfig.not_annotated,
-                        help="label value of voxels that nobody annotated (255 unless told otherwise)")
+                        help="label value of voxels that are not annotated (255 unless stated otherwise)")
     parser.add_argument("--out", type=Path, metavar="FILE.json",
                         help="write what was found for programs, and as FILE.html for people")
     parser.add_argument("--no-forecast", action="store_true",
@@ -328,8 +328,8 @@ def _add_segment(commands: Any) -> None:
                              "command skips it the next time and leaves results alone that somebody changed")
     parser.add_argument("--regions", action="store_true", help="also write the high-value regions")
     parser.add_argument("--fusion", choices=["mean", "competition", "a", "b"],
-                        help="label by the mean of both networks, or voxel by voxel by the surer one; left out: as the "
-                             "model was set when it was trained")
+                        help="label by the mean of both networks, voxel by voxel by the more confident one, or by one "
+                             "alone; left out: as the model was set when it was trained")
     parser.add_argument("--temperature", type=float, metavar="T",
                         help="sharpening temperature of the competing teacher's map beside the regions, above 0 and at "
                              "most 1; left out: that of training")

@@ -247,7 +247,7 @@ class DataConfig:
     """How the label files are to be understood."""
 
     not_annotated: int = 255
-    """Label value of voxels that nobody annotated; they take no part in the supervised loss. No structure has it."""
+    """Label value of voxels that are not annotated; they take no part in the supervised loss. No structure has it."""
 
     def __post_init__(self) -> None:
         """Checks the range; raises UserError."""

@@ -1,4 +1,4 @@
-"""Labels with gaps, through the command: slices that nobody annotated, and a structure missing in most cases."""
+"""Labels with gaps, through the command: slices that are not annotated, and a structure missing in most cases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alhvr.data.reading import read_label
 
 SPLEEN = 3
 NOBODY = 9
-"""Label value of the slices that nobody annotated."""
+"""Label value of the slices that are not annotated."""
 
 
 def partial_study(folder: Path) -> Path:
@@ -77,4 +77,4 @@ def test_a_run_resumed_knows_what_nobody_annotated(learnt) -> None:
 def test_the_value_of_a_named_structure_cannot_be_declared_not_annotated(tmp_path: Path) -> None:
     study = write_study(tmp_path)
     done = alhvr(*short_run(study, tmp_path / "run", "--not-annotated", SPLEEN, "--iterations", 10))
-    assert done.code == 2 and "Value 3 is spleen, and the value for voxels that nobody annotated" in done.err
+    assert done.code == 2 and "Value 3 is spleen, and the value for voxels that are not annotated" in done.err

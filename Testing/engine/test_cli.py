@@ -95,7 +95,7 @@ def test_programs_hear_of_a_mistake_as_json_too(flag, capsys) -> None:
 
 
 @pytest.mark.parametrize(("raised", "code", "text"), [
-    (UserError("A thing\nis wrong.", "Mend it."), 2, "alhvr: A thing is wrong. Mend it."),
+    (UserError("A thing\nis wrong.", "Fix it."), 2, "alhvr: A thing is wrong. Fix it."),
     (OSError(13, "Permission denied", "/f/file"), 2, "alhvr: /f/file: Permission denied. Check the path, its permis"),
     (OSError(28, "No space left on device", "/full/file"), 2,
      "alhvr: file could not be written: the disk of /full is full. Free some disk space or choose another folder."),

@@ -44,7 +44,7 @@ endfunction()
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_every_file_is_listed_and_every_listed_file_is_in_git(folder: Path) -> None:
     lines = faults(folder)
-    assert not lines, "\n".join([*lines, "To mend: python Testing/list_cmake_files.py --write"])
+    assert not lines, "\n".join([*lines, "To fix: python Testing/list_cmake_files.py --write"])
 
 
 def test_files_that_are_missing_and_files_that_are_gone_are_told_by_name(tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def _one(world: World) -> None:
 
 
 @fault("no labelled case that can be used", "no_usable_case", FAULT, seen="None of the 5 labelled cases",
-       remedy="Mend the faults", file="labeled", besides=("unreadable_image",))
+       remedy="Fix the faults", file="labeled", besides=("unreadable_image",))
 def _none(world: World) -> None:
     for index in range(COUNTS["labeled"]):
         cut(world.image("labeled", index))

@@ -205,7 +205,7 @@ class ExamineOptions:
     """What is asked of every case."""
 
     not_annotated: int
-    """Label value of voxels that nobody annotated."""
+    """Label value of voxels that are not annotated."""
     key: bytes
     """Makes digests of patient IDs that nobody can guess back; the same for all cases that are compared."""
 

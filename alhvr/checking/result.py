@@ -58,7 +58,7 @@ class CheckResult:
     labels: LabelSet | None = None
     """The structures; None where they are not known."""
     not_annotated: int = 255
-    """The value that marks what nobody annotated."""
+    """The value that marks what is not annotated."""
     forecast: Forecast | None = None
     """None where it was not asked for or could not be made."""
     unlike: tuple[Outlier, ...] = ()

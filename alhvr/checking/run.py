@@ -41,7 +41,7 @@ class CheckOptions:
     """What of the settings changes what is a fault."""
 
     not_annotated: int = DataConfig.not_annotated
-    """Label value of voxels that nobody annotated."""
+    """Label value of voxels that are not annotated."""
     plan: PlanConfig = PlanConfig()
     """Modality and normalisation, where the user says so."""
 

@@ -12,14 +12,14 @@ GENERATOR = ("scipy",)
 RAISE_LIMIT = "Raise the limit (ulimit -v, ulimit -d)."
 _LIMITS = {"RLIMIT_AS": "address space", "RLIMIT_DATA": "data"}
 _LEAST_BYTES = {"RLIMIT_AS": 1_300 * 10**6, "RLIMIT_DATA": 500 * 10**6}
-"""Of a command that loads scans or networks: with less, libraries end the process from within, without a word."""
+"""Of a command that loads scans or networks: with less, libraries end the process from within, silently."""
 _LEAST_TO_TRAIN_BYTES = {"RLIMIT_AS": 2_000 * 10**6, "RLIMIT_DATA": 700 * 10**6}
 _NEEDS = {"segment": _LEAST_BYTES, "check": _LEAST_BYTES, "sample": _LEAST_BYTES, "evaluate": _LEAST_BYTES,
           "train": _LEAST_TO_TRAIN_BYTES, "demo": _LEAST_TO_TRAIN_BYTES}
 
 
 class UserError(Exception):
-    """A mistake or a missing thing that the user can mend.
+    """A mistake or a missing thing that the user can fix.
 
     ``message`` names the thing, the value seen and the values accepted; ``hint`` says what to do next.
     The command line prints both on one line and exits with code 2.

@@ -47,7 +47,7 @@ class Batch:
     n_clean: int
     """How many of these, the first ones, have every pixel annotated."""
     missing: torch.Tensor | None = None
-    """bool [n_labeled, C]: classes that nobody annotated in an image; None where there are none."""
+    """bool [n_labeled, C]: classes that are not annotated in an image; None where there are none."""
     inside: torch.Tensor | None = None
     """bool [B, *S]: pixels of a scan, not of the padding beyond it; None where there is no padding.
 
@@ -60,7 +60,7 @@ class TwoStreamBatches:
 
     An epoch of either stream shows each of its items once: every slice in 2-D, one random crop of every scan in 3-D.
     Labelled items with a rare structure come several times, those without any structure make up a third at most, and
-    those in which nobody annotated anything do not come at all.
+    those without any annotation do not come at all.
     The two streams have epochs of their own, so the whole archive is seen before any of it is seen again.
     """
 
@@ -130,13 +130,13 @@ class _Patch:
     label: np.ndarray | None
     """uint8 [*S], NOT_ANNOTATED beyond the scan; None for an unlabelled patch."""
     missing: tuple[int, ...]
-    """Class indices of structures that nobody annotated."""
+    """Class indices of structures that are not annotated."""
     inside: np.ndarray | None
     """bool [*S]: pixels of the scan; None where the patch has no padding."""
 
     @property
     def leaves_open(self) -> bool:
-        """Whether nobody annotated some of the pixels of the scan."""
+        """Whether there is no annotation of some of the pixels of the scan."""
         unknown = self.label == NOT_ANNOTATED
         return bool((unknown if self.inside is None else unknown & self.inside).any())
 

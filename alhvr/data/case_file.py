@@ -43,7 +43,7 @@ class CaseEntry:
     label: Path | None = None
     """Its label; None where the layout is to tell."""
     not_annotated: tuple[str | int, ...] = ()
-    """Names or label values of structures that nobody annotated in it."""
+    """Names or label values of structures that are not annotated in it."""
     patient: str | None = None
     """Who it is."""
 

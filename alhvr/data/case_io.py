@@ -115,7 +115,7 @@ class LabelDecoder:
     labels: LabelSet
     """What the values mean."""
     not_annotated: int | None = None
-    """Value of voxels that nobody annotated; None for none. It does not count where it is the value of a label."""
+    """Value of voxels that are not annotated; None for none. It does not count where it is the value of a label."""
 
     def read(self, case: Case, geometry: Geometry) -> np.ndarray:
         """uint8 [K, J, I] of class indices, or NOT_ANNOTATED, of the label of ``case`` on its scan's ``geometry``.
@@ -136,7 +136,7 @@ class LabelDecoder:
         return NO_VALUE if asked is None or asked in self.labels.values else asked
 
     def missing_classes(self, case: Case) -> tuple[int, ...]:
-        """Class indices, rising, of the structures that nobody annotated in ``case``."""
+        """Class indices, rising, of the structures that are not annotated in ``case``."""
         return tuple(1 + n for n, value in enumerate(self.labels.values) if value in case.not_annotated)
 
 

@@ -41,7 +41,7 @@ def list_folder(folder: Path, channels: int | None = None) -> Listing:
     """
     description = read_json(folder / "dataset.json") if os.path.lexists(folder / "dataset.json") else {}
     if not isinstance(description, dict):
-        raise UserError(f"dataset.json in {folder.name} is no description of a dataset.", "Mend or remove the file.")
+        raise UserError(f"dataset.json in {folder.name} is no description of a dataset.", "Fix or remove the file.")
     passed = PassedOver(folder)
     if (folder / "imagesTr").is_dir() or "training" in description:
         listing = _list_dataset(folder, description, passed)
@@ -189,7 +189,7 @@ def _decathlon_files(folder: Path, training: list[Any], test: list[Any]) -> List
     """The images and labels of the lists that are there; test scans count as scans without labels."""
     pairs = [entry if isinstance(entry, dict) else {"image": entry} for entry in [*training, *test]]
     if not all(isinstance(pair.get("image"), str) for pair in pairs):
-        raise UserError(f"dataset.json in {folder.name} has an entry without an image.", "Mend or remove the file.")
+        raise UserError(f"dataset.json in {folder.name} has an entry without an image.", "Fix or remove the file.")
     pairs = [pair for pair in pairs if not Path(pair["image"]).name.startswith(".")]
     there = [pair for pair in pairs if (folder / pair["image"]).is_file()]
     images = {name: {0: path} for name, path in _by_name(folder / pair["image"] for pair in there).items()}
@@ -209,7 +209,7 @@ def read_json(path: Path) -> Any:
         data = read_bytes(path, at_most=LARGEST_BYTES)
         value = parse_json(data, shown(path.name))
     except OSError as error:
-        raise UserError(f"{shown(path.name)} cannot be read ({error.strerror}).", "Mend or remove the file.") from error
+        raise UserError(f"{shown(path.name)} cannot be read ({error.strerror}).", "Fix or remove the file.") from error
     json.loads(data.decode("utf-8-sig"), object_pairs_hook=partial(_unique, shown(path.name)))
     return value
 

@@ -46,7 +46,7 @@ class Case:
     more_images: tuple[Path, ...] = ()
     """The other channels in order, as ``image``; they may lie on grids of their own."""
     not_annotated: tuple[int, ...] = ()
-    """Label values of structures that nobody annotated in this case: its background may be one of them."""
+    """Label values of structures that are not annotated in this case: its background may be one of them."""
     patient: str | None = None
     """Who it is, where cases.json or the layout says so; cases of one patient belong on one side of a split."""
     meaning: LabelMeaning = LabelMeaning()

@@ -36,6 +36,6 @@ def itk_name(path: Path) -> str:
     try:
         path.absolute().as_posix().encode("utf-8")
     except UnicodeEncodeError as error:
-        raise UserError(f"The path {shown(path.as_posix())} has letters in an old encoding.",
-                        "Rename it with plain letters.") from error
+        raise UserError(f"The path {shown(path.as_posix())} is not valid UTF-8.",
+                        "Rename it using ASCII characters.") from error
     return str(path)

@@ -13,9 +13,9 @@ from alhvr.core.files import open_plain, shown
 from alhvr.formats.labels import MAX_VALUE, clean_name, folded
 
 IGNORE = "ignore"
-"""The name that nnU-Net gives to voxels that nobody annotated."""
+"""The name that nnU-Net gives to voxels that are not annotated."""
 IGNORED = -1
-"""What the values of a file become that mark voxels that nobody annotated."""
+"""What the values of a file become that mark voxels that are not annotated."""
 _AUTOMATIC = "segment_"
 """How the names begin that 3D Slicer gives to segments that nobody named."""
 _RESERVED = 255

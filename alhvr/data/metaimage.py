@@ -134,7 +134,7 @@ def _require_one_volume(fields: Fields, sizes: Sequence[int]) -> None:
     channels = fields.whole_numbers("ElementNumberOfChannels", 1)[0] if fields.get("ElementNumberOfChannels") else 1
     channels = 2 if element.lower().endswith("_array") and channels == 1 else channels
     if channels != 1:
-        raise UserError(f"{name} has {channels} numbers a voxel; one is needed.", "Export one channel.")
+        raise UserError(f"{name} has {channels} components per voxel; 1 is required.", "Export one channel.")
     if len(sizes) != 3:
         raise UserError(f"{name} has {len(sizes)} axes, size {tuple(sizes)}; a scan needs three.",
                         "Give one 3-D volume.")

@@ -1,6 +1,6 @@
 """NIfTI files: header, placement and voxels, read by the standard's own layout.
 
-ITK fills a truncated file with zeros without a word and turns a sheared sform into a rotated grid; this reader
+ITK fills a truncated file with zeros silently and turns a sheared sform into a rotated grid; this reader
 refuses the first and keeps the second.
 """
 

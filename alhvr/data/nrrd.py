@@ -137,7 +137,7 @@ def _field_name(line: str) -> str | None:
 
 
 def _domain_axes(fields: Fields, sizes: Sequence[int]) -> list[int]:
-    """The three axes along which voxels lie; raises UserError where there are not three, or many numbers a voxel."""
+    """The three axes along which voxels lie; raises UserError where there are not three, or many components."""
     path, kinds = fields.path, (fields.get("kinds") or " ".join(["???"] * len(sizes))).lower().split()
     if len(kinds) != len(sizes):
         raise fields.fault("kinds", f"{len(sizes)} words are")
@@ -149,7 +149,8 @@ def _domain_axes(fields: Fields, sizes: Sequence[int]) -> list[int]:
         hint = "In Slicer, export it to a labelmap, which gives each voxel to one segment."
         raise UserError(f"{shown(path.name)} has segments that overlap ({channels} layers); one layer is needed.", hint)
     if channels != 1:
-        raise UserError(f"{shown(path.name)} has {channels} numbers a voxel; one is needed.", "Export one channel.")
+        raise UserError(f"{shown(path.name)} has {channels} components per voxel; 1 is required.",
+                        "Export one channel.")
     if len(axes) != 3:
         raise UserError(f"{shown(path.name)} has {len(axes)} axes, size {tuple(sizes[axis] for axis in axes)}; a scan "
                         "needs three.", "Give one 3-D volume.")

@@ -41,7 +41,7 @@ class PreparedCase:
     fully_annotated: bool = True
     """No voxel of the label is NOT_ANNOTATED."""
     missing: tuple[int, ...] = ()
-    """Class indices of structures that nobody annotated in this case."""
+    """Class indices of structures that are not annotated in this case."""
 
     @property
     def nbytes(self) -> int:

@@ -54,7 +54,7 @@ ABSENT = ClassScore(1.0, 1.0, math.nan, math.nan, 0, 0)
 ABSENT_PAPER = ClassScore(0.0, 0.0, 0.0, 0.0, 0, 0)
 """The same by the paper's convention."""
 UNKNOWN = ClassScore(math.nan, math.nan, math.nan, math.nan, 0, 0)
-"""The score of a structure that nobody annotated in the reference; it counts in no mean."""
+"""The score of a structure that are not annotated in the reference; it counts in no mean."""
 
 
 def score(

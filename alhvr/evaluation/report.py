@@ -41,7 +41,7 @@ def evaluate_folders(
     references, found = find_references(Path(reference)), find_predictions(Path(predictions))
     naming = match_names(labels, references, found)
     if not_annotated in (labels.values if labels else naming.listed):
-        raise UserError(f"Value {not_annotated} is a structure, and --not-annotated says that nobody annotated it.",
+        raise UserError(f"Value {not_annotated} is a structure, and --not-annotated says that it is not annotated.",
                         "Give another value, or leave it out.")
     reporter = reporter or SilentReporter()
     scored: dict[str, _Scored] = {}
@@ -95,7 +95,7 @@ class _Pair:
     true: np.ndarray
     geometry: Geometry
     gaps: tuple[int, ...]
-    """Values of structures that nobody annotated."""
+    """Values of structures that are not annotated."""
     is_partial: bool
     mapped: str
     """Which value of a file became another by its name; empty for none."""

@@ -42,7 +42,7 @@ class Side:
     structures: Structures = Structures()
     """What the folder calls the values; without names where it does not."""
     gaps: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """Label values of structures that nobody annotated in a case."""
+    """Label values of structures that are not annotated in a case."""
     notes: tuple[str, ...] = ()
     """What people should know of the names, one sentence each."""
 

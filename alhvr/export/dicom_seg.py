@@ -105,7 +105,7 @@ def write_dicom_seg(path: Path, segmentation: Segmentation, source: Path) -> Dic
 
 
 def _headers(name: str, stack: Stack) -> tuple[list[Dataset], tuple[str, ...]]:
-    """Headers of the stack's images in its order, mended where the standard allows it, and what was made up."""
+    """Headers of the stack's images in its order, fixed where the standard allows it, and what was made up."""
     import pydicom
 
     headers = []

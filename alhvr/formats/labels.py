@@ -139,7 +139,7 @@ class LabelSet:
         if unknown:
             accepted = ", ".join(str(value) for value in (0, *self.values))
             raise UserError(f"The label has value {', '.join(unknown[:5])}; known are {accepted}.",
-                            "Name it or set it to 0; if it marks voxels that nobody annotated, give --not-annotated "
+                            "Name it or set it to 0; if it marks voxels that are not annotated, give --not-annotated "
                             f"{unknown[0]}.")
 
     def to_values(self, class_array: np.ndarray) -> np.ndarray:

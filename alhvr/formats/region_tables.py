@@ -54,7 +54,7 @@ class RegionMaps:
     voxels_table: dict[float, tuple[int, int, int]]
     """beta 0.00, 0.01, ... 1.00 to the voxels of regions 1, 2 and 3."""
     teacher: np.ndarray
-    """uint8 [K, J, I], 255 = 1: largest probability of the competing teacher, the surer of both networks without
+    """uint8 [K, J, I], 255 = 1: largest probability of the competing teacher, the more confident network without
     perturbation (Eq. 21), sharpened by ``temperature`` (Eq. 22)."""
     temperature: float
     """Sharpening temperature T."""

@@ -134,7 +134,7 @@ def alhvr_objective(
     views: what both networks made of a batch whose first images are labelled; without perturbed outputs only L_s is
     taken. labels: [B_l, *S] int64, class indices or NOT_ANNOTATED. weight: lambda, 0 or more. missing: [B_l, C] bool,
     classes not annotated in an image; None for none. Where labelled images have perturbed outputs too, their pixels
-    that nobody annotated count as unlabelled. inside: [B, *S] bool, the pixels that are no padding; None for all of
+    that are not annotated count as unlabelled. inside: [B, *S] bool, the pixels that are no padding; None for all of
     them. Padding, which must be NOT_ANNOTATED in ``labels``, takes no part in any loss, in gamma or in the prototypes.
     With a weight of 0 the unsupervised losses are not computed. Runs in float32 under any autocast.
     """
@@ -192,7 +192,7 @@ def _prototype_terms(
 def _competition_terms(
     both: tuple[_Unlabelled, _Unlabelled], regions: Regions, config: MethodConfig
 ) -> dict[str, Tensor]:
-    """L_mh of both networks: where neither is sure, the clean prediction of the surer one teaches both."""
+    """L_mh of both networks: where neither is sure, the clean prediction of the more confident one teaches both."""
     a, b = both
     with torch.set_grad_enabled(torch.is_grad_enabled() and not config.detach_teacher):
         target = sharpen(teacher(a.clean, b.clean, tie=config.tie_teacher), config.temperature, config.sharpening)

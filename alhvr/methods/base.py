@@ -24,7 +24,7 @@ class DeviceBatch:
     n_clean: int
     """How many of the images, the first ones, have every pixel annotated."""
     missing: Tensor | None = None
-    """bool [B_l, C]: classes that nobody annotated in an image; None where there are none."""
+    """bool [B_l, C]: classes that are not annotated in an image; None where there are none."""
     inside: Tensor | None = None
     """bool [B, *S]: pixels that are no padding; None for all of them."""
 

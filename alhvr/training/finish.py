@@ -88,7 +88,7 @@ def _graphs(networks: NetworkGroup, run: RunFolder, reporter: Reporter) -> dict[
     except OnnxExportError as error:
         reporter.warning(
             f"{error} The model is written without ONNX files: it is complete, but segmenting with it needs PyTorch "
-            "(pip install 'alhvr[train]'). Once the cause is mended, add them in Python: from "
+            "(pip install 'alhvr[train]'). Once the cause is fixed, add them in Python: from "
             f"alhvr.training.checked_graphs import add_graphs; add_graphs({str(run.model)!r})")
         return None
 

@@ -69,7 +69,7 @@ class TrainResult:
 def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
     """Trains, or continues, the run in ``request.out`` and writes its model.
 
-    Raises UserError for what the user can mend, Cancelled when stopped by a signal (the run is saved).
+    Raises UserError for what the user can fix, Cancelled when stopped by a signal (the run is saved).
     """
     run = RunFolder(request.out)
     if request.resume:

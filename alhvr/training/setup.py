@@ -201,7 +201,7 @@ def select_cases(found: CheckResult, config: PlanConfig, *, seed: int, reporter:
     """
     usable = usable_cases(found)
     if not usable.labeled or found.labels is None:
-        raise UserError("There is no labelled case to learn from.", "Mend the faults that the check of the data found.")
+        raise UserError("There is no labelled case to learn from.", "Fix the faults that the check of the data found.")
     held_out = "validation" not in found.sets
     labeled, validation = _set_aside(usable.labeled, seed, reporter) if held_out else (
         usable.labeled, usable.validation)

@@ -320,5 +320,5 @@ def forecast_of_check(found: CheckResult, out: Path, context: RunContext, *, con
             setup = plan_run(found, config, start=None, compute=compute, reporter=SilentReporter())
             return with_forecast(found, setup, out, context)
     except UserError as error:
-        context.reporter.warning(f"What a training would take cannot be told: {error}")
+        context.reporter.warning(f"The training cannot be forecast: {error}")
         return found

@@ -88,7 +88,7 @@ class _Reference:
     array: np.ndarray
     """uint8 [K, J, I] of class indices, or NOT_ANNOTATED."""
     missing: tuple[int, ...]
-    """Classes that nobody annotated in this case."""
+    """Classes that are not annotated in this case."""
 
     @property
     def is_partial(self) -> bool:

@@ -235,7 +235,7 @@ class SegmentSection(Section):
         self.panel.refresh()
 
     def _end(self) -> None:
-        """End a job at once, without a word."""
+        """End a job at once, silently."""
         if self._job is not None:
             self._job.discard()
             self._job = None

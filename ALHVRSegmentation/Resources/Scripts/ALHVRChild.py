@@ -91,7 +91,7 @@ def run(arguments: list[str]) -> int:
         return refuse_import(error, arguments)
     except BaseException as error:  # noqa: BLE001  one place that turns anything into a sentence
         traceback.print_exc()
-        say("error", message=f"The program made a mistake ({type(error).__name__}: {one_line(error)}).",
+        say("error", message=f"Internal error ({type(error).__name__}: {one_line(error)}).",
             hint="The log has the details.")
         return 1
 
@@ -194,7 +194,7 @@ def end_workers() -> None:
 
 
 def end_all() -> None:
-    """End this process and the workers that it has, without a word."""
+    """End this process and the workers that it has, silently."""
     end_workers()
     if hasattr(os, "killpg") and os.getpgid(0) == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What a label file says: classes, voxels that nobody annotated, and structures that are missing in a case."""
+"""What a label file says: classes, voxels that are not annotated, and structures that are missing in a case."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Partial labels: what nobody annotated costs nothing, and background may be a structure missing in a case."""
+"""Partial labels: what is not annotated costs nothing, and background may be a structure missing in a case."""
 
 from __future__ import annotations
 

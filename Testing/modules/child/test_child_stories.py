@@ -67,7 +67,7 @@ def test_a_mistake_of_the_program_is_one_sentence_and_a_log(engine: Callable[...
     told = engine("return [][1]").start()
     ending = told.end()
     assert ending.kind == "failed"
-    assert ending.message == "The program made a mistake (IndexError: list index out of range)."
+    assert ending.message == "Internal error (IndexError: list index out of range)."
     assert any("Traceback" in line for line in told.log)
 
 

@@ -280,7 +280,7 @@ def findings_section(view: View) -> list[Html]:
     """All findings in their order; a sentence where there are none."""
     findings = view.result.findings
     if not findings:
-        return [box(element("p", "Nothing was found that could be mended."))]
+        return [box(element("p", "Nothing was found that could be fixed."))]
     return [_finding(view, number, finding) for number, finding in enumerate(findings, start=1)]
 
 

@@ -12,7 +12,7 @@ from alhvr.core.errors import UserError
 from alhvr.formats.labels import MAX_LABELS, MAX_VALUE, LabelSet, folded
 
 _COVERS = 0.6
-"""A value on more of a label than this may mean that nobody annotated there."""
+"""A value on more of a label than this may mean that are not annotated there."""
 _ABNORMAL = "49755003"
 """SNOMED CT: Morphologically Abnormal Structure, such as a tumour, which many people do not have."""
 _USUAL, _NEARLY_ALWAYS = 0.5, 0.9
@@ -43,7 +43,7 @@ def names(study: Study) -> Iterator[Finding]:
                               "Call the same structures by the same names.")
     if study.not_annotated in study.given_names:
         seen = (f"Value {study.not_annotated} is {study.given_names[study.not_annotated]}, and the value for voxels "
-                "that nobody annotated.")
+                "that are not annotated.")
         yield Finding("not_annotated_is_named", Severity.FAULT, tuple(s.folder for s in study.sets.values())[:1], seen,
                       "Give another value with --not-annotated.")
 
@@ -70,7 +70,7 @@ def usable_names(study: Study) -> Iterator[Finding]:
             LabelSet.from_names(study.names)
         except UserError as error:
             yield Finding("unusable_names", Severity.FAULT, tuple(s.folder for s in study.sets.values())[:1],
-                          error.message, error.hint or "Mend labels.json or dataset.json.")
+                          error.message, error.hint or "Fix labels.json or dataset.json.")
 
 
 def unknown_values(study: Study) -> Iterator[Finding]:
@@ -96,7 +96,7 @@ def unknown_values(study: Study) -> Iterator[Finding]:
         if value < 0:
             remedy = "Give these voxels another value; --not-annotated takes one of 1 to 65535, usually 255"
         elif _may_mean_not_annotated(value, holders):
-            remedy += f"; if it marks what nobody annotated, give --not-annotated {value}"
+            remedy += f"; if it marks what is not annotated, give --not-annotated {value}"
         yield fault("unknown_label_value", holders, seen, f"{remedy}.", labels=True)
 
 
@@ -109,7 +109,7 @@ def looks_not_annotated(study: Study) -> Iterator[Finding]:
         shares = sorted(_share(f.label, value) for f in holders)
         seen = (f"Value {value} covers {shares[len(shares) // 2]:.0%} of the voxels of {len(holders)} of "
                 f"{count(len(labels), 'label')}: it will be learnt as a structure.")
-        yield warning("looks_not_annotated", holders, seen, f"If it marks what nobody annotated, give --not-annotated "
+        yield warning("looks_not_annotated", holders, seen, f"If it marks what is not annotated, give --not-annotated "
                       f"{value}; else name it in labels.json.", labels=True)
 
 
@@ -155,7 +155,7 @@ def _why_empty(study: Study, bare: list[CaseFacts]) -> str:
     if not bare:
         return f"value {study.not_annotated}, not annotated, everywhere"
     if any(f.label.n_not_annotated for f in bare):
-        return f"values 0 and {study.not_annotated} alone, which stands for what nobody annotated"
+        return f"values 0 and {study.not_annotated} alone, which stands for what is not annotated"
     return "value 0 everywhere"
 
 
@@ -203,14 +203,14 @@ def cases(study: Study) -> Iterator[Finding]:
     if "labeled" in study.sets and not study.labeled:
         yield Finding("no_usable_case", Severity.FAULT, folders["labeled"],
                       f"None of the {len(study.sets['labeled'].cases)} labelled cases can be used.",
-                      "Mend the faults that are listed with them.")
+                      "Fix the faults that are listed with them.")
     elif "labeled" in study.sets and len(study.labeled) < ENOUGH_CASES and (len(study.labeled) > 1 or study.validation):
         yield warning("few_cases", study.labeled, f"There {'is' if len(study.labeled) == 1 else 'are'} "
                       f"{count(len(study.labeled), 'labelled case')} to learn from.",
                       "Label some more: seven or more are usual, and each one counts.")
     if "validation" in study.sets and not study.validation:
         yield Finding("no_usable_case", Severity.FAULT, folders["validation"], "No validation case can be used.",
-                      "Mend the faults that are listed with them, or leave out --validation.")
+                      "Fix the faults that are listed with them, or leave out --validation.")
     if len(study.labeled) == 1 and "validation" not in study.sets:
         yield warning("no_validation", study.labeled, "There is one labelled case and no --validation folder: the "
                       "model is kept as it is at the end, unscored.", "Label one more case, or give --validation.")

@@ -28,7 +28,7 @@ class Study:
     sets: Mapping[str, CaseSet] = field(default_factory=dict)
     """The folders by part, as far as they could be listed."""
     not_annotated: int = 255
-    """The value that marks what nobody annotated."""
+    """The value that marks what is not annotated."""
     modality: str | None = None
     """Of all scans, where the user says so: "CT", "MR" or "other"."""
     normalization: str | None = None

@@ -179,7 +179,7 @@ def test_no_name_can_break_the_page(tmp_path: Path) -> None:
 
 def test_the_page_can_be_read_where_there_is_nothing_to_show() -> None:
     page = to_html(CheckResult((), ()))
-    assert "Nothing was found that could be mended." in words(page)
+    assert "Nothing was found that could be fixed." in words(page)
     assert unclosed(page) == []
 
 

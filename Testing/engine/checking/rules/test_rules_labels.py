@@ -89,7 +89,7 @@ def test_nothing_but_empty_labels_is_a_fault(part: str) -> None:
 
 def test_masks_of_0_and_255_are_told_how_to_make_255_a_structure() -> None:
     found = only(labels.empty, study(with_label(bare(0), n_not_annotated=500)))
-    assert "(values 0 and 255 alone, which stands for what nobody annotated)" in found.seen
+    assert "(values 0 and 255 alone, which stands for what is not annotated)" in found.seen
     assert found.remedy == 'If 255 marks a structure, name it in labels.json: {"255": "liver"}.'
 
 
