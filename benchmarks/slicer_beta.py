@@ -58,13 +58,13 @@ def make_world() -> Any:
     """The result in the scene, with the counts that the engine writes."""
     from region_worlds import make_result
 
-    from ALHVRSegmentationLib.regions.result import RegionCounts, parse_table
+    from alhvr.formats.region_tables import GammaCurve, parse_table
 
     arrays = smooth_confidences()
     world = make_result(ijk_to_ras=np.diag([*SPACING_MM, 1.0]), arrays=arrays)
     table = json.loads(world.node.GetAttribute("ALHVR.RegionTable"))
-    counts, levels = RegionCounts(*arrays), parse_table(json.dumps(table)).level
-    table["voxels_by_beta"] = {f"{step / 100:.2f}": counts.at(level) for step, level in enumerate(levels)}
+    counts, levels = GammaCurve(*arrays), parse_table(json.dumps(table)).level
+    table["voxels_by_beta"] = {f"{step / 100:.2f}": counts.voxels(level) for step, level in enumerate(levels)}
     world.node.SetAttribute("ALHVR.RegionTable", json.dumps(table))
     return world
 

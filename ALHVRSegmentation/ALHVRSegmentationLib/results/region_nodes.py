@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from alhvr.formats.region_tables import REGION_NAMES, RELIABLE_STABLE, RELIABLE_UNSTABLE, UNRELIABLE_STABLE
+from alhvr.formats.region_tables import REGION_NAMES
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.scene.export_volume import own_ijk_to_ras
 from ALHVRLib.scene.frames import place_of
@@ -24,8 +24,7 @@ OPTIONAL = "ALHVR.Teacher"
 REGIONS = "regions"
 NOT_IN_TREE = slicer.vtkMRMLSubjectHierarchyConstants.GetSubjectHierarchyExcludeFromTreeAttributeName()
 OURS = "ALHVR."
-REGION_COLOURS = {RELIABLE_STABLE: (0.125, 0.753, 0.565), RELIABLE_UNSTABLE: (0.941, 0.878, 0.0),
-                  UNRELIABLE_STABLE: (0.816, 0.0, 0.784)}
+REGION_COLOURS = {1: (0.125, 0.753, 0.565), 2: (0.941, 0.878, 0.0), 3: (0.816, 0.0, 0.784)}
 """Green, yellow and magenta, whose hues stay apart for colour-blind people whatever grey of the scan shines through."""
 LARGEST_TABLE = 1 << 20
 
