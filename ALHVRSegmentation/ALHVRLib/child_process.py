@@ -16,13 +16,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from subprocess import Popen
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
 from ALHVRLib import child_events, paths
 from ALHVRLib.child_events import Event, ExitStatus, Progress, parse_line, progress_of
 from ALHVRLib.os_process import WORK_VARIABLE, belongs, end_all, is_running, start_of
+from ALHVRLib.watched_thread import WatchedThread
 
 LINE_BYTES = 8 << 20
 """Longer lines are left out, which the log tells."""
@@ -31,8 +31,8 @@ BUFFER_BYTES = 2 << 20
 TEXT_LETTERS = 4000
 """A line of log text is cut here."""
 TICK_MS = 50
-YIELD_S = 0.002
-"""Slicer's event loop holds Python's lock, so that the thread that reads gets its turn only when this one sleeps."""
+TURN_S = 0.002
+"""What the thread that reads gets of each tick."""
 TICK_WORK_S = 0.05
 """How long one tick may tell events before the panel gets its turn."""
 TICK_EVENTS = 500
@@ -111,7 +111,7 @@ def _environment(work_folder: Path) -> dict[str, str]:
 
 
 class Output:
-    """What a process says as it comes, then its exit code.
+    """What a process says as it comes, then its exit code; ``read`` is for a thread, the rest for the main thread.
 
     Read as bytes: a line that is no good UTF-8 arrives all the same, and takes no other with it.
     """
@@ -123,7 +123,6 @@ class Output:
         self._changed = threading.Condition()
         self._closed = False
         self._pid: tuple[int, str] | None = None
-        threading.Thread(target=self._read, daemon=True).start()
 
     @property
     def pid(self) -> int | None:
@@ -151,7 +150,8 @@ class Output:
             self._waiting.clear()
             self._changed.notify_all()
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Take in all that comes until the process ends; waits while much is not heard yet."""
         with contextlib.suppress(OSError, ValueError), self._process.stdout as text:
             while line := text.buffer.readline(LINE_BYTES):
                 if not line.endswith(b"\n") and len(line) >= LINE_BYTES:
@@ -213,8 +213,7 @@ class ChildProcess:
         self._launch = Launch([str(argument) for argument in arguments], Path(workFolder), environment or {})
         self._onEvent, self._onLog, self._onEnd = onEvent, onLog, onEnd
         self._state = "new"
-        self._timer: qt.QTimer | None = None
-        self._telling = False
+        self._thread: WatchedThread | None = None
         self._launcher: Popen | None = None
         self._output: Output | None = None
         self._refusal: ExitStatus | None = None
@@ -241,15 +240,14 @@ class ChildProcess:
         if self._state != "new":
             raise RuntimeError("A ChildProcess is started once.")
         self._state = "running"
+        self._thread = WatchedThread(self._onTick, TICK_MS, TURN_S)
         try:
             self._launcher = self._launch.start()
             self._output = Output(self._launcher, str(self._launch.folder))
+            self._thread.start(self._output.read)
         except LaunchError as error:
             self._refusal = child_events.not_started(str(error))
-        self._timer = qt.QTimer()
-        self._timer.setInterval(TICK_MS)
-        self._timer.connect("timeout()", self._onTick)
-        self._timer.start()
+            self._thread.watch()
         slicer.app.connect("aboutToQuit()", self._onAboutToQuit)
 
     def cancel(self) -> None:
@@ -273,20 +271,15 @@ class ChildProcess:
     def _onAboutToQuit(self, *_arguments: object) -> None:
         self.discard()
 
-    def _onTick(self, *_arguments: object) -> None:
+    def _onTick(self) -> None:
         """Tell what came; a callback that lets Qt work does not bring the next events before it is done."""
-        if self._telling or not self.isRunning:
+        if not self.isRunning:
             return
-        self._telling = True
-        try:
-            if self._refusal is not None:
-                self._end(self._refusal)
-            else:
-                time.sleep(YIELD_S)
-                self._hurry()
-                self._tell()
-        finally:
-            self._telling = False
+        if self._refusal is not None:
+            self._end(self._refusal)
+        else:
+            self._hurry()
+            self._tell()
 
     def _tell(self) -> None:
         until = time.monotonic() + TICK_WORK_S
@@ -367,14 +360,14 @@ class ChildProcess:
         """So that its files can be removed now: a process that was killed takes a moment to end."""
         until = time.monotonic() + FAREWELL_S
         while self._launcher is not None and not self._isGone() and time.monotonic() < until:
-            time.sleep(YIELD_S)
+            time.sleep(TURN_S)
             self._kill()
 
     def _leave(self) -> None:
         """Nothing is told any more."""
         self._state = "over"
         slicer.app.disconnect("aboutToQuit()", self._onAboutToQuit)
-        self._timer.stop()
-        self._timer = None
+        self._thread.unwatch()
+        self._thread = None
         if self._output is not None:
             self._output.close()

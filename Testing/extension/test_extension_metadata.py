@@ -148,9 +148,10 @@ def test_a_drawing_uses_only_what_qt_draws(path: Path) -> None:
 
 @pytest.mark.parametrize("path", DRAWN, ids=lambda path: path.name)
 def test_a_drawing_has_the_colours_of_the_regions(path: Path) -> None:
-    code = (ROOT / "ALHVRSegmentation/ALHVRSegmentationLib/results/region_nodes.py").read_text(encoding="utf-8")
-    (colours,) = re.findall(r"^REGION_COLOURS = (\{.+\})$", code, re.MULTILINE)
-    for colour in ast.literal_eval(colours).values():
+    code = (ROOT / "ALHVRSegmentation/ALHVRLib/scene/region_colours.py").read_text(encoding="utf-8")
+    (table,) = (node.value for node in ast.parse(code).body
+                if isinstance(node, ast.Assign) and node.targets[0].id == "REGION_COLOURS")
+    for colour in map(ast.literal_eval, table.values):
         assert "#" + bytes(round(255 * part) for part in colour).hex() in path.read_text(encoding="utf-8")
 
 

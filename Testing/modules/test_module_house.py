@@ -105,7 +105,7 @@ def test_the_module_defines_nothing_that_the_formats_define() -> None:
     ("parse_table", "ALHVRSegmentationLib.regions.result", "alhvr.formats.region_tables"),
     ("GammaCurve", "ALHVRSegmentationLib.regions.result", "alhvr.formats.region_tables"),
     ("write_regions", "ALHVRSegmentationLib.regions.live_update", "alhvr.formats.region_tables"),
-    ("REGION_NAMES", "ALHVRSegmentationLib.results.region_nodes", "alhvr.formats.region_tables"),
+    ("REGION_NAMES", "ALHVRLib.scene.region_colours", "alhvr.formats.region_tables"),
     ("nifti_parts", "ALHVRSegmentationLib.export.nifti", "alhvr.export.formats"),
     ("write_gzip", "ALHVRSegmentationLib.export.nifti", "alhvr.export.formats"),
     ("in_words", "ALHVRSegmentationLib.segment.job", "alhvr.inference.summary"),

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import qt
 from slicer.i18n import tr as _
 
 from alhvr.core.errors import ModelError
@@ -18,13 +16,14 @@ from ALHVRLib.child_process import ChildProcess
 from ALHVRLib.models import store
 from ALHVRLib.models.copy_model import CopiedModel, ModelCopy, Stopped
 from ALHVRLib.models.untrusted_files import one_line, reason
+from ALHVRLib.watched_thread import WatchedThread
 
 if TYPE_CHECKING:
     from ALHVRLib.child_events import ExitStatus
 
 TICK_MS = 40
-YIELD_S = 0.02
-"""Given to the thread at each tick: Slicer's event loop, unlike PySide's, keeps other Python threads waiting."""
+TURN_S = 0.02
+"""What the thread gets of each tick."""
 COPYING = 0.9
 """Part of the bar that copying gets; the rest is checking."""
 
@@ -48,21 +47,17 @@ class ModelImport:
                  onProgress: Callable[[str, float | None], None] | None = None, name: str = "") -> None:
         self._arrival = ModelCopy(path, name)
         self._onDone, self._onProgress = onDone, onProgress or (lambda text, fraction: None)
-        self._thread = threading.Thread(target=self._copy, daemon=True)
+        self._thread = WatchedThread(self._onTick, TICK_MS, TURN_S)
         self._outcome = None
         self._arrived = None
         self._child = None
         self._workFolder = None
-        self._timer = qt.QTimer()
-        self._timer.setInterval(TICK_MS)
-        self._timer.connect("timeout()", self._onTick)
         self._title = one_line(self._arrival.path.name)
 
     def start(self) -> None:
         """Begin; onDone is called once, later, with an ImportResult."""
         store.sweep()
-        self._thread.start()
-        self._timer.start()
+        self._thread.start(self._copy)
 
     def cancel(self) -> None:
         """Stop as soon as possible; onDone is still called."""
@@ -72,7 +67,7 @@ class ModelImport:
 
     def discard(self) -> None:
         """Stop at once, leave nothing behind, without any callback."""
-        self._timer.stop()
+        self._thread.unwatch()
         self._arrival.stopped = True
         if self._child is not None:
             self._child.discard()
@@ -88,13 +83,12 @@ class ModelImport:
             self._outcome = error
 
     def _onTick(self) -> None:
-        self._thread.join(YIELD_S)
-        if self._thread.is_alive():
+        if not self._thread.isOver:
             total = self._arrival.total
             fraction = COPYING * self._arrival.done / total if total else None
             self._onProgress(_("Copying {name}").format(name=self._title), fraction)
             return
-        self._timer.stop()
+        self._thread.unwatch()
         if isinstance(self._outcome, Stopped) or self._arrival.stopped:
             self._arrived = self._outcome
             self._end("cancelled", _("Adding {name} was cancelled.").format(name=self._title))

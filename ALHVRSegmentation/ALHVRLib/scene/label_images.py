@@ -1,4 +1,4 @@
-"""Label images: voxels of the engine's results, what their values mean, and the images that segments are made of."""
+"""Label images: voxels of the engine's results, what their values mean, and what segments are made of."""
 
 from __future__ import annotations
 
@@ -51,22 +51,28 @@ def read_nrrd(path: pathlib.Path | str) -> np.ndarray:
     return array
 
 
-def label_image(array: np.ndarray, ijk_to_space: np.ndarray) -> slicer.vtkOrientedImageData:
+def label_image(array: np.ndarray, ijk_to_space: np.ndarray, corner: tuple[int, ...] = (0, 0, 0),
+                transform: vtk.vtkAbstractTransform | None = None) -> slicer.vtkOrientedImageData:
     """An image of the values [K, J, I] (8 or 16 bits) cropped to what is not 0; without voxels where all is 0.
 
     Args:
-        ijk_to_space: (4, 4) array index to millimetres in the segmentation's space; any grid, also sheared.
+        ijk_to_space: (4, 4) index to millimetres in the segmentation's space; any grid, also sheared.
+        corner: index (K, J, I) of the array's first value, where the array is a box of its grid.
+        transform: from the space of ijk_to_space to the segmentation's, where they differ; the values are resampled
+            where it bends.
     """
     image = empty_image(array.shape, ijk_to_space)
     box = bounding_box(array)
     if box is None:
         image.SetExtent(0, -1, 0, -1, 0, -1)
         return image
-    extent = [index for axis in reversed(box) for index in (axis.start, axis.stop - 1)]
-    image.SetExtent(extent)
+    image.SetExtent([first + index for first, axis in zip(corner[::-1], box[::-1], strict=True)
+                     for index in (axis.start, axis.stop - 1)])
     scalars = numpy_to_vtk(np.ascontiguousarray(array[box]).ravel(), deep=True)
     scalars.SetName("ImageScalars")
     image.GetPointData().SetScalars(scalars)
+    if transform is not None:
+        slicer.vtkOrientedImageDataResample.TransformOrientedImage(image, transform)
     return image
 
 
@@ -98,12 +104,6 @@ def values_of(image: slicer.vtkOrientedImageData) -> np.ndarray:
     return vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1])
 
 
-def mask_of(segment: slicer.vtkSegment) -> np.ndarray | None:
-    """Where a segment is, [K, J, I] on the extent of its own image; None for a segment made of a surface."""
-    image = segment.GetRepresentation(BINARY_LABELMAP)
-    return None if image is None else values_of(image) == segment.GetLabelValue()
-
-
 def fingerprint(segment: slicer.vtkSegment) -> str:
     """A text that changes with any voxel of a segment, not with how its image is cropped or shared."""
     image = segment.GetRepresentation(BINARY_LABELMAP)
@@ -125,3 +125,10 @@ def same_grid(one: slicer.vtkOrientedImageData, other: slicer.vtkOrientedImageDa
     first, second = slicer.util.arrayFromVTKMatrix(first), slicer.util.arrayFromVTKMatrix(second)
     shift = np.linalg.solve(first[:3, :3], second[:3, 3] - first[:3, 3])
     return bool(np.allclose(first[:3, :3], second[:3, :3], atol=1e-5) and np.allclose(shift, np.rint(shift), atol=1e-3))
+
+
+def unused_segment_name(segmentation: slicer.vtkSegmentation, wanted: str, numbered: str = "{name} ({number})") -> str:
+    """`wanted`, or `numbered` from 2 on where another segment bears that name."""
+    taken = {segmentation.GetNthSegment(index).GetName() for index in range(segmentation.GetNumberOfSegments())}
+    names = [wanted, *(numbered.format(name=wanted, number=number) for number in range(2, len(taken) + 3))]
+    return next(name for name in names if name not in taken)

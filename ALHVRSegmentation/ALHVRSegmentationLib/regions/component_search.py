@@ -5,29 +5,27 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-import qt
-
+from ALHVRLib.watched_thread import WatchedThread
 from ALHVRSegmentationLib.regions.cells import Stopped
 from ALHVRSegmentationLib.regions.components import Components, Volume, find_components
 from ALHVRSegmentationLib.regions.result import SEGMENTATION, RegionResult
 from ALHVRSegmentationLib.regions.segment_images import images_of
 
-_POLL_MS = 20
+_TICK_MS = 20
 _TURN_S = 0.03
-"""What the thread gets of each poll: Slicer's event loop holds Python's lock and would let it starve."""
+"""What the thread gets of each tick."""
 
 
 class _Work:
-    """One search. The arrays are let go of as soon as it ends."""
+    """One search."""
 
-    def __init__(self, volume: Volume, level: int) -> None:
+    def __init__(self) -> None:
         self.found = None
         self.problem = ""
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(volume, level), daemon=True)
-        self._thread.start()
 
-    def _run(self, volume: Volume, level: int) -> None:
+    def run(self, volume: Volume, level: int) -> None:
+        """In the thread, which lets go of the arrays as soon as it ends."""
         try:
             self.found = find_components(volume, level, self._stop.is_set)
         except Stopped:
@@ -38,11 +36,6 @@ class _Work:
     def stop(self) -> None:
         """End soon."""
         self._stop.set()
-
-    def is_over(self) -> bool:
-        """Whether the thread has ended, after a turn of its own."""
-        self._thread.join(_TURN_S)
-        return not self._thread.is_alive()
 
     @property
     def is_wanted(self) -> bool:
@@ -57,14 +50,12 @@ class ComponentSearch:
         self._onFound = onFound
         self._work = None
         self._next = None
-        self._timer = qt.QTimer()
-        self._timer.setInterval(_POLL_MS)
-        self._timer.connect("timeout()", self.onPoll)
+        self._thread = WatchedThread(self._onTick, _TICK_MS, _TURN_S)
 
     @property
     def isRunning(self) -> bool:
         """Whether an answer is still to come."""
-        return self._timer.isActive()
+        return self._thread.isWatched
 
     def start(self, result: RegionResult, beta: float) -> None:
         """Search the places of a RegionResult at a beta; an earlier search is dropped."""
@@ -73,25 +64,24 @@ class ComponentSearch:
             self._work.stop()
         else:
             self._begin()
-        self._timer.start()
+        self._thread.watch()
 
     def stop(self) -> None:
         """Drop what is under way; no call comes any more."""
-        self._timer.stop()
+        self._thread.unwatch()
         self._next = None
         if self._work is not None:
             self._work.stop()
 
-    def onPoll(self, *_arguments: object) -> None:
-        """Look whether the thread has ended."""
-        if self._work is not None and not self._work.is_over():
+    def _onTick(self) -> None:
+        if not self._thread.isOver:
             return
         work, self._work = self._work, None
         if self._next is not None:
             self._begin()
             if self._work is not None:
                 return
-        self._timer.stop()
+        self._thread.unwatch()
         if work is not None and work.is_wanted:
             self._onFound(work.found, work.problem)
 
@@ -101,4 +91,5 @@ class ComponentSearch:
         if arrays is not None:
             images = images_of(result.other(SEGMENTATION), result.node())
             volume = Volume(arrays.con_a, arrays.con_b, result.teacher(), result.spacing_mm(), images)
-            self._work = _Work(volume, result.level(beta))
+            self._work = _Work()
+            self._thread.start(self._work.run, volume, result.level(beta))

@@ -14,6 +14,7 @@ import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
 from alhvr.formats.region_tables import LEVELS, UNRELIABLE_STABLE, regions_at
+from ALHVRLib.scene.label_images import BINARY_LABELMAP
 from ALHVRSegmentationLib.regions.cells import Stopped, doubt_of, make_cells
 from ALHVRSegmentationLib.regions.live_update import transformed
 from ALHVRSegmentationLib.regions.pieces import Piece, cut
@@ -24,7 +25,6 @@ _CANDIDATES = 2 * LONGEST
 """Places that are measured to find those."""
 _SAMPLE = 4000
 """Voxels of a place whose surroundings are looked at."""
-_BINARY = "Binary labelmap"
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def segments_at(segmentation_node: slicer.vtkMRMLSegmentationNode | None, volume
     values = {}
     for number in range(segmentation.GetNumberOfSegments()):
         segment = segmentation.GetNthSegment(number)
-        image = segment.GetRepresentation(_BINARY)
+        image = segment.GetRepresentation(BINARY_LABELMAP)
         if image is None:
             continue
         key = image.GetAddressAsString("vtkObject")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import slicer
 
+from ALHVRLib.scene.region_colours import REGION_COLOURS, add_region_colours
 from ALHVRSegmentationLib.regions.result import SEGMENTATION
-from ALHVRSegmentationLib.results.region_nodes import REGION_COLOURS, fill_region_colours
 
 FILL_HIDDEN = "ALHVR.FillHidden"
 """Attribute of the display of a segmentation whose fill was switched off here."""
@@ -96,10 +96,7 @@ def _own_colours(node: slicer.vtkMRMLLabelMapVolumeNode) -> slicer.vtkMRMLColorT
     display = node.GetDisplayNode()
     colours = display.GetColorNode()
     if colours is None or not colours.IsA("vtkMRMLColorTableNode") or colours.GetType() != colours.User:
-        colours = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", f"{node.GetName()} colours")
-        colours.SetTypeToUser()
-        colours.SetHideFromEditors(True)
-        fill_region_colours(colours)
+        colours = add_region_colours(f"{node.GetName()} colours", hidden=True)
         display.SetAndObserveColorNodeID(colours.GetID())
     return colours
 

@@ -9,7 +9,7 @@ import qt
 from slicer.i18n import tr as _
 
 from alhvr.formats.region_tables import UNRELIABLE_STABLE, RegionTable
-from ALHVRSegmentationLib.results.region_nodes import REGION_COLOURS
+from ALHVRLib.scene.region_colours import REGION_COLOURS
 
 if TYPE_CHECKING:
     from ALHVRSegmentationLib.regions.components import Component, Components

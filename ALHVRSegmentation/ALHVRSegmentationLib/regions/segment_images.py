@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import vtk_to_numpy
 
+from ALHVRLib.scene.label_images import BINARY_LABELMAP, values_of
 from ALHVRSegmentationLib.regions.segment_editor import SEGMENT_ID
-
-BINARY = "Binary labelmap"
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def images_of(segmentation_node: slicer.vtkMRMLSegmentationNode | None,
     found, segmentation = {}, segmentation_node.GetSegmentation()
     for number in range(segmentation.GetNumberOfSegments()):
         segment = segmentation.GetNthSegment(number)
-        image = segment.GetRepresentation(BINARY)
+        image = segment.GetRepresentation(BINARY_LABELMAP)
         if image is None or image.IsEmpty() or segmentation.GetNthSegmentID(number).startswith(SEGMENT_ID):
             continue
         key = image.GetAddressAsString("vtkObject")
@@ -76,5 +74,4 @@ def _image(image: slicer.vtkOrientedImageData, to_segmentation: np.ndarray) -> S
     extent = image.GetExtent()
     to_index = slicer.util.arrayFromVTKMatrix(matrix) @ to_segmentation
     to_index[:3, 3] -= extent[::2]
-    voxels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
-    return SegmentImage(voxels.copy(), to_index, {})
+    return SegmentImage(values_of(image).copy(), to_index, {})

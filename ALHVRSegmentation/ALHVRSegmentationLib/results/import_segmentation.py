@@ -14,9 +14,9 @@ from alhvr.formats.labels import Label
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.scene.export_volume import own_ijk_to_ras
 from ALHVRLib.scene.frames import place_of
-from ALHVRLib.scene.label_images import BINARY_LABELMAP, empty_image, label_image, same_grid
+from ALHVRLib.scene.label_images import BINARY_LABELMAP, empty_image, label_image, same_grid, unused_segment_name
 from ALHVRLib.scene.subject_hierarchy import place_beside
-from ALHVRSegmentationLib.results.result_segments import replaceable, result_segment, unique_name
+from ALHVRSegmentationLib.results.result_segments import replaceable, result_segment
 
 
 class SegmentationSnapshot:
@@ -222,12 +222,9 @@ class Filling:
         transform = vtk.vtkGeneralTransform()
         slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(above, under, transform)
         if not slicer.vtkMRMLTransformNode.IsGeneralTransformLinear(transform):
-            image = label_image(self.values, self.own_matrix)
-            if not image.IsEmpty():
-                slicer.vtkOrientedImageDataResample.TransformOrientedImage(image, transform)
             self.note = _("The segmentation is under another transform than the scan, which bends space: the result "
                           "was resampled and is less exact than in a new segmentation.")  # fmt: skip
-            return image
+            return label_image(self.values, self.own_matrix, transform=transform)
         between = vtk.vtkMatrix4x4()
         slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(above, under, between)
         matrix = slicer.util.arrayFromVTKMatrix(between) @ self.own_matrix
@@ -255,7 +252,8 @@ class Filling:
             segmentation.RemoveSegment(old)
         wanted = old or f"ALHVR_{label.value}"
         chosen = wanted if segmentation.GetSegment(wanted) is None else segmentation.GenerateUniqueSegmentID(wanted)
-        segment = result_segment(label, unique_name(segmentation, label.name), image, self.algorithm_name)
+        name = unused_segment_name(segmentation, label.name, _("{name} (model {number})"))
+        segment = result_segment(label, name, image, self.algorithm_name)
         if not segmentation.AddSegment(segment, chosen, following):
             text = _("Slicer did not take the segment {name} into the segmentation.")
             raise SceneError(text.format(name=segment.GetName()))

@@ -8,11 +8,11 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from alhvr.formats.region_tables import REGION_NAMES
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.scene.export_volume import own_ijk_to_ras
 from ALHVRLib.scene.frames import place_of
 from ALHVRLib.scene.label_images import read_nrrd
+from ALHVRLib.scene.region_colours import add_region_colours
 from ALHVRLib.scene.subject_hierarchy import place_beside
 
 TABLE = "ALHVR.RegionTable"
@@ -24,8 +24,6 @@ OPTIONAL = "ALHVR.Teacher"
 REGIONS = "regions"
 NOT_IN_TREE = slicer.vtkMRMLSubjectHierarchyConstants.GetSubjectHierarchyExcludeFromTreeAttributeName()
 OURS = "ALHVR."
-REGION_COLOURS = {1: (0.125, 0.753, 0.565), 2: (0.941, 0.878, 0.0), 3: (0.816, 0.0, 0.784)}
-"""Green, yellow and magenta, whose hues stay apart for colour-blind people whatever grey of the scan shines through."""
 LARGEST_TABLE = 1 << 20
 
 
@@ -107,25 +105,12 @@ def _map_titles(place: slicer.vtkMRMLVolumeNode) -> dict[str, str]:
 
 def _new_regions(place: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLLabelMapVolumeNode:
     """An empty label map with colours of its own."""
-    colours = slicer.mrmlScene.CreateNodeByClass("vtkMRMLColorTableNode")
-    colours.UnRegister(None)
-    colours.SetTypeToUser()
-    colours.SetName(_("{scan} region colours").format(scan=place.GetName()))
-    fill_region_colours(colours)
-    slicer.mrmlScene.AddNode(colours)
+    colours = add_region_colours(_("{scan} region colours").format(scan=place.GetName()))
     name = slicer.mrmlScene.GenerateUniqueName(_("{scan} regions").format(scan=place.GetName()))
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name)
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetAndObserveColorNodeID(colours.GetID())
     return node
-
-
-def fill_region_colours(colours: slicer.vtkMRMLColorTableNode) -> None:
-    """Give a colour table the names and colours of the regions."""
-    colours.SetNumberOfColors(1 + len(REGION_NAMES))
-    colours.SetColor(0, _("background"), 0, 0, 0, 0)
-    for region, name in REGION_NAMES.items():
-        colours.SetColor(region, name, *REGION_COLOURS[region], 1)
 
 
 def _put_map(node: slicer.vtkMRMLNode, role: str, title: str, array: np.ndarray | None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import slicer
 import vtk
-from slicer.i18n import tr as _
 
 from alhvr.formats.labels import Label
 from alhvr.formats.terminology import tag_text, terminology_entry
@@ -54,15 +53,6 @@ def is_untouched(segment: slicer.vtkSegment) -> bool:
     """Whether a segment is still as a run of ours made it."""
     same_name = tag_of(segment, NAME_TAG) == tag_text(segment.GetName())
     return same_name and tag_of(segment, VOXELS_TAG) == fingerprint(segment)
-
-
-def unique_name(segmentation: slicer.vtkSegmentation, wanted: str) -> str:
-    """`wanted`, with an addition where another segment bears that name."""
-    taken = {segmentation.GetNthSegment(index).GetName() for index in range(segmentation.GetNumberOfSegments())}
-    if wanted not in taken:
-        return wanted
-    names = (_("{name} (model {number})").format(name=wanted, number=number) for number in range(2, len(taken) + 3))
-    return next(name for name in names if name not in taken)
 
 
 def tag_of(segment: slicer.vtkSegment, name: str) -> str:

@@ -108,23 +108,6 @@ def test_markup_and_lines_in_a_name_do_not_reach_the_disk(own_settings: pathlib.
     assert "\n" not in result.sentence
 
 
-def test_the_thread_works_though_the_event_loop_never_lets_go_of_python(good: pathlib.Path,
-                                                                        own_settings: pathlib.Path) -> None:
-    import sys
-
-    watched, usual = Watched(good), sys.getswitchinterval()
-    sys.setswitchinterval(1000)
-    try:
-        watched.work.start()
-        for _ in range(1000):
-            if watched.work._thread.is_alive():
-                watched.work._onTick()
-        assert not watched.work._thread.is_alive()
-    finally:
-        sys.setswitchinterval(usual)
-        watched.work.discard()
-
-
 def test_without_an_engine_nothing_is_added(good: pathlib.Path, own_settings: pathlib.Path,
                                             monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")

@@ -34,7 +34,7 @@ def hues(colour: tuple[float, float, float], sight: str) -> np.ndarray:
 @pytest.mark.parametrize("sight", SIGHT)
 @pytest.mark.parametrize("pair", list(itertools.combinations((1, 2, 3), 2)), ids=str)
 def test_two_regions_differ_in_hue_over_any_grey(clean_slate: None, pair: tuple[int, int], sight: str) -> None:
-    from ALHVRSegmentationLib.results.region_nodes import REGION_COLOURS
+    from ALHVRLib.scene.region_colours import REGION_COLOURS
 
     one, other = (hues(REGION_COLOURS[region], sight) for region in pair)
     assert np.linalg.norm(one[:, None] - other[None], axis=2).min() > LEAST_DISTANCE

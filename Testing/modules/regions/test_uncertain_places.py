@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from typing import Any
@@ -200,23 +199,6 @@ def test_a_stopped_search_never_answers_and_its_thread_ends(slicer_app: Any) -> 
     wait_until(lambda: threading.active_count() == before)
     slicer_app.processEvents()
     assert answers == [] and not search.isRunning
-
-
-def test_a_search_ends_though_the_event_loop_never_lets_go_of_python(slicer_app: Any) -> None:
-    from ALHVRSegmentationLib.regions.component_search import ComponentSearch
-    from ALHVRSegmentationLib.regions.result import RegionResult
-
-    answers: list = []
-    search = ComponentSearch(lambda *answer: answers.append(answer))
-    usual, until = sys.getswitchinterval(), time.monotonic() + 10
-    sys.setswitchinterval(1000)
-    try:
-        search.start(RegionResult(make_result((30, 60, 60)).node), 0.9)
-        while not answers and time.monotonic() < until:
-            search.onPoll()
-    finally:
-        sys.setswitchinterval(usual)
-    assert answers
 
 
 def test_a_failing_search_tells_why(slicer_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
