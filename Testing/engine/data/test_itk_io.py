@@ -67,8 +67,8 @@ def test_text_of_that_name_is_refused(tmp_path: Path, ending: str) -> None:
     [
         (_image((8, 8)), "2 axes"),
         (_image((2, 8, 8, 8), isVector=False), "4 axes"),
-        (_image((8, 8, 8, 3), isVector=True), "3 numbers a voxel"),
-        (sitk.Cast(_image(), sitk.sitkComplexFloat32), "2 numbers a voxel"),
+        (_image((8, 8, 8, 3), isVector=True), "3 components per voxel"),
+        (sitk.Cast(_image(), sitk.sitkComplexFloat32), "2 components per voxel"),
     ],
 )
 def test_images_that_are_not_one_volume_are_refused(tmp_path: Path, image: sitk.Image, words: str) -> None:
