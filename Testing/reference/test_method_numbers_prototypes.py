@@ -18,7 +18,7 @@ def test_fact_10_prototypes_are_the_mean_of_the_images_means():
     targets = torch.zeros(2, 1, 10, dtype=torch.int64)
     targets[0, 0, :1] = 1
     targets[1, 0, :9] = 1
-    prototype = class_prototypes(features, targets, 2)[1]
+    prototype = class_prototypes(features, one_hot(targets, 2, torch.float32))[1]
     close(prototype / prototype.norm(), [0.7071, 0.7071], 1e-4)
 
 
@@ -26,12 +26,12 @@ def test_fact_11_a_class_absent_in_one_image_halves_the_prototype_and_keeps_its_
     features = torch.tensor([5.0, 8.0]).reshape(2, 1, 1, 1) * torch.tensor([0.0, 1.0]).reshape(1, 2, 1, 1)
     targets = torch.zeros(2, 1, 3, dtype=torch.int64)
     targets[1] = 1
-    close(class_prototypes(features.expand(2, 2, 1, 3), targets, 2)[1], [0.0, 3.99998667], 1e-6)
+    close(class_prototypes(features.expand(2, 2, 1, 3), one_hot(targets, 2, torch.float32))[1], [0.0, 3.99998667], 1e-6)
 
 
 def test_fact_11_a_class_absent_in_all_images_has_cosine_zero_and_gradient_zero():
     features = torch.randn(2, 3, 2, 2, generator=torch.Generator().manual_seed(1)).requires_grad_()
-    prototypes = class_prototypes(features, torch.zeros(2, 16, 16, dtype=torch.int64), 2)
+    prototypes = class_prototypes(features, one_hot(torch.zeros(2, 16, 16, dtype=torch.int64), 2, torch.float32))
     cosine = upsampled_cosine(features.detach(), prototypes, (16, 16))[:, 1]
     cosine.sum().backward()
     assert not prototypes[1].any()

@@ -20,10 +20,6 @@ class StopRequest:
         """True once somebody asked the run to stop."""
         return self._asked
 
-    def ask(self) -> None:
-        """Asks the run to stop after the current step."""
-        self._asked = True
-
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._asked and number == signal.SIGINT:
             raise KeyboardInterrupt

@@ -11,9 +11,6 @@ import numpy as np
 
 from alhvr.core.errors import UserError
 
-AXES = "IJK"
-"""Names of the index axes in ITK's order, fastest first; numpy arrays are indexed [K, J, I]."""
-
 _ALIGNED_TOLERANCE = 1e-4
 """Largest departure of a direction cosine from 0 or 1 for an axis to count as aligned."""
 

@@ -111,11 +111,6 @@ def read_label(path: Path) -> LabelVolume:
     return LabelVolume(np.ascontiguousarray(array, dtype=dtype), volume.geometry)
 
 
-def label_values(path: Path) -> tuple[int, ...]:
-    """The distinct values of a label file in rising order; raises UserError as read_label."""
-    return distinct_values(read_label(path).array)
-
-
 def distinct_values(array: np.ndarray) -> tuple[int, ...]:
     """The distinct values of the integers [K, J, I] of a label in rising order."""
     if array.dtype == np.int32:

@@ -48,11 +48,6 @@ class NetworkSpec:
     names: tuple[str, ...] = ("a", "b")
     """Names of the networks, one or two; those of ALHVR are a and b, as in all older models."""
 
-    @property
-    def title(self) -> str:
-        """Such as "2-D U-Net"."""
-        return f"{self.dimensions}-D {NETWORKS[self.kind].title}"
-
     def __post_init__(self) -> None:
         """Checks the kind and the width; raises UserError."""
         check_choices(self)
@@ -67,6 +62,10 @@ class NetworkSpec:
         low, high = WIDTHS
         require(low <= self.width <= high, "width", self.width, f"{low} to {high}")
 
+    @property
+    def title(self) -> str:
+        """Such as "2-D U-Net"."""
+        return f"{self.dimensions}-D {NETWORKS[self.kind].title}"
 
     def require_fits(self, dimensions: int, n_channels: int, n_classes: int) -> None:
         """Raises UserError unless the networks are those of a plan and labels with these numbers."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from alhvr.config import MethodConfig
 from alhvr.losses.interpolation import downsample_adjoint, upsample, upsampled_square_norm
-from alhvr.losses.tensors import in_full_precision, one_hot
+from alhvr.losses.tensors import in_full_precision
 
 COUNT_EPSILON = 1e-5
 SMALLEST_NORM = 1e-4
@@ -34,13 +34,20 @@ class PrototypeLoss:
 
 
 @in_full_precision
-def class_prototypes(features: Tensor, targets: Tensor, n_classes: int) -> Tensor:
-    """p_c (Eq. 15): mean over the images of the mean upsampled feature of a class's pixels; [C, F].
+def class_prototypes(features: Tensor, onehot: Tensor, mean: Literal["images", "pixels"] = "images") -> Tensor:
+    """p_c (Eq. 15): mean upsampled feature of each class's pixels, [C, F].
 
-    features: [B, F, *s] at their own size. targets: [B, *S] int64, class indices. An image without the class adds a
-    zero vector to the mean, which leaves the direction to the others; a class that is nowhere has the zero prototype.
+    features: [B, F, *s] at their own size. onehot: [B, C, *S], all zero in padding. mean: "images", the mean over the
+    images of each image's mean, as released; "pixels", over all pixels of the batch, as in the paper's text (row 4).
+    An image without the class adds a zero vector to the mean over images, which leaves the direction to the others; a
+    class that is nowhere has the zero prototype.
     """
-    return _prototypes(features, one_hot(targets, n_classes, features.dtype))
+    counts = onehot.flatten(2).sum(dim=2, keepdim=True)
+    if mean == "pixels":
+        counts = counts.sum(dim=0, keepdim=True)
+    weights = downsample_adjoint(onehot, features.shape[2:]).flatten(2) / (counts + COUNT_EPSILON)
+    total = torch.einsum("bcn,bfn->cf", weights, features.flatten(2))
+    return total / len(features) if mean == "images" else total
 
 
 @in_full_precision
@@ -70,7 +77,7 @@ def prototype_loss(
     the mask. ``config``: ce_alignment, cosine_loss, absent_class, detach_prototypes, prototype_mean.
     """
     source = source_features.detach() if config.detach_prototypes else source_features
-    cosine = upsampled_cosine(student_features, _prototypes(source, source_classes, config.prototype_mean),
+    cosine = upsampled_cosine(student_features, class_prototypes(source, source_classes, config.prototype_mean),
                               source_classes.shape[2:])
     logits = cosine
     if config.absent_class == "exclude":
@@ -104,20 +111,6 @@ def _cosine_loss(cosine: Tensor, classes: Tensor, weights: Tensor, config: Metho
         n_values = cosine.shape[1] * (weights.numel() if n_pixels is None else n_pixels.clamp(min=1))
         return ((1 - cosine) * weights.unsqueeze(1)).sum() / n_values
     return _masked_mean(1 - (cosine * classes).sum(dim=1), weights)
-
-
-def _prototypes(features: Tensor, onehot: Tensor, mean: Literal["images", "pixels"] = "images") -> Tensor:
-    """p_c [C, F] from features [B, F, *s] and the one-hot classes [B, C, *S] (Eq. 15).
-
-    ``images``: mean over the images of each image's mean, as released; ``pixels``: mean over all pixels of the batch,
-    as the paper's text has it (row 4).
-    """
-    counts = onehot.flatten(2).sum(dim=2, keepdim=True)
-    if mean == "pixels":
-        counts = counts.sum(dim=0, keepdim=True)
-    weights = downsample_adjoint(onehot, features.shape[2:]).flatten(2) / (counts + COUNT_EPSILON)
-    total = torch.einsum("bcn,bfn->cf", weights, features.flatten(2))
-    return total / len(features) if mean == "images" else total
 
 
 def _absent(onehot: Tensor) -> Tensor:

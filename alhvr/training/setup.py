@@ -138,7 +138,10 @@ def plan_run(found: CheckResult, config: RunConfig, *, start: Pretrained | None,
     if unlabeled and not method_type(config.method.name).uses_archive:
         reporter.note(f"The method {config.method.name} does not use the {len(unlabeled)} scans without labels.")
         unlabeled = ()
-    return RunSetup(config=_settled(config, plan, seen), plan=plan, labels=seen.labels, compute=compute,
+    settled = _settled(config, plan, seen)
+    if settled.method.name != config.method.name:
+        reporter.note(f"There is no archive, so the method is {settled.method.name}.")
+    return RunSetup(config=settled, plan=plan, labels=seen.labels, compute=compute,
                     labeled=seen.labeled, unlabeled=unlabeled, validation=seen.validation, hashes=seen.hashes,
                     held_out=seen.held_out, start_from=os.path.abspath(start.model.folder) if start else None,
                     forced=seen.forced, label_hashes=seen.label_hashes, label_folders=seen.label_folders)

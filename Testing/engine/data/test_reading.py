@@ -14,7 +14,7 @@ from support import shared_data
 
 from alhvr.core.errors import UserError
 from alhvr.data.geometry import Geometry
-from alhvr.data.reading import content_hash, label_values, probe, read_label, read_scan, scan_name
+from alhvr.data.reading import content_hash, distinct_values, probe, read_label, read_scan, scan_name
 
 ARRAY = np.random.default_rng(0).integers(-1000, 1000, (4, 5, 6)).astype(np.int16)
 GRID = Geometry((6, 5, 4), (0.5, 0.75, 3.0), (-10.0, 20.0, 30.0), (0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1.0))
@@ -182,12 +182,13 @@ def test_negative_labels_are_kept_for_a_later_verdict(tmp_path: Path) -> None:
 
 
 def test_an_empty_label_is_a_label(tmp_path: Path) -> None:
-    assert label_values(_write(tmp_path / "a.nrrd", np.zeros((2, 3, 4), np.uint8))) == (0,)
+    assert distinct_values(read_label(_write(tmp_path / "a.nrrd", np.zeros((2, 3, 4), np.uint8))).array) == (0,)
 
 
 @pytest.mark.parametrize("values", [(0, 2, 7), (-1, 0, 5)])
 def test_label_values_are_listed(tmp_path: Path, values: tuple[int, ...]) -> None:
-    assert label_values(_write(tmp_path / "a.nrrd", np.array([[values]], dtype=np.int16))) == values
+    path = _write(tmp_path / "a.nrrd", np.array([[values]], dtype=np.int16))
+    assert distinct_values(read_label(path).array) == values
 
 
 @pytest.mark.parametrize(

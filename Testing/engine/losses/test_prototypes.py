@@ -43,10 +43,11 @@ def assert_gradients_agree(mine, direct, *inputs):
 @pytest.mark.parametrize(("small", "size"), GRIDS)
 def test_prototypes_equal_the_direct_form(small, size, dtype):
     features, _, targets = world(small, size, dtype)
-    own = class_prototypes(features, targets, 4)
+    onehot = one_hot(targets, 4, dtype)
+    own = class_prototypes(features, onehot)
     torch.testing.assert_close(own, direct_prototypes(features, targets, 4), rtol=0, atol=1e-6)
     assert_gradients_agree(
-        lambda f: class_prototypes(f, targets, 4), lambda f: direct_prototypes(f, targets, 4), features
+        lambda f: class_prototypes(f, onehot), lambda f: direct_prototypes(f, targets, 4), features
     )
 
 

@@ -88,6 +88,7 @@ def test_without_an_archive_the_method_is_labels_only(study: Path, tmp_path: Pat
     listener = Listener()
     result = train(TrainRequest(labeled=asked.labeled, out=asked.out, config=asked.config), listener)
     assert read_model(result.model).description.training["settings"]["method"]["name"] == "labels-only"
+    assert "There is no archive, so the method is labels-only." in listener.notes
 
 
 def test_labels_only_leaves_an_archive_alone_and_says_so(study: Path, tmp_path: Path) -> None:
