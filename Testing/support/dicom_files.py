@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from alhvr.data.geometry import Geometry
+
+C, S = math.cos(math.radians(20)), math.sin(math.radians(20))
+OBLIQUE = Geometry((5, 4, 6), (0.5, 0.75, 4.0), (-10.0, 20.0, 30.0), (1.0, 0, 0, 0, C, -S, 0, S, C))
+TILTED = Geometry((5, 4, 6), (0.5, 0.5, 3.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1, S, 0, 0, C))
+AXIAL = Geometry((5, 4, 6), (0.5, 0.75, 4.0), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1, 0, 0, 0, 1))
+
+
+def change(path: Path, **tags: object) -> None:
+    """Sets tags of a DICOM file."""
+    dataset = pydicom.dcmread(path)
+    for tag, value in tags.items():
+        setattr(dataset, tag, value)
+    dataset.save_as(path)
+
+
+def place(path: Path, z: float) -> None:
+    """Moves a slice to (0, 0, z) mm."""
+    change(path, ImagePositionPatient=[0, 0, z])
+
+
+def series_voxels(geometry: Geometry = OBLIQUE) -> np.ndarray:
+    """Random int16 voxels [K, J, I] of a series."""
+    return np.random.default_rng(0).integers(-1000, 2000, geometry.shape_kji).astype(np.int16)
 
 
 def write_series(folder: Path, array: np.ndarray, geometry: Geometry, **tags: Any) -> list[Path]:
