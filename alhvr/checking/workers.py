@@ -9,14 +9,16 @@ import math
 import multiprocessing
 import os
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from alhvr.checking.context import RunContext
@@ -198,12 +200,23 @@ def _start(make: Callable[[Item], Made]) -> _Worker:
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
     if hasattr(signal, "pthread_sigmask"):
         resource_tracker.ensure_running()  # which would lift the block on its first start
-    with deaf_to_interrupts():
+    with deaf_to_interrupts(), _without_the_program():
         process.start()
     theirs.close()
     with suppress(OSError):
         ours.send(make)
     return _Worker(process, ours)
+
+
+@contextmanager
+def _without_the_program() -> Iterator[None]:
+    """A process that begins in here does not run the program's own file, which may be a script without a guard."""
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
 
 
 def _dismiss(crew: Sequence[_Worker]) -> None:

@@ -174,3 +174,22 @@ def test_workers_end_with_the_program_that_started_them(tmp_path: Path) -> None:
     program.kill()
     program.wait()
     assert worker in psutil.wait_procs([worker], timeout=10)[0]
+
+
+SCRIPT = """
+print("begun")
+from alhvr.checking.context import RunContext
+from alhvr.checking.workers import MemoryBudget, Task, work_through
+
+task = Task(make=abs, cost=lambda item: 1, lost=lambda item, why: why, limit_s=lambda item: 60.0)
+print(sorted(made for _, made in work_through([-1, -2, -3], task, MemoryBudget(2, None), RunContext())))
+"""
+
+
+def test_a_script_that_uses_the_package_is_not_run_again_by_the_workers(tmp_path: Path) -> None:
+    """People write scripts without "if __name__ == '__main__'"."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path, check=False,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert (done.stdout, done.stderr, done.returncode) == ("begun\n[1, 2, 3]\n", "", 0)
