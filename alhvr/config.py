@@ -239,7 +239,8 @@ class PlanConfig:
             require(good, "target_spacing_mm", self.target_spacing_mm, "three numbers above 0, in mm")
         for name, dimensions in (("network", self.dimensions), ("network_3d", 3)):
             value = getattr(self, name)
-            require(value is None or is_accepted(value, dimensions), name, value, accepted(dimensions))
+            where = f" for a {dimensions}-D plan" if dimensions else ""
+            require(value is None or is_accepted(value, dimensions), name, value, f"{accepted(dimensions)}{where}")
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def test_a_patch_must_have_as_many_sides_as_the_plan_has_dimensions() -> None:
 
 
 def test_the_v_net_is_three_dimensional() -> None:
-    with pytest.raises(UserError, match="network is 'vnet'. Accepted: unet, dynunet"):
+    with pytest.raises(UserError, match="network is 'vnet'. Accepted: unet, dynunet for a 2-D plan"):
         PlanConfig(dimensions=2, network="vnet")
 
 

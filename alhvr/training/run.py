@@ -20,7 +20,7 @@ from alhvr.core.signals import StopRequest
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
 from alhvr.data.store import ScanStore
-from alhvr.methods.registry import build_method
+from alhvr.methods.registry import build_method, method_type
 from alhvr.networks.group import NetworkGroup
 from alhvr.training.device import choose_compute, memory_as_user_error
 from alhvr.training.finish import FinishedModel, finish_model, summary
@@ -120,6 +120,7 @@ def _new_setup(run: RunFolder, request: TrainRequest, context: RunContext) -> Ru
     if request.labeled is None:
         raise UserError("--labeled is missing.", "Give the folder of labelled cases.")
     config = request.config
+    method_type(config.method.name)  # a name that there is not is refused before the data is read
     start = load_pretrained(request.start_from)
     compute = choose_compute(config.training)
     found = check(Folders(request.labeled, request.unlabeled, request.validation), context,

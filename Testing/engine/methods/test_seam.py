@@ -98,6 +98,11 @@ def test_labels_only_leaves_an_archive_alone_and_says_so(study: Path, tmp_path: 
     assert "The method labels-only does not use the 3 scans without labels." in listener.notes
 
 
+def test_a_method_that_there_is_not_is_refused_before_the_data_is_read(study: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Accepted: alhvr, labels-only"):
+        train(request(study / "nowhere", tmp_path / "run", "vote"), Listener())
+
+
 def test_a_method_that_there_is_not_is_refused_with_those_there_are() -> None:
     with pytest.raises(UserError, match="method.name is 'vote'.* Accepted: alhvr, labels-only"):
         build_method(MethodConfig(name="vote"), 0)
