@@ -85,7 +85,7 @@ def test_a_contradictory_label_is_one_fault_and_costs_its_case(tmp_path: Path, s
     assert [facts.case.name for facts in usable_cases(found).labeled] == ["a", "c"]
 
 
-@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a\nb", "\x1b]0;owned\x07", "x" * 300, "肝臓 & \"b\""])
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a\nb", "\x1b]0;owned\x07", "x" * 200, "肝臓 & \"b\""])
 def test_odd_names_are_taken_and_escaped_on_the_page(tmp_path: Path, name: str) -> None:
     write_folder(tmp_path, {case: (SEG, (1,), {1: name}) for case in "abc"})
     found = checked(tmp_path)
@@ -94,6 +94,12 @@ def test_odd_names_are_taken_and_escaped_on_the_page(tmp_path: Path, name: str) 
     page = (tmp_path / "check.html").read_text("utf-8")
     assert "<script>alert" not in page and "\x1b" not in page
     assert json.loads((tmp_path / "check.json").read_text("utf-8"))["structures"][0]["name"] == found.labels.names[0]
+
+
+def test_a_name_that_no_model_can_hold_is_one_fault_that_says_how_long_it_is(tmp_path: Path) -> None:
+    write_folder(tmp_path, {case: (SEG, (1,), {1: "x" * 201}) for case in "abc"})
+    found = only(checked(tmp_path), "unusable_names")
+    assert "201 letters" in found.seen and "200" in found.remedy
 
 
 def test_two_values_of_one_name_are_a_fault_with_both_and_a_way_out(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_all_is_told_though_the_event_loop_never_lets_go_of_python(engine: Calla
     try:
         told.start()
         while told.child.isRunning and time.monotonic() < until:
-            told.child._onTick()
+            told.child._thread.tick()
     finally:
         sys.setswitchinterval(usual)
     assert told.endings[0].kind == "finished"

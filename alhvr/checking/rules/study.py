@@ -11,7 +11,7 @@ from alhvr.checking.findings import Finding, Severity
 from alhvr.checking.result import case_key
 from alhvr.data.cases import CaseSet
 from alhvr.data.fingerprint import Fingerprint
-from alhvr.formats.labels import MAX_LABELS, MAX_VALUE, Label, LabelSet, folded
+from alhvr.formats.labels import LONGEST_NAME, MAX_LABELS, MAX_VALUE, Label, LabelSet, folded
 
 LISTED = 5
 """Longest list of cases in a sentence."""
@@ -91,6 +91,7 @@ class Study:
         fit = 1 <= len(self.names) <= MAX_LABELS and all(1 <= value <= MAX_VALUE for value in self.names)
         called = {folded(name) for name in self.names.values()}
         unique = len(called) == len(self.names) and "" not in called
+        fit = fit and all(len(name) <= LONGEST_NAME for name in self.names.values())
         return LabelSet.from_names(self.names) if fit and unique else None
 
     def structure(self, value: int) -> Label | None:
