@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,6 +26,8 @@ from typing import Any, Literal, get_args
 
 from alhvr.core.errors import UserError
 from alhvr.core.files import open_plain, parse_json, read_bytes, written_atomically
+from alhvr.core.process import ProcessMark, is_alive, start_of
+from alhvr.formats.project import ARMS
 
 HEARTBEAT = "heartbeat.json"
 BEAT_EVERY_S = 2.0
@@ -37,9 +39,6 @@ Told = Literal["running", "paused", "finished", "failed"]
 State = Literal["none", "running", "elsewhere", "paused", "finished", "failed", "lost"]
 """What a run is. lost: it says that it runs, and no such process does; elsewhere: on another computer."""
 Request = Literal["pause", "finish"]
-LABELS_ONLY, ARCHIVE = "labels-only", "archive"
-ARMS = (LABELS_ONLY, ARCHIVE)
-"""The trainings of a comparison, in their order; they are the names of their run folders too."""
 
 _LARGEST_BYTES = 64_000
 _LONGEST_TEXT = 4000
@@ -71,7 +70,7 @@ class Heartbeat:
 
 def own_heartbeat() -> Heartbeat:
     """The first heartbeat of this process."""
-    return Heartbeat(os.getpid(), _own_start(), platform.node())
+    return Heartbeat(**asdict(ProcessMark.of_this_process()))
 
 
 def write_heartbeat(folder: Path, heartbeat: Heartbeat) -> None:
@@ -124,8 +123,8 @@ class RunLook:
 class RunWatch:
     """Looks at the run in ``folder`` again and again; ``is_running`` tells of a process ID and its start."""
 
-    def __init__(self, folder: Path, is_running: Callable[[int, str], bool]) -> None:
-        self._folder, self._is_running = folder, is_running
+    def __init__(self, folder: Path, is_running: Callable[[int, str], bool] | None = None) -> None:
+        self._folder, self._is_running = folder, is_running or _is_running
         self._seen: tuple[int, int] | None = None
         self._moved_at = time.monotonic()
 
@@ -140,7 +139,7 @@ class RunWatch:
     def _state(self, found: Heartbeat) -> State:
         if found.state != "running":
             return found.state
-        is_here = found.host == platform.node()
+        is_here = found.host == socket.gethostname()
         if (is_here or found.start) and self._is_running(found.pid, found.start):
             return "running"
         if is_here:
@@ -149,6 +148,10 @@ class RunWatch:
         if seen != self._seen:
             self._seen, self._moved_at = seen, time.monotonic()
         return "elsewhere" if time.monotonic() - self._moved_at < PATIENCE_S else "lost"
+
+
+def _is_running(pid: int, start: str) -> bool:
+    return is_alive(pid) and start_of(pid) == start
 
 
 def ask(folder: Path, request: Request) -> None:
@@ -240,11 +243,3 @@ def _object(line: bytes) -> dict[str, Any] | None:
         return None
     return value if isinstance(value, dict) else None
 
-
-def _own_start() -> str:
-    """Field 22 of /proc/self/stat."""
-    try:
-        fields = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return fields[19] if len(fields) > 19 else ""

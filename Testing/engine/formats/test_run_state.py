@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import platform
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from alhvr.core.process import start_of
 from alhvr.formats import run_state
 from alhvr.formats.run_state import (
     HEARTBEAT,
@@ -106,28 +107,21 @@ def test_a_process_is_known_by_its_number_and_by_when_it_began(tmp_path: Path) -
     assert own_heartbeat().start == fields[19]
 
 
-def test_the_modules_rule_knows_a_process_by_what_the_engine_wrote(tmp_path: Path) -> None:
-    program = ("import sys, time; from pathlib import Path; from alhvr.formats.run_state import *;"
-               f"write_heartbeat(Path({str(tmp_path)!r}), own_heartbeat()); print(flush=True); time.sleep(60)")
-    sys.path.insert(0, str(Path(__file__).parents[3] / "ALHVRSegmentation"))
+def test_a_process_that_was_killed_leaves_a_run_that_is_lost(tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
-        from ALHVRLib.os_process import is_running
-    finally:
-        del sys.path[0]
-    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
-    try:
-        child.stdout.readline()
-        assert state_of(tmp_path, is_running) == "running"
+        write_heartbeat(tmp_path, replace(own_heartbeat(), pid=child.pid, start=start_of(child.pid)))
+        assert RunWatch(tmp_path).look().state == "running"
     finally:
         child.kill()
         child.wait()
-    assert state_of(tmp_path, is_running) == "lost"
+    assert RunWatch(tmp_path).look().state == "lost"
 
 
 def test_a_run_on_another_computer_is_watched_by_its_beat_and_never_by_the_clock(tmp_path, monkeypatch) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    there = replace(own_heartbeat(), host=f"not-{platform.node()}", start="")
+    there = replace(own_heartbeat(), host=f"not-{socket.gethostname()}", start="")
     watch = RunWatch(tmp_path, everybody_runs)
     seen = []
     for beat, later_s in ((5, 0), (5, 59), (6, 1), (6, 59), (6, 2)):
