@@ -39,9 +39,11 @@ ROOMS = {
     "bundle_monai": {"ground", "data", "bundle", "export", "networks", "inference"},
     "demo": {"ground", "pages", "formats", "data", "phantom", "bundle", "export", "inference", "evaluation",
              "training"},
+    "arguments": {"ground", "formats", "networks", "methods"},
+    "project_options": {"ground", "formats"},
     "api": {"ground", "formats", "data", "evaluation", "inference", "checking", "training"},
     "cli": {"ground", "networks", "methods", "bundle", "evaluation", "inference", "checking", "training", "demo",
-            "phantom", "ranking"},
+            "phantom", "ranking", "arguments", "project_options", "formats"},
 }
 """Each room, and the rooms that it may import from."""
 
