@@ -10,7 +10,7 @@ from alhvr.core.files import write_text
 from alhvr.core.progress import in_words
 from alhvr.formats.project import ARCHIVE, LABELS_ONLY
 from alhvr.pages.markup import NOTHING, Content, Html, element, joined
-from alhvr.pages.parts import Row, box, callout, drawing, items, key, page, section, soft, table
+from alhvr.pages.parts import Row, box, callout, drawing, items, page, section, soft, table
 
 _NOTHING = "\u2013"
 _WIDE, _ROW, _LEFT, _RIGHT = 560, 16, 150, 12
@@ -23,11 +23,12 @@ _FOOTER = ("Not a medical device: for research only, every result must be checke
 
 def write_page(path: Path, outcome: Outcome, *, by_minutes: bool) -> Path:
     """Writes the page, one file without scripts or links to anywhere; never half written. Raises OSError."""
-    write_text(path, _page(outcome, by_minutes=by_minutes))
+    write_text(path, to_html(outcome, by_minutes=by_minutes))
     return path
 
 
-def _page(outcome: Outcome, *, by_minutes: bool) -> str:
+def to_html(outcome: Outcome, *, by_minutes: bool) -> str:
+    """The page; ``by_minutes``: the trainings had the same time, and not the same number of steps."""
     content = (
         callout(*sentences(outcome), style="fault" if outcome.verdict == LABELS_ONLY else None),
         section("Held-out cases", _table(outcome), _worst(outcome)) if outcome.cases else NOTHING,
@@ -35,7 +36,7 @@ def _page(outcome: Outcome, *, by_minutes: bool) -> str:
         section("What each training cost", _costs(outcome), _fairness(outcome, by_minutes=by_minutes)),
         section("How to read this", items(_reading(outcome))),
     )
-    return page("Did the archive help?", "Did the archive help?", content, footer=_FOOTER)
+    return page("ALHVR: did the archive help?", "Did the archive help?", content, footer=_FOOTER)
 
 
 def _table(outcome: Outcome) -> Html:
@@ -77,7 +78,8 @@ def _legend(outcome: Outcome) -> Html:
     """What the signs of the charts mean."""
     if not outcome.cases:
         return NOTHING
-    signs = (joined((key(_SIGNS[arm]), f" {NAMES[arm]}  ")) for arm in outcome.arms)
+    signs = (joined((drawing("swatch", (16, 8), element("circle", class_=_SIGNS[arm], cx=8, cy=4, r=3.2), words=""),
+                     f" {NAMES[arm]} ")) for arm in outcome.arms)
     return soft("One line for each case, from Dice 0 to 1: ", *signs)
 
 
@@ -167,8 +169,9 @@ def _reading(outcome: Outcome) -> Iterable[str]:
         yield (f"{outcome.n_patients} held-out patients are too few to trust these figures: hold out five or more, and "
                "score the model on scans that nobody has seen before it is relied on.")
     yield "The held-out cases also chose the weights that were kept, so that all figures are optimistic alike."
-    yield ("All means are over patients. The interval is a bootstrap over patients of the change in each of them, "
-           "widened for few patients; one that holds 0 shows no gain. Another seed may turn out differently.")
+    yield ("All means are over patients. The interval is a bootstrap over patients of the change in each of them, and "
+           "no narrower than Student's t for so many; one that holds 0 shows no gain. Another seed may turn out "
+           "differently.")
     yield "Cases that are annotated in part are scored where they are, and distances are measured within that."
 
 
