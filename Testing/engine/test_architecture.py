@@ -34,13 +34,19 @@ ROOMS = {
     "checking": {"ground", "pages", "formats", "data"},
     "phantom": {"ground", "formats", "data", "bundle", "export"},
     "inference": {"ground", "formats", "data", "bundle", "export", "networks"},
-    "training": {"ground", "formats", "data", "bundle", "networks", "inference", "methods", "evaluation", "checking"},
+    "training": {"ground", "formats", "data", "bundle", "export", "networks", "inference", "methods", "evaluation",
+                 "checking"},
+    "ranking": {"ground", "formats", "data", "bundle", "export", "inference", "checking"},
     "bundle_monai": {"ground", "data", "bundle", "export", "networks", "inference"},
+    "comparison": {"ground", "pages", "formats", "data", "bundle", "export", "evaluation", "inference", "checking",
+                   "training"},
     "demo": {"ground", "pages", "formats", "data", "phantom", "bundle", "export", "inference", "evaluation",
              "training"},
+    "arguments": {"ground", "formats", "networks", "methods"},
+    "project_options": {"ground", "formats"},
     "api": {"ground", "formats", "data", "evaluation", "inference", "checking", "training"},
     "cli": {"ground", "networks", "methods", "bundle", "evaluation", "inference", "checking", "training", "demo",
-            "phantom"},
+            "phantom", "ranking", "comparison", "arguments", "project_options", "formats"},
 }
 """Each room, and the rooms that it may import from."""
 
@@ -51,7 +57,8 @@ BEHIND_TORCH = {"onnx"}
 """torch.onnx needs it; no file imports it itself."""
 PACKAGES = {"PIL": "pillow"}
 """Packages that are called otherwise than what is imported."""
-LIGHT_ROOMS = {"ground", "pages", "formats", "data", "bundle", "export", "evaluation", "inference", "checking", "cli"}
+LIGHT_ROOMS = {"ground", "pages", "formats", "data", "bundle", "export", "evaluation", "inference", "checking",
+               "ranking", "cli"}
 TRAINING_FILES = {"alhvr.data.augment", "alhvr.data.batches", "alhvr.data.h5_file",
                   "alhvr.inference.torch_backend"}
 """The files of light rooms that only training, the demo or a GPU needs."""
@@ -61,7 +68,7 @@ STARTUP = {"numpy", "SimpleITK"}
 """What every segmentation loads; other libraries of the light install wait until they are needed."""
 WITH_WEIGHTS = {"alhvr.bundle.model", "alhvr.core.torch_file"}
 """They read and write PyTorch's weights, and import it in those functions."""
-IN_SLICER = {"alhvr.core.errors", "alhvr.core.files", "alhvr.core.progress", "alhvr.core.streams",
+IN_SLICER = {"alhvr.core.errors", "alhvr.core.files", "alhvr.core.process", "alhvr.core.progress", "alhvr.core.streams",
              "alhvr.networks.registry", "alhvr.settings",
              *(f"alhvr.formats.{path.stem}" for path in (ENGINE / "formats").glob("[!_]*.py"))}
 """What the modules may load into 3D Slicer's own process, and what that needs: the standard library and numpy."""
