@@ -138,6 +138,7 @@ def _train(setup: RunSetup, run: RunFolder, reporter: Reporter, life: RunLife) -
 def _trained(setup: RunSetup, loop: TrainingLoop, run: RunFolder, reporter: Reporter, life: RunLife) -> FinishedModel:
     """Trains to the end, or until it is asked to finish; raises Cancelled where it is asked to pause."""
     loop.resume()
+    loop.clock = life.clock
     life.elapsed_s = lambda: loop.state.elapsed_s
     if not loop.train(life.should_leave):
         if life.should_pause() or not life.should_finish():
