@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alhvr.core.errors import UserError
-from alhvr.core.files import shown
-from alhvr.formats.project import ARMS, PROJECT_FILE, Project, read_project
+from alhvr.core.files import read_json, shown
+from alhvr.formats.project import ARCHIVE, ARMS, PROJECT_FILE, Project, read_project
 
 RANKING, DECISIONS = "ranking.json", "decisions.jsonl"
 """In the folder of the review."""
@@ -92,11 +92,20 @@ def _number(project: Project, model: Path) -> str:
 
 
 def _models(project: Project) -> Iterator[Path]:
-    """The models of the project that are there, the one that was kept first, else that of the newest run."""
+    """The models of the project that are there: the one that was kept, then what each run offers, the newest first."""
     kept = project.kept
     first = () if kept is None else (project.run_folder(kept.run) / kept.arm, project.run_folder(kept.run))
     runs = [project.run_folder(number) for number in reversed(project.runs())]
-    trained = (folder for run in runs for folder in (*(run / arm for arm in reversed(ARMS)), run))
+    trained = (folder for run in runs for folder in (run / _offered(run), *(run / arm for arm in ARMS), run))
     for folder in dict.fromkeys((*first, *trained)):
         if (folder / _DONE["train"]).is_file():
             yield folder / "model"
+
+
+def _offered(run: Path) -> str:
+    """The training whose model a comparison offers; that with the archive where it does not say."""
+    try:
+        offered = read_json(run / _DONE["compare"])["offered"]
+    except (OSError, UserError, TypeError, KeyError):
+        return ARCHIVE
+    return offered if offered in ARMS else ARCHIVE
