@@ -10,7 +10,7 @@ from alhvr.core.files import write_text
 from alhvr.core.progress import in_words
 from alhvr.formats.project import ARCHIVE, LABELS_ONLY
 from alhvr.pages.markup import NOTHING, Content, Html, element, joined
-from alhvr.pages.parts import Row, box, callout, drawing, items, page, section, soft, table
+from alhvr.pages.parts import Row, callout, card, drawing, folded, items, page, section, soft, table
 
 _NOTHING = "\u2013"
 _WIDE, _ROW, _LEFT, _RIGHT = 560, 16, 150, 12
@@ -70,8 +70,9 @@ def _worst(outcome: Outcome) -> Html:
     worst = outcome.worst
     if worst is None:
         return NOTHING
-    return element("p", "Look first at ", element("a", worst.case, href=f"#{_anchor(outcome, worst.case)}"),
-                   f": {worst.structure} has Dice {worst.dice:.3f} there ({NAMES[worst.arm]}), the lowest of all.")
+    place = f"#{_anchor(outcome, worst.structure)}"
+    return element("p", "Look first at ", element("a", worst.case, href=place), f": {worst.structure} has Dice "
+                   f"{worst.dice:.3f} there ({NAMES[worst.arm]}), the lowest of all.")
 
 
 def _legend(outcome: Outcome) -> Html:
@@ -88,7 +89,7 @@ def _charts(outcome: Outcome) -> Iterable[Html]:
     for name in outcome.structures:
         scored = [case for case in outcome.cases if any(_dice(case, arm, name) is not None for arm in outcome.arms)]
         if scored:
-            yield box(element("h3", name), _chart(outcome, scored, name))
+            yield card(name, _chart(outcome, scored, name), id=_anchor(outcome, name))
 
 
 def _chart(outcome: Outcome, cases: list[CaseOutcome], name: str) -> Html:
@@ -127,11 +128,12 @@ def _cases(outcome: Outcome) -> Html:
                *(f"HD95 [{outcome.distance_unit}], {NAMES[arm]}" for arm in outcome.arms)]
     rows = []
     for case in outcome.cases:
-        for number, name in enumerate(outcome.structures):
+        for name in outcome.structures:
             cells = [case.case, name, *(_number(_dice(case, arm, name), 3) for arm in outcome.arms),
                      *(_case_distance(case, arm, name) for arm in outcome.arms)]
-            rows.append(Row(cells, id=None if number else _anchor(outcome, case.case)))
-    return table("Every case; a dash: not annotated there, or nothing to measure", columns, rows, style="numbers")
+            rows.append(Row(cells))
+    figures = table("Every case; a dash: not annotated there, or nothing to measure", columns, rows, style="numbers")
+    return folded("The figures of every case", figures)
 
 
 def _case_distance(case: CaseOutcome, arm: str, name: str) -> str:
@@ -141,8 +143,8 @@ def _case_distance(case: CaseOutcome, arm: str, name: str) -> str:
     return "missed" if found.missed else _number(found.hd95_mm, 1)
 
 
-def _anchor(outcome: Outcome, name: str) -> str:
-    return f"case-{[case.case for case in outcome.cases].index(name) + 1}"
+def _anchor(outcome: Outcome, structure: str) -> str:
+    return f"s{outcome.structures.index(structure) + 1}"
 
 
 def _costs(outcome: Outcome) -> Html:

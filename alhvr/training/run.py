@@ -15,7 +15,7 @@ from alhvr.checking.result import CheckResult
 from alhvr.checking.run import CheckOptions, Folders, archive_folders, check
 from alhvr.checking.selection import may_train, overridden
 from alhvr.checking.text_report import emit, faults_as_error, write_reports
-from alhvr.config import RunConfig, to_dict
+from alhvr.config import RunConfig
 from alhvr.core.errors import Cancelled, UserError
 from alhvr.core.progress import Reporter
 from alhvr.data.augment import Augmenter
@@ -27,7 +27,16 @@ from alhvr.training.device import choose_compute, memory_as_user_error
 from alhvr.training.finish import FinishedModel, finish_model, summary
 from alhvr.training.loop import TrainingLoop
 from alhvr.training.pretrained import load_pretrained
-from alhvr.training.run_folder import RUN_FILE, RecordingReporter, RunFolder, require_run, resume_command, resumed_setup
+from alhvr.training.run_folder import (
+    COMPARE_FILE,
+    RUN_FILE,
+    RecordingReporter,
+    RunFolder,
+    require_run,
+    resume_command,
+    resumed_setup,
+    write_setup,
+)
 from alhvr.training.run_life import NothingToFinish, RunLife
 from alhvr.training.setup import RunSetup, plan_run
 from alhvr.training.step import TrainingStep
@@ -85,6 +94,7 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
     run.create()
     with run.locked():
         if not request.resume:
+            _require_no_comparison(run)
             require_empty(run)
         with RunLife(run.path, resume_command(run.path)) as life:
             if request.resume:
@@ -107,7 +117,7 @@ def go_on(run: RunFolder, config: RunConfig, reporter: Reporter, life: RunLife) 
 
 def _train(setup: RunSetup, run: RunFolder, reporter: Reporter, life: RunLife) -> TrainResult:
     setup.compute.apply()
-    loop = None
+    life.elapsed_s, loop = float, None
     try:
         loop = _build_loop(setup, run, reporter, life.should_leave)
         finished = _trained(setup, loop, run, reporter, life)
@@ -128,6 +138,7 @@ def _train(setup: RunSetup, run: RunFolder, reporter: Reporter, life: RunLife) -
 def _trained(setup: RunSetup, loop: TrainingLoop, run: RunFolder, reporter: Reporter, life: RunLife) -> FinishedModel:
     """Trains to the end, or until it is asked to finish; raises Cancelled where it is asked to pause."""
     loop.resume()
+    loop.clock = life.clock
     life.elapsed_s = lambda: loop.state.elapsed_s
     if not loop.train(life.should_leave):
         if life.should_pause() or not life.should_finish():
@@ -185,11 +196,10 @@ def checked_setup(request: TrainRequest, context: RunContext, *, trainings: int 
     return CheckedSetup(setup, found)
 
 
-def write_setup(run: RunFolder, setup: RunSetup) -> None:
-    """Makes a run of ``setup`` in the folder, ready to be gone on with; raises UserError where the disk refuses."""
-    run.create()
-    run.write_json("config.json", to_dict(setup.config))
-    run.write_json(RUN_FILE, setup.to_dict())
+def _require_no_comparison(run: RunFolder) -> None:
+    if (run.path / COMPARE_FILE).exists():
+        raise UserError(f"{run.path} holds a comparison, and no training of its own.",
+                        "Choose another --out folder, or go on with it: alhvr compare --resume.")
 
 
 def require_empty(run: RunFolder) -> None:

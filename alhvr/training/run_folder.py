@@ -43,6 +43,8 @@ from alhvr.training.setup import RunSetup
 _LARGEST_METRICS_BYTES = 1_000_000_000
 
 RUN_FILE = "run.json"
+COMPARE_FILE = "compare.json"
+"""In a folder that holds a comparison, whose trainings are runs in folders inside of it."""
 
 START_AGAIN = ("Restore it from a backup. Without one, delete the folder checkpoints in the run and resume: the same "
                "training begins again from its first step.")
@@ -215,10 +217,7 @@ def resumed_setup(run: RunFolder, config: RunConfig, reporter: Reporter) -> RunS
     Warns of settings that are ignored. Raises UserError when run.json or a checkpoint is damaged, labelled cases or the
     best weights are gone, or a label or what its values mean was changed since the run began.
     """
-    try:
-        setup = RunSetup.from_dict(run.read_json(RUN_FILE))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{run.path / RUN_FILE} is damaged ({error}).", "Start a new run.") from error
+    setup = read_setup(run)
     gone = [c for c in (*setup.labeled, *setup.validation) if not (c.image.exists() and c.label.exists())]
     if gone:
         raise UserError(f"{len(gone)} case(s) of the run are no longer there, the first is {gone[0].image}.",
@@ -229,6 +228,21 @@ def resumed_setup(run: RunFolder, config: RunConfig, reporter: Reporter) -> RunS
     if ignored:
         reporter.warning(f"A resumed run keeps the settings that it began with; ignored: {', '.join(ignored)}.")
     return replace(setup, compute=_compute(setup, config.training.device, reporter))
+
+
+def write_setup(run: RunFolder, setup: RunSetup) -> None:
+    """Makes a run of ``setup`` in the folder, ready to be gone on with; raises UserError where the disk refuses."""
+    run.create()
+    run.write_json("config.json", to_dict(setup.config))
+    run.write_json(RUN_FILE, setup.to_dict())
+
+
+def read_setup(run: RunFolder) -> RunSetup:
+    """What ``write_setup`` wrote; raises UserError where it is missing or damaged."""
+    try:
+        return RunSetup.from_dict(run.read_json(RUN_FILE))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{run.path / RUN_FILE} is damaged ({error}).", "Start a new run.") from error
 
 
 def ignored_settings(asked: RunConfig, kept: RunConfig) -> list[str]:

@@ -140,7 +140,7 @@ def test_a_decoration_stands_beside_words_that_say_the_same(root: Element) -> No
 
 def test_every_table_has_a_caption_and_headings_for_columns_and_rows(root: Element) -> None:
     tables = list(root.all("table"))
-    assert len(tables) == 2
+    assert len(tables) >= 2
     for found in tables:
         assert found.content[0].tag == "caption" and found.content[0].words
         head, *rows = found.all("tr")
