@@ -10,7 +10,7 @@ import slicer
 import vtk
 
 from ALHVRLib.scene.label_images import BINARY_LABELMAP, values_of
-from ALHVRSegmentationLib.regions.segment_editor import SEGMENT_ID
+from ALHVRLib.scene.segment_editor import SEGMENT_ID
 
 
 @dataclass(frozen=True)
