@@ -13,10 +13,10 @@ from ALHVRLib.scene.label_images import bounding_box
 from ALHVRLib.scene.navigation import jump_to, world_of
 from ALHVRLib.scene.region_colours import REGION_COLOURS
 from ALHVRLib.scene.region_layers import SEGMENTATION
-from ALHVRLib.scene.segment_editor import add_segment, edit
 from ALHVRSegmentationLib.regions.component_search import ComponentSearch
 from ALHVRSegmentationLib.regions.region_table import ComponentTable, places_text
 from ALHVRSegmentationLib.regions.result import SCAN, RegionResult
+from ALHVRSegmentationLib.regions.segment_editor import add_segment, edit
 
 if TYPE_CHECKING:
     from ALHVRSegmentationLib.regions.section import RegionsSection
