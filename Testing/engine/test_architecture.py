@@ -61,7 +61,7 @@ STARTUP = {"numpy", "SimpleITK"}
 """What every segmentation loads; other libraries of the light install wait until they are needed."""
 WITH_WEIGHTS = {"alhvr.bundle.model", "alhvr.core.torch_file"}
 """They read and write PyTorch's weights, and import it in those functions."""
-IN_SLICER = {"alhvr.core.errors", "alhvr.core.files", "alhvr.core.progress", "alhvr.core.streams",
+IN_SLICER = {"alhvr.core.errors", "alhvr.core.files", "alhvr.core.process", "alhvr.core.progress", "alhvr.core.streams",
              "alhvr.networks.registry", "alhvr.settings",
              *(f"alhvr.formats.{path.stem}" for path in (ENGINE / "formats").glob("[!_]*.py"))}
 """What the modules may load into 3D Slicer's own process, and what that needs: the standard library and numpy."""

@@ -1,1 +1,1 @@
-"""What other programs read: labels, coded terms, model folders, region tables. Standard library and numpy."""
+"""What other programs read: labels, coded terms, model and project folders, region tables. Standard library, numpy."""

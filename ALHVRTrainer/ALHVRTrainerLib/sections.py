@@ -1,0 +1,12 @@
+"""Sections: the parts of this module's panel, from top to bottom; a line each, as several people add to it."""
+
+from __future__ import annotations
+
+from slicer.i18n import tr as _
+
+from ALHVRTrainerLib.header_section import HeaderSection
+
+NOTICE = _("Research software, not a medical device. Check every result by eye.")
+SECTIONS = (
+    HeaderSection,
+)
