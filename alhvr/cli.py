@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import alhvr
 from alhvr.config import DataConfig, RunConfig, from_dict, to_dict, with_preset
 from alhvr.core.errors import (
+    DEMO,
     RAISE_LIMIT,
     Cancelled,
     UserError,
@@ -209,7 +210,7 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 
 def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
-    require_train("alhvr demo")
+    require_train("alhvr demo", DEMO)
     from alhvr.demo.story import run_demo
 
     run_demo(options.out, reporter, seed=options.seed)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from slicer.i18n import tr as _
 
 from ALHVRTrainerLib.header_section import HeaderSection
+from ALHVRTrainerLib.python_setup import SETUP, PythonSection
 
 NOTICE = _("Research software, not a medical device. Check every result by eye.")
 SECTIONS = (
     HeaderSection,
+    SETUP,
+    PythonSection,
 )

@@ -252,8 +252,8 @@ def test_segments_at_the_voxels_and_beside_them_are_named_most_voxels_first(clea
 def test_structures_are_found_on_any_grid(clean_slate: None, moved: bool) -> None:
     from ALHVRLib.places.segment_images import images_of, numbers_at
     from ALHVRLib.scene.region_layers import SEGMENTATION
-    from ALHVRSegmentationLib.regions.segment_editor import add_segment
     from ALHVRSegmentationLib.regions.result import SCAN
+    from ALHVRSegmentationLib.regions.segment_editor import add_segment
 
     world = make_result(arrays=two_blobs())
     node, scan = (world.node.GetNodeReference(role) for role in (SEGMENTATION, SCAN))
