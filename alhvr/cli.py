@@ -14,18 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import alhvr
 from alhvr.config import DataConfig, RunConfig, from_dict, to_dict, with_preset
-from alhvr.core.errors import (
-    RAISE_LIMIT,
-    Cancelled,
-    UserError,
-    memory_limits,
-    require_generator,
-    require_memory,
-    require_train,
-)
-from alhvr.core.files import DISK_IS_FULL, read_json, shown, write_refused
+from alhvr.core.errors import Cancelled, UserError, require_generator, require_memory, require_train
+from alhvr.core.files import read_json, shown
 from alhvr.core.progress import BarReporter, JsonReporter, Reporter
 from alhvr.core.streams import occupy_standard_streams, unblocked_streams, write_out
+from alhvr.core.system import explained
 from alhvr.methods.registry import DEFAULT_METHOD, METHODS
 from alhvr.networks.registry import NETWORKS
 
@@ -68,21 +61,15 @@ def _run(arguments: Sequence[str], reporter: Reporter) -> int:
         reporter.started(options.command)
         require_memory(options.command)
         options.run(options, reporter)
-    except UserError as error:
-        return _complain(reporter, error.message, error.hint)
-    except MemoryError:
-        return _complain(reporter, "The memory is used up.", "Close other programs, or take smaller scans or patches.")
-    except OSError as error:
-        return _complain_of_system(reporter, error)
-    except (ImportError, RuntimeError) as error:
-        if isinstance(error, ModuleNotFoundError) or not memory_limits():
-            raise
-        return _complain(reporter, f"Something failed for which the memory may be too little ({error}): this process "
-                         f"may use {memory_limits()}.", RAISE_LIMIT)
     except (Cancelled, KeyboardInterrupt) as error:
         reporter.note(str(error) or "Cancelled.")
         reporter.finished(cancelled=True)
         return EXIT_CANCELLED
+    except Exception as error:
+        told = explained(error)
+        if told is None:
+            raise
+        return _complain(reporter, told.message, told.hint)
     return EXIT_OK
 
 
@@ -90,15 +77,6 @@ def _wants_json(arguments: Sequence[str]) -> bool:
     """Known before the arguments are parsed, so that a mistake among them is told as JSON too."""
     return any(argument == "--progress=json" for argument in arguments) or any(
         pair == ("--progress", "json") for pair in pairwise(arguments))
-
-
-def _complain_of_system(reporter: Reporter, error: OSError) -> int:
-    """One line for what the system refused, a full disk first of all."""
-    if error.errno in DISK_IS_FULL and error.filename:
-        refusal = write_refused(error, Path(os.fsdecode(error.filename)))
-        return _complain(reporter, refusal.message, refusal.hint)
-    return _complain(reporter, f"{error.filename or 'A file'}: {error.strerror or error}.",
-                     "Check the path, its permissions and the free disk space.")
 
 
 def _complain(reporter: Reporter, message: str, hint: str) -> int:

@@ -16,6 +16,7 @@ from alhvr.checking.rules.registry import find_faults, worst_first
 from alhvr.checking.rules.study import Study
 from alhvr.config import DataConfig, PlanConfig
 from alhvr.core.errors import ChannelError, UserError
+from alhvr.data.case_file import CASE_FILE
 from alhvr.data.cases import CaseSet, align_cases, find_cases
 from alhvr.data.channel_names import Channel
 from alhvr.formats.labels import NO_VALUE
@@ -52,7 +53,7 @@ def check(folders: Folders, context: RunContext, wishes: CheckOptions | None = N
     Raises UserError where no folder is given, Cancelled when the watch wants it.
     """
     wishes = wishes or CheckOptions()
-    sets, unusable = _find_sets(folders)
+    sets, unusable = _with_held_out(*_find_sets(folders), given=folders.validation is not None)
     asked = wishes.not_annotated
     not_annotated = effective_not_annotated(asked, sets.values())
     contradicts = not_annotated == NO_VALUE and asked != DataConfig.not_annotated
@@ -98,3 +99,27 @@ def _find_sets(folders: Folders) -> tuple[dict[str, CaseSet], list[Finding]]:
     if "labeled" in sets and "validation" in sets:
         sets["validation"] = align_cases(sets["validation"], sets["labeled"].label_names)
     return sets, unusable
+
+
+def _with_held_out(sets: dict[str, CaseSet], unusable: list[Finding], *, given: bool,
+                   ) -> tuple[dict[str, CaseSet], list[Finding]]:
+    """The labelled cases that cases.json holds out become those to validate on, where no folder was ``given``.
+
+    Where one was, they are left aside. It is a fault where none is left to learn from.
+    """
+    cases = sets["labeled"].cases if "labeled" in sets else ()
+    held = tuple(case for case in cases if case.held_out)
+    if not held:
+        return sets, unusable
+    if len(held) == len(cases):
+        return sets, [*unusable, Finding(
+            "no_usable_case", Severity.FAULT, (sets["labeled"].folder,), f"{CASE_FILE} holds out every one of the "
+            f"{len(held)} labelled cases, so that there is none to learn from.",
+            f'Take "held_out" away from some of them in {CASE_FILE}, or label more cases.')]
+    learnt = replace(sets["labeled"], cases=tuple(case for case in cases if not case.held_out))
+    if given:
+        told = (f"Cases that {CASE_FILE} holds out are not used, because a folder of validation cases is given "
+                f"({len(held)}).")
+        return {**sets, "labeled": replace(learnt, notes=(*learnt.notes, told))}, unusable
+    validation = replace(sets["labeled"], cases=held, warnings=(), incomplete=(), notes=(), label_notes=())
+    return {"labeled": learnt, "validation": validation, **{p: s for p, s in sets.items() if p != "labeled"}}, unusable

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from alhvr.core.errors import ChannelError, UserError
 from alhvr.core.files import is_plain, shown
-from alhvr.data.case_file import CaseFile, merge, read_case_file, structure_values
+from alhvr.data.case_file import CaseEntry, CaseFile, merge, read_case_file, structure_values
 from alhvr.data.case_layouts import LAYOUTS, list_folder
 from alhvr.data.case_paths import name_fault, say_alike
 from alhvr.data.channel_names import (
@@ -51,6 +51,8 @@ class Case:
     """Who it is, where cases.json or the layout says so; cases of one patient belong on one side of a split."""
     meaning: LabelMeaning = LabelMeaning()
     """How the values in its label file become those of the run, in which all other label values are given."""
+    held_out: bool = False
+    """cases.json says that it is for scoring alone: nothing is learnt from it."""
 
     @property
     def images(self) -> tuple[Path, ...]:
@@ -214,8 +216,9 @@ def _case(name: str, listing: Listing, overrides: CaseFile) -> Case:
     """A case whose channels are all there, without its label."""
     images = listing.images[name]
     first, *others = (images[number] for number in sorted(images))
-    said = overrides.cases[name].patient if name in overrides.cases else None
-    return Case(name, first, None, tuple(others), patient=said or listing.patients.get(name))
+    said = overrides.cases.get(name, CaseEntry())
+    return Case(name, first, None, tuple(others), patient=said.patient or listing.patients.get(name),
+                held_out=said.held_out)
 
 
 def _incomplete(listing: Listing, names: Iterable[str], count: int) -> tuple[Incomplete, ...]:

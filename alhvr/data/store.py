@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alhvr.core.errors import UserError
+from alhvr.core.errors import Cancelled, UserError
 from alhvr.core.progress import Reporter
 from alhvr.data.case_io import LabelDecoder, read_case
 from alhvr.data.cases import Case
@@ -60,6 +60,8 @@ class ScanStore:
                  budget_bytes: int, reporter: Reporter) -> None:
         """``annotation`` None: labels are not read, the cases are an archive whose damaged scans may be left out."""
         self.cases, self.budget_bytes, self.reporter = tuple(cases), budget_bytes, reporter
+        self.should_stop: Callable[[], bool] = bool
+        """Asked case by case while headers and labels are looked through, before anything is trained."""
         self._plan, self._annotation = plan, annotation
         self._held: OrderedDict[int, PreparedCase] = OrderedDict()
         self._loading: dict[int, int] = {}
@@ -90,6 +92,11 @@ class ScanStore:
         with self._changed:
             return sum(case.nbytes for case in self._held.values())
 
+    def raise_if_stopped(self) -> None:
+        """Raises Cancelled once somebody asked to stop."""
+        if self.should_stop():
+            raise Cancelled("Stopped while the scans were looked through.")
+
     def shape(self, index: int) -> tuple[int, int, int]:
         """Prepared shape [K, J, I] of a case, from its header alone; raises UserError when that cannot be read."""
         if index not in self._shapes:
@@ -109,6 +116,7 @@ class ScanStore:
 
         2-D: of the slices [K] of the prepared scan. 3-D: of slices along the prepared K, before they are resampled.
         """
+        self.raise_if_stopped()
         case = self.cases[index]
         geometry = probe(case.image).geometry
         label = axis_transform(geometry, self._plan).arrange(self._annotation.read(case, geometry))

@@ -54,6 +54,11 @@ class TrainingLoop:
         self._iterations_before = 0
         self._should_stop: Callable[[], bool] = lambda: False
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the budget of the run is used."""
+        return self._progress() >= 1.0
+
     def resume(self) -> None:
         """Continues from the newest checkpoint, if there is one."""
         if not self._run.last.exists():
@@ -200,12 +205,13 @@ class TrainingLoop:
         if _saved(self._run.best, {"average": weights, "iteration": self.state.iteration}, self._reporter):
             self.state.remember_best(scores, improved)
 
-    def load_best(self) -> None:
+    def load_best(self, should_stop: Callable[[], bool] | None = None) -> None:
         """Puts the weights with the best validation Dice into ``average``; where none were kept, the last stay.
 
-        Their statistics are measured once more, on as many batches as the settings say. Raises Cancelled as ``train``
-        is stopped.
+        Their statistics are measured once more, on as many batches as the settings say. Raises Cancelled when
+        ``should_stop`` says so; None: as ``train`` is stopped.
         """
+        self._should_stop = should_stop or self._should_stop
         if self._run.best.exists():
             saved = load_checkpoint(self._run.best)
             self.average.model.load_state_dict(saved["average"])

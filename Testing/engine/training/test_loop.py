@@ -6,6 +6,7 @@ import copy
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,9 @@ def new_run(study: Path, out: Path, *, archive: bool = True, **training) -> RunF
 def loop_of(run: RunFolder, *, stop: Callable[[], bool] = never, reporter: Listener | None = None) -> TrainingLoop:
     """The loop of the run, at its last checkpoint; ``stop`` stops validations only."""
     recorder = RecordingReporter(reporter or Listener(), run)
-    loop = _build_loop(RunSetup.from_dict(run.read_json(RUN_FILE)), run, recorder, stop)
+    loop = _build_loop(RunSetup.from_dict(run.read_json(RUN_FILE)), run, recorder, never)
+    if loop._validator is not None:
+        loop._validator = replace(loop._validator, should_stop=stop)
     loop.resume()
     return loop
 
