@@ -5,11 +5,15 @@ from __future__ import annotations
 from slicer.i18n import tr as _
 
 from ALHVRTrainerLib.header_section import HeaderSection
+from ALHVRTrainerLib.outcome.section import OutcomeSection
 from ALHVRTrainerLib.python_setup import SETUP, PythonSection
+from ALHVRTrainerLib.training.section import TrainingSection
 
 NOTICE = _("Research software, not a medical device. Check every result by eye.")
 SECTIONS = (
     HeaderSection,
     SETUP,
     PythonSection,
+    TrainingSection,
+    OutcomeSection,
 )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ALHVRLib.child_events import finite
+from ALHVRLib.models.untrusted_files import one_line
 
 MOST_POINTS = 2000
 """Of one curve; twice as many become half as many, each the mean of two neighbours."""
@@ -108,12 +109,6 @@ class ArmCurves:
 
 def _add(curves: dict[str, Curve], values: Any, minute: float) -> None:
     for name, value in values.items() if isinstance(values, dict) else ():
-        number, name = finite(value), shown_name(name)
-        if number is not None and (name in curves or len(curves) < MOST_CURVES):
-            curves.setdefault(name, Curve()).add(minute, float(number))
-
-
-def shown_name(name: object) -> str:
-    """A name that any widget can show, on one line."""
-    words = " ".join(str(name).replace("_", " ").split())
-    return words.encode("utf-8", "backslashreplace").decode("utf-8")[:NAME_LETTERS]
+        number, title = finite(value), one_line(str(name).replace("_", " "), NAME_LETTERS)
+        if number is not None and (title in curves or len(curves) < MOST_CURVES):
+            curves.setdefault(title, Curve()).add(minute, float(number))

@@ -36,8 +36,9 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def setup_of(trainer: Any) -> tuple[Any, Any]:
     """The two sections: what is missing in Slicer's Python, and which Python trains."""
-    from ALHVRLib.setup_section import SetupSection
     from ALHVRTrainerLib.python_setup import PythonSection
+
+    from ALHVRLib.setup_section import SetupSection
 
     return trainer.panel.section(SetupSection), trainer.panel.section(PythonSection)
 
@@ -131,8 +132,9 @@ def test_a_python_that_is_gone_is_said_before_training(trainer: Any, tmp_path: p
 
 
 def test_another_version_of_the_engine_there_is_told(slicer_app: object) -> None:
-    from ALHVRLib.child_events import Event
     from ALHVRTrainerLib.python_setup import warning_of
+
+    from ALHVRLib.child_events import Event
 
     found = {"version": "3.12.1", "torch": "2.6", "monai": "1.5", "device": "processor", "alhvr": "0.1.0"}
     assert warning_of(Event("python", {**found, "installed": "0.0.9"})) == (
