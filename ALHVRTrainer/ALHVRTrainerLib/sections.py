@@ -7,6 +7,7 @@ from slicer.i18n import tr as _
 from ALHVRTrainerLib.header_section import HeaderSection
 from ALHVRTrainerLib.outcome.section import OutcomeSection
 from ALHVRTrainerLib.python_setup import SETUP, PythonSection
+from ALHVRTrainerLib.settings.section import SettingsSection
 from ALHVRTrainerLib.training.section import TrainingSection
 
 NOTICE = _("Research software, not a medical device. Check every result by eye.")
@@ -14,6 +15,7 @@ SECTIONS = (
     HeaderSection,
     SETUP,
     PythonSection,
+    SettingsSection,
     TrainingSection,
     OutcomeSection,
 )

@@ -135,8 +135,8 @@ SETTINGS = (
         words={"standard": "our own choices", "paper": "the paper's text", "official": "the released code"}),
     SettingDescription(
         "method", "beta", "beta", "Share of the least sure pixels that sets how sure a network has to be. Higher: more "
-        "of each scan counts as sure. The paper takes 0.8 on slices, 0.7 on volumes.", "number", "of 1", 0.05, 1.0, 0.05,
-        2, automatic="the paper's"),
+        "of each scan counts as sure. The paper takes 0.8 on slices, 0.7 on volumes.", "number", "of 1", 0.05, 1.0,
+        0.05, 2, automatic="the paper's"),
     SettingDescription(
         "method", "temperature", "T", "How much the more confident network's opinion is sharpened before the other "
         "learns it. Lower: sharper.", "number", "of 1", 0.01, 1.0, 0.05, 2),

@@ -12,8 +12,8 @@ from slicer.i18n import tr as _
 from alhvr.core.errors import UserError
 
 MINUTES = (15.0, 60.0, 300.0)
-"""Of the places of the slider but the last, which is for any other number. Over night there is time for both trainings of
-a comparison, one after the other."""
+"""Of the places of the slider but the last, which is for any other number. A night has room for both trainings of a
+comparison, one after the other."""
 CUSTOM = len(MINUTES)
 LONGEST_MINUTES = 10_000.0
 DEFAULTS_SETTING = "ALHVR/TrainerDefaults"
@@ -45,7 +45,7 @@ def plan_in_words(minutes: float | None, compare: bool, has_archive: bool) -> st
         return _("{time} with labels only, as there is no archive.").format(time=in_hours(minutes))
     if not compare:
         return _("{time} with the archive; what it brings is not shown.").format(time=in_hours(minutes))
-    text = _("{all} in all: {time} with labels only, then {time} with the archive.")
+    text = _("{all} in all: {time} with labels only, then {time} with the archive, to know whether it helped.")
     return text.format(all=in_hours(2 * minutes), time=in_hours(minutes))
 
 

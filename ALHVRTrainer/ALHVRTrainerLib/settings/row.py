@@ -19,21 +19,23 @@ class SettingRow:
 
     Args:
         setting: what is shown.
+        parent: the widget that holds it.
         onChange: called with the setting and its new value when the user changed it, None where it is left open.
     """
 
-    def __init__(self, setting: SettingDescription, onChange: Callable[[SettingDescription, Any], None]) -> None:
+    def __init__(self, setting: SettingDescription, parent: qt.QWidget,
+                 onChange: Callable[[SettingDescription, Any], None]) -> None:
         self.setting = setting
         self._onChange = onChange
         self._showing = False
         self._default: Any = None
-        self.title = qt.QLabel(_(setting.title))
-        self.field = self._made()
-        self.unit = qt.QLabel(_(setting.unit))
-        self.reset = qt.QToolButton()
+        self.title = qt.QLabel(_(setting.title), parent)
+        self.field = self._made(parent)
+        self.unit = qt.QLabel(_(setting.unit), parent)
+        self.reset = qt.QToolButton(parent)
         self.reset.text = ARROW
         self.reset.connect("clicked()", self.onReset)
-        self.sentence = qt.QLabel(_(setting.sentence))
+        self.sentence = qt.QLabel(_(setting.sentence), parent)
         self.sentence.setWordWrap(True)
         self.field.toolTip = _(setting.sentence)
         self.field.setAccessibleName(_(setting.title))
@@ -69,10 +71,10 @@ class SettingRow:
         if not self._showing:
             self._onChange(self.setting, self._got())
 
-    def _made(self) -> qt.QWidget:
+    def _made(self, parent: qt.QWidget) -> qt.QWidget:
         setting = self.setting
         if setting.kind == "choice":
-            box = qt.QComboBox()
+            box = qt.QComboBox(parent)
             for value in setting.choices:
                 box.addItem(_(setting.words[value]))
             box.connect("currentIndexChanged(int)", self.onEdited)
@@ -80,12 +82,12 @@ class SettingRow:
             box.setMinimumContentsLength(12)
             return box
         if setting.kind == "sizes":
-            line = qt.QLineEdit()
+            line = qt.QLineEdit(parent)
             line.setPlaceholderText(_(setting.automatic))
             line.setMaxLength(MOST_LETTERS)
             line.connect("editingFinished()", self.onEdited)
             return line
-        box = qt.QDoubleSpinBox()
+        box = qt.QDoubleSpinBox(parent)
         box.setDecimals(setting.decimals)
         box.setSingleStep(setting.step)
         box.setRange(setting.low - setting.step if setting.automatic else setting.low, setting.high)

@@ -55,8 +55,7 @@ class SettingsSection(Section):
 
     def __init__(self, panel: Panel) -> None:
         super().__init__(panel)
-        self._rows = [SettingRow(setting, self.onSetting) for setting in SETTINGS]
-        self._grid = qt.QGridLayout()
+        self._rows = [SettingRow(setting, self.ui.rowsFrame, self.onSetting) for setting in SETTINGS]
         self._starts: list[str | None] = [None]
         """What each place of the list of models stands for, as in project.json."""
         self._custom = False
@@ -70,10 +69,11 @@ class SettingsSection(Section):
 
     def setUp(self) -> None:
         """Make the rows of what is folded, and connect all."""
+        grid = qt.QGridLayout(self.ui.rowsFrame)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setColumnStretch(1, 1)
         for row in self._rows:
-            row.addTo(self._grid)
-        self._grid.setColumnStretch(1, 1)
-        self.ui.rowsLayout.addLayout(self._grid)
+            row.addTo(grid)
         self._wrapped = keep_in_panel(self.frame)
         self.ui.lengthSlider.maximum = CUSTOM
         self.ui.minutesBox.setRange(1.0, LONGEST_MINUTES)
@@ -126,7 +126,7 @@ class SettingsSection(Section):
         self._custom = place == CUSTOM
         if self._custom:
             self.refresh()
-            self.ui.minutesBox.setFocus(qt.Qt.OtherFocusReason)
+            self.ui.minutesBox.setFocus()
         else:
             self._save(minutes=MINUTES[place])
 
@@ -224,8 +224,7 @@ class SettingsSection(Section):
         self.ui.compareBox.setVisible(has_archive)
         self.ui.compareBox.setChecked(project.compare)
         extra = "" if project.minutes is None else _(" (+ {time})").format(time=in_hours(project.minutes))
-        self.ui.compareBox.text = _("Also train without the archive, to know whether it helped{extra}").format(
-            extra=extra)
+        self.ui.compareBox.text = _("Also train without the archive{extra}").format(extra=extra)
         self.ui.planLabel.text = plan_in_words(project.minutes, project.compare, has_archive)
         self._fillStarts(project.start_from)
         for row in self._rows:
