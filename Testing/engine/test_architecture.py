@@ -34,14 +34,19 @@ ROOMS = {
     "checking": {"ground", "pages", "formats", "data"},
     "phantom": {"ground", "formats", "data", "bundle", "export"},
     "inference": {"ground", "formats", "data", "bundle", "export", "networks"},
-    "training": {"ground", "formats", "data", "bundle", "networks", "inference", "methods", "evaluation", "checking"},
+    "training": {"ground", "formats", "data", "bundle", "export", "networks", "inference", "methods", "evaluation",
+                 "checking"},
     "ranking": {"ground", "formats", "data", "bundle", "export", "inference", "checking"},
     "bundle_monai": {"ground", "data", "bundle", "export", "networks", "inference"},
+    "comparison": {"ground", "pages", "formats", "data", "bundle", "export", "evaluation", "inference", "checking",
+                   "training"},
     "demo": {"ground", "pages", "formats", "data", "phantom", "bundle", "export", "inference", "evaluation",
              "training"},
+    "arguments": {"ground", "formats", "networks", "methods"},
+    "project_options": {"ground", "formats"},
     "api": {"ground", "formats", "data", "evaluation", "inference", "checking", "training"},
     "cli": {"ground", "networks", "methods", "bundle", "evaluation", "inference", "checking", "training", "demo",
-            "phantom", "ranking"},
+            "phantom", "ranking", "arguments", "project_options", "formats"},
 }
 """Each room, and the rooms that it may import from."""
 
