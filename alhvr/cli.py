@@ -148,13 +148,16 @@ def _add_demo(commands: Any) -> None:
 def _add_sample(commands: Any) -> None:
     parser = _command(commands, "sample", _sample, "Generated scans and a small model, to try segmenting in a minute.")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
+    parser.add_argument("--study", action="store_true",
+                        help="a project to train on instead: labelled cases and an archive, no model")
     _add_progress(parser)
 
 
 def _add_train(commands: Any) -> None:
     parser = _command(commands, "train", _train, "Learn from labelled scans and an archive without labels.")
     parser.add_argument("--labeled", type=Path, metavar="DIR", help="cases folder: images/ and labels/")
-    parser.add_argument("--unlabeled", type=Path, metavar="DIR", help="the archive; left out: labels only")
+    parser.add_argument("--unlabeled", type=Path, action="append", metavar="DIR",
+                        help="the archive, given again for each of its folders; left out: labels only")
     parser.add_argument("--validation", type=Path, metavar="DIR",
                         help="labelled cases to choose the best model on; left out: some are set aside")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder")
@@ -217,8 +220,11 @@ def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
 
 def _sample(options: argparse.Namespace, reporter: Reporter) -> None:
     require_generator("alhvr sample")
-    from alhvr.phantom.sample import make_sample
+    from alhvr.phantom.sample import make_sample, make_study
 
+    if options.study:
+        reporter.finished(project=str(make_study(options.out, reporter)))
+        return
     study = make_sample(options.out, reporter)
     reporter.note(f"To segment a scan: alhvr segment {study.scans[0]} --model {study.model} --out DIR --regions")
     reporter.finished(scans=[str(path) for path in study.scans], labels=str(study.labels), model=str(study.model))
@@ -264,7 +270,8 @@ def _describe(options: argparse.Namespace, reporter: Reporter) -> None:
 def _add_check(commands: Any) -> None:
     parser = _command(commands, "check", run_check, "Find what is wrong with the scans and labels before training.")
     parser.add_argument("--labeled", type=Path, metavar="DIR", help="cases folder: images/ and labels/")
-    parser.add_argument("--unlabeled", type=Path, metavar="DIR", help="the archive")
+    parser.add_argument("--unlabeled", type=Path, action="append", metavar="DIR",
+                        help="the archive, given again for each of its folders")
     parser.add_argument("--validation", type=Path, metavar="DIR", help="labelled cases to choose the best model on")
     parser.add_argument("--not-annotated", type=int, metavar="V", default=DataConfig.not_annotated,
                         help="label value of voxels that are not annotated (255 unless stated otherwise)")

@@ -16,7 +16,9 @@ from alhvr.checking.rules.registry import find_faults, worst_first
 from alhvr.checking.rules.study import Study
 from alhvr.config import DataConfig, PlanConfig
 from alhvr.core.errors import ChannelError, UserError
-from alhvr.data.cases import CaseSet, align_cases, find_cases
+from alhvr.core.files import shown
+from alhvr.data.case_file import CASE_FILE
+from alhvr.data.cases import CaseSet, align_cases, find_cases, join_archives
 from alhvr.data.channel_names import Channel
 from alhvr.formats.labels import NO_VALUE
 
@@ -30,10 +32,24 @@ class Folders:
 
     labeled: Path | None = None
     """Cases to learn from."""
-    unlabeled: Path | None = None
-    """The archive."""
+    unlabeled: tuple[Path, ...] = ()
+    """The folders of the archive; one alone may be given as it is."""
     validation: Path | None = None
     """Labelled cases to choose the best model on."""
+
+    def __post_init__(self) -> None:
+        """Makes a tuple of the archive."""
+        object.__setattr__(self, "unlabeled", archive_folders(self.unlabeled))
+
+    def of(self, part: str) -> tuple[Path, ...]:
+        """The folders of a part."""
+        return archive_folders(getattr(self, part))
+
+
+def archive_folders(given: Path | str | Iterable[Path | str] | None) -> tuple[Path, ...]:
+    """Folders as they may be given: none, one, or several; each once."""
+    several = () if given is None else (given,) if isinstance(given, (Path, str)) else given
+    return tuple(dict.fromkeys(Path(folder) for folder in several))
 
 
 @dataclass(frozen=True)
@@ -52,7 +68,7 @@ def check(folders: Folders, context: RunContext, wishes: CheckOptions | None = N
     Raises UserError where no folder is given, Cancelled when the watch wants it.
     """
     wishes = wishes or CheckOptions()
-    sets, unusable = _find_sets(folders)
+    sets, unusable = _with_held_out(*_find_sets(folders), given=folders.validation is not None)
     asked = wishes.not_annotated
     not_annotated = effective_not_annotated(asked, sets.values())
     contradicts = not_annotated == NO_VALUE and asked != DataConfig.not_annotated
@@ -78,23 +94,55 @@ def effective_not_annotated(value: int, sets: Iterable[CaseSet]) -> int:
 
 def _find_sets(folders: Folders) -> tuple[dict[str, CaseSet], list[Finding]]:
     """The cases of each part, by absolute path, and the folders that hold none to use."""
-    if not any((folders.labeled, folders.unlabeled, folders.validation)):
+    if not any(folders.of(part) for part in _LABELED):
         raise UserError("There is no folder to check.", "Give --labeled, --unlabeled or --validation.")
     sets: dict[str, CaseSet] = {}
-    unusable = []
+    unusable: list[Finding] = []
     channels: tuple[Channel, ...] | int | None = None
     for part, labeled in _LABELED.items():
-        folder = getattr(folders, part)
-        if folder is None:
-            continue
-        folder = Path(os.path.abspath(folder))
-        try:
-            sets[part] = find_cases(folder, labeled=labeled, channels=channels, strict=False)
-        except UserError as error:
-            kind = "missing_channel" if isinstance(error, ChannelError) else "unusable_folder"
-            unusable.append(Finding(kind, Severity.FAULT, (folder,), error.message, error.hint))
-            continue
-        channels = channels or sets[part].channels or sets[part].n_channels
+        found = []
+        for folder in dict.fromkeys(Path(os.path.abspath(folder)) for folder in folders.of(part)):
+            try:
+                found.append(find_cases(folder, labeled=labeled, channels=channels, strict=False))
+                channels = channels or found[0].channels or found[0].n_channels
+            except UserError as error:
+                unusable.append(_unusable(folder, error, labeled=labeled))
+        if found:
+            sets[part] = join_archives(found)
     if "labeled" in sets and "validation" in sets:
         sets["validation"] = align_cases(sets["validation"], sets["labeled"].label_names)
     return sets, unusable
+
+
+def _unusable(folder: Path, error: UserError, *, labeled: bool) -> Finding:
+    """The finding about a folder in which no case can be found."""
+    kind = "missing_channel" if isinstance(error, ChannelError) else "unusable_folder"
+    seen, hint = error.message, error.hint
+    if not labeled and not folder.exists():
+        seen = f"The archive folder {shown(folder)} is not there."
+        hint = "Plug in or connect the disk that it is on, or take the folder out of the archive."
+    return Finding(kind, Severity.FAULT, (folder,), seen, hint)
+
+
+def _with_held_out(sets: dict[str, CaseSet], unusable: list[Finding], *, given: bool,
+                   ) -> tuple[dict[str, CaseSet], list[Finding]]:
+    """The labelled cases that cases.json holds out become those to validate on, where no folder was ``given``.
+
+    Where one was, they are left aside. It is a fault where none is left to learn from.
+    """
+    cases = sets["labeled"].cases if "labeled" in sets else ()
+    held = tuple(case for case in cases if case.held_out)
+    if not held:
+        return sets, unusable
+    if len(held) == len(cases):
+        return sets, [*unusable, Finding(
+            "no_usable_case", Severity.FAULT, (sets["labeled"].folder,), f"{CASE_FILE} holds out every one of the "
+            f"{len(held)} labelled cases, so that there is none to learn from.",
+            f'Take "held_out" away from some of them in {CASE_FILE}, or label more cases.')]
+    learnt = replace(sets["labeled"], cases=tuple(case for case in cases if not case.held_out))
+    if given:
+        told = (f"Cases that {CASE_FILE} holds out are not used, because a folder of validation cases is given "
+                f"({len(held)}).")
+        return {**sets, "labeled": replace(learnt, notes=(*learnt.notes, told))}, unusable
+    validation = replace(sets["labeled"], cases=held, warnings=(), incomplete=(), notes=(), label_notes=())
+    return {"labeled": learnt, "validation": validation, **{p: s for p, s in sets.items() if p != "labeled"}}, unusable

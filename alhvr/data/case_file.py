@@ -3,19 +3,21 @@
 {"channels": ["T1", {"name": "FLAIR", "modality": "MR"}],
  "join": {"whole tumour": ["edema", 1, 4]},
  "cases": {"patient 1": {"images": ["t1/p1.nii.gz", "flair/p1.nii.gz"], "label": "labels/p1.nii.gz",
-                         "not_annotated": ["right ventricle", 3], "patient": "A17"}}}
+                         "not_annotated": ["right ventricle", 3], "patient": "A17", "held_out": true}}}
 
 Every entry may be left out; paths are relative to the folder. The name of a case is that of a file, as results are
 called after it. A path may lead out of the folder, since scans often lie on another disk, but only to a plain file with
 the ending of an image, a DICOM file or a folder, and what lies outside is named in a warning: whoever opens the data
 set of a stranger sees that it reaches for other files. "join" makes one structure of others, each given by its
 name or its label value; the joined structure has the smallest of their values and takes their place everywhere.
+A case with "held_out": true is for scoring, and nothing is learnt from it; one with "left_out": true is not used;
+"annotator" and "annotated_on" are texts for people.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,9 @@ from alhvr.data.listing import Listing
 from alhvr.formats.labels import clean_name, folded
 
 CASE_FILE = "cases.json"
-_ENTRIES = ("images", "label", "not_annotated", "patient")
+_TEXTS = ("label", "patient", "annotator", "annotated_on")
+_SWITCHES = ("held_out", "left_out")
+_ENTRIES = ("images", "not_annotated", *_TEXTS, *_SWITCHES)
 _LISTED = 8
 
 
@@ -46,6 +50,10 @@ class CaseEntry:
     """Names or label values of structures that are not annotated in it."""
     patient: str | None = None
     """Who it is."""
+    held_out: bool = False
+    """It is for scoring alone."""
+    left_out: bool = False
+    """It is not to be used."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +90,9 @@ def read_case_file(folder: Path) -> CaseFile:
 def merge(listing: Listing, overrides: CaseFile, folder: Path, *, labeled: bool) -> Listing:
     """``listing`` with what cases.json tells; a scan of the layout whose file a case of cases.json takes is no case.
 
-    Files from outside ``folder`` are taken, and named in a warning. Raises UserError for a case that is not there, a
-    missing file or one of no kind that is read, and, ``labeled``, such a label.
+    Files from outside ``folder`` are taken, and named in a warning; cases that are left out, in a note. Raises
+    UserError for a case that is not there, a missing file or one of no kind that is read, and, ``labeled``, such a
+    label, and where every case is left out.
     """
     if not overrides.cases:
         return replace(listing, channels=overrides.channels or listing.channels)
@@ -96,15 +105,31 @@ def merge(listing: Listing, overrides: CaseFile, folder: Path, *, labeled: bool)
     for name, path in listing.labels.items():
         if taken.get(_same(path), name) != name:
             del labels[name]
-    for name, entry in overrides.cases.items():
+    used = {name: entry for name, entry in overrides.cases.items() if not entry.left_out}
+    for name, entry in used.items():
         _require_there(name, entry, listing, labeled=labeled)
         if entry.images:
             images[name] = dict(enumerate(entry.images))
         if entry.label is not None:
             labels[name] = entry.label
-    files = [path for e in overrides.cases.values() for path in (*e.images, e.label if labeled else None) if path]
-    return replace(listing, images=images, labels=labels, channels=overrides.channels or listing.channels,
-                   warnings=(*listing.warnings, *say_outside(CASE_FILE, folder, {str(path): path for path in files})))
+    files = [path for e in used.values() for path in (*e.images, e.label if labeled else None) if path]
+    merged = replace(listing, images=images, labels=labels, channels=overrides.channels or listing.channels,
+                     warnings=(*listing.warnings, *say_outside(CASE_FILE, folder, {str(path): path for path in files})))
+    return _without(merged, overrides.cases.keys() - used.keys(), folder)
+
+
+def _without(listing: Listing, left_out: Set[str], folder: Path) -> Listing:
+    """``listing`` without these cases; raises UserError where none is left."""
+    if not left_out:
+        return listing
+    images = {name: found for name, found in listing.images.items() if name not in left_out}
+    if listing.images and not images:
+        raise UserError(f'{CASE_FILE} says "left_out" of every case in {shown(folder.name)}.',
+                        'Take "left_out" away from those that are to be used.')
+    names, more = sorted(left_out), " and more" if len(left_out) > _LISTED else ""
+    told = f"Left out, as {CASE_FILE} says ({len(names)}): {', '.join(map(shown, names[:_LISTED]))}{more}."
+    return replace(listing, images=images, notes=(*listing.notes, told),
+                   labels={name: path for name, path in listing.labels.items() if name not in left_out})
 
 
 def structure_values(name: str, entry: CaseEntry, label_names: Mapping[int, str],
@@ -135,17 +160,21 @@ def _parse_case(folder: Path, name: str, record: Any) -> CaseEntry:
         raise UserError(f"{what} is {record!r}.", f"Write it as an object with any of {', '.join(_ENTRIES)}.")
     _require_known(what, record, _ENTRIES)
     images, label, patient = record.get("images", []), record.get("label"), record.get("patient")
+    for key in _SWITCHES:
+        if not isinstance(record.get(key, False), bool):
+            raise UserError(f'{what} has "{key}": {shown(repr(record[key]))[:80]}.', "Write true or false.")
     if not isinstance(images, list) or not all(isinstance(path, str) for path in images):
         raise UserError(f'{what} has "images": {images!r}.', "Write a list of files, one for each channel.")
     if "images" in record and not images:
         raise UserError(f'{what} has no file in "images".', "Name its files, or leave the entry out.")
-    for key, text in (("label", label), ("patient", patient)):
-        if text is not None and not isinstance(text, str):
-            raise UserError(f'{what} has "{key}": {text!r}.', "Write it as text in quotes.")
+    for key in _TEXTS:
+        if not isinstance(record.get(key, ""), str | None):
+            raise UserError(f'{what} has "{key}": {record[key]!r}.', "Write it as text in quotes.")
     absent = record.get("not_annotated", [])
     if not isinstance(absent, list) or not all(type(entry) in (int, str) for entry in absent):
         raise UserError(f'{what} has "not_annotated": {absent!r}.', "Write a list of names or label values.")
-    return CaseEntry(tuple(folder / path for path in images), folder / label if label else None, tuple(absent), patient)
+    return CaseEntry(tuple(folder / path for path in images), folder / label if label else None, tuple(absent), patient,
+                     record.get("held_out", False), record.get("left_out", False))
 
 
 def _parse_joins(record: Any) -> dict[str, tuple[str | int, ...]]:

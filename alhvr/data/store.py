@@ -56,10 +56,14 @@ class ScanStore:
     ``get`` may be called from several threads. What it returns never depends on what is kept.
     """
 
-    def __init__(self, cases: Sequence[Case], plan: Plan, annotation: LabelDecoder | None, *,
-                 budget_bytes: int, reporter: Reporter) -> None:
-        """``annotation`` None: labels are not read, the cases are an archive whose damaged scans may be left out."""
+    def __init__(self, cases: Sequence[Case], plan: Plan, annotation: LabelDecoder | None, *, budget_bytes: int,
+                 reporter: Reporter, folders: Sequence[Path] = ()) -> None:  # noqa: PLR0913
+        """``annotation`` None: labels are not read, the cases are an archive whose damaged scans may be left out.
+
+        ``folders``: where the cases lie, as far as that is known.
+        """
         self.cases, self.budget_bytes, self.reporter = tuple(cases), budget_bytes, reporter
+        self._folders = tuple(folders)
         self._plan, self._annotation = plan, annotation
         self._held: OrderedDict[int, PreparedCase] = OrderedDict()
         self._loading: dict[int, int] = {}
@@ -78,6 +82,10 @@ class ScanStore:
     def labeled(self) -> bool:
         """Whether labels are read, and a damaged case is an error rather than left out."""
         return self._annotation is not None
+
+    def folder_gone(self) -> Path | None:
+        """A folder of the cases that is not there any more, or is left empty, as that of a disk without the disk."""
+        return next((folder for folder in self._folders if _is_empty(folder)), None)
 
     @property
     def n_classes(self) -> int:
@@ -211,6 +219,14 @@ class ScanStore:
             if excess <= 0:
                 break
             excess -= self._held.pop(index).nbytes
+        return True
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether nothing can be found in a folder, or not even the folder."""
+    try:
+        return not any(folder.iterdir())
+    except OSError:
         return True
 
 

@@ -153,3 +153,32 @@ def test_a_part_that_is_not_annotated_leaves_the_whole_open(tmp_path: Path) -> N
 def test_mistakes_of_a_join_are_named(tmp_path: Path, join: object, words: str) -> None:
     with pytest.raises(UserError, match=words):
         find_cases(_named(tmp_path, {"join": join}), labeled=True)
+
+
+def test_a_case_is_held_out_where_the_file_says_so_and_texts_for_people_are_taken(tmp_path: Path) -> None:
+    about = {"held_out": True, "annotator": "M. Muster", "annotated_on": "2026-11-30"}
+    _named(tmp_path, {"cases": {"b": about, "a": {"held_out": False, "annotator": None}}})
+    assert [case.held_out for case in find_cases(tmp_path, labeled=True).cases] == [False, True]
+
+
+def test_a_case_that_is_left_out_is_gone_whatever_became_of_its_files_and_it_is_said(tmp_path: Path) -> None:
+    gone = {"left_out": True, "images": ["gone.nii"], "label": "gone too.nii"}
+    _named(tmp_path, {"cases": {"b": {"left_out": True}, "c": gone, "a": {"left_out": False}}})
+    found = find_cases(tmp_path, labeled=True)
+    assert [case.name for case in found.cases] == ["a"] and found.warnings == ()
+    assert "Left out, as cases.json says (2): b, c." in found.notes
+
+
+def test_a_folder_of_which_every_case_is_left_out_is_one_clear_error(tmp_path: Path) -> None:
+    _named(tmp_path, {"cases": {name: {"left_out": True} for name in "ab"}})
+    with pytest.raises(UserError, match=r'cases.json says "left_out" of every case in .*Take "left_out" away'):
+        find_cases(tmp_path, labeled=True)
+
+
+@pytest.mark.parametrize(("key", "value", "hint"), [
+    ("held_out", "yes", "true or false"), ("held_out", 1, "true or false"), ("left_out", None, "true or false"),
+    ("annotator", 3, "text in quotes"), ("annotated_on", ["x"], "text in quotes")])
+def test_what_a_case_is_for_has_one_kind_of_value(tmp_path: Path, key: str, value: object, hint: str) -> None:
+    _named(tmp_path, {"cases": {"b": {key: value}}})
+    with pytest.raises(UserError, match=rf'the case "b" has "{key}".*{hint}'):
+        find_cases(tmp_path, labeled=True)
