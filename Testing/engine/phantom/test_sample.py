@@ -13,7 +13,7 @@ from alhvr.bundle.model import read_model
 from alhvr.checking.context import RunContext
 from alhvr.checking.findings import Severity
 from alhvr.checking.run import Folders, check
-from alhvr.config import from_dict
+from alhvr.config import RunConfig, from_dict
 from alhvr.core.errors import Cancelled, UserError
 from alhvr.data.reading import probe, read_label, read_scan
 from alhvr.evaluation.report import evaluate_folders
@@ -145,6 +145,6 @@ def test_the_study_is_a_project_whose_check_finds_nothing_that_stops_training(tm
     project = read_project(folder)
     assert project.archive_folders == (folder / "archive",) and (project.name, project.minutes) == (
         "Sample: abdominal CT", shipped.STUDY_MINUTES)
-    from_dict(project.settings)
+    from_dict(RunConfig, project.settings)
     found = check(Folders(project.cases_folder, project.archive_folders[0]), RunContext(Listener()))
     assert found.count(Severity.FAULT) == 0 and set(found.labels.names) == set(LABEL_NAMES.values())
