@@ -33,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     _add_demo(commands)
     _add_sample(commands)
+    _add_add(commands)
     _add_check(commands)
     _add_train(commands)
     _add_segment(commands)
@@ -70,6 +71,18 @@ def _add_demo(commands: Any) -> None:
 def _add_sample(commands: Any) -> None:
     parser = _command(commands, "sample", "Generated scans and a small model, to try segmenting in a minute.")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
+    parser.add_argument("--study", action="store_true",
+                        help="a project to train on instead: labelled cases and an archive, no model")
+    _add_progress(parser)
+
+
+def _add_add(commands: Any) -> None:
+    parser = _command(commands, "add", "Copy labelled cases into a project.")
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="PATH",
+                        help="a cases folder of any layout, or scans and their label files")
+    parser.add_argument("--project", type=Path, required=True, metavar="DIR", help="project folder")
+    parser.add_argument("--look", action="store_true", help="only tell which label belongs to which scan, and why")
+    parser.add_argument("--only", type=Path, metavar="FILE.json", help="add these pairs alone, as --look tells them")
     _add_progress(parser)
 
 

@@ -95,11 +95,28 @@ def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
 
 def _sample(options: argparse.Namespace, reporter: Reporter) -> None:
     require_generator("alhvr sample")
-    from alhvr.phantom.sample import make_sample
+    from alhvr.phantom.sample import make_sample, make_study
 
+    if options.study:
+        reporter.finished(project=str(make_study(options.out, reporter)))
+        return
     study = make_sample(options.out, reporter)
     reporter.note(f"To segment a scan: alhvr segment {study.scans[0]} --model {study.model} --out DIR --regions")
     reporter.finished(scans=[str(path) for path in study.scans], labels=str(study.labels), model=str(study.model))
+
+
+def _add(options: argparse.Namespace, reporter: Reporter) -> None:
+    from alhvr.data.adding import add_cases, choose, find_pairs
+    from alhvr.formats.project import read_project
+
+    project, found = read_project(options.project), find_pairs(options.inputs)
+    for note in found.notes:
+        reporter.note(note)
+    if options.look:
+        reporter.finished(**found.to_dict())
+        return
+    names = add_cases(project.folder, choose(found, options.only, reporter), reporter)
+    reporter.finished(cases=list(names))
 
 
 def _train(options: argparse.Namespace, reporter: Reporter) -> None:
@@ -219,7 +236,7 @@ def _rank(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace, Reporter], None]] = {
-    "demo": _demo, "sample": _sample, "check": _check, "train": _train, "segment": _segment, "rank": _rank,
+    "demo": _demo, "sample": _sample, "add": _add, "check": _check, "train": _train, "segment": _segment, "rank": _rank,
     "evaluate": _evaluate, "describe": _describe,
 }
 """What each command runs."""

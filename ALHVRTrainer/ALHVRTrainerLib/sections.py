@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
+from ALHVRTrainerLib.cases.section import CasesSection
 from ALHVRTrainerLib.header_section import HeaderSection
 from ALHVRTrainerLib.outcome.section import OutcomeSection
 from ALHVRTrainerLib.python_setup import SETUP, PythonSection
@@ -15,6 +16,7 @@ SECTIONS = (
     HeaderSection,
     SETUP,
     PythonSection,
+    CasesSection,
     SettingsSection,
     TrainingSection,
     OutcomeSection,

@@ -15,7 +15,6 @@ from tiny_runs import NAMES
 def no_defaults(slicer_app: object) -> Iterator[None]:
     """The user keeps no defaults of other tests."""
     import slicer
-
     from ALHVRTrainerLib.settings.length import DEFAULTS_SETTING
 
     slicer.app.userSettings().remove(DEFAULTS_SETTING)
@@ -158,7 +157,6 @@ def test_the_users_defaults_begin_new_projects(trainer: Any, settings: Any, tmp_
 @pytest.mark.parametrize("text", ["{", '{"settings": {"method": {"beta": 7}}}', '{"minutes": -3}', "[]", "9" * 5])
 def test_damaged_defaults_are_none(slicer_app: object, text: str) -> None:
     import slicer
-
     from ALHVRTrainerLib.settings.length import DEFAULTS_SETTING, Defaults, user_defaults
 
     slicer.app.userSettings().setValue(DEFAULTS_SETTING, text)
