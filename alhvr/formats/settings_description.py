@@ -65,24 +65,23 @@ class SettingDescription:
     def problem(self, value: Any, settings: Mapping[str, Any] | None = None) -> str:
         """Why a value is not accepted beside other `settings`, in one sentence; "" for one that is."""
         try:
-            run_config(with_value(settings or {}, self, value))
+            config_of(with_value(settings or {}, self, value))
         except UserError as error:
             return str(error.message if not error.hint else f"{error.message} {error.hint}")
         return ""
 
 
-def run_config(settings: Mapping[str, Any]) -> RunConfig:
+def config_of(settings: Any, where: str = "settings") -> RunConfig:
     """Settings of which only what differs is written, as a whole: over those of the preset they name.
 
-    Raises UserError for a name or a value that is not accepted.
+    Raises UserError for a name or a value that is not accepted; ``where`` is what holds them, for the message.
     """
-    preset = preset_of(settings)
-    return from_dict(RunConfig, dict(settings), "settings", base=_defaults(preset))
+    return from_dict(RunConfig, settings, where, base=_defaults(preset_of(settings)))
 
 
-def preset_of(settings: Mapping[str, Any]) -> str:
+def preset_of(settings: Any) -> str:
     """The preset that settings name; "standard" where they name none."""
-    method = settings.get("method")
+    method = settings.get("method") if isinstance(settings, dict) else None
     preset = method.get("preset") if isinstance(method, dict) else None
     return preset if isinstance(preset, str) else "standard"
 

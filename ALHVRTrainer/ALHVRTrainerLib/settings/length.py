@@ -67,13 +67,13 @@ def keep_defaults(defaults: Defaults) -> None:
 
 def user_defaults() -> Defaults:
     """What new projects begin with; our own where the user kept none, or none that this version accepts."""
-    from alhvr.formats.settings_description import run_config
+    from alhvr.formats.settings_description import config_of
 
     text = slicer.app.userSettings().value(DEFAULTS_SETTING)
     try:
         record = json.loads(text) if isinstance(text, str) and len(text) < LONGEST_TEXT else {}
         found = Defaults(record.get("settings", {}), record.get("minutes", 60.0), record.get("compare", True) is True)
-        run_config(found.settings)
+        config_of(found.settings)
         good = found.minutes is None or 0 < found.minutes <= LONGEST_MINUTES
     except (ValueError, TypeError, AttributeError, RecursionError, UserError):
         return Defaults()

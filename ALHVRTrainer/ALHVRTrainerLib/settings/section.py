@@ -11,8 +11,8 @@ from alhvr.core.errors import UserError
 from alhvr.formats.settings_description import (
     SETTINGS,
     SettingDescription,
+    config_of,
     preset_of,
-    run_config,
     value_in,
     with_value,
 )
@@ -92,12 +92,12 @@ class SettingsSection(Section):
         project = self._session.project
         self.ui.choicesFrame.setEnabled(project is not None and not self._session.isReadOnly)
         if project is not None:
+            self._forecaster.look()
             self._showing = True
             try:
                 self._showProject()
             finally:
                 self._showing = False
-            self._forecaster.look()
         self._refreshButton()
 
     def modelsChanged(self) -> None:
@@ -196,7 +196,7 @@ class SettingsSection(Section):
         if missing:
             return missing
         try:
-            run_config(session.project.settings)
+            config_of(session.project.settings)
         except UserError as error:
             return str(error)
         if session.state in MAY_BEGIN or session.state in BUSY:
@@ -235,7 +235,7 @@ class SettingsSection(Section):
 
     def _fillStarts(self, chosen: str | None) -> None:
         """From scratch, then the models, those of the same structures first, then what the project names besides."""
-        names = {name for row in self._session.caseTable() for name in row.structures}
+        names = set(self._session.table().names)
         models = [model for model in store.installed() if not model.problem]
         models.sort(key=lambda model: {label.name for label in model.labels} != names)
         project = self._session.project

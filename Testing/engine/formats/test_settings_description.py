@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alhvr.cli import _config_file
+from alhvr.arguments import _config_file
 from alhvr.config import RunConfig, to_dict
 from alhvr.core.errors import UserError
 from alhvr.core.files import write_json
@@ -15,8 +15,8 @@ from alhvr.formats.settings_description import (
     BY_KEY,
     SETTINGS,
     SettingDescription,
+    config_of,
     literal_choices,
-    run_config,
     value_in,
     with_value,
 )
@@ -82,11 +82,11 @@ def test_under_a_preset_the_default_is_that_of_the_preset() -> None:
                                       {"plan": {"patch_size": [64, 64]}, "training": {"seed": 7}}])
 def test_the_command_line_reads_the_same_settings(settings: dict, tmp_path: Path) -> None:
     write_json(tmp_path / "settings.json", settings)
-    assert to_dict(run_config(settings)) == to_dict(_config_file(tmp_path / "settings.json"))
+    assert to_dict(config_of(settings)) == to_dict(_config_file(tmp_path / "settings.json"))
 
 
 def test_settings_of_a_stranger_are_refused_by_name() -> None:
     with pytest.raises(UserError, match="betta"):
-        run_config({"method": {"betta": 1}})
+        config_of({"method": {"betta": 1}})
     with pytest.raises(UserError, match="beta"):
-        run_config({"method": {"beta": math.nan}})
+        config_of({"method": {"beta": math.nan}})

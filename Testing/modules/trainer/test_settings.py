@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from child_watch import let_qt_work
 from tiny_runs import NAMES
 
 
@@ -129,12 +130,12 @@ def test_models_of_the_same_structures_come_first(trainer: Any, settings: Any, p
 
     entries = [{**DESCRIPTION["labels"]["labels"][0], "value": value, "name": name}
                for value, name in enumerate(NAMES.values(), start=1)]
-    write_model_folder(own_settings / "models" / "a heart")
+    heart = {"name": "Heart", "labels": {"labels": [{**entries[0], "name": "heart"}]}}
+    write_model_folder(own_settings / "models" / "a heart", heart)
     write_model_folder(own_settings / "models" / "z mine", {"name": "Mine", "labels": {"labels": entries}})
     trainer.panel.modelsChanged()
     box = settings.ui.startBox
-    assert [box.itemText(place) for place in range(box.count)] == ["Scratch", "Mine (same structures)",
-                                                                   "Liver and spleen"]
+    assert [box.itemText(place) for place in range(box.count)] == ["Scratch", "Mine (same structures)", "Heart"]
     box.setCurrentIndex(1)
     assert written(project)["start_from"] == str(own_settings / "models" / "z mine")
 
@@ -163,8 +164,7 @@ def test_damaged_defaults_are_none(slicer_app: object, text: str) -> None:
     assert user_defaults() == Defaults()
 
 
-def test_train_waits_for_a_project_then_for_cases_then_for_the_check(trainer: Any, project_folder: Callable,
-                                                                     tmp_path: pathlib.Path) -> None:
+def test_train_waits_for_a_project_and_then_for_cases(trainer: Any, tmp_path: pathlib.Path) -> None:
     section = settings_of(trainer)
     assert not section.ui.trainButton.enabled and section.ui.whyLabel.text == "There is no project yet."
     trainer.logic.session.new(tmp_path / "empty")
@@ -194,3 +194,23 @@ def test_a_project_that_is_open_elsewhere_can_only_be_looked_at(trainer: Any, se
     trainer.panel.refresh()
     assert not settings.ui.choicesFrame.enabled and not settings.ui.trainButton.enabled
     assert settings.ui.whyLabel.text.startswith("Another window")
+
+
+def test_a_change_of_a_setting_makes_a_new_forecast_and_no_new_check(trainer: Any, settings: Any, checked: Any,
+                                                                    project: pathlib.Path,
+                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    from ALHVRTrainerLib.settings import forecast
+
+    report = {"format": "alhvr check", "findings": [], "cases": [], "forecast": {"sentences": ["It takes 1 h."]}}
+    (project / "check.json").write_text(json.dumps(report))
+    monkeypatch.setattr(settings._forecaster._timer, "interval", 0)
+    trainer.panel.refresh()
+    assert settings.ui.forecastLabel.text == "It takes 1 h."
+    settings.ui.lengthSlider.setValue(0)
+    assert settings.ui.forecastLabel.text == "Trying what these settings take..."
+    let_qt_work(lambda: settings.ui.forecastLabel.text.startswith("Training will take about"))
+    assert "15 min" in settings.ui.forecastLabel.text
+    assert json.loads((project / "check.json").read_text()) == report
+    settings.ui.lengthSlider.setValue(1)
+    assert settings.ui.forecastLabel.text == "It takes 1 h.", "what was tried is not tried again"
+    assert forecast.words_of({"sentences": [1, "a" * 5000]}) == "a" * 300
