@@ -26,7 +26,7 @@ COLUMNS = (BEFORE, *ARMS)
 LARGEST_BYTES = 16_000_000
 MOST_STRUCTURES, MOST_CASES = 200, 2000
 SENTENCE_LETTERS = 500
-FEWEST_PATIENTS = 5
+_told: dict[Path, tuple[tuple[int, int] | None, str]] = {}
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,29 @@ def read_outcome(run: Path) -> Outcome | None:
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise UserError(_("{file} is no outcome that this version can read.").format(file=run / FILE))
     return _parsed(run, values)
+
+
+def outcome_sentence(run: Path) -> str:
+    """What came of a run, in one sentence; "" where nothing can be read. A file that has not changed is not read again.
+    """
+    stamp = stamp_of(run / FILE)
+    if stamp is None:
+        return ""
+    if _told.get(run, (None, ""))[0] != stamp:
+        try:
+            _told[run] = (stamp, read_outcome(run).sentence)
+        except (UserError, AttributeError):
+            _told[run] = (stamp, "")
+    return _told[run][1]
+
+
+def stamp_of(path: Path) -> tuple[int, int] | None:
+    """What changes when a file does; None where it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _parsed(run: Path, values: dict[str, Any]) -> Outcome:

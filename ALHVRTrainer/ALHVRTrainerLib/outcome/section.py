@@ -16,7 +16,7 @@ from ALHVRLib.models.import_model import ImportResult, ModelImport
 from ALHVRLib.section import Section
 from ALHVRLib.widgets import BusyBar, ConfirmButton
 from ALHVRTrainerLib.outcome.dots import dots_picture, dots_text
-from ALHVRTrainerLib.outcome.result import FILE, PAGE, Outcome, column_title, read_outcome
+from ALHVRTrainerLib.outcome.result import FILE, PAGE, Outcome, column_title, read_outcome, stamp_of
 from ALHVRTrainerLib.outcome.share import ModelPacking
 from ALHVRTrainerLib.outcome.worst_case import WorstCase
 from ALHVRTrainerLib.training.section import TrainingSection
@@ -67,7 +67,7 @@ class OutcomeSection(Section):
     def refresh(self) -> None:
         """Show the newest outcome; it is read when its file has changed."""
         runs = self.panel.logic.session.runs()
-        newest = next(((run, stamp) for run in reversed(runs) if (stamp := _stamp(run / FILE)) is not None), None)
+        newest = next(((run, stamp) for run in reversed(runs) if (stamp := stamp_of(run / FILE)) is not None), None)
         if newest != self._seen or self._seen is None:
             comes = self._seen is not None and self._outcome is None and newest is not None
             self._seen = newest if newest is not None else ()
@@ -186,9 +186,11 @@ class OutcomeSection(Section):
         self.ui.warningLabel.text = "" if outcome is None or not outcome.too_few else _(
             "Only {n} held-out patient(s): too few to trust.").format(n=outcome.n_patients)
         self.ui.warningLabel.setVisible(bool(self.ui.warningLabel.text))
-        for widget in (self.ui.scoreTable, self.ui.dotsLabel):
+        for widget in (self.ui.captionLabel, self.ui.scoreTable, self.ui.dotsLabel):
             widget.setVisible(outcome is not None)
         if outcome is not None:
+            self.ui.captionLabel.text = _("Means over the held-out cases: Dice, and HD95 in {unit} (–: not found in "
+                                          "some case).").format(unit=outcome.unit)
             fill_table(self.ui.scoreTable, outcome)
             self.ui.dotsLabel.setPixmap(dots_picture(outcome, self.widget.palette))
             self.ui.dotsLabel.toolTip = dots_text(outcome)
@@ -233,7 +235,7 @@ class OutcomeSection(Section):
 def fill_table(table: qt.QTableWidget, outcome: Outcome) -> None:
     """A row a structure and one for the mean: Dice and distance of each arm, and the change."""
     rows = [*outcome.structures, ""]
-    titles = [_("Dice, HD95 {unit}").format(unit=outcome.unit), *map(column_title, outcome.shown)]
+    titles = ["", *map(column_title, outcome.shown)]
     if outcome.change is not None:
         titles.append(_("change"))
     table.setRowCount(0)
@@ -249,9 +251,11 @@ def fill_table(table: qt.QTableWidget, outcome: Outcome) -> None:
             item = qt.QTableWidgetItem(text)
             if column:
                 item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+            item.setToolTip(text)
             table.setItem(row, column, item)
     for column in range(len(titles)):
-        table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        mode = qt.QHeaderView.Stretch if column else qt.QHeaderView.ResizeToContents
+        table.horizontalHeader().setSectionResizeMode(column, mode)
     table.resizeRowsToContents()
     height = table.horizontalHeader().sizeHint.height() + 4
     table.setFixedHeight(height + sum(table.rowHeight(row) for row in range(min(len(rows), MOST_ROWS))))
@@ -265,15 +269,12 @@ def _score_text(outcome: Outcome, arm: str, name: str) -> str:
     distance = scores.hd95.get(name)
     if not name:
         return f"{dice:.2f}"
-    return f"{dice:.2f}, {distance:.1f}" if distance is not None else _("{dice:.2f}, missed").format(dice=dice)
+    return f"{dice:.2f}, {distance:.1f}" if distance is not None else f"{dice:.2f}, –"
 
 
 def _change_text(outcome: Outcome, name: str) -> str:
-    change = outcome.change
-    if name:
-        number = change.by_structure.get(name)
-        return "" if number is None else f"{number:+.2f}"
-    return _("{dice:+.2f} ({low:+.2f} to {high:+.2f})").format(dice=change.dice, low=change.low, high=change.high)
+    number = outcome.change.by_structure.get(name) if name else outcome.change.dice
+    return "" if number is None else f"{number:+.2f}"
 
 
 def _free_name(wanted: str) -> str:
@@ -282,12 +283,3 @@ def _free_name(wanted: str) -> str:
     wanted = " ".join(wanted.split())
     names = [wanted, *(f"{wanted} ({number})" for number in range(2, len(taken) + 3))]
     return next(name for name in names if name.casefold() not in taken)
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """What changes when the file does; None where it is not there."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size

@@ -18,6 +18,7 @@ from alhvr.core.errors import UserError
 from alhvr.core.files import write_refused
 from alhvr.formats.run_state import ask
 from ALHVRLib.child_process import LaunchError
+from ALHVRTrainerLib.outcome.result import outcome_sentence
 from ALHVRTrainerLib.run.detached import end_by_force, start_detached
 from ALHVRTrainerLib.run.follower import Follower
 from ALHVRTrainerLib.run.reader import RunReader
@@ -56,8 +57,9 @@ class RunControl:
 
     @property
     def sentence(self) -> str:
-        """The same for people."""
-        return self._follower.reader.sentence
+        """The same for people; of a run that is over, what came of it."""
+        reader = self._follower.reader
+        return (outcome_sentence(reader.folder) if reader.state == "finished" else "") or reader.sentence
 
     @property
     def reader(self) -> RunReader | None:

@@ -12,6 +12,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from alhvr.formats.region_tables import RELIABLE_STABLE
 from ALHVRLib.scene.label_images import BINARY_LABELMAP, label_image
 from ALHVRLib.scene.region_colours import add_region_colours
 from ALHVRTrainerLib.training.charts import PALETTE
@@ -93,6 +94,7 @@ class PreviewNodes:
         if self._node("colours") is None:
             colours = add_region_colours(_("ALHVR preview: region colours"), hidden=True)
             colours.SetSaveWithScene(False)
+            colours.SetOpacity(RELIABLE_STABLE, 0.0)  # nearly everywhere: it would hide the scan
             self._ids["colours"] = colours.GetID()
         node.GetDisplayNode().SetAndObserveColorNodeID(self._ids["colours"])
 

@@ -174,4 +174,5 @@ class PreviewBox:
         if isinstance(read, PreviewData):
             self._scan = (read.case.name, read.image)
             self._nodes.show(read)
-        self._tell(read.problem if isinstance(read, PreviewData) else read or "")
+        self._tell(read.problem or _("Outlines: the segmentation. Yellow: one network is sure; magenta: neither is.")
+                   if isinstance(read, PreviewData) else read or "")
