@@ -6,12 +6,13 @@ the thing, the value seen and the next step. Nothing is printed; with ``verbose`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alhvr.checking.context import RunContext
 from alhvr.checking.result import CheckResult
-from alhvr.checking.run import CheckOptions, Folders
+from alhvr.checking.run import CheckOptions, Folders, archive_folders
 from alhvr.checking.run import check as check_folders
 from alhvr.config import DataConfig, RunConfig
 from alhvr.core.progress import BarReporter, Reporter, SilentReporter
@@ -25,17 +26,20 @@ if TYPE_CHECKING:
     from alhvr.training.run import TrainResult
 
 Paths = Path | str
+Archive = Paths | Sequence[Paths] | None
+"""The folder of an archive, or several."""
 
 
-def check(labeled: Paths | None = None, unlabeled: Paths | None = None, validation: Paths | None = None, *,
+def check(labeled: Paths | None = None, unlabeled: Archive = (), validation: Paths | None = None, *,
           not_annotated: int = DataConfig.not_annotated, verbose: bool = False) -> CheckResult:
     """What is wrong with the scans and labels in these folders, before training.
 
-    ``labeled``, ``validation``: folders of images/ and labels/; ``unlabeled``: the archive. ``not_annotated``: label
-    value 1 to 65535 of voxels that are not annotated. ``findings`` of the result are sorted, the worst first, each with
-    its kind, severity, cases and sentences. No file is so bad that it raises; UserError where no folder is given.
+    ``labeled``, ``validation``: folders of images/ and labels/; ``unlabeled``: the archive, one folder or several.
+    ``not_annotated``: label value 1 to 65535 of voxels that are not annotated. ``findings`` of the result are sorted,
+    the worst first, each with its kind, severity, cases and sentences. No file is so bad that it raises; UserError
+    where no folder is given.
     """
-    folders = Folders(*(None if folder is None else Path(folder) for folder in (labeled, unlabeled, validation)))
+    folders = Folders(_path(labeled), archive_folders(unlabeled), _path(validation))
     with StopRequest() as stop:
         options = CheckOptions(DataConfig(not_annotated).not_annotated)
         return check_folders(folders, RunContext(_reporter(verbose), stop), options)
@@ -66,14 +70,15 @@ def evaluate(predictions: Paths, reference: Paths, *, paper_metrics: bool = Fals
                             not_annotated=not_annotated)
 
 
-def train(labeled: Paths | None, out: Paths, *, unlabeled: Paths | None = None,  # noqa: PLR0913
+def train(labeled: Paths | None, out: Paths, *, unlabeled: Archive = (),  # noqa: PLR0913
           validation: Paths | None = None, config: RunConfig | None = None, start_from: Paths | None = None,
           resume: bool = False, verbose: bool = False) -> TrainResult:
     """Learns from the labelled cases and the archive; the run and its model go into the folder ``out``.
 
     ``labeled``, ``validation``: folders of images/ and labels/ (without ``validation`` some labelled cases are set
-    aside); ``unlabeled``: the archive, None trains on the labels alone. ``config``: see alhvr.RunConfig.
-    ``start_from``: a model folder to fine-tune. ``resume``: go on with the run in ``out`` (``labeled`` may be None).
+    aside); ``unlabeled``: the archive, one folder or several, none trains on the labels alone. ``config``: see
+    alhvr.RunConfig. ``start_from``: a model folder to fine-tune. ``resume``: go on with the run in ``out`` (``labeled``
+    may be None).
     Returns a TrainResult: ``model`` (folder), ``scores`` (validation Dice 0 to 1 by structure, and "mean") and
     ``best_iteration``. Needs alhvr[train]. UserError for data or settings that cannot be used; Ctrl-C saves the run
     and raises Cancelled.
@@ -84,9 +89,14 @@ def train(labeled: Paths | None, out: Paths, *, unlabeled: Paths | None = None, 
     from alhvr.training.run import TrainRequest
     from alhvr.training.run import train as run
 
-    given = {name: None if value is None else Path(value) for name, value in
-             (("labeled", labeled), ("unlabeled", unlabeled), ("validation", validation), ("start_from", start_from))}
-    return run(TrainRequest(out=Path(out), config=config or RunConfig(), resume=resume, **given), _reporter(verbose))
+    request = TrainRequest(labeled=_path(labeled), out=Path(out), unlabeled=archive_folders(unlabeled),
+                           validation=_path(validation), config=config or RunConfig(), start_from=_path(start_from),
+                           resume=resume)
+    return run(request, _reporter(verbose))
+
+
+def _path(given: Paths | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def _reporter(verbose: bool) -> Reporter:

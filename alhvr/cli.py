@@ -132,7 +132,8 @@ def _add_sample(commands: Any) -> None:
 def _add_train(commands: Any) -> None:
     parser = _command(commands, "train", _train, "Learn from labelled scans and an archive without labels.")
     parser.add_argument("--labeled", type=Path, metavar="DIR", help="cases folder: images/ and labels/")
-    parser.add_argument("--unlabeled", type=Path, metavar="DIR", help="the archive; left out: labels only")
+    parser.add_argument("--unlabeled", type=Path, action="append", metavar="DIR",
+                        help="the archive, given again for each of its folders; left out: labels only")
     parser.add_argument("--validation", type=Path, metavar="DIR",
                         help="labelled cases to choose the best model on; left out: some are set aside")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder")
@@ -242,7 +243,8 @@ def _describe(options: argparse.Namespace, reporter: Reporter) -> None:
 def _add_check(commands: Any) -> None:
     parser = _command(commands, "check", run_check, "Find what is wrong with the scans and labels before training.")
     parser.add_argument("--labeled", type=Path, metavar="DIR", help="cases folder: images/ and labels/")
-    parser.add_argument("--unlabeled", type=Path, metavar="DIR", help="the archive")
+    parser.add_argument("--unlabeled", type=Path, action="append", metavar="DIR",
+                        help="the archive, given again for each of its folders")
     parser.add_argument("--validation", type=Path, metavar="DIR", help="labelled cases to choose the best model on")
     parser.add_argument("--not-annotated", type=int, metavar="V", default=DataConfig.not_annotated,
                         help="label value of voxels that are not annotated (255 unless stated otherwise)")

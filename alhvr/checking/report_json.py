@@ -33,6 +33,8 @@ def to_record(result: CheckResult) -> dict[str, Any]:
         "may_train": not result.count(Severity.FAULT),
         "counts": _counts(result),
         "folders": {part: str(cases.folder) for part, cases in result.sets.items()},
+        "archive_folders": [str(folder) for folder in result.sets["unlabeled"].folders]
+                           if "unlabeled" in result.sets else [],
         "not_annotated": result.not_annotated,
         "structures": _structures(result.labels),
         "channels": _channels(result),

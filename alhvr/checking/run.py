@@ -16,8 +16,9 @@ from alhvr.checking.rules.registry import find_faults, worst_first
 from alhvr.checking.rules.study import Study
 from alhvr.config import DataConfig, PlanConfig
 from alhvr.core.errors import ChannelError, UserError
+from alhvr.core.files import shown
 from alhvr.data.case_file import CASE_FILE
-from alhvr.data.cases import CaseSet, align_cases, find_cases
+from alhvr.data.cases import CaseSet, align_cases, find_cases, join_archives
 from alhvr.data.channel_names import Channel
 from alhvr.formats.labels import NO_VALUE
 
@@ -31,10 +32,24 @@ class Folders:
 
     labeled: Path | None = None
     """Cases to learn from."""
-    unlabeled: Path | None = None
-    """The archive."""
+    unlabeled: tuple[Path, ...] = ()
+    """The folders of the archive; one alone may be given as it is."""
     validation: Path | None = None
     """Labelled cases to choose the best model on."""
+
+    def __post_init__(self) -> None:
+        """Makes a tuple of the archive."""
+        object.__setattr__(self, "unlabeled", archive_folders(self.unlabeled))
+
+    def of(self, part: str) -> tuple[Path, ...]:
+        """The folders of a part."""
+        return archive_folders(getattr(self, part))
+
+
+def archive_folders(given: Path | str | Iterable[Path | str] | None) -> tuple[Path, ...]:
+    """Folders as they may be given: none, one, or several; each once."""
+    several = () if given is None else (given,) if isinstance(given, (Path, str)) else given
+    return tuple(dict.fromkeys(Path(folder) for folder in several))
 
 
 @dataclass(frozen=True)
@@ -79,26 +94,34 @@ def effective_not_annotated(value: int, sets: Iterable[CaseSet]) -> int:
 
 def _find_sets(folders: Folders) -> tuple[dict[str, CaseSet], list[Finding]]:
     """The cases of each part, by absolute path, and the folders that hold none to use."""
-    if not any((folders.labeled, folders.unlabeled, folders.validation)):
+    if not any(folders.of(part) for part in _LABELED):
         raise UserError("There is no folder to check.", "Give --labeled, --unlabeled or --validation.")
     sets: dict[str, CaseSet] = {}
-    unusable = []
+    unusable: list[Finding] = []
     channels: tuple[Channel, ...] | int | None = None
     for part, labeled in _LABELED.items():
-        folder = getattr(folders, part)
-        if folder is None:
-            continue
-        folder = Path(os.path.abspath(folder))
-        try:
-            sets[part] = find_cases(folder, labeled=labeled, channels=channels, strict=False)
-        except UserError as error:
-            kind = "missing_channel" if isinstance(error, ChannelError) else "unusable_folder"
-            unusable.append(Finding(kind, Severity.FAULT, (folder,), error.message, error.hint))
-            continue
-        channels = channels or sets[part].channels or sets[part].n_channels
+        found = []
+        for folder in dict.fromkeys(Path(os.path.abspath(folder)) for folder in folders.of(part)):
+            try:
+                found.append(find_cases(folder, labeled=labeled, channels=channels, strict=False))
+                channels = channels or found[0].channels or found[0].n_channels
+            except UserError as error:
+                unusable.append(_unusable(folder, error, labeled=labeled))
+        if found:
+            sets[part] = join_archives(found)
     if "labeled" in sets and "validation" in sets:
         sets["validation"] = align_cases(sets["validation"], sets["labeled"].label_names)
     return sets, unusable
+
+
+def _unusable(folder: Path, error: UserError, *, labeled: bool) -> Finding:
+    """The finding about a folder in which no case can be found."""
+    kind = "missing_channel" if isinstance(error, ChannelError) else "unusable_folder"
+    seen, hint = error.message, error.hint
+    if not labeled and not folder.exists():
+        seen = f"The archive folder {shown(folder)} is not there."
+        hint = "Plug in or connect the disk that it is on, or take the folder out of the archive."
+    return Finding(kind, Severity.FAULT, (folder,), seen, hint)
 
 
 def _with_held_out(sets: dict[str, CaseSet], unusable: list[Finding], *, given: bool,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from alhvr.core.errors import UserError
+from alhvr.core.files import shown
 from alhvr.data.augment import Augmenter
 from alhvr.data.plan import Plan
 from alhvr.data.sampling import (
@@ -227,9 +228,14 @@ class _Stream:
         raise UserError(f"None of the {len(self.store)} scans can be read.", "Check the folder of scans.")
 
     def _leave_out(self, case: int, error: UserError) -> None:
-        """Warns once about a damaged scan of the archive; a labelled one is an error."""
+        """Warns once about a damaged scan of the archive; a labelled one, and a folder that vanished, is an error."""
         if self.store.labeled:
             raise error
+        gone = self.store.folder_gone()
+        if gone is not None:
+            raise UserError(f"The archive folder {shown(gone)} is not there any more.",
+                            "Plug in or connect the disk that it is on, and resume: the run goes on from where it was "
+                            "saved last.") from error
         if case not in self._warned:
             self._warned.add(case)
             name = self.store.cases[case].image.name

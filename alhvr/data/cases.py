@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,8 @@ _NAMED_AT_MOST = 5
 """Longest list of case names in a message."""
 _LONGEST_SHOWN = 80
 """Letters that are shown of a name that cannot be used."""
+_NUMBERED_LETTERS = 40
+"""Of a name that gets a number; few enough that a file can be called so whatever they are."""
 _CHANNEL_HINT = ("Add the file or take the whole case away; channels are files NAME_0000, NAME_0001, ..., or are "
                  "listed case by case in cases.json.")
 
@@ -74,7 +77,7 @@ class Incomplete:
 
 @dataclass(frozen=True)
 class CaseSet:
-    """The cases of one folder, sorted by name."""
+    """The cases of one folder, sorted by name; or of several, one folder after the other."""
 
     folder: Path
     """Where they lie."""
@@ -94,6 +97,13 @@ class CaseSet:
     """The layout that was recognised, what was taken by a guess, and documents, one sentence each."""
     label_notes: tuple[str, ...] = ()
     """How label values are mapped by name, joined or taken for not annotated, one sentence each."""
+    more_folders: tuple[Path, ...] = ()
+    """Where the cases lie too: an archive may have several folders."""
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Everywhere the cases lie."""
+        return (self.folder, *self.more_folders)
 
     @property
     def n_channels(self) -> int:
@@ -132,6 +142,37 @@ def find_cases(folder: Path, *, labeled: bool, channels: Sequence[Channel] | int
     if not labeled:
         return _archive(folder, listing, overrides, count)
     return _labeled(folder, listing, overrides, count, strict=strict)
+
+
+def join_archives(sets: Sequence[CaseSet]) -> CaseSet:
+    """One or more archives as one. A case whose name an earlier one has gets the name of its folder before its own.
+
+    So no name depends on the folders after it. What is said of several folders begins with the folder's name.
+    """
+    if len(sets) == 1:
+        return sets[0]
+    taken: set[str] = set()
+    cases, incomplete, names = [], [], {}
+    for number, found in enumerate(sets, start=1):
+        cases += [replace(case, name=_apart(case.name, found.folder, number, taken)) for case in found.cases]
+        incomplete += [replace(scan, name=_apart(scan.name, found.folder, number, taken)) for scan in found.incomplete]
+        names = {**found.label_names, **names}
+    modalities = {found.modality for found in sets}
+    said = {kind: tuple(f"{shown(found.folder.name)}: {text}" for found in sets for text in getattr(found, kind))
+            for kind in ("warnings", "notes", "label_notes")}
+    return replace(sets[0], cases=tuple(cases), incomplete=tuple(incomplete), label_names=names,
+                   modality=modalities.pop() if len(modalities) == 1 else None,
+                   channels=next((found.channels for found in sets if found.channels), ()),
+                   more_folders=tuple(found.folder for found in sets[1:]), **said)
+
+
+def _apart(name: str, folder: Path, number: int, taken: set[str]) -> str:
+    """``name``, or one made of it that is not ``taken`` yet, whatever its letters' case; it is taken afterwards."""
+    numbered = (f"{n}_{name[-_NUMBERED_LETTERS:]}" for n in itertools.count(number))
+    wanted = itertools.chain([name, f"{folder.name}_{name}"], numbered)
+    found = next(text for text in wanted if text.casefold() not in taken and not name_fault(text))
+    taken.add(found.casefold())
+    return found
 
 
 def _with_usable_names(listing: Listing) -> Listing:

@@ -60,6 +60,8 @@ class ScanStore:
                  budget_bytes: int, reporter: Reporter) -> None:
         """``annotation`` None: labels are not read, the cases are an archive whose damaged scans may be left out."""
         self.cases, self.budget_bytes, self.reporter = tuple(cases), budget_bytes, reporter
+        self.folders: tuple[Path, ...] = ()
+        """Where the cases lie, as far as that is known."""
         self.should_stop: Callable[[], bool] = bool
         """Asked case by case while headers and labels are looked through, before anything is trained."""
         self._plan, self._annotation = plan, annotation
@@ -80,6 +82,10 @@ class ScanStore:
     def labeled(self) -> bool:
         """Whether labels are read, and a damaged case is an error rather than left out."""
         return self._annotation is not None
+
+    def folder_gone(self) -> Path | None:
+        """A folder of the cases that is not there any more, or is left empty, as that of a disk without the disk."""
+        return next((folder for folder in self.folders if _is_empty(folder)), None)
 
     @property
     def n_classes(self) -> int:
@@ -219,6 +225,14 @@ class ScanStore:
             if excess <= 0:
                 break
             excess -= self._held.pop(index).nbytes
+        return True
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether nothing can be found in a folder, or not even the folder."""
+    try:
+        return not any(folder.iterdir())
+    except OSError:
         return True
 
 

@@ -112,7 +112,7 @@ def _config(seed: int, iterations: int) -> RunConfig:
 
 def _train(story: _Story, kind: str, study: PhantomStudy, config: RunConfig) -> None:
     """One training; both kinds differ in nothing but the archive."""
-    train(TrainRequest(labeled=study.labeled, unlabeled=study.unlabeled if kind == WITH_ARCHIVE else None,
+    train(TrainRequest(labeled=study.labeled, unlabeled=(study.unlabeled,) if kind == WITH_ARCHIVE else (),
                        validation=study.validation, out=story.run_folder(kind), config=config), story.reporter)
 
 

@@ -11,7 +11,7 @@ import torch
 
 from alhvr.bundle.model import InferenceSettings
 from alhvr.checking.context import RunContext
-from alhvr.checking.run import CheckOptions, Folders, check
+from alhvr.checking.run import CheckOptions, Folders, archive_folders, check
 from alhvr.checking.selection import may_train, overridden
 from alhvr.checking.text_report import emit, faults_as_error, write_reports
 from alhvr.config import RunConfig, to_dict
@@ -42,8 +42,8 @@ class TrainRequest:
     """Folder of labelled cases; None only when resuming."""
     out: Path
     """The run folder."""
-    unlabeled: Path | None = None
-    """Folder of the archive; None trains on the labels only."""
+    unlabeled: tuple[Path, ...] = ()
+    """Folders of the archive, one alone may be given as it is; none trains on the labels only."""
     validation: Path | None = None
     """Folder of labelled cases to choose the best model on; None sets some labelled cases aside."""
     config: RunConfig = RunConfig()
@@ -53,6 +53,10 @@ class TrainRequest:
     """Continue the run in ``out``; cases and settings are those it began with."""
     force: bool = False
     """Go on despite faults in the data, where that is possible; cases that cannot be used are left out."""
+
+    def __post_init__(self) -> None:
+        """Makes a tuple of the archive."""
+        object.__setattr__(self, "unlabeled", archive_folders(self.unlabeled))
 
 
 @dataclass(frozen=True)
@@ -194,6 +198,7 @@ def _batches(setup: RunSetup, reporter: Reporter, stop: Callable[[], bool]) -> T
     unlabeled = None
     if setup.unlabeled:
         unlabeled = ScanStore(setup.unlabeled, setup.plan, None, budget_bytes=budget - budget // 2, reporter=reporter)
+        unlabeled.folders = tuple(map(Path, setup.archive_folders))
     for store in filter(None, (labeled, unlabeled)):
         store.should_stop = stop
     augmenter = Augmenter(setup.config.training.augment, setup.plan.dimensions, setup.plan.patch_size)

@@ -56,6 +56,8 @@ class RunSetup:
     """Content hash of each label, with the values of the run, by part and case name; empty in older runs."""
     label_folders: dict[str, str] = field(default_factory=dict)
     """Where labels and their names were looked for: "labeled" and, where one was given, "validation"."""
+    archive_folders: tuple[str, ...] = ()
+    """Where the archive lies, without which the run does not go on; empty in older runs."""
 
     @property
     def annotation(self) -> LabelDecoder:
@@ -81,7 +83,8 @@ class RunSetup:
         return {"config": to_dict(self.config), "plan": self.plan.to_dict(), "labels": self.labels.to_dict(),
                 "compute": asdict(self.compute), "hashes": self.hashes, "held_out": self.held_out,
                 "start_from": self.start_from, "forced": list(self.forced),
-                "label_hashes": self.label_hashes, "label_folders": self.label_folders, **cases}
+                "label_hashes": self.label_hashes, "label_folders": self.label_folders,
+                "archive_folders": list(self.archive_folders), **cases}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RunSetup:
@@ -92,7 +95,8 @@ class RunSetup:
                    labels=LabelSet.from_dict(values["labels"]), compute=Compute(**values["compute"]),
                    hashes=values["hashes"], held_out=values["held_out"], start_from=values["start_from"],
                    forced=tuple(values.get("forced", ())), label_hashes=values.get("label_hashes", {}),
-                   label_folders=values.get("label_folders", {}), **cases)
+                   label_folders=values.get("label_folders", {}),
+                   archive_folders=tuple(values.get("archive_folders", ())), **cases)
 
 
 def _base_of(config: Any) -> RunConfig:
@@ -144,7 +148,13 @@ def plan_run(found: CheckResult, config: RunConfig, *, start: Pretrained | None,
     return RunSetup(config=settled, plan=plan, labels=seen.labels, compute=compute,
                     labeled=seen.labeled, unlabeled=unlabeled, validation=seen.validation, hashes=seen.hashes,
                     held_out=seen.held_out, start_from=os.path.abspath(start.model.folder) if start else None,
-                    forced=seen.forced, label_hashes=seen.label_hashes, label_folders=seen.label_folders)
+                    forced=seen.forced, label_hashes=seen.label_hashes, label_folders=seen.label_folders,
+                    archive_folders=_folders_of(found) if unlabeled else ())
+
+
+def _folders_of(found: CheckResult) -> tuple[str, ...]:
+    """Where the archive lies."""
+    return tuple(str(folder) for folder in found.sets["unlabeled"].folders) if "unlabeled" in found.sets else ()
 
 
 def _plan(seen: CaseSelection, config: PlanConfig, memory_gb: float) -> Plan:

@@ -82,6 +82,34 @@ def test_a_second_check_knows_the_cases(tmp_path: Path) -> None:
     assert (first.n_cached, second.n_cached) == (0, 3) and first.findings == second.findings
 
 
+def test_several_archive_folders_are_one_archive_and_equal_names_are_kept_apart(tmp_path: Path) -> None:
+    folder = cases(tmp_path / "a")
+    for archive, seed in (("one", 100), ("two", 200)):
+        write_case(tmp_path / archive, "scan", SHAPE, seed=seed)
+    write_case(tmp_path / "two", "other", SHAPE, seed=300)
+    found = check(Folders(folder, (tmp_path / "one", tmp_path / "two")), RunContext())
+    assert {f.case.name: f.case.image.parent.parent.name for f in found.part("unlabeled")} == {
+        "scan": "one", "two_scan": "two", "other": "two"}
+    assert not found.count(Severity.FAULT) and len({f.images[0].content for f in found.part("unlabeled")}) == 3
+
+
+def test_one_of_several_archive_folders_that_is_missing_is_a_fault_that_names_it(tmp_path: Path) -> None:
+    folder = cases(tmp_path / "a")
+    write_case(tmp_path / "there", "scan", SHAPE, seed=100)
+    found = check(Folders(folder, (tmp_path / "there", tmp_path / "disk" / "scans")), RunContext())
+    (fault,) = [f for f in found.findings if f.severity is Severity.FAULT]
+    assert (fault.kind, fault.files) == ("unusable_folder", (tmp_path / "disk" / "scans",))
+    assert fault.seen == f"The archive folder {tmp_path / 'disk' / 'scans'} is not there."
+    assert len(found.part("unlabeled")) == 1
+
+
+def test_the_same_scan_in_two_archive_folders_is_found(tmp_path: Path) -> None:
+    for archive in ("one", "two"):
+        write_case(tmp_path / archive, "scan", SHAPE, seed=100)
+    found = check(Folders(unlabeled=(tmp_path / "one", tmp_path / "two")), RunContext())
+    assert next(f for f in found.findings if f.kind == "scan_twice").cases == ("unlabeled/two_scan",)
+
+
 def told(folder: Path, **about: dict) -> Path:
     """The folder with a cases.json that says ``about`` of its cases."""
     (folder / "cases.json").write_text(json.dumps({"cases": about}))

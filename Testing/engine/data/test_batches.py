@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -232,6 +233,26 @@ def test_an_archive_without_any_readable_scan_is_an_error(tmp_path: Path, header
             case.image.write_text("no scan")
     with pytest.raises(UserError, match="None of the 2 scans"):
         world.batches(PLANS[0]).batch(0)
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty folder"])
+def test_an_archive_folder_that_vanishes_ends_the_run_and_is_named(tmp_path: Path, left: str) -> None:
+    world, disk = World(tmp_path, unlabeled=2), tmp_path / "disk"
+    (disk / "scans").mkdir(parents=True)
+    moved = replace(world.unlabeled[0], image=disk / "scans" / world.unlabeled[0].image.name)
+    world.unlabeled[0].image.rename(moved.image)
+    store = ScanStore([moved, *world.unlabeled[1:]], PLANS[0], None, budget_bytes=1, reporter=world.listener)
+    store.folders = (tmp_path, disk)
+    batches = TwoStreamBatches(world.store(world.labeled, PLANS[0]), store, PLANS[0],
+                               Augmenter(NOTHING, 2, PLANS[0].patch_size), 0)
+    batches.batch(0)
+    shutil.rmtree(disk)
+    if left == "an empty folder":
+        disk.mkdir()
+    with pytest.raises(UserError, match=f"The archive folder {disk} is not there any more"):
+        for iteration in range(20):
+            batches.batch(iteration)
+    assert not world.listener.warnings[1:]
 
 
 def test_a_damaged_labelled_scan_is_an_error(tmp_path: Path) -> None:

@@ -187,7 +187,8 @@ def folders(view: View) -> Html:
         bad = sum(not facts.usable for facts in cases)
         unusable = f", {bad} of them cannot be used" if bad else ""
         known = view.result.sets.get(part)
-        place = joined((element("br"), element("code", str(known.folder)))) if known else NOTHING
+        places = (joined((element("br"), element("code", str(folder)))) for folder in known.folders) if known else ()
+        place = joined(places)
         counted = joined((f"{_count(len(cases), 'case')}{unusable}", place))
         entries.append((PART_NAMES[part].capitalize(), counted))
     return definitions(entries, style="columns")

@@ -89,9 +89,10 @@ class View:
 
     def file(self, path: Path) -> Html:
         """A file as PART/the rest of its path, or whole where it lies in none of the folders."""
-        for part, cases in self.result.sets.items():
-            if path != cases.folder and path.is_relative_to(cases.folder):
-                words = f"{PART_NAMES.get(part, part)}: {path.relative_to(cases.folder).as_posix()}"
+        folders = ((part, folder) for part, cases in self.result.sets.items() for folder in cases.folders)
+        for part, folder in folders:
+            if path != folder and path.is_relative_to(folder):
+                words = f"{PART_NAMES.get(part, part)}: {path.relative_to(folder).as_posix()}"
                 return element("code", words, title=str(path))
         return element("code", str(path))
 

@@ -199,7 +199,7 @@ def _usual(study: Study, value: int) -> float:
 
 def cases(study: Study) -> Iterator[Finding]:
     """Whether there are cases to learn from, to validate on, and an archive."""
-    folders = {part: (s.folder,) for part, s in study.sets.items()}
+    folders = {part: s.folders for part, s in study.sets.items()}
     if "labeled" in study.sets and not study.labeled:
         yield Finding("no_usable_case", Severity.FAULT, folders["labeled"],
                       f"None of the {len(study.sets['labeled'].cases)} labelled cases can be used.",
@@ -216,8 +216,8 @@ def cases(study: Study) -> Iterator[Finding]:
                       "model is kept as it is at the end, unscored.", "Label one more case, or give --validation.")
     if "unlabeled" in study.sets and not study.archive:
         yield Finding("no_archive", Severity.WARNING, folders["unlabeled"],
-                      f"No scan in {study.sets['unlabeled'].folder} can be used: training goes on with the labels "
-                      "only.",
+                      f"No scan in {' or '.join(map(str, folders['unlabeled']))} can be used: training goes on with "
+                      "the labels only.",
                       "Give a folder with scans like the labelled ones.")
 
 
