@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     _add_demo(commands)
     _add_sample(commands)
+    _add_add(commands)
     _add_check(commands)
     _add_train(commands)
     _add_segment(commands)
@@ -126,6 +127,18 @@ def _add_demo(commands: Any) -> None:
 def _add_sample(commands: Any) -> None:
     parser = _command(commands, "sample", _sample, "Generated scans and a small model, to try segmenting in a minute.")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
+    parser.add_argument("--study", action="store_true",
+                        help="a project to train on instead: labelled cases and an archive, no model")
+    _add_progress(parser)
+
+
+def _add_add(commands: Any) -> None:
+    parser = _command(commands, "add", _add, "Copy labelled cases into a project.")
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="PATH",
+                        help="a cases folder of any layout, or scans and their label files")
+    parser.add_argument("--project", type=Path, required=True, metavar="DIR", help="project folder")
+    parser.add_argument("--look", action="store_true", help="only tell which label belongs to which scan, and why")
+    parser.add_argument("--only", type=Path, metavar="FILE.json", help="add these pairs alone, as --look tells them")
     _add_progress(parser)
 
 
@@ -196,11 +209,28 @@ def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
 
 def _sample(options: argparse.Namespace, reporter: Reporter) -> None:
     require_generator("alhvr sample")
-    from alhvr.phantom.sample import make_sample
+    from alhvr.phantom.sample import make_sample, make_study
 
+    if options.study:
+        reporter.finished(project=str(make_study(options.out, reporter)))
+        return
     study = make_sample(options.out, reporter)
     reporter.note(f"To segment a scan: alhvr segment {study.scans[0]} --model {study.model} --out DIR --regions")
     reporter.finished(scans=[str(path) for path in study.scans], labels=str(study.labels), model=str(study.model))
+
+
+def _add(options: argparse.Namespace, reporter: Reporter) -> None:
+    from alhvr.data.adding import add_cases, choose, find_pairs
+    from alhvr.formats.project import read_project
+
+    project, found = read_project(options.project), find_pairs(options.inputs)
+    for note in found.notes:
+        reporter.note(note)
+    if options.look:
+        reporter.finished(**found.to_dict())
+        return
+    names = add_cases(project.folder, choose(found, options.only, reporter), reporter)
+    reporter.finished(cases=list(names))
 
 
 def _train(options: argparse.Namespace, reporter: Reporter) -> None:

@@ -16,7 +16,7 @@ from slicer.i18n import tr as _
 if TYPE_CHECKING:
     from alhvr.core.process import ProcessMark
     from alhvr.formats.project import Project
-    from ALHVRTrainerLib.cases.case_table import CaseRow
+    from ALHVRTrainerLib.cases.case_table import CaseRow, CaseTable
 
 STATES = ("empty", "checking", "blocked", "ready", "starting", "training", "pausing", "paused", "finishing", "finished",
           "failed", "lost")
@@ -53,7 +53,7 @@ class ProjectSession:
         """Called after every change; the panel's refresh."""
         self.onOpened: list[Callable[[], None]] = []
         """Called when another project is open, or none any more, before onChange."""
-        self._rows: tuple[tuple, tuple[CaseRow, ...]] | None = None
+        self._table: tuple[tuple, CaseTable] | None = None
 
     @property
     def folder(self) -> Path | None:
@@ -111,7 +111,6 @@ class ProjectSession:
 
     def changed(self) -> None:
         """Something in the project or about it is different now."""
-        self._rows = None
         self.onChange()
 
     def runs(self) -> tuple[Path, ...]:
@@ -157,15 +156,19 @@ class ProjectSession:
         return text.format(where=where, pid=holder.pid)
 
     def caseTable(self) -> tuple[CaseRow, ...]:
-        """The labelled cases by name; () where there are none, or cases.json cannot be read."""
-        if self.project is None:
-            return ()
-        from ALHVRTrainerLib.cases.case_table import read_rows, stamp_of
+        """The labelled cases by name; () where there are none."""
+        return self.table().rows
 
+    def table(self) -> CaseTable:
+        """The labelled cases with all that is known of them; read again when a file has changed."""
+        from ALHVRTrainerLib.cases.case_table import CaseTable, read_table, stamp_of
+
+        if self.project is None:
+            return CaseTable()
         stamp = stamp_of(self.project.folder)
-        if self._rows is None or self._rows[0] != stamp:
-            self._rows = (stamp, read_rows(self.project.folder))
-        return self._rows[1]
+        if self._table is None or self._table[0] != stamp:
+            self._table = (stamp, read_table(self.project.folder))
+        return self._table[1]
 
     def _reporter(self) -> Reporter:
         if self.run is not None and self.run.state != "finished":
@@ -184,7 +187,7 @@ class ProjectSession:
 
         if self.project is not None and not self.isReadOnly:
             release_window(self.project.folder)
-        self.project = self.holder = self.check = self.run = self._rows = None
+        self.project = self.holder = self.check = self.run = self._table = None
         self.faults = ()
 
     def _opened(self) -> None:
