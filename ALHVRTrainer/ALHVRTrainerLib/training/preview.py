@@ -6,6 +6,7 @@ What the views showed comes back when the preview is hidden; no node of the user
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import slicer
@@ -42,6 +43,8 @@ class PreviewNodes:
     _ids: dict[str, str] = field(default_factory=dict)
     _former: dict[str, _Look] = field(default_factory=dict)
     _name: str = ""
+    _shown: Path | None = None
+    """File of the scan."""
 
     @property
     def isShown(self) -> bool:
@@ -50,8 +53,8 @@ class PreviewNodes:
 
     def show(self, data: PreviewData) -> None:
         """Show a case in all slice views, in place of the one before."""
-        same = self._name == data.case.name and self._node("image") is not None
-        self._name = data.case.name
+        same = self._shown == data.case.image and self._node("image") is not None
+        self._shown, self._name = data.case.image, data.case.name
         with slicer.util.RenderBlocker():
             if not same:
                 self._putImage(data)
@@ -81,7 +84,7 @@ class PreviewNodes:
 
     def forget(self) -> None:
         """The scene goes: no node is there any more, nothing to give back."""
-        self._ids, self._former, self._name = {}, {}, ""
+        self._ids, self._former, self._shown = {}, {}, None
 
     def _putImage(self, data: PreviewData) -> None:
         scan = data.image or Scan(np.zeros(data.segmentation.shape, np.uint8), data.grid)
