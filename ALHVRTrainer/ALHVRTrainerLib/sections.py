@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slicer.i18n import tr as _
 
+from ALHVRTrainerLib.cases.section import CasesSection
 from ALHVRTrainerLib.header_section import HeaderSection
 from ALHVRTrainerLib.outcome.section import OutcomeSection
 from ALHVRTrainerLib.training.section import TrainingSection
@@ -11,6 +12,7 @@ from ALHVRTrainerLib.training.section import TrainingSection
 NOTICE = _("Research software, not a medical device. Check every result by eye.")
 SECTIONS = (
     HeaderSection,
+    CasesSection,
     TrainingSection,
     OutcomeSection,
 )

@@ -96,16 +96,16 @@ def add_names(project: Path, names: Iterable[str]) -> dict[str, int]:
     return values
 
 
-def settle_new_cases(project: Path, added: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+def settle_new_cases(project: Path, added: dict[str, tuple[str, ...]], known: set[str]) -> tuple[str, ...]:
     """After cases were added with the names of their segments: what is not annotated where, and who is held out.
 
     A structure of which a case has no segment was not annotated there, as far as anybody knows; of a case without
-    names nothing is said. Returns sentences on what was decided. Raises UserError and OSError.
+    names nothing is said. known: folded names of the structures that there were before. Returns sentences on what was
+    decided. Raises UserError and OSError.
     """
-    before = {folded(name) for row in read_table(project).rows if row.name not in added for name in row.structures}
-    new = {folded(name) for names in added.values() for name in names} - before
     add_names(project, [name for names in added.values() for name in names])
     table, told = read_table(project), []
+    new = {folded(name) for name in table.names} - known
     changes: dict[str, dict[str, Any]] = {}
     for row in table.rows:
         missing = _missing(table.names, added.get(row.name), new)
@@ -118,6 +118,15 @@ def settle_new_cases(project: Path, added: dict[str, tuple[str, ...]]) -> tuple[
         told.append(_("{case} is held out for scoring.").format(case=name))
     change_cases(project, changes)
     return tuple(told)
+
+
+def settle_edited(project: Path, name: str, names: Iterable[str], known: set[str]) -> tuple[str, ...]:
+    """After the label of a case was edited: what was drawn is annotated now, new structures are not in other cases."""
+    row = next((row for row in read_table(project).rows if row.name == name), None)
+    drawn = {folded(one) for one in names}
+    declared = [one for one, state in (row.structures if row else {}).items() if state == NOT_ANNOTATED]
+    change_case(project, name, not_annotated=[one for one in declared if folded(one) not in drawn])
+    return settle_new_cases(project, {name: ()}, known)
 
 
 def _missing(names: Iterable[str], own: tuple[str, ...] | None, new: set[str]) -> list[str]:
