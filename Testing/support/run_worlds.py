@@ -18,12 +18,11 @@ DICE = (0.21, 0.54, 0.60, 0.63, 0.64)
 """Of a training on three hearts."""
 
 
-def write_heartbeat(run: Path, state: str, *, pid: int | None = None, arm: str = "archive", message: str = "",
-                    hint: str = "", elapsed_s: float = 0.0, host: str = "") -> None:
-    """Heartbeat of this process, or of another."""
+def write_heartbeat(run: Path, state: str, *, pid: int | None = None, **changes: Any) -> None:
+    """Heartbeat of this process, or of another; ``changes`` replace its entries."""
     pid = os.getpid() if pid is None else pid
-    beat = {"pid": pid, "start": start_of(pid), "host": host or socket.gethostname(), "beat": 7, "state": state,
-            "arm": arm, "message": message, "hint": hint, "elapsed_s": elapsed_s}
+    beat = {"pid": pid, "start": start_of(pid), "host": socket.gethostname(), "beat": 7, "state": state,
+            "arm": "archive", "message": "", "hint": "", "elapsed_s": 0.0, **changes}
     (run / "heartbeat.json").write_text(json.dumps(beat))
 
 
@@ -113,15 +112,18 @@ def write_outcome(run: Path, **changes: Any) -> Path:
     """An outcome of two held-out cases on which the archive helped a little."""
     arms = ("labels-only", "archive")
     cases = [{"case": f"case{number}", "patient": f"p{number}",
-              "scores": {arm: {name: {"dice": dice + 0.1 * number, "hd95_mm": 4.2} for name, dice in
+              "scores": {arm: {name: {"dice": dice + 0.1 * number, "hd95_mm": 4.2, "missed": False} for name, dice in
                                zip(STRUCTURES, (0.7 + 0.04 * better, 0.6 + 0.03 * better), strict=True)}
-                         for better, arm in enumerate(arms)}} for number in range(2)]
+                         for better, arm in enumerate(arms)},
+              "segmentations": {arm: f"held-out/{arm}/case{number}.seg.nrrd" for arm in arms}} for number in range(2)]
     means = {arm: {"dice": {"liver": 0.75 + 0.04 * better, "spleen": 0.65 + 0.03 * better},
-                   "hd95_mm": {"liver": 4.2, "spleen": None}, "mean_dice": 0.7 + 0.035 * better, "minutes": 20.0,
-                   "iterations": 500, "model": f"{arm}/model"} for better, arm in enumerate(arms)}
+                   "hd95_mm": {"liver": 4.2, "spleen": None}, "hd95_missed": {"liver": 1, "spleen": 2},
+                   "mean_dice": 0.7 + 0.035 * better, "minutes": 20.0, "iterations": 500, "best_iteration": 400,
+                   "is_done": True, "model": f"{arm}/model"} for better, arm in enumerate(arms)}
     values = {"format": "alhvr outcome 1", "structures": list(STRUCTURES), "cases": cases, "arms": means,
               "change": {"of": "archive", "from": "labels-only", "dice": 0.035, "low": 0.01, "high": 0.06,
-                         "by_structure": {"liver": 0.04, "spleen": 0.03}},
+                         "by_structure": {"liver": {"dice": 0.04, "low": 0.01, "high": 0.07},
+                                          "spleen": {"dice": 0.03, "low": None, "high": None}}},
               "change_from_start": None, "n_patients": 2, "too_few": True, "verdict": "archive",
               "sentence": "With the archive: +3.5 Dice (95 %: +1.0 to +6.0) on 2 held-out patients.",
               "worst": {"case": "case0", "structure": "spleen", "dice": 0.6, "arm": "labels-only"},

@@ -45,8 +45,9 @@ time.sleep(600)
 @pytest.fixture
 def begin(tmp_path: pathlib.Path, own_settings: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable]:
     """begin(body) starts an engine that does `body` for the run in tmp_path, and returns its Popen."""
-    from ALHVRLib import paths
     from ALHVRTrainerLib.run.detached import end_by_force, start_detached
+
+    from ALHVRLib import paths
 
     def start(body: str = TRAINS, **options: Any) -> subprocess.Popen:
         engine = write_engine(tmp_path / "made", body)
@@ -178,8 +179,9 @@ def test_a_start_that_fails_leaves_no_run(trainer: Any, project: pathlib.Path,
 
 def test_torch_that_is_missing_is_said_in_one_sentence(trainer: Any, project: pathlib.Path, tmp_path: pathlib.Path,
                                                        monkeypatch: pytest.MonkeyPatch) -> None:
-    from ALHVRLib import paths
     from ALHVRTrainerLib.training.section import TrainingSection
+
+    from ALHVRLib import paths
 
     engine = write_engine(tmp_path / "no torch", "import torch_that_is_missing")
     monkeypatch.setattr(paths, "engine_root", lambda: engine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import shutil
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -41,9 +42,10 @@ def cells(table: Any) -> list[list[str]]:
 def test_the_outcome_is_a_table_and_a_sentence(opened: Callable) -> None:
     ui = opened().ui
     assert ui.sentenceLabel.text == "With the archive: +3.5 Dice (95 %: +1.0 to +6.0) on 2 held-out patients."
-    assert ui.warningLabel.text == "Only 2 held-out patient(s): too few to trust."
+    assert ui.warningLabel.text == ("Only 2 held-out patient(s): five or more are needed to trust the "
+                                    "figures.")
     assert cells(ui.scoreTable) == [
-        ["liver", "0.75, 4.2", "0.79, 4.2", "+0.04"], ["spleen", "0.65, –", "0.68, –", "+0.03"],
+        ["liver", "0.75, 4.2*", "0.79, 4.2*", "+0.04"], ["spleen", "0.65, –*", "0.68, –*", "+0.03"],
         ["mean", "0.70", "0.73", "+0.04"]]
 
 
@@ -74,8 +76,8 @@ def test_the_dots_of_better_and_worse_cases_have_their_colours(opened: Callable)
 
 def test_a_kept_model_is_installed_and_noted_in_the_project(opened: Callable, trainer: Any,
                                                             monkeypatch: pytest.MonkeyPatch) -> None:
-    from ALHVRLib.models import store
     from alhvr.formats.project import Kept
+    from ALHVRLib.models import store
 
     section = opened()
     take_as_checked(monkeypatch)
@@ -163,34 +165,25 @@ def test_an_outcome_of_a_stranger_reaches_no_folder_outside(opened: Callable) ->
     assert section.ui.keepArchiveButton.isHidden() and section.ui.worstButton.isHidden()
 
 
-def test_the_worst_case_is_one_click_away(opened: Callable, trainer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_worst_case_is_one_click_away(opened: Callable, trainer: Any) -> None:
     import slicer
-    from ALHVRTrainerLib.outcome import worst_case
 
-    class Segmented:
-        """What the child process leaves; segmenting has its tests elsewhere."""
-
-        def __init__(self, arguments: list[str], *, onEnd: Callable, **_others: Any) -> None:
-            self.arguments, self._onEnd = arguments, onEnd
-
-        def start(self) -> None:
-            import shutil
-
-            from ALHVRLib.child_events import finished
-
-            label = next((trainer.logic.session.folder / "cases" / "labels").glob("case0*"))
-            out = pathlib.Path(self.arguments[self.arguments.index("--out") + 1])
-            out.mkdir()
-            shutil.copy(label, out / "case0.seg.nrrd")
-            self._onEnd(finished())
-
-    monkeypatch.setattr(worst_case, "ChildProcess", Segmented)
     section = opened()
+    label = next((trainer.logic.session.folder / "cases" / "labels").glob("case0*"))
+    found = section.outcome.run / "held-out" / "labels-only" / "case0.seg.nrrd"
+    found.parent.mkdir(parents=True)
+    shutil.copy(label, found)
+    section._seen = None
+    trainer.panel.refresh()
     assert section.ui.worstButton.text == "Worst case: case0, spleen 0.60"
     section.ui.worstButton.click()
-    let_qt_work(lambda: len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")) == 2)
     names = [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode")]
-    assert names == ["case0 label", "case0 model"] and slicer.util.getNode("case0") is not None
+    assert names == ["case0 label", "case0 as the model found it"] and slicer.util.getNode("case0") is not None
+
+
+def test_a_worst_case_without_its_segmentation_says_so(opened: Callable, trainer: Any) -> None:
+    opened().ui.worstButton.click()
+    assert trainer.panel.message == "The segmentation of case0 was not kept."
 
 
 def test_an_outcome_that_comes_opens_its_section(trainer: Any, project: pathlib.Path) -> None:

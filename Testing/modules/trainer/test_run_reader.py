@@ -1,4 +1,4 @@
-"""What a run folder tells: each state in its one sentence, the same curves for who comes later, and strangers' files."""
+"""What a run folder tells: each state in a sentence, the same curves for who comes later, and strangers' files."""
 
 from __future__ import annotations
 

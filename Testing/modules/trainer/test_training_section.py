@@ -262,23 +262,28 @@ def test_a_scan_outside_of_the_project_is_not_loaded(opened: Callable, trainer: 
     assert shown.ui.previewNoteLabel.text == "The scan other.nrrd is not in the project or its archive any more."
 
 
-@pytest.mark.parametrize(("answer", "closes", "asks_to_pause"), [("Yes", True, False), ("No", True, True),
-                                                                 ("Cancel", False, False)])
-def test_closing_slicer_asks_what_becomes_of_the_training(
-        main_window: Any, load_panel: Callable, own_settings: pathlib.Path, dialog_answers: Any,
-        project_folder: Callable, answer: str, closes: bool, asks_to_pause: bool) -> None:
-    import qt
-    import slicer
-
-
-
+@pytest.fixture
+def in_main_window(main_window: Any, load_panel: Callable, own_settings: pathlib.Path,
+                   project_folder: Callable) -> tuple[Any, pathlib.Path]:
+    """The main window, and a run that goes on in its panel."""
     trainer = load_panel(ROOT / "ALHVRTrainer" / "ALHVRTrainer.py").widget
     folder = project_folder()
     run = write_run(folder / "runs" / "1")
     trainer.logic.session.open(folder)
     let_qt_work(lambda: trainer.logic.session.state == "training")
+    return main_window, run
+
+
+@pytest.mark.parametrize(("answer", "closes", "asks_to_pause"), [("Yes", True, False), ("No", True, True),
+                                                                 ("Cancel", False, False)])
+def test_closing_slicer_asks_what_becomes_of_the_training(
+        in_main_window: Any, dialog_answers: Any, answer: str, closes: bool, asks_to_pause: bool) -> None:
+    import qt
+    import slicer
+
+    window, run = in_main_window
     dialog_answers.answer(getattr(qt.QMessageBox, answer))
-    assert main_window.close() is closes
+    assert window.close() is closes
     assert "What is to become of the training?" in dialog_answers.shown[0]
     slicer.app.aboutToQuit.emit()
     assert (run / "pause.request").exists() is asks_to_pause
