@@ -14,8 +14,8 @@ from alhvr.networks.registry import DEFAULT_NETWORK, WIDTHS, accepted, is_accept
 from alhvr.settings import check_choices, from_dict, require, to_dict
 
 __all__ = ["OFFICIAL_METHOD", "PAPER_METHOD", "RELEASED_AUGMENT", "AugmentConfig", "DataConfig", "MethodConfig",
-           "PlanConfig", "PresetName", "RunConfig", "SegmentingConfig", "TrainingConfig", "from_dict", "to_dict",
-           "with_preset"]
+           "PlanConfig", "PresetName", "PreviewConfig", "RunConfig", "SegmentingConfig", "TrainingConfig", "from_dict",
+           "to_dict", "with_preset"]
 
 PresetName = Literal["standard", "paper", "official"]
 BETA_OF_PAPER = {2: 0.8, 3: 0.7}
@@ -272,6 +272,19 @@ class SegmentingConfig:
         check_choices(self)
 
 
+@dataclass(frozen=True)
+class PreviewConfig:
+    """What is shown while a training runs; the model is the same with and without."""
+
+    write: bool = False
+    """At each validation, segment one held-out case and one scan of the archive, with their regions, into
+    RUN/previews; the last 10 are kept, and a tenth of the time is the most that they take."""
+    held_out: str | None = None
+    """Name of the held-out case to show; None: the first one."""
+    archive: str | None = None
+    """Name of the scan of the archive to show; None: the first one."""
+
+
 LONGEST_NAME = 100
 
 
@@ -289,6 +302,8 @@ class RunConfig:
     """How the label files are to be understood."""
     segmenting: SegmentingConfig = field(default_factory=SegmentingConfig)
     """How the finished model segments."""
+    preview: PreviewConfig = field(default_factory=PreviewConfig)
+    """What is shown while it runs."""
     name: str | None = None
     """Name of the model for people; None: its structures and modality, never the name of a folder."""
 

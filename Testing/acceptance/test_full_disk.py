@@ -12,6 +12,7 @@ from small_disk import mount, mounted_disk
 from tiny_runs import short_run
 
 from alhvr.bundle.model import read_model
+from alhvr.formats.run_state import read_heartbeat
 from alhvr.training.run_folder import load_checkpoint
 
 NOT_EVEN_THE_NETWORKS = 5_000_000
@@ -48,6 +49,8 @@ def test_files_that_the_system_refuses_leave_the_last_good_checkpoint(study: Pat
     begun = short_run(study, run, "--iterations", 4, "--progress", "json", save_every_s=1e9)
     alhvr(*begun, largest_file=NOT_EVEN_THE_NETWORKS).refused("The last checkpoint of", "go on with --resume")
     assert not list((run / "checkpoints").iterdir())
+    told = read_heartbeat(run)
+    assert told.state == "failed" and "The last checkpoint of" in told.message and "--resume" in told.hint
     done = alhvr("train", "--resume", "--out", run, "--progress", "json")
     assert done.code == 0 and iteration_of(run) == 4
 

@@ -14,6 +14,7 @@ from command import Finished, Running, alhvr
 from tiny_runs import short_run
 
 from alhvr.bundle.model import read_model
+from alhvr.formats.run_state import RunWatch, ask, is_asked, read_heartbeat
 from alhvr.training.run_folder import load_checkpoint
 
 ITERATIONS = 8
@@ -95,21 +96,22 @@ def test_a_run_killed_again_and_again_ends_with_the_weights_of_one_that_was_not(
     assert not list(out.rglob("*.partial"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_saves_ends_with_130_and_prints_the_command_to_go_on(study, whole, tmp_path, number) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, "pause"])
+def test_a_stop_saves_ends_with_130_and_prints_the_command_to_go_on(study, whole, tmp_path, how) -> None:
     out = tmp_path / "my run's"
     running = Running(tuple(run_of(study, out)))
     running.wait_until(exists(out / "checkpoints" / "last.pt"), "the first checkpoint")
-    running.send(number)
+    ask(out, how) if how == "pause" else running.send(how)
     stopped = running.finish()
     assert stopped.code == 130 and stopped.events[-1] == {"event": "finished", "cancelled": True}
+    assert RunWatch(out).look().state == "paused" and not is_asked(out, "pause")
     assert not (out / "model").exists()
     (line,) = [e["message"] for e in stopped.events if "Go on with: " in e.get("message", "")]
     assert line.startswith("Stopped after iteration ") and "everything is saved" in line
     program, *arguments = shlex.split(line.partition("Go on with: ")[2])
     assert program == "alhvr"
-    if number == signal.SIGTERM:
-        assert alhvr(*arguments).code == 0
+    if how != signal.SIGINT:
+        assert alhvr(*arguments).code == 0 and RunWatch(out).look().state == "finished"
         assert_same_end(out, whole)
 
 
@@ -122,11 +124,48 @@ def test_a_second_ctrl_c_ends_at_once_and_says_how_to_go_on(study: Path, tmp_pat
     assert stopped.code == 130 and "Go on with: alhvr train --resume --out " in stopped.texts("note")
 
 
+def test_a_run_that_is_asked_to_finish_keeps_its_best_so_far_and_can_be_gone_on_with(study, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    running = Running(tuple(run_of(study, out, MANY)))
+    running.wait_until(exists(out / "checkpoints" / "last.pt"), "the first checkpoint")
+    ask(out, "finish")
+    done = running.finish()
+    assert done.code == 0 and "as asked" in done.texts("note") and done.events[-1]["model"] == str(out / "model")
+    record = read_model(out / "model").description.training
+    assert 1 <= record["iterations"] < MANY and record["validation_dice"]["mean"] >= 0
+    assert RunWatch(out).look().state == "finished" and not is_asked(out, "finish")
+    again = Running(tuple(resumed(out)))
+    again.wait_until(lambda: load_checkpoint(out / "checkpoints" / "last.pt")["loop"]["iteration"]
+                     > record["iterations"], "a further step")
+    ask(out, "pause")
+    assert again.finish().code == 130 and RunWatch(out).look().state == "paused"
+
+
+def test_what_is_asked_while_the_data_are_checked_is_done_before_anything_is_learnt(study, tmp_path: Path) -> None:
+    running = Running(tuple(run_of(study, tmp_path / "run", MANY)))
+    running.wait_until(exists(tmp_path / "run" / "heartbeat.json"), "the first heartbeat")
+    ask(tmp_path / "run", "finish")
+    done = running.finish()
+    assert done.code == 130 and not (tmp_path / "run" / "checkpoints" / "best.pt").exists()
+    assert RunWatch(tmp_path / "run").look().state == "paused"
+
+
+def test_a_run_that_is_killed_is_lost_and_one_that_is_stopped_for_a_while_runs(study, tmp_path: Path) -> None:
+    out, running = tmp_path / "run", Running(tuple(run_of(study, tmp_path / "run", MANY)))
+    running.wait_until(exists(out / "checkpoints" / "last.pt"), "the first checkpoint")
+    running.send(signal.SIGSTOP)
+    assert RunWatch(out).look().state == "running"
+    running.send(signal.SIGCONT)
+    running.kill()
+    assert RunWatch(out).look().state == "lost" and read_heartbeat(out).state == "running"
+
+
 def test_a_second_run_on_the_same_folder_is_refused_and_the_first_goes_on(study: Path, tmp_path: Path) -> None:
     first = Running(tuple(run_of(study, tmp_path / "run", MANY)))
     first.wait_until(exists(tmp_path / "run" / "checkpoints" / "last.pt"), "the first checkpoint")
     for again in (run_of(study, tmp_path / "run"), resumed(tmp_path / "run")):
         alhvr(*again).refused(f"Another training is running in {tmp_path}", "choose another --out folder")
+    assert read_heartbeat(tmp_path / "run").pid == first.process.pid
     first.send(signal.SIGTERM)
     assert first.finish().code == 130
 
@@ -134,6 +173,7 @@ def test_a_second_run_on_the_same_folder_is_refused_and_the_first_goes_on(study:
 def test_a_finished_run_is_not_overwritten_and_can_be_finished_again(study: Path, whole: Path) -> None:
     before = end_of(whole)
     alhvr(*run_of(study, whole)).refused("already holds a run", "--resume")
+    assert RunWatch(whole).look().state == "finished"
     again = alhvr(*resumed(whole))
     assert again.code == 0 and again.events[-1]["model"] == str(whole / "model")
     assert all(torch.equal(x, y) if torch.is_tensor(x) else x == y for x, y in zip(before, end_of(whole), strict=True))

@@ -34,13 +34,19 @@ ROOMS = {
     "checking": {"ground", "pages", "formats", "data"},
     "phantom": {"ground", "formats", "data", "bundle", "export"},
     "inference": {"ground", "formats", "data", "bundle", "export", "networks"},
-    "training": {"ground", "formats", "data", "bundle", "networks", "inference", "methods", "evaluation", "checking"},
+    "training": {"ground", "formats", "data", "bundle", "export", "networks", "inference", "methods", "evaluation",
+                 "checking"},
+    "ranking": {"ground", "formats", "data", "bundle", "export", "inference", "checking"},
     "bundle_monai": {"ground", "data", "bundle", "export", "networks", "inference"},
+    "comparison": {"ground", "pages", "formats", "data", "bundle", "export", "evaluation", "inference", "checking",
+                   "training"},
     "demo": {"ground", "pages", "formats", "data", "phantom", "bundle", "export", "inference", "evaluation",
              "training"},
+    "arguments": {"ground", "formats", "networks", "methods"},
+    "project_options": {"ground", "formats"},
     "api": {"ground", "formats", "data", "evaluation", "inference", "checking", "training"},
     "cli": {"ground", "networks", "methods", "bundle", "evaluation", "inference", "checking", "training", "demo",
-            "phantom"},
+            "phantom", "ranking", "arguments", "project_options", "formats"},
 }
 """Each room, and the rooms that it may import from."""
 
@@ -51,7 +57,8 @@ BEHIND_TORCH = {"onnx"}
 """torch.onnx needs it; no file imports it itself."""
 PACKAGES = {"PIL": "pillow"}
 """Packages that are called otherwise than what is imported."""
-LIGHT_ROOMS = {"ground", "pages", "formats", "data", "bundle", "export", "evaluation", "inference", "checking", "cli"}
+LIGHT_ROOMS = {"ground", "pages", "formats", "data", "bundle", "export", "evaluation", "inference", "checking",
+               "ranking", "cli"}
 TRAINING_FILES = {"alhvr.data.augment", "alhvr.data.batches", "alhvr.data.h5_file",
                   "alhvr.inference.torch_backend"}
 """The files of light rooms that only training, the demo or a GPU needs."""

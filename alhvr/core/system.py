@@ -1,4 +1,4 @@
-"""The system: free memory, free cores, what running out of memory looks like, and how freed memory is kept."""
+"""The system: free memory, free cores, what its refusals mean to people, and how freed memory is kept."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from alhvr.core.errors import ModelError, OutOfMemory, UserError
-from alhvr.core.files import shown
+from alhvr.core.errors import RAISE_LIMIT, ModelError, OutOfMemory, UserError, memory_limits
+from alhvr.core.files import DISK_IS_FULL, shown, write_refused
 
 _HOST_VM_INFO64 = 4
 """Of macOS: the number of the statistics about virtual memory, and how many 32-bit words they have."""
@@ -144,6 +144,24 @@ _AT_IMPORT = _look()
 def is_out_of_memory(error: BaseException) -> bool:
     """True for what Python, torch, onnxruntime and OpenVINO raise when a GPU or the machine has no memory left."""
     return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _NO_MEMORY)
+
+
+def explained(error: BaseException) -> UserError | None:
+    """What to tell people of an error; None for one that is a mistake of the program."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, MemoryError):
+        return UserError("The memory is used up.", "Close other programs, or take smaller scans or patches.")
+    if isinstance(error, OSError):
+        if error.errno in DISK_IS_FULL and error.filename:
+            return write_refused(error, Path(os.fsdecode(error.filename)))
+        return UserError(f"{error.filename or 'A file'}: {error.strerror or error}.",
+                         "Check the path, its permissions and the free disk space.")
+    starved = isinstance(error, (ImportError, RuntimeError)) and not isinstance(error, ModuleNotFoundError)
+    if starved and memory_limits():
+        return UserError(f"Something failed for which the memory may be too little ({error}): this process may use "
+                         f"{memory_limits()}.", RAISE_LIMIT)
+    return None
 
 
 @contextmanager

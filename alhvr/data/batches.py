@@ -200,6 +200,7 @@ class _Stream:
         """Memory of each case whose header can be read; a damaged one of the archive is left out with a warning."""
         sizes = {}
         for case in range(len(self.store)):
+            self.store.raise_if_stopped()
             try:
                 sizes[case] = self.store.expected_bytes(case)
             except UserError as error:

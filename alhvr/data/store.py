@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alhvr.core.errors import UserError
+from alhvr.core.errors import Cancelled, UserError
 from alhvr.core.progress import Reporter
 from alhvr.data.case_io import LabelDecoder, read_case
 from alhvr.data.cases import Case
@@ -56,14 +56,14 @@ class ScanStore:
     ``get`` may be called from several threads. What it returns never depends on what is kept.
     """
 
-    def __init__(self, cases: Sequence[Case], plan: Plan, annotation: LabelDecoder | None, *, budget_bytes: int,
-                 reporter: Reporter, folders: Sequence[Path] = ()) -> None:  # noqa: PLR0913
-        """``annotation`` None: labels are not read, the cases are an archive whose damaged scans may be left out.
-
-        ``folders``: where the cases lie, as far as that is known.
-        """
+    def __init__(self, cases: Sequence[Case], plan: Plan, annotation: LabelDecoder | None, *,
+                 budget_bytes: int, reporter: Reporter) -> None:
+        """``annotation`` None: labels are not read, the cases are an archive whose damaged scans may be left out."""
         self.cases, self.budget_bytes, self.reporter = tuple(cases), budget_bytes, reporter
-        self._folders = tuple(folders)
+        self.folders: tuple[Path, ...] = ()
+        """Where the cases lie, as far as that is known."""
+        self.should_stop: Callable[[], bool] = bool
+        """Asked case by case while headers and labels are looked through, before anything is trained."""
         self._plan, self._annotation = plan, annotation
         self._held: OrderedDict[int, PreparedCase] = OrderedDict()
         self._loading: dict[int, int] = {}
@@ -85,7 +85,7 @@ class ScanStore:
 
     def folder_gone(self) -> Path | None:
         """A folder of the cases that is not there any more, or is left empty, as that of a disk without the disk."""
-        return next((folder for folder in self._folders if _is_empty(folder)), None)
+        return next((folder for folder in self.folders if _is_empty(folder)), None)
 
     @property
     def n_classes(self) -> int:
@@ -97,6 +97,11 @@ class ScanStore:
         """Bytes of the prepared scans kept now."""
         with self._changed:
             return sum(case.nbytes for case in self._held.values())
+
+    def raise_if_stopped(self) -> None:
+        """Raises Cancelled once somebody asked to stop."""
+        if self.should_stop():
+            raise Cancelled("Stopped while the scans were looked through.")
 
     def shape(self, index: int) -> tuple[int, int, int]:
         """Prepared shape [K, J, I] of a case, from its header alone; raises UserError when that cannot be read."""
@@ -117,6 +122,7 @@ class ScanStore:
 
         2-D: of the slices [K] of the prepared scan. 3-D: of slices along the prepared K, before they are resampled.
         """
+        self.raise_if_stopped()
         case = self.cases[index]
         geometry = probe(case.image).geometry
         label = axis_transform(geometry, self._plan).arrange(self._annotation.read(case, geometry))

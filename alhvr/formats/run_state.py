@@ -41,7 +41,7 @@ State = Literal["none", "running", "elsewhere", "paused", "finished", "failed", 
 Request = Literal["pause", "finish"]
 
 _LARGEST_BYTES = 64_000
-_LONGEST_TEXT = 4000
+_LONGEST_TEXT = 2000
 _REMEMBERED = 256
 _LONGEST_LINE = 256_000
 
@@ -74,8 +74,13 @@ def own_heartbeat() -> Heartbeat:
 
 
 def write_heartbeat(folder: Path, heartbeat: Heartbeat) -> None:
-    """Writes RUN/heartbeat.json whole; where the disk is full, over the one that is there. Raises OSError."""
-    data = json.dumps(asdict(heartbeat)).encode("ascii")
+    """Writes RUN/heartbeat.json whole; where the disk is full, over the one that is there. Raises OSError.
+
+    Texts that are too long are cut.
+    """
+    values = {name: value[:_LONGEST_TEXT] if isinstance(value, str) else value
+              for name, value in asdict(heartbeat).items()}
+    data = json.dumps(values).encode("ascii")
     path = folder / HEARTBEAT
     try:
         with written_atomically(path, durable=False) as file:

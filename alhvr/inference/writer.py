@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,6 +96,11 @@ class ResultWriter:
         """
         return self._counted(lambda: self._write(origin, prediction.segmentation,
                                                  lambda stage: _write_all(stage, origin, prediction, self._level)))
+
+    def write_files(self, origin: Origin, segmentation: Segmentation,
+                    make: Callable[[Path], Sequence[Path]]) -> Written:
+        """As ``write``, with the files that ``make`` writes into the folder that it is given."""
+        return self._counted(lambda: self._write(origin, segmentation, lambda stage: _Staged(list(make(stage)))))
 
     def add_dicom_seg(self, scan: str, target: str, source: Path, labels: LabelSet) -> Written:
         """Writes the DICOM segmentation alone, from the segmentation file ``target`` that is done; see ``write``."""

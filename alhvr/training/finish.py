@@ -14,7 +14,7 @@ import torch
 
 import alhvr
 from alhvr.bundle.model import InferenceSettings, ModelDescription, default_name, rules_of, write_model
-from alhvr.config import to_dict
+from alhvr.config import PreviewConfig, to_dict
 from alhvr.core.progress import Reporter
 from alhvr.networks.group import NetworkGroup
 from alhvr.training.checked_graphs import OnnxExportError, checked_graphs
@@ -120,7 +120,8 @@ def _record(setup: RunSetup, state: LoopState, scores: dict[str, float], ways: d
     named = {part: [f"{part}/{case.name}" for case in getattr(setup, part)] for part in PARTS}
     hashes = {part: [setup.hashes[name] for name in names if name in setup.hashes] for part, names in named.items()}
     counts = {part: len(getattr(setup, part)) for part in PARTS}
-    config = replace(setup.config, training=replace(setup.config.training, threads=setup.compute.threads))
+    config = replace(setup.config, training=replace(setup.config.training, threads=setup.compute.threads),
+                     preview=PreviewConfig())  # which would name cases
     return {
         "cases": counts, "case_hashes": hashes, "validation_was_set_aside": setup.held_out,
         "settings": to_dict(config), "seed": config.training.seed, "iterations": state.iteration,

@@ -18,9 +18,11 @@ from alhvr.config import MethodConfig, TrainingConfig
 from alhvr.core.errors import Cancelled, ModelError, UserError
 from alhvr.core.progress import Reporter
 from alhvr.data.batches import Batch, TwoStreamBatches
+from alhvr.inference.backends import Backend
 from alhvr.methods.base import Objective
 from alhvr.networks.blocks import BATCH_NORM
 from alhvr.training.loop_state import LoopState
+from alhvr.training.preview import PreviewWriter
 from alhvr.training.run_folder import RunFolder, load_checkpoint, save_checkpoint
 from alhvr.training.setup import RunSetup
 from alhvr.training.step import TrainingStep
@@ -48,16 +50,22 @@ class TrainingLoop:
         self.predicting = self.average.model.only(self._names)
         """The networks that segment with the finished model, with the mean weights."""
         self._backends = ScoringBackends(setup.compute, reporter)
+        self._previews = PreviewWriter(setup, run, reporter) if setup.config.preview.write else None
         self._config, self._method = setup.config.training, setup.config.method
         self._sitting_began_at = self._saved_at = time.monotonic()
         self._elapsed_before_s = 0.0
         self._iterations_before = 0
         self._should_stop: Callable[[], bool] = lambda: False
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the budget of the run is used."""
+        return self._progress() >= 1.0
+
     def resume(self) -> None:
         """Continues from the newest checkpoint, if there is one."""
         if not self._run.last.exists():
-            self._run.forget_metrics_after(0)
+            self._forget_after(0)
             return
         saved = load_checkpoint(self._run.last)
         self._step.load_state(saved["step"])
@@ -65,7 +73,13 @@ class TrainingLoop:
         self.state = LoopState(**saved["loop"])
         self._elapsed_before_s = self.state.elapsed_s
         self._iterations_before = self.state.iteration
-        self._run.forget_metrics_after(self.state.iteration)
+        self._forget_after(self.state.iteration)
+
+    def _forget_after(self, iteration: int) -> None:
+        """Forgets what was told of later iterations, which are made again."""
+        self._run.forget_metrics_after(iteration)
+        if self._previews is not None:
+            self._previews.forget_after(iteration)
 
     def train(self, should_stop: Callable[[], bool]) -> bool:
         """Trains until the budget is used (True) or ``should_stop`` (False); either way all is saved.
@@ -146,7 +160,9 @@ class TrainingLoop:
             return
         since_last = self.state.iteration / max(1, self._validations_by_now())
         self._measure_statistics(min(self._config.statistics_batches, max(2, int(STATISTICS_SHARE * since_last))))
-        scores = self._score()
+        watched = self._validator is not None or self._previews is not None
+        backend = self._backends.of(self.predicting) if watched else None
+        scores = self._score(backend)
         score = scores["mean"]
         self.state.validations = self._validations_by_now()
         if self._setup.unlabeled and self._method.max_weight > 0 and self._validator is not None:
@@ -161,6 +177,8 @@ class TrainingLoop:
             self._reporter.metrics(self.state.iteration, dice=score.by_class, mean_dice=score.mean,
                                    best_iteration=self.state.best_iteration, elapsed_s=round(self.state.elapsed_s, 1))
         self._save()
+        if self._previews is not None:
+            self._previews.write(backend, self.state.iteration, self.state.elapsed_s, self._should_stop)
 
     def _measure_statistics(self, n_batches: int) -> None:
         """Gives the mean weights batch-norm statistics of their own, from the batches of the last steps."""
@@ -176,7 +194,7 @@ class TrainingLoop:
                 raise Cancelled("Stopped before a validation.")
             yield self._step.to_device(self._batches.batch(iteration).images)
 
-    def _score(self) -> dict[str, ValidationScore]:
+    def _score(self, backend: Backend | None) -> dict[str, ValidationScore]:
         """Of the mean weights, run as users run a finished model: both networks ("mean"), and each where each is kept.
 
         Below every score without validation cases.
@@ -186,7 +204,7 @@ class TrainingLoop:
         if self._validator is None:
             return dict.fromkeys(rules, ValidationScore({}, -1.0))
         try:
-            return self._validator.score(self._backends.of(self.predicting), rules)
+            return self._validator.score(backend, rules)
         except ModelError as error:
             raise UserError(f"The networks give no numbers at iteration {self.state.iteration}: NaN or infinity.",
                             f"{LOWER_RATE} Where memory is short, close other programs.") from error
@@ -200,12 +218,13 @@ class TrainingLoop:
         if _saved(self._run.best, {"average": weights, "iteration": self.state.iteration}, self._reporter):
             self.state.remember_best(scores, improved)
 
-    def load_best(self) -> None:
+    def load_best(self, should_stop: Callable[[], bool] | None = None) -> None:
         """Puts the weights with the best validation Dice into ``average``; where none were kept, the last stay.
 
-        Their statistics are measured once more, on as many batches as the settings say. Raises Cancelled as ``train``
-        is stopped.
+        Their statistics are measured once more, on as many batches as the settings say. Raises Cancelled when
+        ``should_stop`` says so; None: as ``train`` is stopped.
         """
+        self._should_stop = should_stop or self._should_stop
         if self._run.best.exists():
             saved = load_checkpoint(self._run.best)
             self.average.model.load_state_dict(saved["average"])

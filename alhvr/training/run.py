@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from alhvr.checking.text_report import emit, faults_as_error, write_reports
 from alhvr.config import RunConfig, to_dict
 from alhvr.core.errors import Cancelled, UserError
 from alhvr.core.progress import Reporter
-from alhvr.core.signals import StopRequest
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
 from alhvr.data.store import ScanStore
@@ -27,6 +27,7 @@ from alhvr.training.finish import FinishedModel, finish_model, summary
 from alhvr.training.loop import TrainingLoop
 from alhvr.training.pretrained import load_pretrained
 from alhvr.training.run_folder import RUN_FILE, RecordingReporter, RunFolder, require_run, resume_command, resumed_setup
+from alhvr.training.run_life import NothingToFinish, RunLife
 from alhvr.training.setup import RunSetup, plan_run
 from alhvr.training.step import TrainingStep
 from alhvr.training.trial import with_forecast
@@ -68,59 +69,83 @@ class TrainResult:
     """Validation Dice per class, and "mean"; empty without validation cases."""
     best_iteration: int
     """After which iteration the weights of the model were taken."""
+    is_done: bool = True
+    """It was trained as long as its settings say; False where it was asked to finish before."""
 
 
 def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
     """Trains, or continues, the run in ``request.out`` and writes its model.
 
-    Raises UserError for what the user can fix, Cancelled when stopped by a signal (the run is saved).
+    Raises UserError for what the user can fix, Cancelled when it was asked to pause (the run is saved).
     """
     run = RunFolder(request.out)
     if request.resume:
         require_run(run)
     run.create()
-    with run.locked(), StopRequest() as stop, memory_as_user_error():
+    with run.locked():
+        if not request.resume:
+            _require_empty(run)
+        with RunLife(run.path, resume_command(run.path)) as life:
+            if request.resume:
+                return go_on(run, request.config, reporter, life)
+            with memory_as_user_error():
+                recorder = RecordingReporter(reporter, run)
+                setup = _new_setup(run, request, RunContext(recorder, life.should_leave))
+                return _train(setup, run, recorder, life)
+
+
+def go_on(run: RunFolder, config: RunConfig, reporter: Reporter, life: RunLife) -> TrainResult:
+    """Trains the run in a folder that holds its setup, from its last checkpoint, if there is one, to its end.
+
+    Of ``config`` only the device counts. Its lock is held by whoever calls. Raises as ``train``.
+    """
+    with memory_as_user_error():
         recorder = RecordingReporter(reporter, run)
-        if request.resume:
-            setup = resumed_setup(run, request.config, recorder)
-        else:
-            setup = _new_setup(run, request, RunContext(recorder, stop))
-        try:
-            return _train(setup, run, recorder, stop)
-        except KeyboardInterrupt as error:
-            raise Cancelled("Stopped at once; what was done since the last checkpoint is lost. "
-                            f"Go on with: {resume_command(run.path)}") from error
+        return _train(resumed_setup(run, config, recorder), run, recorder, life)
 
 
-def _train(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopRequest) -> TrainResult:
+def _train(setup: RunSetup, run: RunFolder, reporter: Reporter, life: RunLife) -> TrainResult:
     setup.compute.apply()
-    loop = _build_loop(setup, run, reporter, stop)
-    loop.resume()
-    finished = None
-    if loop.train(stop):
-        finished = _finish(setup, loop, run, RunContext(reporter, stop))
-    if finished is None:
-        raise Cancelled(f"Stopped after iteration {loop.state.iteration}; everything is saved. "
-                        f"Go on with: {resume_command(run.path)}")
+    loop = None
+    try:
+        loop = _build_loop(setup, run, reporter, life.should_leave)
+        finished = _trained(setup, loop, run, reporter, life)
+    except NothingToFinish:
+        raise
+    except KeyboardInterrupt as error:
+        raise Cancelled("Stopped at once; what was done since the last checkpoint is lost. "
+                        f"Go on with: {life.resume_command}") from error
+    except Cancelled:
+        raise Cancelled(f"Stopped after iteration {loop.state.iteration if loop else 0}; everything is saved. "
+                        f"Go on with: {life.resume_command}") from None
     for sentence in summary(finished, loop.state):
         reporter.note(sentence)
     reporter.artifact("model", str(run.model))
-    return TrainResult(run.path, run.model, finished.scores, loop.state.best_iteration)
+    return TrainResult(run.path, run.model, finished.scores, loop.state.best_iteration, loop.is_done)
 
 
-def _finish(setup: RunSetup, loop: TrainingLoop, run: RunFolder, listener: RunContext) -> FinishedModel | None:
-    """The finished model; None when stopped before it was written."""
+def _trained(setup: RunSetup, loop: TrainingLoop, run: RunFolder, reporter: Reporter, life: RunLife) -> FinishedModel:
+    """Trains to the end, or until it is asked to finish; raises Cancelled where it is asked to pause."""
+    loop.resume()
+    life.elapsed_s = lambda: loop.state.elapsed_s
+    if not loop.train(life.should_leave):
+        if life.should_pause() or not life.should_finish():
+            raise Cancelled("It was asked to pause.")
+        if not loop.state.iteration:
+            raise NothingToFinish("Nothing was learnt yet, so there is no model to keep.")
+        reporter.note(f"Finishing after iteration {loop.state.iteration} with the best model so far, as asked.")
+    return _finish(setup, loop, run, RunContext(reporter, life.should_pause))
+
+
+def _finish(setup: RunSetup, loop: TrainingLoop, run: RunFolder, listener: RunContext) -> FinishedModel:
+    """The finished model; raises Cancelled when stopped before it was written."""
     validator = _validator(setup, listener.reporter, listener.should_stop)
-    try:
-        loop.load_best()
-        return finish_model(setup, loop.predicting, validator, run, loop.state, listener.reporter)
-    except Cancelled:
-        return None
+    loop.load_best(listener.should_stop)
+    return finish_model(setup, loop.predicting, validator, run, loop.state, listener.reporter)
 
 
 def _new_setup(run: RunFolder, request: TrainRequest, context: RunContext) -> RunSetup:
     """Checks the data, decides everything about a new run and writes it down; raises UserError where it may not be."""
-    _require_empty(run)
     if request.labeled is None:
         raise UserError("--labeled is missing.", "Give the folder of labelled cases.")
     config = request.config
@@ -153,7 +178,8 @@ def _require_empty(run: RunFolder) -> None:
             raise UserError(f"{rest} is there already.", "Choose another --out folder.")
 
 
-def _build_loop(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopRequest) -> TrainingLoop:
+def _build_loop(setup: RunSetup, run: RunFolder, reporter: Reporter,
+                stop: Callable[[], bool]) -> TrainingLoop:
     config = setup.config
     torch.manual_seed(int(np.random.SeedSequence(config.training.seed).generate_state(1)[0]))
     networks = NetworkGroup.build(setup.network, setup.method.networks)
@@ -161,24 +187,26 @@ def _build_loop(setup: RunSetup, run: RunFolder, reporter: Reporter, stop: StopR
         load_pretrained(Path(setup.start_from)).load_into(networks, setup.labels)
     networks = networks.to(device=setup.compute.device, memory_format=networks.memory_format)
     step = TrainingStep(networks, build_method(config.method, config.training.seed), config.training, setup.compute)
-    return TrainingLoop(step, _batches(setup, reporter), _validator(setup, reporter, stop), run=run, setup=setup,
+    return TrainingLoop(step, _batches(setup, reporter, stop), _validator(setup, reporter, stop), run=run, setup=setup,
                         reporter=reporter)
 
 
-def _batches(setup: RunSetup, reporter: Reporter) -> TwoStreamBatches:
+def _batches(setup: RunSetup, reporter: Reporter, stop: Callable[[], bool]) -> TwoStreamBatches:
     """Half of the memory budget goes to the labelled scans at most, the rest to the archive."""
     budget = int(setup.config.training.memory_gb * 1e9)
     labeled = ScanStore(setup.labeled, setup.plan, setup.annotation, budget_bytes=budget // 2, reporter=reporter)
     unlabeled = None
     if setup.unlabeled:
-        unlabeled = ScanStore(setup.unlabeled, setup.plan, None, budget_bytes=budget - budget // 2, reporter=reporter,
-                              folders=tuple(map(Path, setup.archive_folders)))
+        unlabeled = ScanStore(setup.unlabeled, setup.plan, None, budget_bytes=budget - budget // 2, reporter=reporter)
+        unlabeled.folders = tuple(map(Path, setup.archive_folders))
+    for store in filter(None, (labeled, unlabeled)):
+        store.should_stop = stop
     augmenter = Augmenter(setup.config.training.augment, setup.plan.dimensions, setup.plan.patch_size)
     return TwoStreamBatches(labeled, unlabeled, setup.plan, augmenter, setup.config.training.seed,
                             balanced=setup.config.training.balanced)
 
 
-def _validator(setup: RunSetup, reporter: Reporter, stop: StopRequest) -> Validator | None:
+def _validator(setup: RunSetup, reporter: Reporter, stop: Callable[[], bool]) -> Validator | None:
     if not setup.validation:
         return None
     config = setup.config

@@ -193,9 +193,9 @@ class RecordingReporter(SilentReporter):
         self._inner.warning(message)
 
 
-def resume_command(run: Path) -> str:
+def resume_command(run: Path, command: str = "train") -> str:
     """What to type to go on with the run in this folder."""
-    return f"alhvr train --resume --out {shlex.quote(str(run))}"
+    return f"alhvr {command} --resume --out {shlex.quote(str(run))}"
 
 
 def require_run(run: RunFolder) -> None:

@@ -241,8 +241,8 @@ def test_an_archive_folder_that_vanishes_ends_the_run_and_is_named(tmp_path: Pat
     (disk / "scans").mkdir(parents=True)
     moved = replace(world.unlabeled[0], image=disk / "scans" / world.unlabeled[0].image.name)
     world.unlabeled[0].image.rename(moved.image)
-    store = ScanStore([moved, *world.unlabeled[1:]], PLANS[0], None, budget_bytes=1, reporter=world.listener,
-                      folders=(tmp_path, disk))
+    store = ScanStore([moved, *world.unlabeled[1:]], PLANS[0], None, budget_bytes=1, reporter=world.listener)
+    store.folders = (tmp_path, disk)
     batches = TwoStreamBatches(world.store(world.labeled, PLANS[0]), store, PLANS[0],
                                Augmenter(NOTHING, 2, PLANS[0].patch_size), 0)
     batches.batch(0)

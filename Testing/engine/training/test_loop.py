@@ -3,75 +3,26 @@
 from __future__ import annotations
 
 import copy
-import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from tiny_cases import Listener
+from tiny_loops import loop_of, never, new_run, same_end, same_weights, scored_iterations
 from tiny_runs import write_study
 
-from alhvr.checking.context import RunContext
-from alhvr.config import MethodConfig, PlanConfig, RunConfig, TrainingConfig
 from alhvr.core.errors import UserError
 from alhvr.training import loop as room
-from alhvr.training.loop import TrainingLoop, measure_statistics
-from alhvr.training.run import RUN_FILE, TrainRequest, _build_loop, _new_setup
-from alhvr.training.run_folder import RecordingReporter, RunFolder, load_checkpoint
-from alhvr.training.setup import RunSetup
+from alhvr.training.loop import measure_statistics
+from alhvr.training.run_folder import RunFolder, load_checkpoint
 from alhvr.training.step import TrainingStep
 from alhvr.training.validation import ValidationScore
-
-
-def never() -> bool:
-    return False
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_study(tmp_path_factory.mktemp("study"), labeled=2, archive=2)
-
-
-def new_run(study: Path, out: Path, *, archive: bool = True, **training) -> RunFolder:
-    run = RunFolder(out)
-    run.create()
-    settings = {"threads": 1, "precision": "fp32", "validations": 2, "iterations": 4, **training}
-    config = RunConfig(method=MethodConfig(max_weight=0.1), training=TrainingConfig(**settings),
-                       plan=PlanConfig(patch_size=(32, 32), batch_size=2))
-    request = TrainRequest(study / "labeled", out, study / "archive" if archive else None, config=config)
-    _new_setup(run, request, RunContext(Listener()))
-    return run
-
-
-def loop_of(run: RunFolder, *, stop: Callable[[], bool] = never, reporter: Listener | None = None) -> TrainingLoop:
-    """The loop of the run, at its last checkpoint; ``stop`` stops validations only."""
-    recorder = RecordingReporter(reporter or Listener(), run)
-    loop = _build_loop(RunSetup.from_dict(run.read_json(RUN_FILE)), run, recorder, stop)
-    loop.resume()
-    return loop
-
-
-def scored_iterations(run: RunFolder) -> list[int]:
-    lines = map(json.loads, run.metrics.read_text().splitlines() if run.metrics.exists() else [])
-    return [line["iteration"] for line in lines if "mean_dice" in line]
-
-
-def same_end(left: RunFolder, right: RunFolder) -> bool:
-    """Weights, optimisers, mean and best are bit for bit the same."""
-    return same_weights(left, right) and same(load_checkpoint(left.best), load_checkpoint(right.best))
-
-
-def same_weights(left: RunFolder, right: RunFolder) -> bool:
-    """The same without the best, which the scores choose."""
-    return same(*([load_checkpoint(run.last)["step"], load_checkpoint(run.last)["average"]] for run in (left, right)))
-
-
-def same(left: object, right: object) -> bool:
-    a, b = torch.utils._pytree.tree_leaves(left), torch.utils._pytree.tree_leaves(right)
-    return len(a) == len(b) and all(torch.equal(x, y) if torch.is_tensor(x) else x == y
-                                    for x, y in zip(a, b, strict=True))
 
 
 @pytest.fixture(scope="module")
