@@ -42,9 +42,11 @@ ROOMS = {
                    "training"},
     "demo": {"ground", "pages", "formats", "data", "phantom", "bundle", "export", "inference", "evaluation",
              "training"},
+    "arguments": {"ground", "formats", "networks", "methods"},
+    "project_options": {"ground", "formats"},
     "api": {"ground", "formats", "data", "evaluation", "inference", "checking", "training"},
     "cli": {"ground", "networks", "methods", "bundle", "evaluation", "inference", "checking", "training", "demo",
-            "phantom", "ranking"},
+            "phantom", "ranking", "arguments", "project_options", "formats"},
 }
 """Each room, and the rooms that it may import from."""
 

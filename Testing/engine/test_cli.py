@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from alhvr import cli
-from alhvr.cli import run_config
+from alhvr.arguments import build_parser, run_config
 from alhvr.config import OFFICIAL_METHOD, PAPER_METHOD, RunConfig, to_dict, with_preset
 from alhvr.core.errors import Cancelled, UserError
 
-COMMANDS = ["demo", "sample", "check", "train", "segment", "evaluate", "describe"]
+COMMANDS = ["demo", "sample", "check", "train", "segment", "rank", "evaluate", "describe"]
 
 
 def complaint(capsys: pytest.CaptureFixture, *arguments: str) -> str:
@@ -28,7 +28,7 @@ def complaint(capsys: pytest.CaptureFixture, *arguments: str) -> str:
 
 
 def settings(*arguments: str) -> RunConfig:
-    return run_config(cli._parser().parse_args(["train", "--out", "run", *map(str, arguments)]))
+    return run_config(build_parser().parse_args(["train", "--out", "run", *map(str, arguments)]))
 
 
 @pytest.mark.parametrize("command", [[], *([c] for c in COMMANDS)])
@@ -60,7 +60,11 @@ def test_help_needs_no_heavy_library() -> None:
 @pytest.mark.parametrize(("arguments", "message"), [
     ([], "the following arguments are required: COMMAND"),
     (["trian"], "invalid choice: 'trian'"),
-    (["train"], "the following arguments are required: --out"),
+    (["train"], "--out is missing. Give the folder of the run, or --project."),
+    (["rank"], "--model is missing. Give a model and the folders of the archive, or --project."),
+    (["rank", "--model", "m"], "ARCHIVE is missing. Give a model and the folders of the archive, or --project."),
+    (["rank", "--model", "m", "a", "--count", "0"], "--count is 0. Accepted: 1 to 1000."),
+    (["rank", "--project", "p", "--known", "k"], "p is no project: it has no project.json"),
     (["train", "--out", "r", "--iterations", "many"], "argument --iterations: invalid int value: 'many'"),
     (["train", "--out", "r", "--iterations", "3", "--minutes", "2"], "not allowed with argument"),
     (["train", "--out", "r", "--patch-size", "a,b"], "'a,b' is not a list of whole numbers such as 96,96,96"),
@@ -107,14 +111,14 @@ def test_every_way_to_end_has_its_exit_code_and_line(raised, code, text, capsys,
     def end(options, reporter) -> None:
         raise raised
 
-    monkeypatch.setattr(cli, "_describe", end)
+    monkeypatch.setitem(cli.COMMANDS, "describe", end)
     assert cli.main(["describe", "m"]) == code
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(text)
 
 
 def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_describe", lambda options, reporter: 1 / 0)
+    monkeypatch.setitem(cli.COMMANDS, "describe", lambda options, reporter: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cli.main(["describe", "m"])
 
@@ -122,7 +126,7 @@ def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -
 def test_output_that_the_terminal_cannot_show_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
-    monkeypatch.setattr(cli, "_describe", lambda options, reporter: sys.stdout.write("Müller 肝"))
+    monkeypatch.setitem(cli.COMMANDS, "describe", lambda options, reporter: sys.stdout.write("Müller 肝"))
     assert cli.main(["describe", "m"]) == 0
     sys.stdout.flush()
     assert raw.getvalue() == b"M\\xfcller \\u809d"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support import ROOT
 
-from alhvr.cli import _parser
+from alhvr.arguments import build_parser
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -43,12 +43,12 @@ def test_the_readme_shows_every_command_on_own_data() -> None:
 
 @pytest.mark.parametrize("command", commands())
 def test_a_command_of_the_readme_is_understood(command: str) -> None:
-    assert _parser().parse_args(shlex.split(command)[1:]).run
+    assert build_parser().parse_args(shlex.split(command)[1:]).command
 
 
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"`(--[a-z-]+)", README))))
 def test_an_option_named_in_the_readme_exists(option: str) -> None:
-    commands = _parser()._subparsers._group_actions[0].choices.values()
+    commands = build_parser()._subparsers._group_actions[0].choices.values()
     assert any(option in command._option_string_actions for command in commands)
 
 

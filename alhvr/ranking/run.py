@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from alhvr.checking.selection import usable_cases
 from alhvr.checking.text_report import sentence
 from alhvr.config import DataConfig
 from alhvr.core.errors import UserError, require
-from alhvr.core.files import make_writable, read_bytes, shown, write_json, write_refused
+from alhvr.core.files import make_writable, parse_json, read_bytes, shown, write_json, write_refused
 from alhvr.core.progress import Reporter
 from alhvr.core.signals import StopRequest
 from alhvr.data.case_file import read_case_file
@@ -52,8 +53,9 @@ class RankRequest:
     known: Path | None = None
     """Labelled cases, which are left out of the ranking: a cases folder, or a text file with the name or the path of a
     scan a line. A folder also tells how large each structure usually is."""
-    decided: tuple[str, ...] = ()
-    """Names of scans of the archive that were accepted or declined before."""
+    decisions: Path | None = None
+    """What was decided before, a JSON object a line; the scan that each calls "case" is left out. It need not be there.
+    """
     count: int = 10
     """Scans to choose."""
     round_number: int = 1
@@ -149,7 +151,8 @@ class _Pool:
             if finding.kind == "unusable_folder" and finding.files[0] != known:
                 context.reporter.warning(sentence(finding))
         names, contents = _known(request, found, context)
-        left_out = {facts.case.name: _reason(facts, names, contents, request.decided)
+        decided = _decided(request.decisions)
+        left_out = {facts.case.name: _reason(facts, names, contents, decided)
                     for facts in found.part("unlabeled")}
         usable = {id(facts) for facts in usable_cases(found).unlabeled}
         left_out |= {facts.case.name: "there twice, or its channels lie apart" for facts in found.part("unlabeled")
@@ -196,7 +199,20 @@ def _listed(file: Path) -> list[str]:
     return [str(file.parent / line) for line in lines if line and not line.startswith("#") and "\0" not in line]
 
 
-def _reason(facts: CaseFacts, names: set[str], contents: set[str], decided: Iterable[str]) -> str:
+def _decided(file: Path | None) -> set[str]:
+    """The cases that a list of decisions names; lines that are no decision are passed over."""
+    if file is None or not file.exists():
+        return set()
+    found = set()
+    for line in read_bytes(file, at_most=LARGEST_LIST_BYTES).splitlines():
+        with suppress(UserError):
+            entry = parse_json(line, file.name)
+            case = entry.get("case") if isinstance(entry, dict) else None
+            found |= {case} if isinstance(case, str) else set()
+    return found
+
+
+def _reason(facts: CaseFacts, names: set[str], contents: set[str], decided: Container[str]) -> str:
     """Why a scan is no candidate; "" where it is one."""
     if not facts.usable or not facts.images:
         problem = facts.image_problem

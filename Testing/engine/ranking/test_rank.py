@@ -103,8 +103,10 @@ def test_a_list_of_names_and_paths_tells_what_is_labelled_too(ranked, tmp_path: 
     assert ranked(known=tmp_path / "known.txt").left_out.keys() == {"patient2", "patient3"}
 
 
-def test_a_scan_that_was_declined_is_not_offered_again(ranked) -> None:
-    assert ranked(decided=("patient2",)).left_out == {"patient2": "decided before"}
+def test_a_scan_that_was_decided_on_is_not_offered_again(ranked, tmp_path: Path) -> None:
+    lines = [b"no json", b"[1]", b'{"case": ["x"]}', b'{"case": "patient2", "decision": "declined"}', b"\xff"]
+    (tmp_path / "decisions.jsonl").write_bytes(b"\n".join(lines))
+    assert ranked(decisions=tmp_path / "decisions.jsonl").left_out == {"patient2": "decided before"}
 
 
 def test_a_damaged_scan_costs_itself(ranked, archive: Path) -> None:

@@ -1,0 +1,263 @@
+"""The arguments of every command: what there is, and the settings and folders that they stand for."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import alhvr
+from alhvr.config import RunConfig, from_dict, to_dict, with_preset
+from alhvr.core.errors import UserError
+from alhvr.core.files import read_json
+from alhvr.formats.project import PROJECT_FILE, Project
+from alhvr.methods.registry import DEFAULT_METHOD, METHODS
+from alhvr.networks.registry import NETWORKS
+
+NOT_A_DEVICE = "Not a medical device: for research only, every result must be checked by a qualified person."
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UserError instead of printing the usage."""
+        raise UserError(f"{message}.", f"See: {self.prog} --help")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; ``command`` of what it parses is the name of the one that was asked for."""
+    parser = _Parser(prog="alhvr", description=f"{alhvr.__doc__} {NOT_A_DEVICE}")
+    parser.add_argument("--version", action="version", version=f"alhvr {alhvr.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_demo(commands)
+    _add_sample(commands)
+    _add_cases(commands)
+    _add_check(commands)
+    _add_train(commands)
+    _add_segment(commands)
+    _add_rank(commands)
+    _add_evaluate(commands)
+    _add_describe(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
+    return commands.add_parser(name, help=text, description=f"{text} {NOT_A_DEVICE}")
+
+
+def _add_progress(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--progress", choices=["bar", "json"], default="bar",
+                        help="bars for people, or one JSON object a line for programs")
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], help="where the networks run")
+
+
+def _add_project(parser: argparse.ArgumentParser, result: str) -> None:
+    parser.add_argument("--project", type=Path, metavar="DIR",
+                        help=f"project folder, whose cases, archive and settings are taken; the result is {result}")
+
+
+def _add_demo(commands: Any) -> None:
+    parser = _command(commands, "demo", "The whole story on generated scans, in a few minutes.")
+    parser.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="folder to leave the results in")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the generated scans and of training")
+    _add_progress(parser)
+
+
+def _add_sample(commands: Any) -> None:
+    parser = _command(commands, "sample", "Generated scans and a small model, to try segmenting in a minute.")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
+    parser.add_argument("--study", action="store_true",
+                        help="a project to train on instead: labelled cases and an archive, no model")
+    _add_progress(parser)
+
+
+def _add_cases(commands: Any) -> None:
+    parser = _command(commands, "add", "Copy labelled cases into a project.")
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="PATH",
+                        help="a cases folder of any layout, or scans and their label files")
+    parser.add_argument("--project", type=Path, required=True, metavar="DIR", help="project folder")
+    parser.add_argument("--look", action="store_true", help="only tell which label belongs to which scan, and why")
+    parser.add_argument("--only", type=Path, metavar="FILE.json", help="add these pairs alone, as --look tells them")
+    _add_progress(parser)
+
+
+def _add_train(commands: Any) -> None:
+    parser = _command(commands, "train", "Learn from labelled scans and an archive without labels.")
+    parser.add_argument("--labeled", type=Path, metavar="DIR", help="cases folder: images/ and labels/")
+    parser.add_argument("--unlabeled", type=Path, action="append", metavar="DIR",
+                        help="the archive, given again for each of its folders; left out: labels only")
+    parser.add_argument("--validation", type=Path, metavar="DIR",
+                        help="labelled cases to choose the best model on; left out: some are set aside")
+    parser.add_argument("--out", type=Path, metavar="RUN", help="run folder")
+    _add_project(parser, "the next of its runs")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON, like RUN/config.json")
+    parser.add_argument("--method", choices=list(METHODS), help="how to learn from the scans without labels; "
+                        f"left out: {DEFAULT_METHOD}, or labels-only where there are none")
+    parser.add_argument("--network", choices=list(NETWORKS), help="kind of the networks; left out: that of the preset")
+    parser.add_argument("--preset", choices=["standard", "paper", "official"],
+                        help="our own choices (default), the paper's text, or the released code")
+    parser.add_argument("--from", dest="start_from", type=Path, metavar="MODEL", help="fine-tune this model")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--iterations", type=int, metavar="N", help="optimiser steps")
+    length.add_argument("--minutes", type=float, metavar="N", help="train for this time instead")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="patches in a batch, half of them labelled")
+    parser.add_argument("--patch-size", type=_sizes, metavar="A,B[,C]", help="pixels of a patch, slowest axis first")
+    parser.add_argument("--beta", type=float, metavar="X", help="share of least confident pixels that sets gamma")
+    parser.add_argument("--temperature", type=float, metavar="X", help="sharpening temperature T")
+    parser.add_argument("--not-annotated", type=int, metavar="V",
+                        help="label value of voxels that are not annotated (255 unless stated otherwise)")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of every random draw")
+    parser.add_argument("--name", metavar="NAME", help="name of the model; left out: its structures and modality")
+    _add_device(parser)
+    parser.add_argument("--force", action="store_true",
+                        help="go on despite faults in the data, where that is possible; the model records it")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    _add_progress(parser)
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = _command(commands, "evaluate", "Score segmentations against reference labels.")
+    parser.add_argument("--predictions", type=Path, required=True, metavar="DIR", help="folder of segmentations")
+    parser.add_argument("--reference", type=Path, required=True, metavar="DIR", help="folder of reference labels")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the scores as JSON too")
+    parser.add_argument("--paper-metrics", action="store_true",
+                        help="MedPy's conventions without voxel spacing, as in the paper's tables")
+    parser.add_argument("--not-annotated", type=int, metavar="V",
+                        help="label value of reference voxels that are not annotated; nothing is scored there")
+    _add_progress(parser)
+
+
+def _add_describe(commands: Any) -> None:
+    parser = _command(commands, "describe", "Tell what a model segments and how it was trained.")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="model folder")
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers such as 96,96,96") from error
+
+
+def _add_check(commands: Any) -> None:
+    parser = _command(commands, "check", "Find what is wrong with the scans and labels before training.")
+    parser.add_argument("--labeled", type=Path, metavar="DIR", help="cases folder: images/ and labels/")
+    parser.add_argument("--unlabeled", type=Path, action="append", metavar="DIR",
+                        help="the archive, given again for each of its folders")
+    parser.add_argument("--validation", type=Path, metavar="DIR", help="labelled cases to choose the best model on")
+    parser.add_argument("--not-annotated", type=int, metavar="V",
+                        help="label value of voxels that are not annotated (255 unless stated otherwise)")
+    parser.add_argument("--out", type=Path, metavar="FILE.json",
+                        help="write what was found for programs, and as FILE.html for people")
+    _add_project(parser, "check.json in it")
+    parser.add_argument("--no-forecast", action="store_true",
+                        help="do not try a few steps to tell what a training would take")
+    _add_progress(parser)
+
+
+def _add_segment(commands: Any) -> None:
+    parser = _command(commands, "segment", "Segment scans with a finished model.")
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT",
+                        help="scan, DICOM series folder, or a folder of these; a bad one does not stop the others")
+    parser.add_argument("--model", type=Path, required=True, metavar="MODEL", help="model folder")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR",
+                        help="folder for the results; alhvr-segment.json in it tells what is done, so that the same "
+                             "command skips it the next time and leaves results alone that somebody changed")
+    parser.add_argument("--regions", action="store_true", help="also write the high-value regions")
+    parser.add_argument("--fusion", choices=["mean", "competition", "a", "b"],
+                        help="label by the mean of both networks, voxel by voxel by the more confident one, or by one "
+                             "alone; left out: as the model was set when it was trained")
+    parser.add_argument("--temperature", type=float, metavar="T",
+                        help="sharpening temperature of the competing teacher's map beside the regions, above 0 and at "
+                             "most 1; left out: that of training")
+    parser.add_argument("--uncompressed", action="store_true",
+                        help="do not compress the maps beside the regions: larger, quicker to write and to read")
+    parser.add_argument("--dicom-seg", action="store_true",
+                        help="also write a DICOM Segmentation; inputs must be DICOM series")
+    parser.add_argument("--format", choices=["seg.nrrd", "nii.gz", "nrrd", "mha"], default="seg.nrrd",
+                        help="file format of the segmentation")
+    parser.add_argument("--backend", default="auto", metavar="NAME",
+                        help="what runs the networks; auto: the fastest that is installed")
+    _add_device(parser)
+    _add_progress(parser)
+
+
+def _add_rank(commands: Any) -> None:
+    parser = _command(commands, "rank", "Choose which scans of an archive to label next. It is not shown yet that this "
+                                        "is better than drawing them at random.")
+    parser.add_argument("archive", nargs="*", type=Path, metavar="ARCHIVE", help="folders of scans")
+    parser.add_argument("--model", type=Path, metavar="MODEL", help="model folder")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="the list for programs (review/ranking.json); "
+                        "the drafts of the model lie beside it, and scans are not segmented again the next time")
+    _add_project(parser, "review/ranking.json in it")
+    parser.add_argument("--known", type=Path, metavar="PATH", help="cases that are labelled already: a cases folder, "
+                        "or a text file with the name or the path of a scan a line")
+    parser.add_argument("--count", type=int, default=10, metavar="N", help="scans to choose (10)")
+    parser.add_argument("--round", type=int, metavar="N", help="how often was chosen before, and once more: chance "
+                        "matters less from round to round")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of what is drawn by chance")
+    parser.add_argument("--not-annotated", type=int, metavar="V", help="label value of voxels of the known cases that "
+                        "are not annotated (255 unless stated otherwise)")
+    parser.add_argument("--at-most", type=int, metavar="N", help="look at so many scans only, drawn by the seed")
+    _add_device(parser)
+    _add_progress(parser)
+
+
+def check_config(options: argparse.Namespace, project: Project | None = None) -> RunConfig:
+    """The settings that matter to a check; raises UserError for a value that is not accepted."""
+    config = _project_config(project) if project else RunConfig()
+    return replace(config, data=_with(config.data, options, "not_annotated"))
+
+
+def _project_config(project: Project) -> RunConfig:
+    """The settings of a project, and its time."""
+    config = _settings(project.settings, f"{PROJECT_FILE}: settings")
+    return replace(config, training=replace(config.training, minutes=project.minutes))
+
+
+def run_config(options: argparse.Namespace, project: Project | None = None) -> RunConfig:
+    """All settings that the arguments ask for; raises UserError for a file or a value that is not accepted.
+
+    What is not given is as ``project`` says it, where there is one.
+    """
+    config = _project_config(project) if project else _config_file(options.config) if options.config else RunConfig()
+    if project and options.iterations is not None:
+        config = replace(config, training=replace(config.training, minutes=None))
+    if options.preset:
+        config = with_preset(config, options.preset)
+    method = _with(config.method, options, "beta", "temperature")
+    return RunConfig(
+        method=method if options.method is None else replace(method, name=options.method),
+        training=_with(config.training, options, "iterations", "minutes", "seed", "device"),
+        plan=_with(config.plan, options, "network", "batch_size", "patch_size"),
+        data=_with(config.data, options, "not_annotated"), segmenting=config.segmenting,
+        name=config.name if options.name is None else options.name)
+
+
+def _with(config: Any, options: argparse.Namespace, *names: str) -> Any:
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return replace(config, **given)
+
+
+def _config_file(path: Path) -> RunConfig:
+    """The settings in a file; what it leaves out is that of the preset that it names, else the default."""
+    try:
+        values = read_json(path)
+    except (OSError, UserError) as error:
+        reason = error.message.removesuffix(".") if isinstance(error, UserError) else error.strerror or error
+        raise UserError(f"The settings file {path} cannot be read ({reason}).",
+                        f"Give a JSON file with the parts {', '.join(to_dict(RunConfig()))}.") from error
+    return _settings(values, "settings")
+
+
+def _settings(values: Any, where: str) -> RunConfig:
+    """Settings as plain values; what they leave out is that of the preset that they name, else the default."""
+    method = values.get("method") if isinstance(values, dict) else None
+    preset = method.get("preset") if isinstance(method, dict) else None
+    base = with_preset(RunConfig(), preset) if preset in ("paper", "official") else RunConfig()
+    return from_dict(RunConfig, values, where, base=base)
