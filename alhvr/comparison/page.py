@@ -10,7 +10,7 @@ from alhvr.core.files import write_text
 from alhvr.core.progress import in_words
 from alhvr.formats.project import ARCHIVE, LABELS_ONLY
 from alhvr.pages.markup import NOTHING, Content, Html, element, joined
-from alhvr.pages.parts import Row, box, callout, drawing, items, key, page, section, soft, table
+from alhvr.pages.parts import Row, callout, card, drawing, folded, items, page, section, soft, table
 
 _NOTHING = "\u2013"
 _WIDE, _ROW, _LEFT, _RIGHT = 560, 16, 150, 12
@@ -23,11 +23,12 @@ _FOOTER = ("Not a medical device: for research only, every result must be checke
 
 def write_page(path: Path, outcome: Outcome, *, by_minutes: bool) -> Path:
     """Writes the page, one file without scripts or links to anywhere; never half written. Raises OSError."""
-    write_text(path, _page(outcome, by_minutes=by_minutes))
+    write_text(path, to_html(outcome, by_minutes=by_minutes))
     return path
 
 
-def _page(outcome: Outcome, *, by_minutes: bool) -> str:
+def to_html(outcome: Outcome, *, by_minutes: bool) -> str:
+    """The page; ``by_minutes``: the trainings had the same time, and not the same number of steps."""
     content = (
         callout(*sentences(outcome), style="fault" if outcome.verdict == LABELS_ONLY else None),
         section("Held-out cases", _table(outcome), _worst(outcome)) if outcome.cases else NOTHING,
@@ -35,7 +36,7 @@ def _page(outcome: Outcome, *, by_minutes: bool) -> str:
         section("What each training cost", _costs(outcome), _fairness(outcome, by_minutes=by_minutes)),
         section("How to read this", items(_reading(outcome))),
     )
-    return page("Did the archive help?", "Did the archive help?", content, footer=_FOOTER)
+    return page("ALHVR: did the archive help?", "Did the archive help?", content, footer=_FOOTER)
 
 
 def _table(outcome: Outcome) -> Html:
@@ -69,15 +70,17 @@ def _worst(outcome: Outcome) -> Html:
     worst = outcome.worst
     if worst is None:
         return NOTHING
-    return element("p", "Look first at ", element("a", worst.case, href=f"#{_anchor(outcome, worst.case)}"),
-                   f": {worst.structure} has Dice {worst.dice:.3f} there ({NAMES[worst.arm]}), the lowest of all.")
+    place = f"#{_anchor(outcome, worst.structure)}"
+    return element("p", "Look first at ", element("a", worst.case, href=place), f": {worst.structure} has Dice "
+                   f"{worst.dice:.3f} there ({NAMES[worst.arm]}), the lowest of all.")
 
 
 def _legend(outcome: Outcome) -> Html:
     """What the signs of the charts mean."""
     if not outcome.cases:
         return NOTHING
-    signs = (joined((key(_SIGNS[arm]), f" {NAMES[arm]}  ")) for arm in outcome.arms)
+    signs = (joined((drawing("swatch", (16, 8), element("circle", class_=_SIGNS[arm], cx=8, cy=4, r=3.2), words=""),
+                     f" {NAMES[arm]} ")) for arm in outcome.arms)
     return soft("One line for each case, from Dice 0 to 1: ", *signs)
 
 
@@ -86,7 +89,7 @@ def _charts(outcome: Outcome) -> Iterable[Html]:
     for name in outcome.structures:
         scored = [case for case in outcome.cases if any(_dice(case, arm, name) is not None for arm in outcome.arms)]
         if scored:
-            yield box(element("h3", name), _chart(outcome, scored, name))
+            yield card(name, _chart(outcome, scored, name), id=_anchor(outcome, name))
 
 
 def _chart(outcome: Outcome, cases: list[CaseOutcome], name: str) -> Html:
@@ -125,11 +128,12 @@ def _cases(outcome: Outcome) -> Html:
                *(f"HD95 [{outcome.distance_unit}], {NAMES[arm]}" for arm in outcome.arms)]
     rows = []
     for case in outcome.cases:
-        for number, name in enumerate(outcome.structures):
+        for name in outcome.structures:
             cells = [case.case, name, *(_number(_dice(case, arm, name), 3) for arm in outcome.arms),
                      *(_case_distance(case, arm, name) for arm in outcome.arms)]
-            rows.append(Row(cells, id=None if number else _anchor(outcome, case.case)))
-    return table("Every case; a dash: not annotated there, or nothing to measure", columns, rows, style="numbers")
+            rows.append(Row(cells))
+    figures = table("Every case; a dash: not annotated there, or nothing to measure", columns, rows, style="numbers")
+    return folded("The figures of every case", figures)
 
 
 def _case_distance(case: CaseOutcome, arm: str, name: str) -> str:
@@ -139,8 +143,8 @@ def _case_distance(case: CaseOutcome, arm: str, name: str) -> str:
     return "missed" if found.missed else _number(found.hd95_mm, 1)
 
 
-def _anchor(outcome: Outcome, name: str) -> str:
-    return f"case-{[case.case for case in outcome.cases].index(name) + 1}"
+def _anchor(outcome: Outcome, structure: str) -> str:
+    return f"s{outcome.structures.index(structure) + 1}"
 
 
 def _costs(outcome: Outcome) -> Html:
@@ -167,8 +171,9 @@ def _reading(outcome: Outcome) -> Iterable[str]:
         yield (f"{outcome.n_patients} held-out patients are too few to trust these figures: hold out five or more, and "
                "score the model on scans that nobody has seen before it is relied on.")
     yield "The held-out cases also chose the weights that were kept, so that all figures are optimistic alike."
-    yield ("All means are over patients. The interval is a bootstrap over patients of the change in each of them, "
-           "widened for few patients; one that holds 0 shows no gain. Another seed may turn out differently.")
+    yield ("All means are over patients. The interval is a bootstrap over patients of the change in each of them, and "
+           "no narrower than Student's t for so many; one that holds 0 shows no gain. Another seed may turn out "
+           "differently.")
     yield "Cases that are annotated in part are scored where they are, and distances are measured within that."
 
 

@@ -1,8 +1,8 @@
 """``alhvr compare`` in one call: a training with labels only, one with the archive, and what the archive changed.
 
 Everything is decided once, from one check of the data: both trainings have the same plan, seed, settings, held-out
-cases and length, and each is an ordinary run in a folder of its own, with previews. RUN/compare.json says what was asked
-for and how far it is, so that a comparison that was stopped or killed goes on where it was.
+cases and length, and each is an ordinary run in a folder of its own, with previews. RUN/compare.json says what was
+asked for and how far it is, so that a comparison that was stopped or killed goes on where it was.
 """
 
 from __future__ import annotations
