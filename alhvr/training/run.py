@@ -11,6 +11,7 @@ import torch
 
 from alhvr.bundle.model import InferenceSettings
 from alhvr.checking.context import RunContext
+from alhvr.checking.result import CheckResult
 from alhvr.checking.run import CheckOptions, Folders, archive_folders, check
 from alhvr.checking.selection import may_train, overridden
 from alhvr.checking.text_report import emit, faults_as_error, write_reports
@@ -84,7 +85,7 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
     run.create()
     with run.locked():
         if not request.resume:
-            _require_empty(run)
+            require_empty(run)
         with RunLife(run.path, resume_command(run.path)) as life:
             if request.resume:
                 return go_on(run, request.config, reporter, life)
@@ -146,6 +147,24 @@ def _finish(setup: RunSetup, loop: TrainingLoop, run: RunFolder, listener: RunCo
 
 def _new_setup(run: RunFolder, request: TrainRequest, context: RunContext) -> RunSetup:
     """Checks the data, decides everything about a new run and writes it down; raises UserError where it may not be."""
+    setup = checked_setup(request, context).setup
+    write_setup(run, setup)
+    return setup
+
+
+@dataclass(frozen=True)
+class CheckedSetup:
+    """The setup of a new run, and what the check of its data found."""
+
+    setup: RunSetup
+    found: CheckResult
+
+
+def checked_setup(request: TrainRequest, context: RunContext, *, trainings: int = 1) -> CheckedSetup:
+    """Checks the data of a new run, writes RUN/check.json and its page, and decides everything about the run.
+
+    ``trainings``: how many of this kind there will be, for the forecast. Raises UserError where it may not begin.
+    """
     if request.labeled is None:
         raise UserError("--labeled is missing.", "Give the folder of labelled cases.")
     config = request.config
@@ -157,18 +176,23 @@ def _new_setup(run: RunFolder, request: TrainRequest, context: RunContext) -> Ru
     setup = None
     if may_train(found, force=request.force):
         setup = plan_run(found, config, start=start, compute=compute, reporter=context.reporter)
-        found = with_forecast(found, setup, run.path, context)
+        found = with_forecast(found, setup, request.out, context, trainings=trainings if setup.unlabeled else 1)
         setup = replace(setup, forced=overridden(found))
-    write_reports(found, run.path / "check.json", context.reporter)
+    write_reports(found, request.out / "check.json", context.reporter)
     emit(found, context.reporter)
     if setup is None or not may_train(found, force=request.force):
-        raise faults_as_error(found, where=run.path / "check.html", may_force=not request.force)
+        raise faults_as_error(found, where=request.out / "check.html", may_force=not request.force)
+    return CheckedSetup(setup, found)
+
+
+def write_setup(run: RunFolder, setup: RunSetup) -> None:
+    """Makes a run of ``setup`` in the folder, ready to be gone on with; raises UserError where the disk refuses."""
+    run.create()
     run.write_json("config.json", to_dict(setup.config))
     run.write_json(RUN_FILE, setup.to_dict())
-    return setup
 
 
-def _require_empty(run: RunFolder) -> None:
+def require_empty(run: RunFolder) -> None:
     """Raises UserError when there is a run, or what is left of one, in the folder already."""
     if (run.path / RUN_FILE).exists():
         raise UserError(f"{run.path} already holds a run.",

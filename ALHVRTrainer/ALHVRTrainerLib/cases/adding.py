@@ -198,7 +198,7 @@ def _patient_of(volume: slicer.vtkMRMLVolumeNode) -> str | None:
     """A mark of the patient that the scan stands under in the subject hierarchy; None where nobody tells."""
     tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     item = 0 if tree is None else tree.GetItemByDataNode(volume)
-    level = slicer.vtkMRMLSubjectHierarchyConstants.GetSubjectHierarchyLevelPatient()
+    level = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMLevelPatient()
     patient = tree.GetItemAncestorAtLevel(item, level) if item else 0
     uid = tree.GetItemUID(patient, slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMUIDName()) if patient else ""
     return case_store.patient_mark(uid) if uid else None

@@ -21,6 +21,7 @@ from ALHVRTrainerLib.cases.case_table import (
     CaseRow,
     entries_of,
     folded,
+    header_names,
     read_named,
     read_record,
     read_table,
@@ -70,7 +71,14 @@ def join_names(project: Path, whole: str, parts: Iterable[str]) -> None:
         kept = {name: members for name, members in joins.items()
                 if not (isinstance(members, list) and taken & {folded(str(part)) for part in members})}
         record["join"] = {**kept, whole: parts}
+        for name, entry in entries_of(record).items():
+            declared = entry.get("not_annotated")
+            if name in showing and isinstance(declared, list):
+                entry["not_annotated"] = [one for one in declared if folded(str(one)) not in taken]
 
+    folded_parts = {folded(part) for part in parts}
+    showing = {row.name for row in read_table(project).rows
+               if folded_parts & {folded(name) for name in header_names(row.label).values()}}
     add_names(project, parts)
     _change(project, change)
 

@@ -132,7 +132,8 @@ def find_doubts(table: CaseTable, folder: Path) -> tuple[Doubt, ...]:
 def _why(one: str, other: str, sameValue: bool) -> str:
     """Why two names may mean one structure; "" where nothing says so."""
     words, others = (set(folded(name).replace("_", " ").replace("-", " ").split()) for name in (one, other))
-    if (words ^ others) & set(SIDES):
+    digits = ([letter for letter in name if letter.isdigit()] for name in (one, other))
+    if (words ^ others) & set(SIDES) or next(digits) != next(digits):
         return ""
     if words == others:
         return _("They have the same words.")

@@ -147,6 +147,9 @@ def _write(masks: Sequence[Mask], array: np.ndarray, volume: slicer.vtkMRMLVolum
     node = scene.AddNode(slicer.vtkMRMLSegmentationNode())
     matrix = ijk_to_ras(volume)
     image = label_image(array, matrix, whole=True)
+    convert = slicer.vtkSegmentationConverter
+    node.GetSegmentation().SetConversionParameter(convert.GetReferenceImageGeometryParameterName(),
+                                                  convert.SerializeImageGeometry(image))
     for mask in masks:
         segment = slicer.vtkSegment()
         segment.DeepCopyMetadata(mask.segment)

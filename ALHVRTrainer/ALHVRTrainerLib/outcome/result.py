@@ -6,14 +6,14 @@ The file may be anybody's: what is no good is left out, and a file that is none 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from slicer.i18n import tr as _
 
 from alhvr.core.errors import UserError
-from alhvr.core.files import parse_json, read_bytes
+from alhvr.core.files import is_plain, parse_json, read_bytes
 from alhvr.formats.model_folder import is_safe_name
 from alhvr.formats.project import ARCHIVE, ARMS, LABELS_ONLY
 from ALHVRLib.child_events import finite
@@ -26,7 +26,7 @@ COLUMNS = (BEFORE, *ARMS)
 LARGEST_BYTES = 16_000_000
 MOST_STRUCTURES, MOST_CASES = 200, 2000
 SENTENCE_LETTERS = 500
-FEWEST_PATIENTS = 5
+_told: dict[Path, tuple[tuple[int, int] | None, str]] = {}
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,9 @@ class Arm:
     dice: dict[str, float]
     """Mean over cases by structure, 0 to 1."""
     hd95: dict[str, float]
-    """The same of the 95 % Hausdorff distance, in the outcome's unit; without structures that were never found."""
+    """The same of the 95 % Hausdorff distance, in the outcome's unit, where it can be measured."""
+    missed: dict[str, float]
+    """In how many cases the structure was missed, or found where there is none."""
     mean_dice: float | None
     model: Path | None
     """Its folder; None for the model that was begun from."""
@@ -45,12 +47,10 @@ class Arm:
 
 @dataclass(frozen=True)
 class Change:
-    """The mean change of Dice, and its 95 % interval."""
+    """The mean change of Dice from labels only to the archive."""
 
     dice: float
-    low: float
-    high: float
-    by_structure: dict[str, float] = field(default_factory=dict)
+    by_structure: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ class Worst:
     structure: str
     dice: float | None
     arm: str
+    segmentation: Path | None
+    """What the arm's model made of the case; None where it was not kept."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,29 @@ def read_outcome(run: Path) -> Outcome | None:
     return _parsed(run, values)
 
 
+def outcome_sentence(run: Path) -> str:
+    """What came of a run, in one sentence; "" where nothing can be read. A file that has not changed is not read again.
+    """
+    stamp = stamp_of(run / FILE)
+    if stamp is None:
+        return ""
+    if _told.get(run, (None, ""))[0] != stamp:
+        try:
+            _told[run] = (stamp, read_outcome(run).sentence)
+        except (UserError, AttributeError):
+            _told[run] = (stamp, "")
+    return _told[run][1]
+
+
+def stamp_of(path: Path) -> tuple[int, int] | None:
+    """What changes when a file does; None where it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
 def _parsed(run: Path, values: dict[str, Any]) -> Outcome:
     names = values.get("structures")
     structures = tuple(map(str, names[:MOST_STRUCTURES])) if isinstance(names, list) else ()
@@ -111,7 +136,7 @@ def _parsed(run: Path, values: dict[str, Any]) -> Outcome:
         run=run, structures=structures, arms=arms, cases=_cases(values.get("cases"), structures),
         change=_change(values.get("change"), structures), n_patients=int(n_patients or 0),
         too_few=values.get("too_few") is True, sentence=one_line(values.get("sentence", ""), SENTENCE_LETTERS),
-        worst=_worst(values.get("worst")), unit=one_line(values.get("distance_unit", "mm"), 10),
+        worst=_worst(run, values), unit=one_line(values.get("distance_unit", "mm"), 10),
         offered=offered if offered in arms and arms[offered].model else next(
             (arm for arm in ARMS if arm in arms and arms[arm].model), ""))
 
@@ -120,6 +145,7 @@ def _arm(run: Path, arm: str, values: dict[str, Any], structures: tuple[str, ...
     model = values.get("model")
     inside = isinstance(model, str) and is_safe_name(model) and (run / model).is_dir()
     return Arm(dice=_numbers(values.get("dice"), structures), hd95=_numbers(values.get("hd95_mm"), structures),
+               missed=_numbers(values.get("hd95_missed"), structures),
                mean_dice=finite(values.get("mean_dice")), minutes=finite(values.get("minutes")),
                model=run / model if inside and arm in ARMS else None)
 
@@ -143,22 +169,29 @@ def _mean(scores: Any, structures: Iterable[str]) -> float | None:
 
 
 def _change(values: Any, structures: tuple[str, ...]) -> Change | None:
-    if not isinstance(values, dict):
+    dice = finite(values.get("dice")) if isinstance(values, dict) else None
+    if dice is None:
         return None
-    dice, low, high = (finite(values.get(name)) for name in ("dice", "low", "high"))
-    if dice is None or low is None or high is None:
-        return None
-    return Change(dice, low, high, _numbers(values.get("by_structure"), structures))
+    each = values.get("by_structure") if isinstance(values.get("by_structure"), dict) else {}
+    found = {name: one.get("dice") for name, one in each.items() if isinstance(one, dict)}
+    return Change(float(dice), _numbers(found, structures))
 
 
-def _worst(values: Any) -> Worst | None:
-    if not isinstance(values, dict) or values.get("arm") not in COLUMNS or not isinstance(values.get("case"), str):
+def _worst(run: Path, values: dict[str, Any]) -> Worst | None:
+    worst = values.get("worst")
+    if not isinstance(worst, dict) or worst.get("arm") not in COLUMNS or not isinstance(worst.get("case"), str):
         return None
-    return Worst(values["case"], one_line(values.get("structure", "")), finite(values.get("dice")), values["arm"])
+    cases = values.get("cases") if isinstance(values.get("cases"), list) else []
+    case = next((one for one in cases if isinstance(one, dict) and one.get("case") == worst["case"]), {})
+    files = case.get("segmentations") if isinstance(case.get("segmentations"), dict) else {}
+    file = files.get(worst["arm"])
+    inside = isinstance(file, str) and is_safe_name(file) and is_plain(run / file)
+    return Worst(worst["case"], one_line(worst.get("structure", "")), finite(worst.get("dice")), worst["arm"],
+                 run / file if inside else None)
 
 
 def _numbers(values: Any, names: Iterable[str]) -> dict[str, float]:
-    """The finite numbers of an object, by these names; a value may stand in a list or object of its own as "dice"."""
+    """The finite numbers of an object, by these names."""
     values = values if isinstance(values, dict) else {}
     return {name: float(number) for name in names if (number := finite(values.get(name))) is not None}
 

@@ -13,12 +13,13 @@ from alhvr.core.errors import UserError
 from alhvr.formats.project import ARCHIVE, LABELS_ONLY, Kept
 from ALHVRLib.models import store
 from ALHVRLib.models.import_model import ImportResult, ModelImport
+from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.section import Section
 from ALHVRLib.widgets import BusyBar, ConfirmButton
 from ALHVRTrainerLib.outcome.dots import dots_picture, dots_text
-from ALHVRTrainerLib.outcome.result import FILE, PAGE, Outcome, column_title, read_outcome
+from ALHVRTrainerLib.outcome.result import FILE, PAGE, Outcome, column_title, read_outcome, stamp_of
 from ALHVRTrainerLib.outcome.share import ModelPacking
-from ALHVRTrainerLib.outcome.worst_case import WorstCase
+from ALHVRTrainerLib.outcome.worst_case import load_case
 from ALHVRTrainerLib.training.section import TrainingSection
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class OutcomeSection(Section):
     def refresh(self) -> None:
         """Show the newest outcome; it is read when its file has changed."""
         runs = self.panel.logic.session.runs()
-        newest = next(((run, stamp) for run in reversed(runs) if (stamp := _stamp(run / FILE)) is not None), None)
+        newest = next(((run, stamp) for run in reversed(runs) if (stamp := stamp_of(run / FILE)) is not None), None)
         if newest != self._seen or self._seen is None:
             comes = self._seen is not None and self._outcome is None and newest is not None
             self._seen = newest if newest is not None else ()
@@ -124,8 +125,7 @@ class OutcomeSection(Section):
             text = _("The case {name} is not in the project any more.")
             self.panel.say(text.format(name=worst.case), "warning")
             return
-        self._begin(WorstCase(row.image, row.label, self._outcome.arms[self._worstArm()].model,
-                              onProgress=self._busy.onProgress, onDone=self._onWorstLoaded))
+        self._try(lambda: load_case(row.image, row.label, worst.segmentation))
 
     def _begin(self, work: Any) -> None:
         if self._busy.work is None:
@@ -148,13 +148,10 @@ class OutcomeSection(Section):
     def _onPacked(self, sentence: str, worked: bool) -> None:
         self._end(sentence, "note" if worked else "warning")
 
-    def _onWorstLoaded(self, sentence: str) -> None:
-        self._end(sentence, "warning")
-
     def _try(self, action: Any) -> None:
         try:
             action()
-        except UserError as error:
+        except (UserError, SceneError) as error:
             self.panel.say(str(error), "error")
 
     def _read(self, run: Path | None) -> None:
@@ -174,21 +171,18 @@ class OutcomeSection(Section):
     def _hasModel(self, arm: str) -> bool:
         return arm in self._outcome.arms and self._outcome.arms[arm].model is not None
 
-    def _worstArm(self) -> str:
-        """The model that the worst score is of; the one that is offered where that is not ours."""
-        worst = self._outcome.worst
-        return worst.arm if worst is not None and self._hasModel(worst.arm) else self._outcome.offered
-
     def _showOutcome(self) -> None:
         outcome = self._outcome
         none = _("No training has finished yet.")
         self.ui.sentenceLabel.text = self._problem or (none if outcome is None else outcome.sentence)
         self.ui.warningLabel.text = "" if outcome is None or not outcome.too_few else _(
-            "Only {n} held-out patient(s): too few to trust.").format(n=outcome.n_patients)
+            "Only {n} held-out patient(s): five or more are needed to trust the figures.").format(n=outcome.n_patients)
         self.ui.warningLabel.setVisible(bool(self.ui.warningLabel.text))
-        for widget in (self.ui.scoreTable, self.ui.dotsLabel):
+        for widget in (self.ui.captionLabel, self.ui.scoreTable, self.ui.dotsLabel):
             widget.setVisible(outcome is not None)
         if outcome is not None:
+            self.ui.captionLabel.text = _("Means over the held-out cases: Dice, and HD95 in {unit} (*: not "
+                                          "found in some case).").format(unit=outcome.unit)
             fill_table(self.ui.scoreTable, outcome)
             self.ui.dotsLabel.setPixmap(dots_picture(outcome, self.widget.palette))
             self.ui.dotsLabel.toolTip = dots_text(outcome)
@@ -214,7 +208,7 @@ class OutcomeSection(Section):
         newest = session.newestRun()
         self.ui.discardButton.enabled = mine and outcome.run == newest and not session.isBusy
         self.ui.pageButton.enabled = idle and (outcome.run / PAGE).is_file()
-        self.ui.worstButton.setVisible(outcome is not None and outcome.worst is not None and bool(self._worstArm()))
+        self.ui.worstButton.setVisible(outcome is not None and outcome.worst is not None)
         self.ui.worstButton.enabled = idle
         for button in (self.ui.continueButton, self.ui.discardButton, self.ui.shareButton, self.ui.pageButton):
             button.setVisible(outcome is not None)
@@ -233,7 +227,7 @@ class OutcomeSection(Section):
 def fill_table(table: qt.QTableWidget, outcome: Outcome) -> None:
     """A row a structure and one for the mean: Dice and distance of each arm, and the change."""
     rows = [*outcome.structures, ""]
-    titles = [_("Dice, HD95 {unit}").format(unit=outcome.unit), *map(column_title, outcome.shown)]
+    titles = ["", *map(column_title, outcome.shown)]
     if outcome.change is not None:
         titles.append(_("change"))
     table.setRowCount(0)
@@ -249,9 +243,11 @@ def fill_table(table: qt.QTableWidget, outcome: Outcome) -> None:
             item = qt.QTableWidgetItem(text)
             if column:
                 item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+            item.setToolTip(text)
             table.setItem(row, column, item)
     for column in range(len(titles)):
-        table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        mode = qt.QHeaderView.Stretch if column else qt.QHeaderView.ResizeToContents
+        table.horizontalHeader().setSectionResizeMode(column, mode)
     table.resizeRowsToContents()
     height = table.horizontalHeader().sizeHint.height() + 4
     table.setFixedHeight(height + sum(table.rowHeight(row) for row in range(min(len(rows), MOST_ROWS))))
@@ -265,15 +261,13 @@ def _score_text(outcome: Outcome, arm: str, name: str) -> str:
     distance = scores.hd95.get(name)
     if not name:
         return f"{dice:.2f}"
-    return f"{dice:.2f}, {distance:.1f}" if distance is not None else _("{dice:.2f}, missed").format(dice=dice)
+    missed = "*" if scores.missed.get(name) else ""
+    return f"{dice:.2f}, {distance:.1f}{missed}" if distance is not None else f"{dice:.2f}, –{missed}"
 
 
 def _change_text(outcome: Outcome, name: str) -> str:
-    change = outcome.change
-    if name:
-        number = change.by_structure.get(name)
-        return "" if number is None else f"{number:+.2f}"
-    return _("{dice:+.2f} ({low:+.2f} to {high:+.2f})").format(dice=change.dice, low=change.low, high=change.high)
+    number = outcome.change.by_structure.get(name) if name else outcome.change.dice
+    return "" if number is None else f"{number:+.2f}"
 
 
 def _free_name(wanted: str) -> str:
@@ -282,12 +276,3 @@ def _free_name(wanted: str) -> str:
     wanted = " ".join(wanted.split())
     names = [wanted, *(f"{wanted} ({number})" for number in range(2, len(taken) + 3))]
     return next(name for name in names if name.casefold() not in taken)
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """What changes when the file does; None where it is not there."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size

@@ -18,6 +18,7 @@ from alhvr.core.errors import UserError
 from alhvr.core.files import write_refused
 from alhvr.formats.run_state import ask
 from ALHVRLib.child_process import LaunchError
+from ALHVRTrainerLib.outcome.result import outcome_sentence
 from ALHVRTrainerLib.run.detached import end_by_force, start_detached
 from ALHVRTrainerLib.run.follower import Follower
 from ALHVRTrainerLib.run.reader import RunReader
@@ -56,8 +57,9 @@ class RunControl:
 
     @property
     def sentence(self) -> str:
-        """The same for people."""
-        return self._follower.reader.sentence
+        """The same for people; of a run that is over, what came of it."""
+        reader = self._follower.reader
+        return (outcome_sentence(reader.folder) if reader.state == "finished" else "") or reader.sentence
 
     @property
     def reader(self) -> RunReader | None:
@@ -129,18 +131,17 @@ class RunControl:
         run, beat = self.reader.folder, self.reader.look.heartbeat
         if self.reader.look.state == "elsewhere":
             raise UserError(_("The training runs on the computer {host}: pause it first.").format(host=beat.host))
-        if not all(end_by_force(*process) for process in self.reader.processes()):
-            raise UserError(_("The training cannot be ended: end it in the system's list of processes."))
+        self._endAll()
         hidden = run.with_name(f".discarded-{run.name}")
         try:
             run.rename(hidden)
         except OSError as error:
             raise write_refused(error, run) from error
         shutil.rmtree(hidden, ignore_errors=True)
-        self._follower.detach()
-        kept = self._session.project.kept
-        self._session.save(kept=None if kept is not None and str(kept.run) == run.name else kept)
         self.attach()
+        kept = self._session.project.kept
+        if kept is not None and str(kept.run) == run.name:
+            self._session.save(kept=None)
         self._startNext()
         self._session.changed()
 
@@ -155,6 +156,15 @@ class RunControl:
         self._session.run = self
         self._follower.attach(run, process)
         self._session.changed()
+
+    def _endAll(self) -> None:
+        """End the processes of the run; one that the system does not tell from another of the same ID is asked only."""
+        processes = self.reader.processes()
+        if not all(start for _pid, start in processes):
+            self._ask("pause")
+            raise UserError(_("The training is being paused: discard it when it has ended."))
+        if not all(end_by_force(*process) for process in processes):
+            raise UserError(_("The training cannot be ended: end it in the system's list of processes."))
 
     def _ask(self, request: Any) -> None:
         self._requireMine()

@@ -192,9 +192,7 @@ class RunReader:
     def _runningState(self) -> str:
         if self.look.asked:
             return "pausing" if self.look.asked == "pause" else "finishing"
-        if self.progress is None or not self.curves.iteration:
-            return "training" if self.isAtSteps else "starting"
-        return "training"
+        return "training" if self.isAtSteps or self.curves.iteration else "starting"
 
     def _isNewer(self) -> bool:
         """Whether a process was started here after the one that the heartbeat is of, and has no heartbeat yet."""
@@ -203,7 +201,7 @@ class RunReader:
             return child is not None
         if (beat.pid, beat.start) == (child.pid, child.start) or self.look.state in ("running", "elsewhere"):
             return False
-        return child.is_running() or _age(self.folder / EVENTS) > _age(self.folder / HEARTBEAT)
+        return child.is_running() or _age(self.folder / EVENTS) >= _age(self.folder / HEARTBEAT)
 
 
 def _age(path: Path) -> float:

@@ -209,11 +209,10 @@ class PlotLayout:
 
     def undo(self) -> None:
         """Back to what was there, unless the user has chosen another layout since."""
-        manager = slicer.app.layoutManager()
-        if manager is not None and self._former is not None:
-            if manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView:
-                manager.setLayout(self._former)
-        self._former = None
+        manager, former, self._former = slicer.app.layoutManager(), self._former, None
+        ours = slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpPlotView
+        if manager is not None and former is not None and manager.layout == ours:
+            manager.setLayout(former)
 
 
 def _table_of(lines: list[Line]) -> vtk.vtkTable:

@@ -6,12 +6,14 @@ What the views showed comes back when the preview is hidden; no node of the user
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from alhvr.formats.region_tables import RELIABLE_STABLE
 from ALHVRLib.scene.label_images import BINARY_LABELMAP, label_image
 from ALHVRLib.scene.region_colours import add_region_colours
 from ALHVRTrainerLib.training.charts import PALETTE
@@ -41,6 +43,8 @@ class PreviewNodes:
     _ids: dict[str, str] = field(default_factory=dict)
     _former: dict[str, _Look] = field(default_factory=dict)
     _name: str = ""
+    _shown: Path | None = None
+    """File of the scan."""
 
     @property
     def isShown(self) -> bool:
@@ -49,8 +53,8 @@ class PreviewNodes:
 
     def show(self, data: PreviewData) -> None:
         """Show a case in all slice views, in place of the one before."""
-        same = self._name == data.case.name and self._node("image") is not None
-        self._name = data.case.name
+        same = self._shown == data.case.image and self._node("image") is not None
+        self._shown, self._name = data.case.image, data.case.name
         with slicer.util.RenderBlocker():
             if not same:
                 self._putImage(data)
@@ -80,7 +84,7 @@ class PreviewNodes:
 
     def forget(self) -> None:
         """The scene goes: no node is there any more, nothing to give back."""
-        self._ids, self._former, self._name = {}, {}, ""
+        self._ids, self._former, self._shown = {}, {}, None
 
     def _putImage(self, data: PreviewData) -> None:
         scan = data.image or Scan(np.zeros(data.segmentation.shape, np.uint8), data.grid)
@@ -93,6 +97,7 @@ class PreviewNodes:
         if self._node("colours") is None:
             colours = add_region_colours(_("ALHVR preview: region colours"), hidden=True)
             colours.SetSaveWithScene(False)
+            colours.SetOpacity(RELIABLE_STABLE, 0.0)  # nearly everywhere: it would hide the scan
             self._ids["colours"] = colours.GetID()
         node.GetDisplayNode().SetAndObserveColorNodeID(self._ids["colours"])
 

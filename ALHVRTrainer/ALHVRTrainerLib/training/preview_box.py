@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
@@ -34,14 +35,15 @@ class PreviewBox:
         self._nodes = PreviewNodes()
         self._thread = WatchedThread(self._onTick, TICK_MS, TURN_S)
         self._previews: tuple[Preview, ...] = ()
-        self._names: tuple[str, ...] = ()
+        self._offered: tuple[tuple[str, str], ...] = ()
+        """Role and name of each case; a held-out case and a scan of the archive may have one name."""
         self._reading: PreviewCase | None = None
         self._shown: PreviewCase | None = None
         """What is shown, or could not be read."""
         self._isHidden = True
         self._read: PreviewData | str | None = None
-        self._scan: tuple[str, Scan | None] = ("", None)
-        """The scan that was read last, by the name of its case."""
+        self._scan: tuple[Path | None, Scan | None] = (None, None)
+        """The scan that was read last, and its file."""
         self._seen: tuple[object, ...] = ()
         self._filling = self._chosen = False
 
@@ -107,31 +109,33 @@ class PreviewBox:
         self._fill(previews[-1].cases if previews else ())
 
     def _fill(self, cases: tuple[PreviewCase, ...]) -> None:
-        names = tuple(case.name for case in cases)
-        if names != self._names or not self._ui.previewBox.count:
-            chosen = self._name()
-            self._names, self._filling = names, True
+        offered = tuple((case.role, case.name) for case in cases)
+        if offered != self._offered or not self._ui.previewBox.count:
+            chosen = self._choice()
+            self._offered, self._filling = offered, True
             self._ui.previewBox.clear()
             self._ui.previewBox.addItem(_("None"))
             for case in cases:
                 role = _("held out") if case.role == HELD_OUT else _("archive")
                 self._ui.previewBox.addItem(f"{role}: {case.name}")
-            default = 0 if self._chosen or not names else 1
-            self._ui.previewBox.currentIndex = names.index(chosen) + 1 if chosen in names else default
+            default = 0 if self._chosen or not offered else 1
+            self._ui.previewBox.currentIndex = offered.index(chosen) + 1 if chosen in offered else default
             self._filling = False
         for widget in (self._ui.previewBox, self._ui.minuteSlider):
             widget.enabled = bool(cases)
 
-    def _name(self) -> str:
+    def _choice(self) -> tuple[str, str] | None:
+        """Role and name of the case that is chosen; None for none."""
         number = self._ui.previewBox.currentIndex - 1
-        return self._names[number] if 0 <= number < len(self._names) else ""
+        return self._offered[number] if 0 <= number < len(self._offered) else None
 
     def _wanted(self) -> PreviewCase | None:
         """The case of the minute that is chosen."""
-        at, name = self._ui.minuteSlider.value, self._name()
+        at, choice = self._ui.minuteSlider.value, self._choice()
         preview = self._previews[at] if 0 <= at < len(self._previews) else None
         self._ui.minuteLabel.text = "" if preview is None else f"{preview.minute:.0f}"
-        return next((case for case in preview.cases if case.name == name), None) if preview is not None else None
+        cases = () if preview is None else preview.cases
+        return next((case for case in cases if (case.role, case.name) == choice), None)
 
     def _show(self) -> None:
         """Read what is chosen, or hide the preview; while one is read, the next waits."""
@@ -154,9 +158,9 @@ class PreviewBox:
 
     def _readInThread(self, case: PreviewCase, allowed: tuple) -> None:
         """No Qt, no scene."""
-        name, scan = self._scan
+        path, scan = self._scan
         try:
-            self._read = read_preview(case, allowed, scan if name == case.name else None)
+            self._read = read_preview(case, allowed, scan if path == case.image else None)
         except SceneError as error:
             self._read = str(error)
 
@@ -172,6 +176,7 @@ class PreviewBox:
             return
         self._shown = self._reading
         if isinstance(read, PreviewData):
-            self._scan = (read.case.name, read.image)
+            self._scan = (read.case.image, read.image)
             self._nodes.show(read)
-        self._tell(read.problem if isinstance(read, PreviewData) else read or "")
+        self._tell(read.problem or _("Outlines: the segmentation. Yellow: one network is sure; magenta: neither is.")
+                   if isinstance(read, PreviewData) else read or "")
