@@ -11,7 +11,7 @@ import pytest
 from command import alhvr
 from tiny_runs import make_scan, write_scan, write_study
 
-from alhvr.formats.project import Project, create_project, read_project
+from alhvr.formats.project import Project, create_project
 
 SETTINGS = {"training": {"threads": 1, "precision": "fp32", "validations": 1, "iterations": 2},
             "plan": {"patch_size": [32, 32], "batch_size": 4}}
@@ -71,9 +71,15 @@ def test_a_project_without_its_disk_does_not_train_on_the_labels_alone(tmp_path:
     assert not (project.run_folder(1) / "run.json").exists()
 
 
-def test_a_project_that_was_moved_goes_on_where_it_is(trained: Project, tmp_path: Path) -> None:
+def test_a_run_goes_on_where_its_project_was_moved_to(trained: Project, tmp_path: Path) -> None:
     moved = Path(shutil.copytree(trained.folder, tmp_path / "elsewhere"))
-    assert read_project(moved).next_run() == moved / "runs" / "2"
-    done = alhvr("rank", "--project", moved, "--progress", "json")
+    shutil.rmtree(moved / "runs" / "1" / "model")
+    trained.cases_folder.rename(trained.folder / "away")
+    try:
+        done = alhvr("train", "--project", moved, "--resume", "--progress", "json")
+    finally:
+        (trained.folder / "away").rename(trained.cases_folder)
     assert done.code == 0, done
-    assert json.loads((moved / "review" / "ranking.json").read_text())["model"] == str(moved / "runs" / "1" / "model")
+    metrics = [run / "runs" / "1" / "metrics.jsonl" for run in (trained.folder, moved)]
+    assert metrics[0].read_text() == metrics[1].read_text()
+    assert (moved / "runs" / "1" / "model" / "manifest.json").exists()

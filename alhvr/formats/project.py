@@ -11,6 +11,7 @@ import json
 import math
 import os
 import unicodedata
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ MOST_ARCHIVES, MOST_QUEUED, MOST_SETTINGS = 100, 100, 1000
 DEEPEST_SETTING, DEEPEST_UNKNOWN = 5, 20
 LONGEST_MINUTES = 100_000.0
 LARGEST_RUN = 1_000_000
+DEEPEST_RUN = 4
+"""So many folders up at the most lies the project of a run: PROJECT/runs/1/archive."""
+HERE = "{project}/"
+"""Begins a path that is relative to the project in the files of a run."""
 _PLAIN = f"numbers, texts of up to {LONGEST_TEXT} letters, true, false, null, and lists and objects of these"
 _RESTORE = "Restore the file from a backup, or begin a new project and add the same cases."
 
@@ -184,6 +189,38 @@ def read_project(folder: Path) -> Project:
         raise UserError(f"{shown(path)} cannot be read: {error.strerror or error}.",
                         "Check the path and its permissions.") from error
     return _parsed(folder, values)
+
+
+def home_of(run: Path) -> Path | None:
+    """The project folder, absolute, that a run or a training of a run lies in; None where it lies in none."""
+    parents = Path(os.path.abspath(run)).parents[:DEEPEST_RUN]
+    return next((folder for folder in parents if (folder / PROJECT_FILE).is_file()), None)
+
+
+def portable(values: Any, home: Path | None) -> Any:
+    """Plain values in which paths inside of the project ``home`` begin with HERE, so that they survive its move."""
+    if home is None:
+        return values
+    inside = os.path.join(home, "")
+    return _with_texts(values, lambda text: HERE + text[len(inside):].replace(os.sep, "/")
+                       if text.startswith(inside) else text)
+
+
+def located(values: Any, home: Path | None) -> Any:
+    """What ``portable`` was given, with the paths of the project where it is now."""
+    if home is None:
+        return values
+    return _with_texts(values, lambda text: str(home.joinpath(*text[len(HERE):].split("/")))
+                       if text.startswith(HERE) else text)
+
+
+def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """A copy of plain values with other texts; names of entries stay."""
+    if isinstance(value, dict):
+        return {key: _with_texts(entry, change) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_texts(entry, change) for entry in value]
+    return change(value) if isinstance(value, str) else value
 
 
 def _numbers_in(folder: Path) -> tuple[int, ...]:
