@@ -8,6 +8,7 @@ from ALHVRTrainerLib.cases.section import CasesSection
 from ALHVRTrainerLib.header_section import HeaderSection
 from ALHVRTrainerLib.outcome.section import OutcomeSection
 from ALHVRTrainerLib.python_setup import SETUP, PythonSection
+from ALHVRTrainerLib.review.section import ReviewSection
 from ALHVRTrainerLib.settings.section import SettingsSection
 from ALHVRTrainerLib.training.section import TrainingSection
 
@@ -20,4 +21,5 @@ SECTIONS = (
     SettingsSection,
     TrainingSection,
     OutcomeSection,
+    ReviewSection,
 )

@@ -134,6 +134,15 @@ class Project:
         numbers = self.runs()
         return self.run_folder(numbers[-1]) if numbers else None
 
+    def models(self) -> tuple[Path, ...]:
+        """Folders of its finished models that are there: the one that was kept, then those of the newest run on."""
+        kept = self.kept
+        first = () if kept is None else (self.run_folder(kept.run) / kept.arm, self.run_folder(kept.run))
+        runs = [self.run_folder(number) for number in reversed(self.runs())]
+        trained = (folder for run in runs for folder in (*(run / arm for arm in reversed(ARMS)), run))
+        folders = (folder / "model" for folder in dict.fromkeys((*first, *trained)))
+        return tuple(folder for folder in folders if (folder / "manifest.json").is_file())
+
     def next_run(self) -> Path:
         """The folder that a new run takes, where nothing is yet; it is not made."""
         numbers = _numbers_in(self.runs_folder)
