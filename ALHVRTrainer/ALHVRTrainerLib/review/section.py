@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import qt
 import slicer
@@ -328,6 +328,3 @@ class ReviewSection(Section):
         chosen = self._table.chosen() is not None
         self.ui.openButton.setEnabled(chosen)
         self.ui.declineButton.setEnabled(chosen)
-
-    def follow(self, parameters: Any) -> None:
-        """Left: the toolbar leads on in the other module."""
