@@ -89,5 +89,3 @@ def _for_rank(options: argparse.Namespace, project: Project) -> Project:
 def _number(project: Project, model: Path) -> str:
     """The run of a model in the project."""
     return model.relative_to(project.runs_folder).parts[0]
-
-

@@ -53,6 +53,19 @@ def test_a_training_uses_every_archive_folder_and_the_settings_of_the_project(tr
     assert record["config"]["training"]["iterations"] == 2 and record["plan"]["patch_size"] == [32, 32]
 
 
+def test_a_comparison_of_a_project_is_its_next_run_and_what_it_offers_is_ranked_with(tmp_path: Path) -> None:
+    project = write_project(tmp_path)
+    done = alhvr("compare", "--project", project.folder, "--progress", "json")
+    assert done.code == 0, done
+    run = project.run_folder(1)
+    offered = json.loads((run / "outcome.json").read_text())["offered"]
+    for arm in ("labels-only", "archive"):
+        assert (run / arm / "model" / "manifest.json").exists()
+    alhvr("compare", "--project", project.folder, "--resume").refused("There is no unfinished run of alhvr compare")
+    assert alhvr("rank", "--project", project.folder, "--count", 1).code == 0
+    assert json.loads((project.review_folder / "ranking.json").read_text())["model"] == str(run / offered / "model")
+
+
 def test_a_ranking_of_a_project_offers_what_is_not_labelled(trained: Project) -> None:
     done = alhvr("rank", "--project", trained.folder, "--count", 2, "--progress", "json")
     assert done.code == 0, done

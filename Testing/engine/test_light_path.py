@@ -54,6 +54,13 @@ def test_the_light_install_has_nothing_for_training(light: Path, name: str) -> N
     assert f"No module named '{name}'" in run_light(light, "-c", f"import {name}").err
 
 
+def test_an_archive_is_ranked(light: Path, model: Path, study: Path, tmp_path: Path) -> None:
+    done = light_alhvr(light, "rank", study / "archive", "--model", model, "--known", study / "labeled", "--out",
+                       tmp_path / "ranking.json", "--progress", "json")
+    assert done.code == 0, done
+    assert len(json.loads((tmp_path / "ranking.json").read_text())["scans"]) == 3
+
+
 def test_a_scan_is_segmented_as_in_the_full_install(light, model, scan, tmp_path: Path) -> None:
     done = light_alhvr(light, "segment", "--model", model, scan, "--out", tmp_path / "light", "--regions",
                        "--progress", "json")
