@@ -5,10 +5,12 @@ from __future__ import annotations
 from slicer.i18n import tr as _
 
 from ALHVRTrainerLib.cases.section import CasesSection
+from ALHVRTrainerLib.check.section import CheckSection
 from ALHVRTrainerLib.header_section import HeaderSection
 
 NOTICE = _("Research software, not a medical device. Check every result by eye.")
 SECTIONS = (
     HeaderSection,
     CasesSection,
+    CheckSection,
 )
