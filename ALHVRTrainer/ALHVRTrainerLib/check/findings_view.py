@@ -21,8 +21,8 @@ WORDS = {"fault": _("Stops training"), "warning": _("Goes on"), "note": _("Good 
 MOST_NAMED = 3
 """Cases that get a button each."""
 SPOILT = {"unreadable_image", "unreadable_label", "constant_image", "not_finite", "label_on_another_grid",
-          "empty_label", "nothing_annotated", "missing_channel", "channels_apart", "intensity_scale", "swapped_sides", "scan_twice",
-          "label_twice", "unknown_label_value", "odd_file", "moved_structure"}
+          "empty_label", "nothing_annotated", "missing_channel", "channels_apart", "intensity_scale", "swapped_sides",
+          "scan_twice", "label_twice", "unknown_label_value", "odd_file", "moved_structure"}
 """Kinds that go away when the case is left out."""
 NAMES = {"names_differ", "unusable_names", "labels_mapped"}
 ARCHIVE = {"archive_unlike", "no_archive", "left_out_of_folder"}
@@ -116,7 +116,8 @@ class FindingsView:
         row.setFrameShape(qt.QFrame.StyledPanel)
         layout = qt.QGridLayout(row)
         layout.setContentsMargins(4, 4, 4, 4)
-        layout.setColumnStretch(1, 1)
+        for column in (1, 2):
+            layout.setColumnStretch(column, 1)
         icon = qt.QLabel()
         style = self._widget.style()
         icon.setPixmap(style.standardIcon(getattr(qt.QStyle, ICONS[found.severity])).pixmap(ICON_PX, ICON_PX))
@@ -126,10 +127,10 @@ class FindingsView:
         text.setWordWrap(True)
         text.setTextInteractionFlags(qt.Qt.TextSelectableByMouse)
         layout.addWidget(icon, 0, 0)
-        layout.addWidget(text, 0, 1)
-        for at, remedy in enumerate(remedies(found), start=1):
+        layout.addWidget(text, 0, 1, 1, 2)
+        for at, remedy in enumerate(remedies(found)):
             button = qt.QPushButton(remedy.text)
             button.setEnabled(canMend or remedy.kind in ("open", "show cases"))
             button.connect("clicked()", partial(self._onRemedy, remedy))
-            layout.addWidget(button, at, 1)
+            layout.addWidget(button, 1 + at // 2, 1 + at % 2)
         return row

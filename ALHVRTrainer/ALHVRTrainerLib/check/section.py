@@ -136,20 +136,11 @@ def forecast_text(report: CheckReport, n_cases: int, isForecasting: bool) -> str
                      "without it.")
         return _("There is no forecast yet.")
     forecast, lines = report.forecast, []
-    minutes, memory = number(forecast, "minutes"), number(forecast, "memory_gb")
+    minutes = number(forecast, "minutes")
     if minutes is not None:
         low, high = (in_words(60 * share * minutes) for share in PLAUSIBLE_SHARE)
         lines.append(_("{n} labelled cases: expect {low} to {high} on this computer.").format(
             n=n_cases, low=low, high=high))
-    if memory is not None:
-        lines.append(_("{need:.1f} GB of memory{free}, {disk:.1f} GB on disk{free_disk}.").format(
-            need=memory, free=_free(forecast, "free_memory_gb"), disk=number(forecast, "disk_gb") or 0.0,
-            free_disk=_free(forecast, "free_disk_gb")))
     sentences = forecast.get("sentences")
     lines += [text for text in sentences if isinstance(text, str)] if isinstance(sentences, list) else []
     return "\n".join(lines)
-
-
-def _free(forecast: dict[str, object], key: str) -> str:
-    free = number(forecast, key)
-    return "" if free is None else _(" ({free:.0f} GB free)").format(free=free)
