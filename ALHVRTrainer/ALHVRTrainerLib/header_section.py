@@ -20,6 +20,7 @@ from ALHVRTrainerLib.run_result import last_result
 if TYPE_CHECKING:
     from ALHVRTrainerLib.trainer_panel import TrainerPanel
 
+SAMPLE_COMMAND = ("sample", "--study")
 SAMPLE = "training project"
 """Folder of the sample, among the samples of the user."""
 GREEN, YELLOW, RED, BLUE, GREY = "#2e9e5b", "#d9a400", "#d03030", "#3f7fd0", "#8a8a8a"
@@ -149,7 +150,7 @@ class HeaderSection(Section):
         if self._busy.work is not None:
             return
         self.panel.say("")
-        self._busy.begin(EngineJob(["sample", "--study", "--out", folder], _("Making the sample"),
+        self._busy.begin(EngineJob([*SAMPLE_COMMAND, "--out", folder], _("Making the sample"),
                                    onProgress=self._busy.onProgress, onEnd=partial(self._onSampleMade, folder)))
         self.refresh()
 
