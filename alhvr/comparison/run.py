@@ -8,7 +8,6 @@ asked for and how far it is, so that a comparison that was stopped or killed goe
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,13 @@ from alhvr.comparison.outcome import BEFORE, NAMES, CaseOutcome, Outcome, Traini
 from alhvr.comparison.page import write_page
 from alhvr.comparison.scoring import CaseScore, Scorer, knows_any, patients_of
 from alhvr.config import RunConfig, to_dict
-from alhvr.core.errors import UserError
+from alhvr.core.errors import Cancelled, UserError
 from alhvr.core.files import write_json, write_refused
 from alhvr.core.progress import Reporter, SilentReporter
 from alhvr.formats.project import ARCHIVE, ARMS, LABELS_ONLY
 from alhvr.training.device import memory_as_user_error
-from alhvr.training.run import TrainRequest, checked_setup, go_on, require_empty, write_setup
-from alhvr.training.run_folder import RUN_FILE, RecordingReporter, RunFolder, resume_command
+from alhvr.training.run import TrainRequest, checked_setup, go_on, require_empty
+from alhvr.training.run_folder import RecordingReporter, RunFolder, read_setup, resume_command, write_setup
 from alhvr.training.run_life import NothingToFinish, RunLife
 from alhvr.training.setup import RunSetup, without_archive
 
@@ -73,11 +72,13 @@ def compare(request: CompareRequest, reporter: Reporter) -> CompareResult:
 
 
 def _require_empty(run: RunFolder) -> None:
+    """Raises UserError where a comparison, or a run, is there already; one that was refused by its check may be."""
     require_empty(run)
-    for rest in (COMPARE_FILE, *ARMS):
-        if (run.path / rest).exists():
-            raise UserError(f"{run.path} already holds a comparison.",
-                            "Add --resume to go on with it, or choose another --out folder.")
+    record = run.read_json(COMPARE_FILE) if (run.path / COMPARE_FILE).exists() else {"arms": []}
+    begun = any((run.path / arm / "checkpoints").exists() for arm in ARMS)
+    if not isinstance(record, dict) or record.get("arms") != [] or begun or (run.path / OUTCOME).exists():
+        raise UserError(f"{run.path} already holds a comparison.",
+                        "Add --resume to go on with it, or choose another --out folder.")
 
 
 class _Comparison:
@@ -115,8 +116,12 @@ class _Comparison:
         self._save()
         wants_both = bool(self.record["with_labels_only"])
         asked = replace(asked, config=replace(asked.config, preview=replace(asked.config.preview, write=True)))
-        checked = checked_setup(asked, RunContext(self._reporter, self._life.should_leave),
-                                trainings=1 + wants_both)
+        context = RunContext(self._reporter, self._life.should_leave)
+        try:
+            checked = checked_setup(asked, context, trainings=1 + wants_both)
+        except Cancelled:
+            raise Cancelled("Stopped before the training began. "
+                            f"Go on with: {self._life.resume_command}") from None
         setup, setups = checked.setup, {}
         if wants_both or not setup.unlabeled:
             setups[LABELS_ONLY] = without_archive(setup, checked.found)
@@ -153,7 +158,7 @@ class _Comparison:
 
     def _conclude(self, trained: list[str]) -> CompareResult:
         """Scores the models, judges, and writes the outcome."""
-        setup = RunSetup.from_dict(self._folder(trained[0]).read_json(RUN_FILE))
+        setup = read_setup(self._folder(trained[0]))
         scorer = Scorer(setup, self._reporter, self._life.should_pause)
         found: dict[str, tuple[CaseScore, ...]] = {}
         start = None if setup.start_from is None else read_model(Path(setup.start_from))
@@ -218,16 +223,20 @@ def _asked(request: CompareRequest) -> dict[str, Any]:
 
 
 def _train_request(record: dict[str, Any], request: CompareRequest) -> TrainRequest:
-    """What was asked for when the comparison was begun; raises UserError where compare.json does not tell."""
+    """What was asked for when the comparison was begun; raises UserError where compare.json does not tell.
+
+    Folders that are given now, as those of a project that was moved, take the place of those.
+    """
     config = RunConfig.of(**record["config"]) if isinstance(record.get("config"), dict) else RunConfig()
     config = replace(config, training=replace(config.training, device=request.train.config.training.device))
     paths = {name: record.get(name) for name in ("labeled", "validation", "start_from")}
     archive = record.get("unlabeled")
     if not isinstance(archive, list) or not all(isinstance(path, str | None) for path in (*paths.values(), *archive)):
         raise UserError(f"{request.train.out / COMPARE_FILE} is damaged.", "Start a new comparison.")
-    return TrainRequest(out=request.train.out, unlabeled=tuple(map(Path, archive)), config=config,
-                        force=record.get("force") is True,
-                        **{name: None if path is None else Path(path) for name, path in paths.items()})
+    given = {name: getattr(request.train, name) or (None if path is None else Path(path))
+             for name, path in paths.items()}
+    return TrainRequest(out=request.train.out, unlabeled=request.train.unlabeled or tuple(map(Path, archive)),
+                        config=config, force=record.get("force") is True, **given)
 
 
 def _device_of(config: RunConfig) -> RunConfig:
@@ -239,11 +248,24 @@ class _ArmReporter(SilentReporter):
     """Passes on what an arm tells; its figures say which arm they are of."""
 
     def __init__(self, inner: Reporter, arm: str) -> None:
-        self._arm = arm
-        self.progress, self.artifact, self.note, self.warning = (
-            inner.progress, inner.artifact, inner.note, inner.warning)
-        self._metrics: Callable[..., None] = inner.metrics
+        self._inner, self._arm = inner, arm
+
+    def progress(self, stage: str, done: int, total: int, seconds_left: float | None = None) -> None:
+        """See Reporter.progress."""
+        self._inner.progress(stage, done, total, seconds_left)
 
     def metrics(self, iteration: int, **values: Any) -> None:
         """See Reporter.metrics."""
-        self._metrics(iteration, arm=self._arm, **values)
+        self._inner.metrics(iteration, arm=self._arm, **values)
+
+    def artifact(self, kind: str, path: str) -> None:
+        """See Reporter.artifact."""
+        self._inner.artifact(kind, path)
+
+    def note(self, message: str) -> None:
+        """See Reporter.note."""
+        self._inner.note(message)
+
+    def warning(self, message: str) -> None:
+        """See Reporter.warning."""
+        self._inner.warning(message)

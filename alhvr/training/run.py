@@ -15,7 +15,7 @@ from alhvr.checking.result import CheckResult
 from alhvr.checking.run import CheckOptions, Folders, archive_folders, check
 from alhvr.checking.selection import may_train, overridden
 from alhvr.checking.text_report import emit, faults_as_error, write_reports
-from alhvr.config import RunConfig, to_dict
+from alhvr.config import RunConfig
 from alhvr.core.errors import Cancelled, UserError
 from alhvr.core.progress import Reporter
 from alhvr.data.augment import Augmenter
@@ -27,7 +27,15 @@ from alhvr.training.device import choose_compute, memory_as_user_error
 from alhvr.training.finish import FinishedModel, finish_model, summary
 from alhvr.training.loop import TrainingLoop
 from alhvr.training.pretrained import load_pretrained
-from alhvr.training.run_folder import RUN_FILE, RecordingReporter, RunFolder, require_run, resume_command, resumed_setup
+from alhvr.training.run_folder import (
+    RUN_FILE,
+    RecordingReporter,
+    RunFolder,
+    require_run,
+    resume_command,
+    resumed_setup,
+    write_setup,
+)
 from alhvr.training.run_life import NothingToFinish, RunLife
 from alhvr.training.setup import RunSetup, plan_run
 from alhvr.training.step import TrainingStep
@@ -107,7 +115,7 @@ def go_on(run: RunFolder, config: RunConfig, reporter: Reporter, life: RunLife) 
 
 def _train(setup: RunSetup, run: RunFolder, reporter: Reporter, life: RunLife) -> TrainResult:
     setup.compute.apply()
-    loop = None
+    life.elapsed_s, loop = float, None
     try:
         loop = _build_loop(setup, run, reporter, life.should_leave)
         finished = _trained(setup, loop, run, reporter, life)
@@ -183,13 +191,6 @@ def checked_setup(request: TrainRequest, context: RunContext, *, trainings: int 
     if setup is None or not may_train(found, force=request.force):
         raise faults_as_error(found, where=request.out / "check.html", may_force=not request.force)
     return CheckedSetup(setup, found)
-
-
-def write_setup(run: RunFolder, setup: RunSetup) -> None:
-    """Makes a run of ``setup`` in the folder, ready to be gone on with; raises UserError where the disk refuses."""
-    run.create()
-    run.write_json("config.json", to_dict(setup.config))
-    run.write_json(RUN_FILE, setup.to_dict())
 
 
 def require_empty(run: RunFolder) -> None:
