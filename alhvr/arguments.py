@@ -36,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_cases(commands)
     _add_check(commands)
     _add_train(commands)
+    _add_compare(commands)
     _add_segment(commands)
     _add_rank(commands)
     _add_evaluate(commands)
@@ -89,6 +90,20 @@ def _add_cases(commands: Any) -> None:
 
 def _add_train(commands: Any) -> None:
     parser = _command(commands, "train", "Learn from labelled scans and an archive without labels.")
+    _add_training(parser)
+    _add_progress(parser)
+
+
+def _add_compare(commands: Any) -> None:
+    parser = _command(commands, "compare", "Train with labels only and with the archive, and tell whether it helped.")
+    _add_training(parser)
+    parser.add_argument("--no-labels-only", action="store_true",
+                        help="train once, with the archive where there is one: nothing is compared")
+    _add_progress(parser)
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    """What a training may be asked for."""
     parser.add_argument("--labeled", type=Path, metavar="DIR", help="cases folder: images/ and labels/")
     parser.add_argument("--unlabeled", type=Path, action="append", metavar="DIR",
                         help="the archive, given again for each of its folders; left out: labels only")
@@ -118,7 +133,6 @@ def _add_train(commands: Any) -> None:
     parser.add_argument("--force", action="store_true",
                         help="go on despite faults in the data, where that is possible; the model records it")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
-    _add_progress(parser)
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -236,7 +250,7 @@ def run_config(options: argparse.Namespace, project: Project | None = None) -> R
         method=method if options.method is None else replace(method, name=options.method),
         training=_with(config.training, options, "iterations", "minutes", "seed", "device"),
         plan=_with(config.plan, options, "network", "batch_size", "patch_size"),
-        data=_with(config.data, options, "not_annotated"), segmenting=config.segmenting,
+        data=_with(config.data, options, "not_annotated"), segmenting=config.segmenting, preview=config.preview,
         name=config.name if options.name is None else options.name)
 
 

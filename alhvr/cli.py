@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from alhvr.checking.result import CheckResult
     from alhvr.config import RunConfig
     from alhvr.formats.project import Project
+    from alhvr.training.run import TrainRequest
 
 EXIT_OK, EXIT_USER, EXIT_CANCELLED = 0, 2, 130
 PATIENCE_WHEN_CANCELLED_S = 1.0
@@ -120,17 +121,34 @@ def _add(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _train(options: argparse.Namespace, reporter: Reporter) -> None:
-    config = run_config(options, _told_project(options, reporter))
-    if options.out is None:
-        raise UserError("--out is missing.", "Give the folder of the run, or --project.")
-    require_train("alhvr train")
-    from alhvr.training.run import TrainRequest, train
+    request = _train_request(options, _told_project(options, reporter))
+    from alhvr.training.run import train
 
-    request = TrainRequest(labeled=options.labeled, out=options.out, unlabeled=options.unlabeled,
-                           validation=options.validation, config=config, start_from=options.start_from,
-                           resume=options.resume, force=options.force)
     result = train(request, reporter)
     reporter.finished(model=str(result.model), dice=result.scores, best_iteration=result.best_iteration)
+
+
+def _train_request(options: argparse.Namespace, project: Project | None) -> TrainRequest:
+    """What a training is asked for; raises UserError where something is missing for it."""
+    config = run_config(options, project)
+    if options.out is None:
+        raise UserError("--out is missing.", "Give the folder of the run, or --project.")
+    require_train(f"alhvr {options.command}")
+    from alhvr.training.run import TrainRequest
+
+    return TrainRequest(labeled=options.labeled, out=options.out, unlabeled=options.unlabeled,
+                        validation=options.validation, config=config, start_from=options.start_from,
+                        resume=options.resume, force=options.force)
+
+
+def _compare(options: argparse.Namespace, reporter: Reporter) -> None:
+    project = _told_project(options, reporter)
+    request = _train_request(options, project)
+    from alhvr.comparison.run import CompareRequest, compare
+
+    both = not options.no_labels_only and (project is None or project.compare)
+    outcome = compare(CompareRequest(request, with_labels_only=both), reporter).outcome
+    reporter.finished(out=str(options.out), verdict=outcome.verdict, offered=outcome.offered)
 
 
 def _evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
@@ -236,8 +254,8 @@ def _rank(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace, Reporter], None]] = {
-    "demo": _demo, "sample": _sample, "add": _add, "check": _check, "train": _train, "segment": _segment, "rank": _rank,
-    "evaluate": _evaluate, "describe": _describe,
+    "demo": _demo, "sample": _sample, "add": _add, "check": _check, "train": _train, "compare": _compare,
+    "segment": _segment, "rank": _rank, "evaluate": _evaluate, "describe": _describe,
 }
 """What each command runs."""
 

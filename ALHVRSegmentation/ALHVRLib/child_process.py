@@ -60,25 +60,20 @@ class Launch:
 
     def __init__(self, arguments: list[str], folder: Path, environment: dict[str, str]) -> None:
         self._arguments, self.folder = arguments, folder
-        self._environment = {**_environment(folder), **environment}
+        owner = {"ALHVR_OWNER_PID": str(os.getpid()), WORK_VARIABLE: str(folder)}
+        self._environment = {**owner, **child_environment(), **environment}
         self._cancelFile = folder / "cancel"
         self._exitCodeFile = folder / "exit-code"
 
     def start(self) -> Popen:
         """Start the launcher; raises LaunchError."""
-        command, script = shutil.which("PythonSlicer"), paths.child_script()
-        if command is None:
-            raise LaunchError(_("PythonSlicer, which comes with Slicer, was not found."))
-        if not script.is_file():
-            raise LaunchError(_("A file of the extension is missing: {file}.").format(file=script))
+        command = [*child_command(), *self._arguments]
         try:
             for file in (self._cancelFile, self._exitCodeFile):
                 file.unlink(missing_ok=True)
-            return slicer.util.launchConsoleProcess(
-                [command, str(script), *self._arguments], updateEnvironment=self._environment)
+            return slicer.util.launchConsoleProcess(command, updateEnvironment=self._environment)
         except OSError as error:
-            text = _("PythonSlicer could not be started: {reason}.")
-            raise LaunchError(text.format(reason=error.strerror or error)) from error
+            raise not_startable("PythonSlicer", error) from error
 
     def ask_to_stop(self) -> bool:
         """Leave word for the child, also for a Python that has not even begun; False where nothing can be written."""
@@ -96,11 +91,30 @@ class Launch:
             return None
 
 
-def _environment(work_folder: Path) -> dict[str, str]:
-    """What the child is told; nothing of the user's other Pythons reaches it."""
+def child_command(python: str = "") -> list[str]:
+    """What begins every command line: a Python (PythonSlicer unless another is named) and our script.
+
+    Raises LaunchError where one of them is missing.
+    """
+    command, script = shutil.which(python or "PythonSlicer"), paths.child_script()
+    if command is None and python:
+        raise LaunchError(_("The Python {path} was not found.").format(path=python))
+    if command is None:
+        raise LaunchError(_("PythonSlicer, which comes with Slicer, was not found."))
+    if not script.is_file():
+        raise LaunchError(_("A file of the extension is missing: {file}.").format(file=script))
+    return [command, str(script)]
+
+
+def not_startable(python: str, error: OSError) -> LaunchError:
+    """The system refused to start a Python."""
+    text = _("{python} could not be started: {reason}.")
+    return LaunchError(text.format(python=python, reason=error.strerror or error))
+
+
+def child_environment() -> dict[str, str]:
+    """What every child in PythonSlicer is told; nothing of the user's other Pythons reaches it."""
     return {
-        "ALHVR_OWNER_PID": str(os.getpid()),
-        WORK_VARIABLE: str(work_folder),
         "ALHVR_ENGINE": str(paths.engine_root()),
         "ALHVR_PACKAGES": str(paths.packages_folder()),
         "PYTHONPATH": "",

@@ -7,10 +7,14 @@ from slicer.i18n import tr as _
 from ALHVRTrainerLib.cases.section import CasesSection
 from ALHVRTrainerLib.check.section import CheckSection
 from ALHVRTrainerLib.header_section import HeaderSection
+from ALHVRTrainerLib.outcome.section import OutcomeSection
+from ALHVRTrainerLib.training.section import TrainingSection
 
 NOTICE = _("Research software, not a medical device. Check every result by eye.")
 SECTIONS = (
     HeaderSection,
     CasesSection,
     CheckSection,
+    TrainingSection,
+    OutcomeSection,
 )

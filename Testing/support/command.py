@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-PRELOADED = ["alhvr.cli", "alhvr.training.run", "alhvr.inference.run", "torch._dynamo"]
+PRELOADED = ["alhvr.cli", "alhvr.comparison.run", "alhvr.training.run", "alhvr.inference.run", "torch._dynamo"]
 PATIENCE_S = 900.0
 
 

@@ -11,10 +11,11 @@ import torch
 
 from alhvr.bundle.model import InferenceSettings
 from alhvr.checking.context import RunContext
+from alhvr.checking.result import CheckResult
 from alhvr.checking.run import CheckOptions, Folders, archive_folders, check
 from alhvr.checking.selection import may_train, overridden
 from alhvr.checking.text_report import emit, faults_as_error, write_reports
-from alhvr.config import RunConfig, to_dict
+from alhvr.config import RunConfig
 from alhvr.core.errors import Cancelled, UserError
 from alhvr.core.progress import Reporter
 from alhvr.data.augment import Augmenter
@@ -26,7 +27,15 @@ from alhvr.training.device import choose_compute, memory_as_user_error
 from alhvr.training.finish import FinishedModel, finish_model, summary
 from alhvr.training.loop import TrainingLoop
 from alhvr.training.pretrained import load_pretrained
-from alhvr.training.run_folder import RUN_FILE, RecordingReporter, RunFolder, require_run, resume_command, resumed_setup
+from alhvr.training.run_folder import (
+    RUN_FILE,
+    RecordingReporter,
+    RunFolder,
+    require_run,
+    resume_command,
+    resumed_setup,
+    write_setup,
+)
 from alhvr.training.run_life import NothingToFinish, RunLife
 from alhvr.training.setup import RunSetup, plan_run
 from alhvr.training.step import TrainingStep
@@ -84,7 +93,7 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
     run.create()
     with run.locked():
         if not request.resume:
-            _require_empty(run)
+            require_empty(run)
         with RunLife(run.path, resume_command(run.path)) as life:
             if request.resume:
                 return go_on(run, request.config, reporter, life)
@@ -106,7 +115,7 @@ def go_on(run: RunFolder, config: RunConfig, reporter: Reporter, life: RunLife) 
 
 def _train(setup: RunSetup, run: RunFolder, reporter: Reporter, life: RunLife) -> TrainResult:
     setup.compute.apply()
-    loop = None
+    life.elapsed_s, loop = float, None
     try:
         loop = _build_loop(setup, run, reporter, life.should_leave)
         finished = _trained(setup, loop, run, reporter, life)
@@ -146,6 +155,24 @@ def _finish(setup: RunSetup, loop: TrainingLoop, run: RunFolder, listener: RunCo
 
 def _new_setup(run: RunFolder, request: TrainRequest, context: RunContext) -> RunSetup:
     """Checks the data, decides everything about a new run and writes it down; raises UserError where it may not be."""
+    setup = checked_setup(request, context).setup
+    write_setup(run, setup)
+    return setup
+
+
+@dataclass(frozen=True)
+class CheckedSetup:
+    """The setup of a new run, and what the check of its data found."""
+
+    setup: RunSetup
+    found: CheckResult
+
+
+def checked_setup(request: TrainRequest, context: RunContext, *, trainings: int = 1) -> CheckedSetup:
+    """Checks the data of a new run, writes RUN/check.json and its page, and decides everything about the run.
+
+    ``trainings``: how many of this kind there will be, for the forecast. Raises UserError where it may not begin.
+    """
     if request.labeled is None:
         raise UserError("--labeled is missing.", "Give the folder of labelled cases.")
     config = request.config
@@ -157,18 +184,16 @@ def _new_setup(run: RunFolder, request: TrainRequest, context: RunContext) -> Ru
     setup = None
     if may_train(found, force=request.force):
         setup = plan_run(found, config, start=start, compute=compute, reporter=context.reporter)
-        found = with_forecast(found, setup, run.path, context)
+        found = with_forecast(found, setup, request.out, context, trainings=trainings if setup.unlabeled else 1)
         setup = replace(setup, forced=overridden(found))
-    write_reports(found, run.path / "check.json", context.reporter)
+    write_reports(found, request.out / "check.json", context.reporter)
     emit(found, context.reporter)
     if setup is None or not may_train(found, force=request.force):
-        raise faults_as_error(found, where=run.path / "check.html", may_force=not request.force)
-    run.write_json("config.json", to_dict(setup.config))
-    run.write_json(RUN_FILE, setup.to_dict())
-    return setup
+        raise faults_as_error(found, where=request.out / "check.html", may_force=not request.force)
+    return CheckedSetup(setup, found)
 
 
-def _require_empty(run: RunFolder) -> None:
+def require_empty(run: RunFolder) -> None:
     """Raises UserError when there is a run, or what is left of one, in the folder already."""
     if (run.path / RUN_FILE).exists():
         raise UserError(f"{run.path} already holds a run.",

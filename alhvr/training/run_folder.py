@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import time
 from collections.abc import Iterator, Mapping
@@ -37,7 +38,7 @@ from alhvr.networks.group import NetworkGroup
 from alhvr.training.device import Compute, choose_compute
 from alhvr.training.loop_state import LoopState
 from alhvr.training.same_labels import require_same_labels
-from alhvr.training.setup import RunSetup
+from alhvr.training.setup import RunSetup, moved
 
 _LARGEST_METRICS_BYTES = 1_000_000_000
 
@@ -211,10 +212,7 @@ def resumed_setup(run: RunFolder, config: RunConfig, reporter: Reporter) -> RunS
     Warns of settings that are ignored. Raises UserError when run.json or a checkpoint is damaged, labelled cases or the
     best weights are gone, or a label or what its values mean was changed since the run began.
     """
-    try:
-        setup = RunSetup.from_dict(run.read_json(RUN_FILE))
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{run.path / RUN_FILE} is damaged ({error}).", "Start a new run.") from error
+    setup = read_setup(run)
     gone = [c for c in (*setup.labeled, *setup.validation) if not (c.image.exists() and c.label.exists())]
     if gone:
         raise UserError(f"{len(gone)} case(s) of the run are no longer there, the first is {gone[0].image}.",
@@ -225,6 +223,23 @@ def resumed_setup(run: RunFolder, config: RunConfig, reporter: Reporter) -> RunS
     if ignored:
         reporter.warning(f"A resumed run keeps the settings that it began with; ignored: {', '.join(ignored)}.")
     return replace(setup, compute=_compute(setup, config.training.device, reporter))
+
+
+def write_setup(run: RunFolder, setup: RunSetup) -> None:
+    """Makes a run of ``setup`` in the folder, ready to be gone on with; raises UserError where the disk refuses."""
+    run.create()
+    run.write_json("config.json", to_dict(setup.config))
+    run.write_json(RUN_FILE, {**setup.to_dict(), "folder": os.path.abspath(run.path)})
+
+
+def read_setup(run: RunFolder) -> RunSetup:
+    """What ``write_setup`` wrote, also where the run was moved with its scans; raises UserError where it is damaged."""
+    values = run.read_json(RUN_FILE)
+    try:
+        setup = RunSetup.from_dict(values)
+        return moved(setup, Path(values.get("folder", run.path)), Path(os.path.abspath(run.path)))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{run.path / RUN_FILE} is damaged ({error}).", "Start a new run.") from error
 
 
 def ignored_settings(asked: RunConfig, kept: RunConfig) -> list[str]:

@@ -99,6 +99,30 @@ class RunSetup:
                    archive_folders=tuple(values.get("archive_folders", ())), **cases)
 
 
+def moved(setup: RunSetup, old: Path, new: Path) -> RunSetup:
+    """``setup`` of a run that lay in the folder ``old`` and lies in ``new`` now, as that of a project that was moved.
+
+    What is no longer where it was, and lies where it was as seen from the run, is taken from there.
+    """
+    def place(path: Path | str) -> str:
+        if os.path.lexists(path):
+            return str(path)
+        try:
+            there = os.path.normpath(new / os.path.relpath(path, old))
+        except ValueError:  # another drive of Windows
+            return str(path)
+        return there if os.path.lexists(there) else str(path)
+
+    def case(found: Case) -> Case:
+        return replace(found, image=Path(place(found.image)), label=found.label and Path(place(found.label)),
+                       more_images=tuple(Path(place(path)) for path in found.more_images))
+
+    cases = {part: tuple(map(case, getattr(setup, part))) for part in PARTS}
+    return replace(setup, start_from=setup.start_from and place(setup.start_from),
+                   label_folders={part: place(folder) for part, folder in setup.label_folders.items()},
+                   archive_folders=tuple(map(place, setup.archive_folders)), **cases)
+
+
 def _base_of(config: Any) -> RunConfig:
     """What counts where a run.json does not say it: runs from before DTCT had a switch go on with it."""
     method = config.get("method", {}) if isinstance(config, dict) else {}
@@ -152,6 +176,21 @@ def plan_run(found: CheckResult, config: RunConfig, *, start: Pretrained | None,
                     archive_folders=_folders_of(found) if unlabeled else ())
 
 
+def without_archive(setup: RunSetup, found: CheckResult) -> RunSetup:
+    """The run that differs from ``setup`` in nothing but that it has no archive; ``found``: the check of its data."""
+    names = {case.name for case in setup.labeled}
+    facts = [f for f in found.part("labeled") if f.case.name in names and f.label]
+    method = _method(setup.config.method, learns_more=any(f.label.n_not_annotated for f in facts))
+    return replace(setup, unlabeled=(), archive_folders=(), config=replace(setup.config, method=method))
+
+
+def _method(method: MethodConfig, *, learns_more: bool) -> MethodConfig:
+    """``method``, or labels-only in place of one that would have nothing to learn from but labels."""
+    if not learns_more and method_type(method.name).uses_archive:
+        return replace(method, name="labels-only")
+    return method
+
+
 def _folders_of(found: CheckResult) -> tuple[str, ...]:
     """Where the archive lies."""
     return tuple(str(folder) for folder in found.sets["unlabeled"].folders) if "unlabeled" in found.sets else ()
@@ -172,9 +211,7 @@ def _settled(config: RunConfig, plan: Plan, seen: CaseSelection) -> RunConfig:
     augment = config.training.augment
     augment = replace(augment, mirror=unknown if augment.mirror is None else augment.mirror,
                       quarter_turns=unknown if augment.quarter_turns is None else augment.quarter_turns)
-    method = config.method
-    if not (seen.unlabeled or seen.partly_labeled) and method_type(method.name).uses_archive:
-        method = replace(method, name="labels-only")
+    method = _method(config.method, learns_more=bool(seen.unlabeled) or seen.partly_labeled)
     if method.beta is None:
         method = replace(method, beta=BETA_OF_PAPER[plan.dimensions])
     return replace(config, method=method, training=replace(config.training, augment=augment))

@@ -24,7 +24,7 @@ from alhvr.checking.run import with_findings
 from alhvr.checking.selection import may_train
 from alhvr.config import RunConfig, TrainingConfig
 from alhvr.core.errors import UserError
-from alhvr.core.progress import SilentReporter
+from alhvr.core.progress import SilentReporter, in_words
 from alhvr.core.system import available_bytes
 from alhvr.data.augment import Augmenter
 from alhvr.data.batches import Batch
@@ -86,14 +86,21 @@ def trial(setup: RunSetup, facts: Sequence[CaseFacts], out: Path, context: RunCo
     return forecast(pace, load, Resources(available_bytes(), _free_disk(out)))
 
 
-def with_forecast(found: CheckResult, setup: RunSetup, out: Path, context: RunContext) -> CheckResult:
+def with_forecast(found: CheckResult, setup: RunSetup, out: Path, context: RunContext, *, trainings: int = 1,
+                  ) -> CheckResult:
     """``found`` with the forecast of the run ``setup`` into ``out``, and with findings where something will lack.
 
-    As it is for a run so short that there is no forecast. Raises as ``trial``.
+    ``trainings``: how many of its kind there will be, one after the other. As it is for a run so short that there is
+    no forecast. Raises as ``trial``.
     """
     expected = trial(setup, found.facts, out, context)
     if expected is None:
         return found
+    if trainings > 1:
+        minutes, disk_gb = trainings * expected.minutes, trainings * expected.disk_gb
+        together = (f"There are {trainings} trainings, one after the other: together they take about "
+                    f"{in_words(60 * minutes)} and {disk_gb:.2g} GB.")
+        expected = replace(expected, minutes=minutes, disk_gb=disk_gb, sentences=(*expected.sentences, together))
     return with_findings(replace(found, forecast=expected), what_lacks(expected, out))
 
 

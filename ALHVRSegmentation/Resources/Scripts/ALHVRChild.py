@@ -6,7 +6,8 @@
 
 The owner says through the environment who it is (ALHVR_OWNER_PID), where the engine is (ALHVR_ENGINE), where its extra
 packages are (ALHVR_PACKAGES) and in which folder a file called "cancel" asks to stop (ALHVR_WORK), where the exit code
-is written into the file "exit-code" as well.
+is written into the file "exit-code" as well. Without an owner it goes on when Slicer ends, and with ALHVR_STAY_AWAKE
+the computer does not go to sleep meanwhile, where its system can be asked that.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ import os
 import runpy
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
 import traceback
 import types
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from ALHVRLib.child_events import Event
@@ -37,6 +39,13 @@ PATIENCE_S = 1.3
 """How long the command may take to stop by itself."""
 CANCELLED = 130
 REMOVALS = 3
+KEEPERS = (["systemd-inhibit", "--what=sleep:idle", "--who=ALHVR", "--why=A model is being trained", "--mode=block",
+            "cat"], ["caffeinate", "-i", "cat"])
+"""Of Linux and of macOS: the system stays awake while the command after it runs."""
+KEEPER_S = 0.5
+"""A helper that ended by then was refused."""
+AWAKE = "The computer does not go to sleep by itself while this runs."
+NOT_AWAKE = "The computer may go to sleep while this runs; the run goes on when it wakes up."
 PR_SET_CHILD_SUBREAPER = 36
 PROCESSES = os.path.join("ALHVRLib", "os_process.py")
 
@@ -56,9 +65,12 @@ def main(arguments: list[str]) -> int:
             os.setpgid(0, 0)  # so that the command's own workers end with it
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a Slicer in the background does not hear
     adopt_orphans()
-    say("child", pid=os.getpid())
+    say("child", pid=os.getpid(), start=os_process().start_of(os.getpid()))
     threading.Thread(target=watch, daemon=True).start()
+    awake = stay_awake() if os.environ.get("ALHVR_STAY_AWAKE") else None
     code = run(arguments)
+    if awake is not None:
+        awake.close()
     if code == CANCELLED:
         end_workers()
     with contextlib.suppress(OSError, ValueError):
@@ -76,6 +88,28 @@ def adopt_orphans() -> None:
             import ctypes
 
             ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def stay_awake() -> BinaryIO | None:
+    """Let the system not sleep while this process lives, however it ends, and say so; None where nothing is to close.
+
+    The system's helper waits for its input to end, and the other end of that pipe is here alone.
+    """
+    if os.name == "nt":
+        import ctypes
+
+        held = ctypes.WinDLL("kernel32").SetThreadExecutionState(0x80000001)  # ES_CONTINUOUS | ES_SYSTEM_REQUIRED
+        say("note", message=AWAKE if held else NOT_AWAKE)
+        return None
+    command = next((command for command in KEEPERS if shutil.which(command[0])), None)
+    if command is None:
+        say("note", message=NOT_AWAKE)
+        return None
+    helper = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        helper.wait(KEEPER_S)
+    say("note", message=AWAKE if helper.poll() is None else NOT_AWAKE)
+    return helper.stdin
 
 
 def run(arguments: list[str]) -> int:

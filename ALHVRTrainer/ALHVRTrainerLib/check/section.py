@@ -29,7 +29,7 @@ class CheckSection(Section):
     """Starts by itself; nothing here needs PyTorch but the forecast."""
 
     UI = "ALHVRTrainerCheck.ui"
-    TITLE = _("2. Check")
+    TITLE = _("Check")
     COLLAPSED = True
 
     def __init__(self, panel: TrainerPanel) -> None:

@@ -1,4 +1,4 @@
-"""Both pages can be read by everybody: with a keyboard, by ear, without colours, in the dark, on paper, offline."""
+"""All pages can be read by everybody: with a keyboard, by ear, without colours, in the dark, on paper, offline."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from support import ROOT
 from alhvr.checking.findings import Severity
 from alhvr.checking.html_report import view
 from alhvr.checking.html_report.page import to_html
+from alhvr.comparison.outcome import CaseOutcome, Outcome, StructureScore, Training
+from alhvr.comparison.page import to_html as outcome_page
 from alhvr.demo.report import write_demo_report
 from alhvr.pages.parts import Row, page, section, table
 
 EVIL = '"><script>alert(1)</script>&\u202e\x1b'
 CSS = re.sub(r"/\*.*?\*/", "", (ROOT / "alhvr" / "pages" / "page.css").read_text(encoding="utf-8"), flags=re.DOTALL)
-PAGES = ("check", "demo")
+PAGES = ("check", "demo", "comparison")
 NAMED_COLOUR = {"color": r"(?<![\w-])color:", "background": r"background:"}
 
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Both pages with everything that they can show, and hostile names."""
+    """All pages with everything that they can show, and hostile names."""
     found = (finding("unreadable_image", Severity.FAULT, "labeled/broken", seen=EVIL),
              finding("intensity_scale", Severity.WARNING, *(f"unlabeled/scan{i}" for i in range(12))),
              finding("few_cases", Severity.NOTE))
@@ -37,7 +39,17 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         check = to_html(replace(result, facts=(*result.facts, two_channels)))
     results = demo_results(scores(0.9, 0.4), scores(0.91, 0.6), Machine=EVIL)
     demo = write_demo_report(tmp_path_factory.mktemp("demo") / "report.html", results).read_text(encoding="utf-8")
-    return {"check": check, "demo": demo}
+    return {"check": check, "demo": demo, "comparison": outcome_page(outcome_of(EVIL), by_minutes=True)}
+
+
+def outcome_of(name: str) -> Outcome:
+    """A comparison of all arms on two patients, with a structure that was missed and one that nobody annotated."""
+    scores = {arm: {name: StructureScore(dice, 2.5), "missed": StructureScore(0.0, None, missed=True),
+                    "unknown": StructureScore(None, None)}
+              for arm, dice in (("before", 0.4), ("labels-only", 0.6), ("archive", 0.55))}
+    trainings = {arm: Training(15.0, 400, 380, f"{arm}/model", arm == "archive") for arm in ("labels-only", "archive")}
+    cases = tuple(CaseOutcome(f"{name} {number}", f"p{number}", scores, {}) for number in range(2))
+    return Outcome((name, "missed", "unknown"), cases, trainings, "mm")
 
 
 @pytest.fixture(params=PAGES)
@@ -128,7 +140,7 @@ def test_a_decoration_stands_beside_words_that_say_the_same(root: Element) -> No
 
 def test_every_table_has_a_caption_and_headings_for_columns_and_rows(root: Element) -> None:
     tables = list(root.all("table"))
-    assert len(tables) == 2
+    assert len(tables) >= 2
     for found in tables:
         assert found.content[0].tag == "caption" and found.content[0].words
         head, *rows = found.all("tr")
