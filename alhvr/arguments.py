@@ -75,6 +75,7 @@ def _add_sample(commands: Any) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
     parser.add_argument("--study", action="store_true",
                         help="a project to train on instead: labelled cases and an archive, no model")
+    parser.add_argument("--archive", type=int, metavar="N", help="scans in the archive of --study (8)")
     _add_progress(parser)
 
 

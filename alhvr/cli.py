@@ -99,7 +99,7 @@ def _sample(options: argparse.Namespace, reporter: Reporter) -> None:
     from alhvr.phantom.sample import make_sample, make_study
 
     if options.study:
-        reporter.finished(project=str(make_study(options.out, reporter)))
+        reporter.finished(project=str(make_study(options.out, reporter, archive=options.archive)))
         return
     study = make_sample(options.out, reporter)
     reporter.note(f"To segment a scan: alhvr segment {study.scans[0]} --model {study.model} --out DIR --regions")

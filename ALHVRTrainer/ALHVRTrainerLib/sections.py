@@ -5,6 +5,7 @@ from __future__ import annotations
 from slicer.i18n import tr as _
 
 from ALHVRTrainerLib.cases.section import CasesSection
+from ALHVRTrainerLib.check.section import CheckSection
 from ALHVRTrainerLib.header_section import HeaderSection
 from ALHVRTrainerLib.outcome.section import OutcomeSection
 from ALHVRTrainerLib.python_setup import SETUP, PythonSection
@@ -18,6 +19,7 @@ SECTIONS = (
     SETUP,
     PythonSection,
     CasesSection,
+    CheckSection,
     SettingsSection,
     TrainingSection,
     OutcomeSection,

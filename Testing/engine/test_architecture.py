@@ -46,7 +46,7 @@ ROOMS = {
     "project_options": {"ground", "formats"},
     "api": {"ground", "formats", "data", "evaluation", "inference", "checking", "training"},
     "cli": {"ground", "networks", "methods", "bundle", "evaluation", "inference", "checking", "training", "demo",
-            "phantom", "ranking", "comparison", "arguments", "project_options", "formats"},
+            "phantom", "ranking", "comparison", "arguments", "project_options", "formats", "data"},
 }
 """Each room, and the rooms that it may import from."""
 

@@ -31,8 +31,8 @@ PIECE_BYTES = 1 << 16
 LOG_LINES = 400
 LARGEST_REQUEST = 1_000_000
 LOG_BYTES = 64_000
-STEPS_STAGE = "training"
-"""What the stages are called in which steps are made; there are others around them."""
+STEPS_STAGE, SCORING_STAGE = "training", "scoring"
+"""What the stages are called in which steps are made, and the last one; there are others around them."""
 TOLD = ("note", "warning", "artifact")
 
 
@@ -43,7 +43,11 @@ class RunReader:
         self.folder = folder
         self.arms: dict[str, ArmCurves] = {}
         self.state, self.sentence = "starting", ""
-        self.progress: Progress | None = None
+        self._progress: Progress | None = None
+        """What is being done."""
+        self._steps: Progress | None = None
+        """How far the steps of the training at work are, whatever else is done between them."""
+        self._furthest = 0.0
         self.changed: set[str] = set()
         """Of "dice", "losses" and "state"; whoever draws empties it."""
         self._watch = RunWatch(folder)
@@ -86,17 +90,13 @@ class RunReader:
 
     @property
     def fraction(self) -> float | None:
-        """How far the whole run is, 0 to 1; None where nothing is known."""
+        """How far the whole run is, 0 to 1, never less than before; None where nothing is known."""
         if self.state == "finished":
             return 1.0
-        if self.progress is None or not self.isAtSteps or not self.progress.total or self.arm not in self.wanted:
-            return None
-        return (self.wanted.index(self.arm) + self.progress.done / self.progress.total) / len(self.wanted)
-
-    @property
-    def isAtSteps(self) -> bool:
-        """Whether what is reported is the training itself, and not what comes before and after."""
-        return self.progress is not None and self.progress.stage.startswith(STEPS_STAGE)
+        if self._steps is not None and self._steps.total and self.arm in self.wanted:
+            done = self.wanted.index(self.arm) + self._steps.done / self._steps.total
+            self._furthest = max(self._furthest, done / len(self.wanted))
+        return self._furthest or None
 
     def begin(self, process: Popen) -> None:
         """A process was started for this run just now."""
@@ -129,7 +129,8 @@ class RunReader:
     def _readEvents(self) -> bool:
         new = self._events.read(PIECE_BYTES)
         if new.began_again:
-            self._child = self._ended = self.progress = None
+            self._child = self._ended = None
+            self._forgetProgress()
         for values in new.values:
             self._hear(values)
         return new.has_more
@@ -141,7 +142,8 @@ class RunReader:
         event = Event(kind, values)
         if kind == "child":
             self._child = ProcessMark.from_values({**values, "host": socket.gethostname()})
-            self._awaited = self._ended = self.progress = None
+            self._awaited = self._ended = None
+            self._forgetProgress()
             self._complaint = ("", "")
         elif kind == "ended":
             code = event.number("code")
@@ -151,7 +153,16 @@ class RunReader:
             self._log.append(" ".join(self._complaint).strip())
         elif kind in TOLD:
             self._log.append(event.shown("message") or event.shown("path"))
-        self.progress = progress_of(event) or self.progress
+        self._take(progress_of(event))
+
+    def _take(self, progress: Progress | None) -> None:
+        self._progress = progress or self._progress
+        if progress is not None and progress.stage.startswith(STEPS_STAGE):
+            self._steps = progress
+
+    def _forgetProgress(self) -> None:
+        self._progress = self._steps = None
+        self._furthest = 0.0
 
     def _readMetrics(self, arm: str) -> bool:
         new = self._metrics[arm].read(PIECE_BYTES)
@@ -171,8 +182,8 @@ class RunReader:
         if not message and beat is not None:
             message, hint = beat.message, beat.hint
         moment = Moment(state=state, arm=self.arm, minute=self.minute, message=message, hint=hint,
-                        seconds_left=self.progress.seconds_left if self.isAtSteps else None,
-                        stage=self.progress.stage if self.progress else "", elsewhere=self.look.state == "elsewhere")
+                        seconds_left=self._steps.seconds_left if self._steps else None,
+                        stage=self._progress.stage if self._progress else "", elsewhere=self.look.state == "elsewhere")
         sentence = sentence_of(moment)
         if (state, sentence) != (self.state, self.sentence):
             self.state, self.sentence = state, sentence
@@ -192,7 +203,9 @@ class RunReader:
     def _runningState(self) -> str:
         if self.look.asked:
             return "pausing" if self.look.asked == "pause" else "finishing"
-        return "training" if self.isAtSteps or self.curves.iteration else "starting"
+        if self._progress is not None and self._progress.stage == SCORING_STAGE:
+            return "finishing"
+        return "training" if self._steps is not None or self.curves.iteration else "starting"
 
     def _isNewer(self) -> bool:
         """Whether a process was started here after the one that the heartbeat is of, and has no heartbeat yet."""
