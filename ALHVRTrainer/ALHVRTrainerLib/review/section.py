@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 MODULE = "ALHVRTrainer"
 OFFER_AFTER = 5
 """So many accepted scans since the last training are worth another one."""
-PICTURE_WIDTH = 360
+PICTURE_WIDTH = 320
+ROW_HEIGHT, MOST_ROWS = 26, 6
+"""Of the table of structures; more than so many rows are scrolled."""
 
 
 class ReviewSection(Section):
@@ -75,6 +77,7 @@ class ReviewSection(Section):
         table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
         table.horizontalHeader().setSectionResizeMode(1, qt.QHeaderView.ResizeToContents)
         table.verticalHeader().setVisible(False)
+        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         table.connect("itemChanged(QTableWidgetItem*)", self.onTick)
         self._session.onOpened.append(self.onProject)
         slicer.app.connect("aboutToQuit()", self.onAboutToQuit)
@@ -309,6 +312,7 @@ class ReviewSection(Section):
             count.setFlags(qt.Qt.ItemIsEnabled)
             table.setItem(row, 0, title)
             table.setItem(row, 1, count)
+        table.setFixedHeight(min(MOST_ROWS, len(listed)) * ROW_HEIGHT + ROW_HEIGHT + 8)
         self._listed = listed
 
     def _showCurve(self) -> None:

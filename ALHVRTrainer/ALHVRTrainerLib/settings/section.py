@@ -72,9 +72,15 @@ class SettingsSection(Section):
         """Make the rows of what is folded, and connect all."""
         grid = qt.QGridLayout(self.ui.rowsFrame)
         grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(1)
         grid.setColumnStretch(1, 1)
+        before = self.ui.moreButton
         for row in self._rows:
             row.addTo(grid)
+            qt.QWidget.setTabOrder(before, row.field)
+            qt.QWidget.setTabOrder(row.field, row.reset)
+            before = row.reset
+        qt.QWidget.setTabOrder(before, self.ui.resetButton)
         self._wrapped = keep_in_panel(self.frame)
         self.ui.lengthSlider.maximum = CUSTOM
         self.ui.minutesBox.setRange(1.0, LONGEST_MINUTES)
