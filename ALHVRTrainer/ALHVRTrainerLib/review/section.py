@@ -153,8 +153,8 @@ class ReviewSection(Section):
 
     def onRight(self, *_arguments: object) -> None:
         """The ticked structures are right in the slice that is shown."""
-        if self.opened is not None:
-            self.opened.callRight(self._ticked(), False)
+        if self.opened is not None and not self.opened.callRight(self._ticked(), False):
+            self._warn(_("No view shows a slice of this scan straight on: rotate one to the volume plane."))
 
     def onWhole(self, *_arguments: object) -> None:
         """The ticked structures are right in the whole scan."""
@@ -234,6 +234,7 @@ class ReviewSection(Section):
 
     def _open(self, scan: RankedScan) -> None:
         self._leave()
+        self.panel.say("")
         opened = OpenScan(self._session.project, scan, self._showOpened, self._warn)
         try:
             opened.open(self._session.table().names)
@@ -241,8 +242,8 @@ class ReviewSection(Section):
             self.panel.say(str(error), "error")
             return
         self.opened, self._off = opened, set()
-        restored = _("{case} goes on where it was left.").format(case=scan.case)
-        self.panel.say(restored if opened.restored else "")
+        if opened.restored:
+            self.panel.say(_("{case} goes on where it was left.").format(case=scan.case))
         self._bar.show()
         opened.showEditor()
         self.refresh()
