@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import qt
-import slicer
 from slicer.i18n import tr as _
 
 from ALHVRLib import paths
@@ -21,6 +20,7 @@ from ALHVRTrainerLib.run_result import last_result
 if TYPE_CHECKING:
     from ALHVRTrainerLib.trainer_panel import TrainerPanel
 
+SAMPLE_COMMAND = ("sample", "--study")
 SAMPLE = "training project"
 """Folder of the sample, among the samples of the user."""
 GREEN, YELLOW, RED, BLUE, GREY = "#2e9e5b", "#d9a400", "#d03030", "#3f7fd0", "#8a8a8a"
@@ -31,10 +31,9 @@ LOOKS = {
     "finished": (GREEN, _("Finished")), "failed": (RED, _("Stopped")), "lost": (RED, _("Lost")),
 }
 """Colour and word of each state."""
-ICONS = {"ready": "SP_DialogApplyButton", "finished": "SP_DialogApplyButton", "blocked": "SP_MessageBoxCritical",
-         "failed": "SP_MessageBoxCritical", "lost": "SP_MessageBoxWarning", "paused": "SP_MediaPause",
-         "pausing": "SP_MediaPause", "training": "SP_MediaPlay", "starting": "SP_MediaPlay",
-         "finishing": "SP_MediaPlay", "checking": "SP_BrowserReload", "empty": "SP_FileDialogNewFolder"}
+SIGNS = {"empty": "+", "checking": "?", "blocked": "!", "ready": "\u2713", "starting": "\u25b6", "training": "\u25b6",
+         "pausing": "II", "paused": "II", "finishing": "\u25b6", "finished": "\u2713", "failed": "!", "lost": "?"}
+"""What stands on the disc of each state's colour."""
 ICON_PX = 20
 
 
@@ -85,7 +84,7 @@ class HeaderSection(Section):
         colour, word = LOOKS[session.state]
         ui.nameLabel.text = project.name
         ui.nameLabel.toolTip = str(project.folder)
-        ui.stateIcon.setPixmap(_state_icon(session.state, colour, self.widget))
+        ui.stateIcon.setPixmap(_state_icon(session.state, colour))
         ui.stateLabel.text = f"{word}: {session.sentence}" if session.sentence else word
         ui.countsLabel.text = counts_text(session)
         result = last_result(session.newestRun())
@@ -151,7 +150,7 @@ class HeaderSection(Section):
         if self._busy.work is not None:
             return
         self.panel.say("")
-        self._busy.begin(EngineJob(["sample", "--study", "--out", folder], _("Making the sample"),
+        self._busy.begin(EngineJob([*SAMPLE_COMMAND, "--out", folder], _("Making the sample"),
                                    onProgress=self._busy.onProgress, onEnd=partial(self._onSampleMade, folder)))
         self.refresh()
 
@@ -200,8 +199,8 @@ def counts_text(session: object) -> str:
     return ", ".join(texts)
 
 
-def _state_icon(state: str, colour: str, widget: qt.QWidget) -> qt.QPixmap:
-    """The icon of a state on a disc of its colour."""
+def _state_icon(state: str, colour: str) -> qt.QPixmap:
+    """The sign of a state on a disc of its colour."""
     pixmap = qt.QPixmap(ICON_PX, ICON_PX)
     pixmap.fill(qt.QColor(0, 0, 0, 0))
     painter = qt.QPainter(pixmap)
@@ -209,7 +208,11 @@ def _state_icon(state: str, colour: str, widget: qt.QWidget) -> qt.QPixmap:
     painter.setBrush(qt.QBrush(qt.QColor(colour)))
     painter.setPen(qt.QPen(qt.Qt.NoPen))
     painter.drawEllipse(0, 0, ICON_PX - 1, ICON_PX - 1)
-    icon = slicer.app.style().standardIcon(getattr(qt.QStyle, ICONS[state]))
-    painter.drawPixmap(3, 3, icon.pixmap(ICON_PX - 6, ICON_PX - 6))
+    font = qt.QFont(painter.font())
+    font.setPixelSize(ICON_PX * 3 // 5)
+    font.setBold(True)
+    painter.setFont(font)
+    painter.setPen(qt.QPen(qt.QColor("white")))
+    painter.drawText(qt.QRect(0, 0, ICON_PX, ICON_PX), qt.Qt.AlignCenter, SIGNS[state])
     painter.end()
     return pixmap

@@ -53,6 +53,8 @@ class ProjectSession:
         """Called after every change; the panel's refresh."""
         self.onOpened: list[Callable[[], None]] = []
         """Called when another project is open, or none any more, before onChange."""
+        self.onLook: list[Callable[[], None]] = []
+        """Called after every change before onChange, by those whose news the others show."""
         self._table: tuple[tuple, CaseTable] | None = None
 
     @property
@@ -111,6 +113,8 @@ class ProjectSession:
 
     def changed(self) -> None:
         """Something in the project or about it is different now."""
+        for look in list(self.onLook):
+            look()
         self.onChange()
 
     def runs(self) -> tuple[Path, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alhvr.bundle.model import Model, read_model
-from alhvr.core.errors import Cancelled, UserError
+from alhvr.core.errors import Cancelled, UserError, require
 from alhvr.core.files import flush_folder, private_folder, write_json
 from alhvr.core.progress import Countdown, Reporter
 from alhvr.core.signals import StopRequest
@@ -31,6 +31,7 @@ STUDY_SEED = 23
 """Of the generated scans of the project to train on."""
 STUDY_LABELED, STUDY_HELD_OUT, STUDY_ARCHIVE = 3, 2, 8
 STUDY_MINUTES = 8.0
+_MOST_ARCHIVE = 1000
 STUDY_SETTINGS = {
     "training": {"learning_rate": 0.03},
     "plan": {"dimensions": 2, "target_spacing_mm": [5.0, 3.7, 3.7], "patch_size": [80, 96], "batch_size": 8,
@@ -74,14 +75,17 @@ def make_sample(out: Path, reporter: Reporter) -> SampleStudy:
     return study
 
 
-def make_study(out: Path, reporter: Reporter) -> Path:
+def make_study(out: Path, reporter: Reporter, *, archive: int | None = None) -> Path:
     """Makes a project to train on in ``out``: labelled and held-out cases, an archive, settings for a small computer.
 
-    It appears when all is whole. Raises UserError and Cancelled as ``make_sample``.
+    It appears when all is whole. ``archive``: number of its scans, left out STUDY_ARCHIVE. Raises UserError and
+    Cancelled as ``make_sample``.
     """
+    archive = STUDY_ARCHIVE if archive is None else archive
+    require(1 <= archive <= _MOST_ARCHIVE, "--archive", archive, f"1 to {_MOST_ARCHIVE}")
     _require_empty(out)
     n_cases = STUDY_LABELED + STUDY_HELD_OUT
-    total, labels = n_cases + STUDY_ARCHIVE, LabelSet.from_names(LABEL_NAMES)
+    total, labels = n_cases + archive, LabelSet.from_names(LABEL_NAMES)
     countdown = Countdown(total)
     held_out = {f"sample {number}": {"held_out": True} for number in range(STUDY_LABELED + 1, n_cases + 1)}
     with StopRequest() as stop, _filled_in_one_piece(out) as stage:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ALHVRTrainerLib.project_session import ProjectSession
 
 MOST_LISTED = 200
-TREE_PX = 96
+TREE_PX = 80
 TEXT_PX = 140
 
 
@@ -157,7 +157,8 @@ class ArchiveView:
             item = qt.QTreeWidgetItem([name, *texts])
             item.setToolTip(0, str(folder))
             tree.addTopLevelItem(item)
-        tree.resizeColumnToContents(0)
+        for column in range(4):
+            tree.resizeColumnToContents(column)
         self._ui.archiveWhyText.plainText = reasons(report)
 
 

@@ -31,7 +31,7 @@ class CasesSection(Section):
     """What is learnt from."""
 
     UI = "ALHVRTrainerCases.ui"
-    TITLE = _("1. Cases")
+    TITLE = _("Cases")
 
     def __init__(self, panel: TrainerPanel) -> None:
         super().__init__(panel)

@@ -14,12 +14,10 @@ TICKS = {ANNOTATED: "\u2713", NOT_ANNOTATED: "\u2013", ABSENT: ""}
 UNKNOWN = "\u2026"
 WORDS = {ANNOTATED: _("annotated here"), NOT_ANNOTATED: _("not annotated in this case: nothing is learnt of it here"),
          ABSENT: _("absent: the patient has none, it is learnt as background")}
-PICTURE_PX = 40
+PICTURE_PX, FAULT_PX = 40, 20
 MOST_ROWS_HIGH = 7
 """So many cases are seen without scrolling."""
 FULL, OUTLINED = 255, 0.55
-LAST_COLUMNS = 5
-"""Slices, held out, fault, annotator, date."""
 
 
 class TableView:
@@ -114,7 +112,7 @@ class TableView:
         fault = _item("", case.fault or _("Nothing was found."))
         if case.fault:
             kind = qt.QStyle.SP_MessageBoxCritical if case.stopsTraining else qt.QStyle.SP_MessageBoxWarning
-            fault.setIcon(self._table.style().standardIcon(kind))
+            fault.setIcon(qt.QIcon(self._table.style().standardIcon(kind).pixmap(FAULT_PX, FAULT_PX)))
         annotator = _item(case.annotator, _("Who drew the label: double-click to write it."), editable=self._canWrite)
         items = [first, *ticks, slices, held, fault, annotator, _item(case.annotatedOn, "")]
         if case.leftOut:

@@ -139,9 +139,9 @@ def test_an_installation_without_a_whole_model_says_so(tmp_path: Path, monkeypat
 
 def test_the_study_is_a_project_whose_check_finds_nothing_that_stops_training(tmp_path: Path,
                                                                               monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, number in {"STUDY_LABELED": 1, "STUDY_HELD_OUT": 1, "STUDY_ARCHIVE": 1}.items():
+    for name, number in {"STUDY_LABELED": 1, "STUDY_HELD_OUT": 1}.items():
         monkeypatch.setattr(shipped, name, number)
-    folder = shipped.make_study(tmp_path / "study", Told())
+    folder = shipped.make_study(tmp_path / "study", Told(), archive=1)
     project = read_project(folder)
     assert project.archive_folders == (folder / "archive",) and (project.name, project.minutes) == (
         "Sample: abdominal CT", shipped.STUDY_MINUTES)
