@@ -44,6 +44,8 @@ from alhvr.training.setup import RunSetup, moved
 _LARGEST_METRICS_BYTES = 1_000_000_000
 
 RUN_FILE = "run.json"
+COMPARE_FILE = "compare.json"
+"""In a folder that holds a comparison, whose trainings are runs in folders inside of it."""
 
 START_AGAIN = ("Restore it from a backup. Without one, delete the folder checkpoints in the run and resume: the same "
                "training begins again from its first step.")
