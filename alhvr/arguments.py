@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import alhvr
-from alhvr.config import RunConfig, from_dict, to_dict, with_preset
+from alhvr.config import RunConfig, to_dict, with_preset
 from alhvr.core.errors import UserError
 from alhvr.core.files import read_json
 from alhvr.formats.project import PROJECT_FILE, Project
+from alhvr.formats.settings_description import config_of
 from alhvr.methods.registry import DEFAULT_METHOD, METHODS
 from alhvr.networks.registry import NETWORKS
 
@@ -231,7 +232,7 @@ def check_config(options: argparse.Namespace, project: Project | None = None) ->
 
 def _project_config(project: Project) -> RunConfig:
     """The settings of a project, and its time."""
-    config = _settings(project.settings, f"{PROJECT_FILE}: settings")
+    config = config_of(project.settings, f"{PROJECT_FILE}: settings")
     return replace(config, training=replace(config.training, minutes=project.minutes))
 
 
@@ -267,12 +268,4 @@ def _config_file(path: Path) -> RunConfig:
         reason = error.message.removesuffix(".") if isinstance(error, UserError) else error.strerror or error
         raise UserError(f"The settings file {path} cannot be read ({reason}).",
                         f"Give a JSON file with the parts {', '.join(to_dict(RunConfig()))}.") from error
-    return _settings(values, "settings")
-
-
-def _settings(values: Any, where: str) -> RunConfig:
-    """Settings as plain values; what they leave out is that of the preset that they name, else the default."""
-    method = values.get("method") if isinstance(values, dict) else None
-    preset = method.get("preset") if isinstance(method, dict) else None
-    base = with_preset(RunConfig(), preset) if preset in ("paper", "official") else RunConfig()
-    return from_dict(RunConfig, values, where, base=base)
+    return config_of(values, "settings")

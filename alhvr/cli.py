@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alhvr.arguments import build_parser, check_config, run_config
-from alhvr.core.errors import Cancelled, UserError, require_generator, require_memory, require_train
+from alhvr.core.errors import DEMO, Cancelled, UserError, require_generator, require_memory, require_train
 from alhvr.core.files import shown
 from alhvr.core.progress import BarReporter, JsonReporter, Reporter
 from alhvr.core.streams import occupy_standard_streams, unblocked_streams, write_out
@@ -87,7 +87,7 @@ def _told_project(options: argparse.Namespace, reporter: Reporter) -> Project | 
 
 
 def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
-    require_train("alhvr demo")
+    require_train("alhvr demo", DEMO)
     from alhvr.demo.story import run_demo
 
     run_demo(options.out, reporter, seed=options.seed)

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from alhvr.core.errors import UserError
 from alhvr.core.files import shown
-from alhvr.formats.project import ARMS, PROJECT_FILE, Project, read_project
+from alhvr.formats.project import OUTCOME_FILE, PROJECT_FILE, Project, read_project
 
 RANKING, DECISIONS = "ranking.json", "decisions.jsonl"
 """In the folder of the review."""
 _BEGUN = {"train": "run.json", "compare": "compare.json"}
 """The file that a run of each command has from its beginning on."""
-_DONE = {"train": "model/manifest.json", "compare": "outcome.json"}
+_DONE = {"train": "model/manifest.json", "compare": OUTCOME_FILE}
 """The file that it has at its end."""
 
 
@@ -86,7 +86,7 @@ def _for_rank(options: argparse.Namespace, project: Project) -> Project:
     """Fills the options of ``alhvr rank``."""
     if not project.archive:
         raise UserError(f"The project {shown(project.name)} has no archive.", "Add a folder of scans to it.")
-    models = list(_models(project))
+    models = project.models()
     if options.model is None and not models:
         raise UserError(f"The project {shown(project.name)} has no model yet.", "Train first, or give --model.")
     options.model = options.model or models[0]
@@ -100,14 +100,3 @@ def _for_rank(options: argparse.Namespace, project: Project) -> Project:
 def _number(project: Project, model: Path) -> str:
     """The run of a model in the project."""
     return model.relative_to(project.runs_folder).parts[0]
-
-
-def _models(project: Project) -> Iterator[Path]:
-    """The models of the project that are there, the one that was kept first, else that of the newest run."""
-    kept = project.kept
-    first = () if kept is None else (project.run_folder(kept.run) / kept.arm, project.run_folder(kept.run))
-    runs = [project.run_folder(number) for number in reversed(project.runs())]
-    trained = (folder for run in runs for folder in (*(run / arm for arm in reversed(ARMS)), run))
-    for folder in dict.fromkeys((*first, *trained)):
-        if (folder / _DONE["train"]).is_file():
-            yield folder / "model"

@@ -49,8 +49,8 @@ STUDIES = {
        for n in (1, 3, 7) for steps, validations in ((1000, 5), (2000, 5))},
     **{f"hippocampus-{n}-{steps}": Study("hippocampus", n, steps, validations, (), {"network": "unet"})
        for n in (3, 10) for steps, validations in ((180, 3), (1500, 5))},
-    **{f"hippocampus-vnet-{n}-{steps}": Study("hippocampus", n, steps, validations, (), {"network": "vnet"})
-       for n in (3, 10) for steps, validations in ((180, 3), (1500, 5))},
+    **{f"hippocampus-{network}-{n}-{steps}": Study("hippocampus", n, steps, validations, (), {"network": network})
+       for network in ("vnet", "dynunet") for n in (3, 10) for steps, validations in ((180, 3), (1500, 5))},
 }
 
 

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from alhvr.core.progress import in_words
 from ALHVRLib import paths
 from ALHVRLib.child_events import Event, ExitStatus
-from ALHVRLib.child_process import ChildProcess
+from ALHVRLib.child_process import ChildProcess, Surroundings
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,12 @@ class EngineJob:
         title: what is going on, for the panel.
         onProgress: called with a text and a fraction, or None where it is unknown.
         onEnd: called once with a JobEnd; not after discard().
+        python: path of a Python of the user's own; "" for PythonSlicer.
     """
 
     def __init__(self, arguments: Sequence[str], title: str, *, onProgress: Callable[[str, float | None], None],
-                 onEnd: Callable[[JobEnd], None]) -> None:
+                 onEnd: Callable[[JobEnd], None], python: str = "") -> None:
+        self._around = Surroundings(python=python)
         self._arguments, self._title = [*map(str, arguments), "--progress", "json"], title
         self._onProgress, self._onEnd = onProgress, onEnd
         self._child: ChildProcess | None = None
@@ -54,7 +56,7 @@ class EngineJob:
             self._onEnd(JobEnd("failed", text.format(reason=error.strerror or error), {}))
             return
         self._child = ChildProcess(self._arguments, onEvent=self._onEvent, onLog=_forget, onEnd=self._onExit,
-                                   workFolder=self._folder)
+                                   workFolder=self._folder, around=self._around)
         self._child.start()
 
     def cancel(self) -> None:

@@ -17,7 +17,7 @@ from alhvr.evaluation.report import evaluate_folders
 from alhvr.formats.run_state import RunWatch, ask, is_asked, read_heartbeat
 
 ARMS = ("labels-only", "archive")
-ITERATIONS = 4
+ITERATIONS = 3
 MANY = 100_000
 HELD_OUT = ("case0", "case3")
 
@@ -33,7 +33,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def comparison(study: Path, out: Path, *options: Any, iterations: int = ITERATIONS) -> list[Any]:
     """Arguments of a comparison that saves after every step."""
-    arguments = short_run(study, out, "--iterations", iterations, "--progress", "json", *options, save_every_s=0.0)
+    arguments = short_run(study, out, "--iterations", iterations, "--progress", "json", *options, save_every_s=0.0,
+                          validations=1)
     return ["compare", *arguments[1:]]
 
 
@@ -76,7 +77,7 @@ def test_both_trainings_have_the_same_plan_seed_and_held_out_cases_and_differ_in
 def test_what_it_tells_says_which_training_it_is_of_and_ends_with_a_verdict(whole) -> None:
     out, done = whole
     scores = [event for event in done.events if event["event"] == "metrics"]
-    assert [event["arm"] for event in scores] == ["labels-only"] * 2 + ["archive"] * 2
+    assert [event["arm"] for event in scores] == list(ARMS)
     artifacts = [(event["kind"], event["path"]) for event in done.events if event["event"] == "artifact"]
     assert artifacts[-2:] == [("outcome", str(out / "outcome.json")), ("outcome page", str(out / "outcome.html"))]
     record = read_json(out / "outcome.json")
@@ -103,46 +104,45 @@ def test_the_scores_are_those_of_alhvr_evaluate_on_the_segmentations_beside_them
 
 def test_each_arm_shows_previews_and_its_model_names_no_case(whole) -> None:
     for arm, roles in (("labels-only", ["held-out"]), ("archive", ["held-out", "archive"])):
-        folder = whole[0] / arm / "previews" / "00000004"
+        folder = whole[0] / arm / "previews" / "00000003"
         assert [entry["role"] for entry in read_json(folder / "preview.json")["cases"]] == roles
         assert "case0" not in (whole[0] / arm / "model" / "alhvr.json").read_text()
         assert read_label(folder / "case0.regions.nrrd").array.max() <= 3
 
 
-def test_a_comparison_paused_in_each_training_ends_as_one_that_was_not(study, whole, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    for arm in ARMS:
-        running = begun_or_resumed(study, out, arm)
-        ask(out, "pause")
-        stopped = running.finish()
-        assert stopped.code == 130 and f"alhvr compare --resume --out {out}" in stopped.texts("note")
-        assert RunWatch(out).look().state == "paused" and not is_asked(out, "pause")
-        assert read_heartbeat(out).arm == arm and not (out / "outcome.json").exists()
-    assert alhvr(*resumed(out)).code == 0 and end_of(out) == end_of(whole[0])
+def test_one_paused_in_a_training_killed_in_the_next_and_moved_ends_as_one_that_was_not(study, whole, tmp_path) -> None:
+    out = tmp_path / "here" / "run"
+    shutil.copytree(study, tmp_path / "here" / "study")
+    running = at_first_checkpoint(comparison(tmp_path / "here" / "study", out), out, "labels-only")
+    ask(out, "pause")
+    paused = running.finish()
+    assert paused.code == 130 and f"alhvr compare --resume --out {out}" in paused.texts("note")
+    assert RunWatch(out).look().state == "paused" and not is_asked(out, "pause")
+    at_first_checkpoint(resumed(out), out, "archive").kill()
+    assert RunWatch(out).look().state == "lost" and read_heartbeat(out).arm == "archive"
+    moved = (tmp_path / "here").rename(tmp_path / "there") / "run"
+    assert not (moved / "outcome.json").exists()
+    assert alhvr(*resumed(moved)).code == 0 and end_of(moved) == end_of(whole[0])
 
 
-def test_one_killed_in_each_training_and_moved_with_its_scans_ends_as_one_that_was_not(study, whole, tmp_path) -> None:
-    place = tmp_path / "here"
-    shutil.copytree(study, place / "study")
-    for arm, moved_to in zip(ARMS, ("there", "and back"), strict=True):
-        begun_or_resumed(place / "study", place / "run", arm).kill()
-        assert RunWatch(place / "run").look().state == "lost" and read_heartbeat(place / "run").arm == arm
-        place = place.rename(tmp_path / moved_to)
-    done = alhvr(*resumed(place / "run"))
-    assert done.code == 0 and end_of(place / "run") == end_of(whole[0])
-
-
-def begun_or_resumed(study: Path, out: Path, arm: str) -> Running:
+def at_first_checkpoint(arguments: list[Any], out: Path, arm: str) -> Running:
     """A comparison under way in its training ``arm``."""
-    running = Running(tuple(resumed(out) if out.exists() else comparison(study, out)))
+    running = Running(tuple(arguments))
     running.wait_until(checkpoint(out, arm).exists, f"the first checkpoint of {arm}")
     return running
 
 
-def test_a_comparison_asked_to_finish_keeps_what_it_has_and_skips_the_rest(study: Path, tmp_path: Path) -> None:
+def test_one_paused_before_it_trains_goes_on_alone_in_its_folder_and_finishes_when_asked(study, tmp_path: Path) -> None:
     out = tmp_path / "run"
     running = Running(tuple(comparison(study, out, iterations=MANY)))
-    running.wait_until(checkpoint(out, "labels-only").exists, "the first checkpoint")
+    running.wait_until((out / "compare.json").exists, "the record of the comparison")
+    ask(out, "pause")
+    stopped = running.finish()
+    assert stopped.code == 130 and f"alhvr compare --resume --out {out}" in stopped.texts("note")
+    running = at_first_checkpoint(resumed(out), out, "labels-only")
+    alhvr(*resumed(out)).refused("Another training is running in")
+    alhvr("train", "--resume", "--out", out / "labels-only").refused("Another training is running in")
+    assert read_heartbeat(out).pid == running.process.pid
     ask(out, "finish")
     done = running.finish()
     record = read_json(out / "outcome.json")
@@ -152,37 +152,11 @@ def test_a_comparison_asked_to_finish_keeps_what_it_has_and_skips_the_rest(study
     assert "Finished before its time" in (out / "outcome.html").read_text()
 
 
-def test_a_comparison_stopped_while_its_data_are_checked_goes_on(study: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    running = Running(tuple(comparison(study, out, iterations=MANY)))
-    running.wait_until((out / "compare.json").exists, "the record of the comparison")
-    ask(out, "pause")
-    stopped = running.finish()
-    assert stopped.code == 130 and f"alhvr compare --resume --out {out}" in stopped.texts("note")
-    again = Running(tuple(resumed(out)))
-    again.wait_until(checkpoint(out, "labels-only").exists, "the first checkpoint")
-    again.kill()
-
-
-def test_a_second_comparison_in_the_same_folder_is_refused_and_changes_nothing(study, whole, tmp_path: Path) -> None:
-    out = whole[0]
-    before = (out / "heartbeat.json").read_bytes()
-    alhvr(*comparison(study, out)).refused("already holds a comparison", "--resume")
-    alhvr(*short_run(study, out)).refused("already holds a comparison")
-    assert (out / "heartbeat.json").read_bytes() == before
-    running = Running(tuple(comparison(study, tmp_path / "run", iterations=MANY)))
-    running.wait_until(checkpoint(tmp_path / "run", "labels-only").exists, "the first checkpoint")
-    alhvr(*resumed(tmp_path / "run")).refused("Another training is running in")
-    alhvr("train", "--resume", "--out", tmp_path / "run" / "labels-only").refused("Another training is running in")
-    running.kill()
-
-
-def test_without_an_archive_there_is_one_training_and_it_is_said(study: Path, tmp_path: Path) -> None:
-    arguments = comparison(study, tmp_path / "run", iterations=1)
-    del arguments[3:5]
-    assert alhvr(*arguments).code == 0
-    record = read_json(tmp_path / "run" / "outcome.json")
-    assert record["verdict"] == "one arm" and not (tmp_path / "run" / "archive").exists()
+def test_a_finished_comparison_is_not_begun_again_in_its_folder(study: Path, whole) -> None:
+    before = (whole[0] / "heartbeat.json").read_bytes()
+    alhvr(*comparison(study, whole[0])).refused("already holds a comparison", "--resume")
+    alhvr(*short_run(study, whole[0], "--iterations", 1)).refused("holds a comparison", "alhvr compare --resume")
+    assert (whole[0] / "heartbeat.json").read_bytes() == before
 
 
 def test_with_the_archive_alone_a_start_is_still_compared_with(study: Path, whole, tmp_path: Path) -> None:
@@ -197,18 +171,18 @@ def test_with_the_archive_alone_a_start_is_still_compared_with(study: Path, whol
         read_json(whole[0] / "outcome.json")["arms"]["labels-only"]["mean_dice"], abs=1e-6)
 
 
-def test_faults_of_the_data_are_told_and_the_data_are_checked_again_when_they_were_mended(tmp_path: Path) -> None:
-    broken = write_study(tmp_path / "study", labeled=3, archive=2)
-    (broken / "labeled" / "cases.json").write_text(json.dumps({"cases": {f"case{n}": {"held_out": True}
-                                                                         for n in range(3)}}))
-    out = tmp_path / "run"
-    alhvr(*comparison(broken, out, iterations=1)).refused("every one of the 3 labelled cases", "none to learn from")
+def test_one_refused_by_its_check_is_begun_again_and_without_an_archive_one_is_trained(tmp_path: Path) -> None:
+    broken, out = write_study(tmp_path / "study", labeled=2, archive=0) / "labeled", tmp_path / "run"
+    (broken / "cases.json").write_text(json.dumps({"cases": {f"case{n}": {"held_out": True} for n in range(2)}}))
+    arguments = comparison(tmp_path / "study", out, iterations=1)
+    del arguments[arguments.index("--unlabeled"):arguments.index("--out")]
+    alhvr(*arguments).refused("every one of the 2 labelled cases", "none to learn from")
     beat = read_heartbeat(out)
-    assert beat.state == "failed" and "every one of the 3 labelled cases" in beat.message
-    alhvr(*comparison(broken, out, iterations=1)).refused("every one of the 3 labelled cases")
-    (broken / "labeled" / "cases.json").write_text(json.dumps({"cases": {"case0": {"held_out": True}}}))
-    assert alhvr(*resumed(out)).code == 0
-    assert read_json(out / "outcome.json")["n_patients"] == 1
+    assert beat.state == "failed" and "every one of the 2 labelled cases" in beat.message
+    (broken / "cases.json").write_text(json.dumps({"cases": {"case0": {"held_out": True}}}))
+    assert alhvr(*arguments).code == 0
+    record = read_json(out / "outcome.json")
+    assert (record["verdict"], record["n_patients"]) == ("one arm", 1) and not (out / "archive").exists()
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"format": "alhvr comparison 1", "arms": ["../x"], "done": {}}', "{"])

@@ -11,7 +11,7 @@ import pytest
 from command import alhvr
 from tiny_runs import make_scan, write_scan, write_study
 
-from alhvr.formats.project import Project, create_project, read_project
+from alhvr.formats.project import Project, create_project
 
 SETTINGS = {"training": {"threads": 1, "precision": "fp32", "validations": 1, "iterations": 2},
             "plan": {"patch_size": [32, 32], "batch_size": 4}}
@@ -53,6 +53,19 @@ def test_a_training_uses_every_archive_folder_and_the_settings_of_the_project(tr
     assert record["config"]["training"]["iterations"] == 2 and record["plan"]["patch_size"] == [32, 32]
 
 
+def test_a_comparison_of_a_project_is_its_next_run_and_what_it_offers_is_ranked_with(tmp_path: Path) -> None:
+    project = write_project(tmp_path)
+    done = alhvr("compare", "--project", project.folder, "--progress", "json")
+    assert done.code == 0, done
+    run = project.run_folder(1)
+    offered = json.loads((run / "outcome.json").read_text())["offered"]
+    for arm in ("labels-only", "archive"):
+        assert (run / arm / "model" / "manifest.json").exists()
+    alhvr("compare", "--project", project.folder, "--resume").refused("There is no unfinished run of alhvr compare")
+    assert alhvr("rank", "--project", project.folder, "--count", 1).code == 0
+    assert json.loads((project.review_folder / "ranking.json").read_text())["model"] == str(run / offered / "model")
+
+
 def test_a_ranking_of_a_project_offers_what_is_not_labelled(trained: Project) -> None:
     done = alhvr("rank", "--project", trained.folder, "--count", 2, "--progress", "json")
     assert done.code == 0, done
@@ -71,9 +84,15 @@ def test_a_project_without_its_disk_does_not_train_on_the_labels_alone(tmp_path:
     assert not (project.run_folder(1) / "run.json").exists()
 
 
-def test_a_project_that_was_moved_goes_on_where_it_is(trained: Project, tmp_path: Path) -> None:
+def test_a_run_goes_on_where_its_project_was_moved_to(trained: Project, tmp_path: Path) -> None:
     moved = Path(shutil.copytree(trained.folder, tmp_path / "elsewhere"))
-    assert read_project(moved).next_run() == moved / "runs" / "2"
-    done = alhvr("rank", "--project", moved, "--progress", "json")
+    shutil.rmtree(moved / "runs" / "1" / "model")
+    trained.cases_folder.rename(trained.folder / "away")
+    try:
+        done = alhvr("train", "--project", moved, "--resume", "--progress", "json")
+    finally:
+        (trained.folder / "away").rename(trained.cases_folder)
     assert done.code == 0, done
-    assert json.loads((moved / "review" / "ranking.json").read_text())["model"] == str(moved / "runs" / "1" / "model")
+    metrics = [run / "runs" / "1" / "metrics.jsonl" for run in (trained.folder, moved)]
+    assert metrics[0].read_text() == metrics[1].read_text()
+    assert (moved / "runs" / "1" / "model" / "manifest.json").exists()

@@ -115,6 +115,17 @@ def test_a_ranking_takes_the_newest_model_and_knows_the_cases(project: Project) 
     assert options(project, "rank", "--round", "5", "--model", "m").round == 5
 
 
+@pytest.mark.parametrize(("told", "arm"), [
+    ('{"offered": "labels-only"}', "labels-only"), ('{"offered": "archive"}', "archive"), ("[]", "archive"),
+    ('{"offered": ["x"]}', "archive"), ('{"offered": "../../x"}', "archive"), ("no json", "archive"),
+])
+def test_a_ranking_takes_the_model_that_the_comparison_offers(project: Project, told: str, arm: str) -> None:
+    for name in ("labels-only", "archive"):
+        finished(project.run_folder(1) / name)
+    (project.run_folder(1) / "outcome.json").write_text(told)
+    assert options(project, "rank").model == project.run_folder(1) / arm / "model"
+
+
 def test_a_ranking_takes_the_model_that_was_kept(project: Project) -> None:
     model = finished(project.run_folder(1) / "labels-only")
     finished(project.run_folder(2) / "archive")

@@ -25,11 +25,18 @@ from alhvr.core.progress import Reporter, SilentReporter
 from alhvr.formats.project import ARCHIVE, ARMS, LABELS_ONLY
 from alhvr.training.device import memory_as_user_error
 from alhvr.training.run import TrainRequest, checked_setup, go_on, require_empty
-from alhvr.training.run_folder import RecordingReporter, RunFolder, read_setup, resume_command, write_setup
+from alhvr.training.run_folder import (
+    COMPARE_FILE,
+    RecordingReporter,
+    RunFolder,
+    read_setup,
+    resume_command,
+    write_setup,
+)
 from alhvr.training.run_life import NothingToFinish, RunLife
 from alhvr.training.setup import RunSetup, without_archive
 
-COMPARE_FILE, OUTCOME, HELD_OUT = "compare.json", "outcome.json", "held-out"
+OUTCOME, HELD_OUT = "outcome.json", "held-out"
 FORMAT = "alhvr comparison 1"
 
 

@@ -11,18 +11,21 @@ import json
 import math
 import os
 import unicodedata
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from alhvr.core.errors import UserError
-from alhvr.core.files import parse_json, read_bytes, shown, to_json, write_json, write_refused
+from alhvr.core.files import parse_json, read_bytes, read_json, shown, to_json, write_json, write_refused
 
 PROJECT_FILE = "project.json"
 FORMAT, FORMAT_VERSION = "alhvr project", 1
 LABELS_ONLY, ARCHIVE = "labels-only", "archive"
 ARMS = (LABELS_ONLY, ARCHIVE)
 """The trainings of one run, by the names of their folders."""
+OUTCOME_FILE = "outcome.json"
+"""In the folder of a comparison, what came of it."""
 LARGEST_BYTES = 1_000_000
 """Of project.json."""
 LONGEST_NAME, LONGEST_PATH, LONGEST_TEXT = 100, 4096, 1000
@@ -30,6 +33,10 @@ MOST_ARCHIVES, MOST_QUEUED, MOST_SETTINGS = 100, 100, 1000
 DEEPEST_SETTING, DEEPEST_UNKNOWN = 5, 20
 LONGEST_MINUTES = 100_000.0
 LARGEST_RUN = 1_000_000
+DEEPEST_RUN = 4
+"""So many folders up at the most lies the project of a run: PROJECT/runs/1/archive."""
+HERE = "{project}/"
+"""Begins a path that is relative to the project in the files of a run."""
 _PLAIN = f"numbers, texts of up to {LONGEST_TEXT} letters, true, false, null, and lists and objects of these"
 _RESTORE = "Restore the file from a backup, or begin a new project and add the same cases."
 
@@ -129,6 +136,16 @@ class Project:
         numbers = self.runs()
         return self.run_folder(numbers[-1]) if numbers else None
 
+    def models(self) -> tuple[Path, ...]:
+        """Folders of its finished models that are there: the one that was kept, then what each run offers, the newest
+        run first."""
+        kept = self.kept
+        first = () if kept is None else (self.run_folder(kept.run) / kept.arm, self.run_folder(kept.run))
+        runs = [self.run_folder(number) for number in reversed(self.runs())]
+        trained = (folder for run in runs for folder in (run / _offered(run), *(run / arm for arm in ARMS), run))
+        folders = (folder / "model" for folder in dict.fromkeys((*first, *trained)))
+        return tuple(folder for folder in folders if (folder / "manifest.json").is_file())
+
     def next_run(self) -> Path:
         """The folder that a new run takes, where nothing is yet; it is not made."""
         numbers = _numbers_in(self.runs_folder)
@@ -184,6 +201,47 @@ def read_project(folder: Path) -> Project:
         raise UserError(f"{shown(path)} cannot be read: {error.strerror or error}.",
                         "Check the path and its permissions.") from error
     return _parsed(folder, values)
+
+
+def home_of(run: Path) -> Path | None:
+    """The project folder, absolute, that a run or a training of a run lies in; None where it lies in none."""
+    parents = Path(os.path.abspath(run)).parents[:DEEPEST_RUN]
+    return next((folder for folder in parents if (folder / PROJECT_FILE).is_file()), None)
+
+
+def portable(values: Any, home: Path | None) -> Any:
+    """Plain values in which paths inside of the project ``home`` begin with HERE, so that they survive its move."""
+    if home is None:
+        return values
+    inside = os.path.join(home, "")
+    return _with_texts(values, lambda text: HERE + text[len(inside):].replace(os.sep, "/")
+                       if text.startswith(inside) else text)
+
+
+def located(values: Any, home: Path | None) -> Any:
+    """What ``portable`` was given, with the paths of the project where it is now."""
+    if home is None:
+        return values
+    return _with_texts(values, lambda text: str(home.joinpath(*text[len(HERE):].split("/")))
+                       if text.startswith(HERE) else text)
+
+
+def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """A copy of plain values with other texts; names of entries stay."""
+    if isinstance(value, dict):
+        return {key: _with_texts(entry, change) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_texts(entry, change) for entry in value]
+    return change(value) if isinstance(value, str) else value
+
+
+def _offered(run: Path) -> str:
+    """The training whose model a comparison offers; that with the archive where it does not say."""
+    try:
+        offered = read_json(run / OUTCOME_FILE)["offered"]
+    except (OSError, UserError, TypeError, KeyError):
+        return ARCHIVE
+    return offered if offered in ARMS else ARCHIVE
 
 
 def _numbers_in(folder: Path) -> tuple[int, ...]:

@@ -52,7 +52,9 @@ class TrainingLoop:
         self._backends = ScoringBackends(setup.compute, reporter)
         self._previews = PreviewWriter(setup, run, reporter) if setup.config.preview.write else None
         self._config, self._method = setup.config.training, setup.config.method
-        self._sitting_began_at = self._saved_at = time.monotonic()
+        self.clock: Callable[[], float] = time.monotonic
+        """Seconds since any moment; what is trained is counted by it."""
+        self._sitting_began_at = self._saved_at = self.clock()
         self._elapsed_before_s = 0.0
         self._iterations_before = 0
         self._should_stop: Callable[[], bool] = lambda: False
@@ -87,7 +89,7 @@ class TrainingLoop:
         A validation that is stopped is done again when the run goes on, so that nothing differs from a run that was
         never stopped. Raises UserError when the loss is not finite or the end cannot be saved.
         """
-        self._sitting_began_at = self._saved_at = time.monotonic()
+        self._sitting_began_at = self._saved_at = self.clock()
         self._should_stop = should_stop
         self._report_progress()
         try:
@@ -108,7 +110,7 @@ class TrainingLoop:
                 iteration, batch = next(stream)
                 self._one_step(iteration, batch)
                 self._validate_if_due()
-                if time.monotonic() - self._saved_at > self._config.save_every_s:
+                if self.clock() - self._saved_at > self._config.save_every_s:
                     self._save()
         return True
 
@@ -119,7 +121,7 @@ class TrainingLoop:
         objective = self._step.run(batch, iteration, weight=weight, learning_rate=rate)
         self.average.update(self._step.networks, ema_decay(iteration, self._config))
         self.state.iteration = iteration + 1
-        self.state.elapsed_s = self._elapsed_before_s + time.monotonic() - self._sitting_began_at
+        self.state.elapsed_s = self._elapsed_before_s + self.clock() - self._sitting_began_at
         if self.state.iteration % self._compute.log_every == 0:
             self._report_losses(objective, weight, rate)
 
@@ -148,7 +150,7 @@ class TrainingLoop:
             self._reporter.progress("training (seconds)", done, total, max(0.0, budget_s - self.state.elapsed_s))
             return
         total, done = self._config.iterations, self.state.iteration
-        steps, seconds = done - self._iterations_before, time.monotonic() - self._sitting_began_at
+        steps, seconds = done - self._iterations_before, self.clock() - self._sitting_began_at
         self._reporter.progress("training", done, total, round(seconds / steps * (total - done), 1) if steps else None)
 
     def _validations_by_now(self) -> int:
@@ -172,7 +174,7 @@ class TrainingLoop:
         improved = self.state.improved(scores, self._names) if self._validator is not None else self._names
         if improved:
             self._keep_as_best(scores, improved)
-        self.state.elapsed_s = self._elapsed_before_s + time.monotonic() - self._sitting_began_at
+        self.state.elapsed_s = self._elapsed_before_s + self.clock() - self._sitting_began_at
         if self._validator is not None:
             self._reporter.metrics(self.state.iteration, dice=score.by_class, mean_dice=score.mean,
                                    best_iteration=self.state.best_iteration, elapsed_s=round(self.state.elapsed_s, 1))
@@ -236,7 +238,7 @@ class TrainingLoop:
     def _save(self, *, final: bool = False) -> None:
         state = {"step": self._step.state(), "average": self.average.model.state_dict(), "loop": asdict(self.state)}
         saved = _saved(self._run.last, state, self._reporter)
-        self._saved_at = time.monotonic()
+        self._saved_at = self.clock()
         if final and not saved:
             raise UserError(f"The last checkpoint of {self._run.path} could not be written; the one before is whole.",
                             "Free some disk space and go on with --resume.")

@@ -28,6 +28,7 @@ from alhvr.training.finish import FinishedModel, finish_model, summary
 from alhvr.training.loop import TrainingLoop
 from alhvr.training.pretrained import load_pretrained
 from alhvr.training.run_folder import (
+    COMPARE_FILE,
     RUN_FILE,
     RecordingReporter,
     RunFolder,
@@ -93,6 +94,7 @@ def train(request: TrainRequest, reporter: Reporter) -> TrainResult:
     run.create()
     with run.locked():
         if not request.resume:
+            _require_no_comparison(run)
             require_empty(run)
         with RunLife(run.path, resume_command(run.path)) as life:
             if request.resume:
@@ -136,6 +138,7 @@ def _train(setup: RunSetup, run: RunFolder, reporter: Reporter, life: RunLife) -
 def _trained(setup: RunSetup, loop: TrainingLoop, run: RunFolder, reporter: Reporter, life: RunLife) -> FinishedModel:
     """Trains to the end, or until it is asked to finish; raises Cancelled where it is asked to pause."""
     loop.resume()
+    loop.clock = life.clock
     life.elapsed_s = lambda: loop.state.elapsed_s
     if not loop.train(life.should_leave):
         if life.should_pause() or not life.should_finish():
@@ -191,6 +194,12 @@ def checked_setup(request: TrainRequest, context: RunContext, *, trainings: int 
     if setup is None or not may_train(found, force=request.force):
         raise faults_as_error(found, where=request.out / "check.html", may_force=not request.force)
     return CheckedSetup(setup, found)
+
+
+def _require_no_comparison(run: RunFolder) -> None:
+    if (run.path / COMPARE_FILE).exists():
+        raise UserError(f"{run.path} holds a comparison, and no training of its own.",
+                        "Choose another --out folder, or go on with it: alhvr compare --resume.")
 
 
 def require_empty(run: RunFolder) -> None:

@@ -33,6 +33,7 @@ from alhvr.core.files import (
 )
 from alhvr.core.progress import Reporter, SilentReporter, finite
 from alhvr.core.torch_file import DamagedTensors, read_tensors, write_tensors
+from alhvr.formats.project import home_of, located, portable
 from alhvr.inference.torch_backend import choose_device
 from alhvr.networks.group import NetworkGroup
 from alhvr.training.device import Compute, choose_compute
@@ -43,6 +44,8 @@ from alhvr.training.setup import RunSetup, moved
 _LARGEST_METRICS_BYTES = 1_000_000_000
 
 RUN_FILE = "run.json"
+COMPARE_FILE = "compare.json"
+"""In a folder that holds a comparison, whose trainings are runs in folders inside of it."""
 
 START_AGAIN = ("Restore it from a backup. Without one, delete the folder checkpoints in the run and resume: the same "
                "training begins again from its first step.")
@@ -113,16 +116,19 @@ class RunFolder:
             lock.release()
 
     def write_json(self, name: str, values: dict[str, Any]) -> None:
-        """Writes ``name`` whole or not at all; UserError when the disk refuses."""
+        """Writes ``name`` whole or not at all; UserError when the disk refuses.
+
+        Paths in the project that the run lies in are those of ``read_json`` again when the project was moved.
+        """
         try:
-            write_json(self.path / name, values)
+            write_json(self.path / name, portable(values, home_of(self.path)))
         except OSError as error:
             raise write_refused(error, self.path / name) from error
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Reads what write_json wrote; UserError when it is missing or damaged."""
         try:
-            return read_json(self.path / name)
+            return located(read_json(self.path / name), home_of(self.path))
         except (OSError, UserError) as error:
             reason = error.message if isinstance(error, UserError) else f"{name}: {error.strerror or error}"
             raise UserError(f"{self.path} holds no run that can be resumed ({reason.removesuffix('.')}).",

@@ -29,12 +29,33 @@ from alhvr.formats.run_state import (
 LOG = "log.txt"
 _LOOK_EVERY_S = 0.1
 """How often is looked for a file that asks something: many may ask, and the run may lie on a network drive."""
+_ASLEEP_S = 30.0
 _TRIES, _PAUSE_S = 5, 0.05
 """The last heartbeat matters, and a reader may hold the file for a moment."""
 
 
 class NothingToFinish(Cancelled):
     """The user asked to finish with the best model so far, and nothing was learnt yet."""
+
+
+class AwakeClock:
+    """Seconds in which this process was awake; a computer that sleeps, or a process that was stopped, trains nothing.
+
+    It has to be asked every few seconds, by any thread: a longer gap is one in which nobody was awake to ask.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen, self._asleep_s = time.monotonic(), 0.0
+
+    def __call__(self) -> float:
+        """Seconds since some moment, without those asleep."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._seen > _ASLEEP_S:
+                self._asleep_s += now - self._seen
+            self._seen = now
+            return now - self._asleep_s
 
 
 class RunLife:
@@ -51,6 +72,8 @@ class RunLife:
         """Which training of a comparison is at work."""
         self.elapsed_s: Callable[[], float] = float
         """Seconds trained of it."""
+        self.clock = AwakeClock()
+        """By which a run counts how long it trained."""
         self._folder, self._signals = folder, StopRequest()
         self._heart, self._over = own_heartbeat(), threading.Event()
         self._thread = threading.Thread(target=self._beat_on, name="alhvr-heartbeat", daemon=True)
@@ -111,6 +134,7 @@ class RunLife:
 
     def _beat_on(self) -> None:
         while not self._over.wait(BEAT_EVERY_S):
+            self.clock()
             self._beat()
 
     def _beat(self, state: Told = "running", message: str = "", hint: str = "", *, tries: int = 1) -> None:

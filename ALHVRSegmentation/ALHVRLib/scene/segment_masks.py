@@ -34,14 +34,15 @@ def segment_ids(segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[str]:
 
 def masks_of(segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLVolumeNode) -> list[Mask]:
     """The mask of every segment on the volume's grid, whatever grid and transform the segmentation has."""
-    segmentation = segmentationNode.GetSegmentation()
-    shape = volumeNode.GetImageData().GetDimensions()[::-1]
-    found = []
-    for segment_id in segment_ids(segmentationNode):
-        segment = segmentation.GetSegment(segment_id)
-        if fingerprint(segment) == EMPTY and segment.GetRepresentation(BINARY_LABELMAP) is not None:
-            mask = np.zeros(shape, bool)
-        else:
-            mask = slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segment_id, volumeNode) != 0
-        found.append(Mask(segment_id, segment, mask))
-    return found
+    return [mask_of(segmentationNode, segment_id, volumeNode) for segment_id in segment_ids(segmentationNode)]
+
+
+def mask_of(segmentationNode: slicer.vtkMRMLSegmentationNode, segment_id: str,
+            volumeNode: slicer.vtkMRMLVolumeNode) -> Mask:
+    """The same of one segment."""
+    segment = segmentationNode.GetSegmentation().GetSegment(segment_id)
+    if fingerprint(segment) == EMPTY and segment.GetRepresentation(BINARY_LABELMAP) is not None:
+        voxels = np.zeros(volumeNode.GetImageData().GetDimensions()[::-1], bool)
+    else:
+        voxels = slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segment_id, volumeNode) != 0
+    return Mask(segment_id, segment, voxels)

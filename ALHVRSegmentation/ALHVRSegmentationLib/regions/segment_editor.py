@@ -7,12 +7,10 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from ALHVRLib.places.segment_images import SEGMENT_ID
 from ALHVRLib.scene.export_volume import own_ijk_to_ras
 from ALHVRLib.scene.label_images import BINARY_LABELMAP, label_image, unused_segment_name
 from ALHVRLib.scene.segment_editor import editor_node, open_editor
-
-SEGMENT_ID = "ALHVR_unsure"
-"""What the IDs of segments made of uncertain voxels begin with."""
 
 
 def add_segment(segmentation_node: slicer.vtkMRMLSegmentationNode, volume: slicer.vtkMRMLVolumeNode, mask: np.ndarray,

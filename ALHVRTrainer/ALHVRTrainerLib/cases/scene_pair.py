@@ -16,6 +16,7 @@ from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.scene.export_volume import export_volume, ijk_to_ras, voxels
 from ALHVRLib.scene.label_images import BINARY_LABELMAP, label_image
 from ALHVRLib.scene.segment_masks import Mask, masks_of
+from ALHVRTrainerLib.cases.case_store import RESERVED_VALUE
 from ALHVRTrainerLib.cases.case_table import CaseRow
 
 CASE_ATTRIBUTE = "ALHVRTrainer.Case"
@@ -62,17 +63,20 @@ def write_scan(volume: slicer.vtkMRMLVolumeNode, path: Path) -> None:
 
 
 def write_label(segmentation: slicer.vtkMRMLSegmentationNode, volume: slicer.vtkMRMLVolumeNode, path: Path,
-                values: dict[str, int]) -> Written:
+                values: dict[str, int], *, openVoxels: np.ndarray | None = None) -> Written:
     """Write segments on the scan's exact grid, one value a segment, with their names and colours; raises SceneError.
 
-    values: of each folded name, as labels.json has them. The file is replaced when the new one is whole.
+    values: of each folded name, as labels.json has them; segments without a value are left out. openVoxels: bool
+    [K, J, I], voxels that are not annotated. The file is replaced when the new one is whole.
     """
     shape = voxels(volume).shape
-    masks = masks_of(segmentation, volume)
+    masks = [mask for mask in masks_of(segmentation, volume) if folded(mask.segment.GetName()) in values]
     array, overlapping = np.zeros(shape, np.uint8), np.zeros(shape, bool)
     for mask in masks:
         overlapping |= mask.voxels & (array != 0)
         array[mask.voxels] = values[folded(mask.segment.GetName())]
+    if openVoxels is not None:
+        array[openVoxels] = RESERVED_VALUE
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".part-{path.name}")
     try:

@@ -21,8 +21,6 @@ from ALHVRLib.os_process import WORK_VARIABLE, end_all, is_running
 EVENTS, STDERR = "events.jsonl", "stderr.txt"
 OWNED = (WORK_VARIABLE, "ALHVR_OWNER_PID")
 """Variables by which a child would end with its owner."""
-OF_PYTHON_SLICER = ("ALHVR_PACKAGES", "PYTHONNOUSERSITE")
-"""Variables that are of no use to a Python of the user's own."""
 PATIENCE_S = 3.0
 """How long a process that was killed may take to be gone."""
 BREAKAWAY = 0x01000000
@@ -57,9 +55,8 @@ def end_by_force(pid: int, start: str) -> bool:
 
 
 def _environment(python: str) -> dict[str, str]:
-    variables = {**slicer.util.startupEnvironment(), **child_environment(), "ALHVR_STAY_AWAKE": "1"}
-    dropped = OWNED + (OF_PYTHON_SLICER if python else ())
-    return {name: value for name, value in variables.items() if name not in dropped}
+    variables = {**slicer.util.startupEnvironment(), **child_environment(python), "ALHVR_STAY_AWAKE": "1"}
+    return {name: value for name, value in variables.items() if name not in OWNED}
 
 
 def _appended(path: Path) -> BinaryIO:

@@ -13,6 +13,7 @@ from alhvr.core.errors import UserError
 from ALHVRLib.section import Section, show_fraction
 from ALHVRLib.widgets import ConfirmButton
 from ALHVRTrainerLib.project_session import BUSY
+from ALHVRTrainerLib.python_setup import chosen_python
 from ALHVRTrainerLib.run.closing import CloseGuard
 from ALHVRTrainerLib.run.control import MAY_PAUSE, MAY_RESUME, MAY_STOP, RunControl
 from ALHVRTrainerLib.run.words import arm_title
@@ -39,7 +40,7 @@ class TrainingSection(Section):
 
     def __init__(self, panel: Panel) -> None:
         super().__init__(panel)
-        self.control = RunControl(panel.logic.session, self._onTick)
+        self.control = RunControl(panel.logic.session, self._onTick, chosen_python)
         self._charts, self._layout = Charts(), PlotLayout()
         self._preview = PreviewBox(self.ui, panel.logic.session)
         self._discard = ConfirmButton(self.ui.discardButton, _("Press again to delete it"))

@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from alhvr.core.errors import UserError
-from alhvr.formats.project import PROJECT_FILE, Kept, Project, create_project, read_project
+from alhvr.formats.project import (
+    PROJECT_FILE,
+    Kept,
+    Project,
+    create_project,
+    home_of,
+    located,
+    portable,
+    read_project,
+)
 
 
 @pytest.fixture
@@ -58,6 +67,25 @@ def test_a_project_that_was_moved_finds_its_own_folders_and_still_the_archive_el
     moved = read_project(shutil.move(project.folder, tmp_path / "moved"))
     assert moved.archive_folders == (tmp_path / "moved" / "scans", outside) and not moved.missing_archive_folders
     assert moved.start_model == tmp_path / "moved" / "runs" / "1"
+
+
+def test_paths_in_the_files_of_a_run_move_with_the_project_and_others_stay(project: Project, tmp_path: Path) -> None:
+    arm, elsewhere = project.run_folder(1) / "archive", str(tmp_path / "disk" / "scan.nii")
+    arm.mkdir(parents=True)
+    values = {"cases": [{"image": str(project.cases_folder / "images" / "a.nii"), "name": "a", "size": 3}],
+              "archive": (elsewhere, str(project.folder) + "-copy/x.nii"), "folder": None}
+    kept = portable(values, home_of(arm))
+    assert kept["cases"][0]["image"] == "{project}/cases/images/a.nii" and kept["archive"] == list(values["archive"])
+    moved = Path(shutil.move(project.folder, tmp_path / "moved"))
+    found = located(kept, home_of(moved / "runs" / "1" / "archive"))
+    assert found["cases"] == [{"image": str(moved / "cases" / "images" / "a.nii"), "name": "a", "size": 3}]
+    assert found["archive"][0] == elsewhere
+
+
+def test_a_run_outside_of_a_project_keeps_its_paths_whole(tmp_path: Path) -> None:
+    values = {"image": str(tmp_path / "a.nii"), "odd": "{project}/x"}
+    assert home_of(tmp_path / "run") is None
+    assert portable(values, None) == located(values, None) == values
 
 
 def test_an_archive_folder_that_is_not_there_is_named(project: Project, tmp_path: Path) -> None:

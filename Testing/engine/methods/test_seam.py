@@ -57,7 +57,7 @@ def dice_of(model: Model, folder: Path) -> float:
 
 
 @pytest.mark.usefixtures("known")
-@pytest.mark.parametrize("name", [*TRIAL, *METHODS])
+@pytest.mark.parametrize("name", [*TRIAL, "labels-only"])
 def test_a_method_trains_is_kept_and_segments(study: Path, tmp_path: Path, name: str) -> None:
     result = train(request(study, tmp_path / "run", name), Listener())
     model = read_model(result.model)
@@ -108,9 +108,8 @@ def test_a_method_that_there_is_not_is_refused_with_those_there_are() -> None:
         build_method(MethodConfig(name="vote"), 0)
 
 
-@pytest.mark.parametrize("network", ["unet", "dynunet"])
-def test_every_network_trains_and_segments(study: Path, tmp_path: Path, network: str) -> None:
-    result = train(request(study, tmp_path / "run", "alhvr", 60, network), Listener())
+def test_another_network_trains_and_segments(study: Path, tmp_path: Path) -> None:
+    result = train(request(study, tmp_path / "run", "alhvr", 60, "dynunet"), Listener())
     model = read_model(result.model)
-    assert model.description.network.kind == network and model.graph_files()
+    assert model.description.network.kind == "dynunet" and model.graph_files()
     assert dice_of(model, tmp_path) > 0.7

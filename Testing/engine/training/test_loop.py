@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,14 @@ def test_a_run_by_the_clock_ends_in_time_scored_and_with_its_progress_full(study
     assert loop.train(never)
     assert reporter.seen == ("training (seconds)", 2, 2, 0.0)
     assert loop.state.elapsed_s >= 1.8 and loop.state.iteration >= 1 and loop.state.best_iteration >= 1
+
+
+def test_a_run_by_the_clock_counts_what_its_clock_says(study: Path, tmp_path: Path) -> None:
+    ticks = count()
+    loop = loop_of(new_run(study, tmp_path / "run", minutes=0.1, validations=1, save_every_s=1e9))
+    loop.clock = lambda: float(next(ticks))
+    assert loop.train(never)
+    assert loop.state.iteration <= 7 and loop.state.elapsed_s >= 6
 
 
 def test_without_validation_cases_the_last_weights_are_kept(study: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from alhvr.core.errors import Cancelled, UserError
 from alhvr.formats.run_state import HEARTBEAT, Heartbeat, ask, is_asked, read_heartbeat
 from alhvr.training import run_life
-from alhvr.training.run_life import RunLife
+from alhvr.training.run_life import AwakeClock, RunLife
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +104,14 @@ def test_a_disk_that_refuses_heartbeats_costs_nothing_else(tmp_path: Path, monke
 
     monkeypatch.setattr(run_life, "write_heartbeat", refuse)
     assert end_of(tmp_path, None) is None
+
+
+def test_time_asleep_is_not_counted_and_time_awake_is_however_long_a_step_takes(monkeypatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    clock = AwakeClock()
+    began = clock()
+    for later_s in (*[2.0] * 100, 8 * 3600.0, 2.0):  # the heartbeat asks every two seconds
+        now += later_s
+        clock()
+    assert clock() - began == 202.0
