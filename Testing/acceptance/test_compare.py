@@ -14,6 +14,7 @@ from tiny_runs import short_run, write_study
 from alhvr.core.files import read_json
 from alhvr.data.reading import read_label
 from alhvr.evaluation.report import evaluate_folders
+from alhvr.formats.project import PROJECT_FILE
 from alhvr.formats.run_state import RunWatch, ask, is_asked, read_heartbeat
 
 ARMS = ("labels-only", "archive")
@@ -113,6 +114,7 @@ def test_each_arm_shows_previews_and_its_model_names_no_case(whole) -> None:
 def test_one_paused_in_a_training_killed_in_the_next_and_moved_ends_as_one_that_was_not(study, whole, tmp_path) -> None:
     out = tmp_path / "here" / "run"
     shutil.copytree(study, tmp_path / "here" / "study")
+    (tmp_path / "here" / PROJECT_FILE).touch()
     running = at_first_checkpoint(comparison(tmp_path / "here" / "study", out), out, "labels-only")
     ask(out, "pause")
     paused = running.finish()

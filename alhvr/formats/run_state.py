@@ -166,7 +166,7 @@ def ask(folder: Path, request: Request) -> None:
 
 def is_asked(folder: Path, request: Request) -> bool:
     """Whether the run in ``folder`` was asked and has not done it yet."""
-    return os.path.lexists(folder / f"{request}.request")
+    return os.path.isfile(folder / f"{request}.request")
 
 
 def forget_requests(folder: Path) -> None:

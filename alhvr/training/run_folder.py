@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shlex
 import time
 from collections.abc import Iterator, Mapping
@@ -39,7 +38,7 @@ from alhvr.networks.group import NetworkGroup
 from alhvr.training.device import Compute, choose_compute
 from alhvr.training.loop_state import LoopState
 from alhvr.training.same_labels import require_same_labels
-from alhvr.training.setup import RunSetup, moved
+from alhvr.training.setup import RunSetup
 
 _LARGEST_METRICS_BYTES = 1_000_000_000
 
@@ -235,16 +234,14 @@ def write_setup(run: RunFolder, setup: RunSetup) -> None:
     """Makes a run of ``setup`` in the folder, ready to be gone on with; raises UserError where the disk refuses."""
     run.create()
     run.write_json("config.json", to_dict(setup.config))
-    run.write_json(RUN_FILE, {**setup.to_dict(), "folder": os.path.abspath(run.path)})
+    run.write_json(RUN_FILE, setup.to_dict())
 
 
 def read_setup(run: RunFolder) -> RunSetup:
-    """What ``write_setup`` wrote, also where the run was moved with its scans; raises UserError where it is damaged."""
-    values = run.read_json(RUN_FILE)
+    """What ``write_setup`` wrote; raises UserError where it is missing or damaged."""
     try:
-        setup = RunSetup.from_dict(values)
-        return moved(setup, Path(values.get("folder", run.path)), Path(os.path.abspath(run.path)))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return RunSetup.from_dict(run.read_json(RUN_FILE))
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{run.path / RUN_FILE} is damaged ({error}).", "Start a new run.") from error
 
 

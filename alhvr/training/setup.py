@@ -99,30 +99,6 @@ class RunSetup:
                    archive_folders=tuple(values.get("archive_folders", ())), **cases)
 
 
-def moved(setup: RunSetup, old: Path, new: Path) -> RunSetup:
-    """``setup`` of a run that lay in the folder ``old`` and lies in ``new`` now, as that of a project that was moved.
-
-    What is no longer where it was, and lies where it was as seen from the run, is taken from there.
-    """
-    def place(path: Path | str) -> str:
-        if os.path.lexists(path):
-            return str(path)
-        try:
-            there = os.path.normpath(new / os.path.relpath(path, old))
-        except ValueError:  # another drive of Windows
-            return str(path)
-        return there if os.path.lexists(there) else str(path)
-
-    def case(found: Case) -> Case:
-        return replace(found, image=Path(place(found.image)), label=found.label and Path(place(found.label)),
-                       more_images=tuple(Path(place(path)) for path in found.more_images))
-
-    cases = {part: tuple(map(case, getattr(setup, part))) for part in PARTS}
-    return replace(setup, start_from=setup.start_from and place(setup.start_from),
-                   label_folders={part: place(folder) for part, folder in setup.label_folders.items()},
-                   archive_folders=tuple(map(place, setup.archive_folders)), **cases)
-
-
 def _base_of(config: Any) -> RunConfig:
     """What counts where a run.json does not say it: runs from before DTCT had a switch go on with it."""
     method = config.get("method", {}) if isinstance(config, dict) else {}

@@ -147,6 +147,12 @@ def test_what_a_run_is_asked_is_seen_until_it_is_done(tmp_path: Path) -> None:
     assert watch.look().asked is None
 
 
+def test_a_folder_in_place_of_a_request_asks_nothing(tmp_path: Path) -> None:
+    (tmp_path / "pause.request").mkdir()
+    forget_requests(tmp_path)
+    assert not is_asked(tmp_path, "pause")
+
+
 @pytest.fixture
 def lines(tmp_path: Path) -> Path:
     return tmp_path / "metrics.jsonl"
