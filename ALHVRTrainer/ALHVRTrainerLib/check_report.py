@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,10 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import read_json
+from ALHVRLib.child_events import finite
+from ALHVRLib.models.untrusted_files import one_line
+
 FILE = "check.json"
 SEVERITIES = ("fault", "warning", "note")
 """Worst first."""
 ARCHIVE_PART = "unlabeled"
+LETTERS = 1000
+"""Of a sentence; what is longer is cut."""
 MOST_PIXELS = 1 << 16
 """Of a small picture."""
 ALIKE = 1.0
@@ -91,9 +97,6 @@ class CheckReport:
 
 def read_report(project: Path) -> CheckReport:
     """The report in a project folder; an empty one where it is missing or no report. Never raises."""
-    from alhvr.core.errors import UserError
-    from alhvr.core.files import read_json
-
     path = project / FILE
     try:
         stamp, record = path.stat().st_mtime_ns, read_json(path)
@@ -118,16 +121,17 @@ def read_report(project: Path) -> CheckReport:
 def _finding(entry: dict[str, Any], names: dict[str, str]) -> Finding:
     values = entry.get("structures")
     structures = tuple(names[str(value)] for value in values if str(value) in names) if isinstance(values, list) else ()
-    return Finding(_text(entry, "kind"), _text(entry, "severity"), _text(entry, "seen"), _text(entry, "remedy"),
+    seen, remedy = (one_line(_text(entry, key), LETTERS) for key in ("seen", "remedy"))
+    return Finding(_text(entry, "kind"), _text(entry, "severity"), seen, remedy,
                    _texts(entry, "cases"), structures, _texts(entry, "files"))
 
 
 def _case(entry: dict[str, Any], names: dict[str, str]) -> CaseFound:
     label = entry.get("label") if isinstance(entry.get("label"), dict) else {}
     structures = label.get("structures") if isinstance(label.get("structures"), dict) else {}
-    voxels = {names[value]: int(number(found, "voxels") or 0) for value, found in structures.items()
+    voxels = {names[value]: int(finite(found.get("voxels")) or 0) for value, found in structures.items()
               if value in names and isinstance(found, dict)}
-    slices = number(label, "annotated_slices")
+    slices = finite(label.get("annotated_slices"))
     problem = " ".join(text for text in (_text(entry, "image_problem"), _text(entry, "label_problem")) if text)
     return CaseFound(voxels, None if slices is None else int(slices), problem, _picture(entry.get("picture")),
                      _picture(entry.get("outline")))
@@ -135,7 +139,7 @@ def _case(entry: dict[str, Any], names: dict[str, str]) -> CaseFound:
 
 def _scan(entry: dict[str, Any], far: dict[str, Any]) -> ArchiveFound:
     files = _texts(entry, "files")
-    return ArchiveFound(files[0] if files else "", _text(entry, "image_problem"), number(far, "how_far") or 0.0,
+    return ArchiveFound(files[0] if files else "", _text(entry, "image_problem"), finite(far.get("how_far")) or 0.0,
                         _text(far, "what"))
 
 
@@ -143,7 +147,7 @@ def _picture(record: object) -> np.ndarray | None:
     """The uint8 [rows, columns] of a record; None where it holds none of a sane size."""
     if not isinstance(record, dict):
         return None
-    rows, columns = (int(number(record, key) or 0) for key in ("rows", "columns"))
+    rows, columns = (int(finite(record.get(key)) or 0) for key in ("rows", "columns"))
     if rows < 1 or columns < 1 or rows * columns > MOST_PIXELS:
         return None
     try:
@@ -152,13 +156,6 @@ def _picture(record: object) -> np.ndarray | None:
     except (ValueError, zlib.error):
         return None
     return np.frombuffer(pixels, np.uint8).reshape(rows, columns) if len(pixels) == rows * columns else None
-
-
-def number(record: dict[str, Any], key: str) -> float | None:
-    """A finite number of a record; None for anything else."""
-    value = record.get(key)
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15
-    return value if good and math.isfinite(value) else None
 
 
 def _text(record: dict[str, Any], key: str) -> str:

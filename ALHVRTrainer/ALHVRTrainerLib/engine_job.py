@@ -8,6 +8,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from alhvr.core.progress import in_words
 from ALHVRLib import paths
 from ALHVRLib.child_events import Event, ExitStatus
 from ALHVRLib.child_process import ChildProcess, Surroundings
@@ -89,17 +90,6 @@ class EngineJob:
         if self._folder is not None:
             paths.remove_folder(self._folder)
             self._folder = None
-
-
-def in_words(seconds: float) -> str:
-    """A time as people say it: "40 s", "12 min", "1 h 10 min"."""
-    if seconds < 90:
-        return _("{n} s").format(n=max(1, round(seconds)))
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return _("{n} min").format(n=minutes)
-    hours, rest = divmod(minutes, 60)
-    return _("{h} h {m} min").format(h=hours, m=rest) if rest else _("{h} h").format(h=hours)
 
 
 def _forget(_line: str) -> None:

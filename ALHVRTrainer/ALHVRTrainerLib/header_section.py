@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 import qt
 from slicer.i18n import tr as _
 
+from alhvr.core.errors import UserError
+from alhvr.formats.project import ARCHIVE
 from ALHVRLib import paths
 from ALHVRLib.section import Section
 from ALHVRLib.widgets import BusyBar
 from ALHVRTrainerLib import recent_projects
 from ALHVRTrainerLib.engine_job import EngineJob, JobEnd
-from ALHVRTrainerLib.run_result import last_result
+from ALHVRTrainerLib.outcome.result import FILE, read_outcome, stamp_of
 
 if TYPE_CHECKING:
+    from ALHVRTrainerLib.project_session import ProjectSession
     from ALHVRTrainerLib.trainer_panel import TrainerPanel
 
 SAMPLE_COMMAND = ("sample", "--study")
@@ -45,10 +48,11 @@ class HeaderSection(Section):
     def __init__(self, panel: TrainerPanel) -> None:
         super().__init__(panel)
         self._busy = BusyBar(self.ui, [self.ui.sampleButton])
+        self._result: tuple[object, str] = (None, "")
         self._menu, self._recentMenu = qt.QMenu(self.widget), qt.QMenu(self.widget)
 
     @property
-    def session(self) -> object:
+    def session(self) -> ProjectSession:
         """The open project."""
         return self.panel.logic.session
 
@@ -85,9 +89,9 @@ class HeaderSection(Section):
         ui.nameLabel.text = project.name
         ui.nameLabel.toolTip = str(project.folder)
         ui.stateIcon.setPixmap(_state_icon(session.state, colour))
-        ui.stateLabel.text = f"{word}: {session.sentence}" if session.sentence else word
+        ui.stateLabel.text = state_text(word, session)
         ui.countsLabel.text = counts_text(session)
-        result = last_result(session.newestRun())
+        result = self._lastResult()
         ui.resultLabel.text = result
         ui.resultLabel.setVisible(bool(result))
         ui.readOnlyLabel.text = session.holderText()
@@ -162,13 +166,19 @@ class HeaderSection(Section):
             self.panel.say(_("The sample was not made: {why}").format(why=end.text), "error")
         self.panel.refresh()
 
+    def _lastResult(self) -> str:
+        """The outcome of the newest run that has one, in one line; its file is read again when it has changed."""
+        run = next((run for run in reversed(self.session.runs()) if (run / FILE).exists()), None)
+        stamp = None if run is None else (run, stamp_of(run / FILE))
+        if stamp != self._result[0]:
+            self._result = (stamp, "" if run is None else result_text(run))
+        return self._result[1]
+
     def _open(self, folder: Path, *_arguments: object) -> None:
         self._try(partial(self.session.open, folder))
 
     def _try(self, open_project: Callable[[], None]) -> None:
         """Open a project, or say why not."""
-        from alhvr.core.errors import UserError
-
         try:
             open_project()
         except (UserError, OSError) as error:
@@ -180,7 +190,29 @@ class HeaderSection(Section):
         self.panel.refresh()
 
 
-def counts_text(session: object) -> str:
+def state_text(word: str, session: ProjectSession) -> str:
+    """The state in words; what a run says is a whole sentence."""
+    told = session.run is not None and session.state == session.run.state
+    return session.sentence if told and session.sentence else f"{word}: {session.sentence}".rstrip(": ")
+
+
+def result_text(run: Path) -> str:
+    """Mean Dice of the model that is offered, and what the archive changed; "" for an outcome that cannot be read."""
+    try:
+        outcome = read_outcome(run)
+    except UserError:
+        return ""
+    arm = None if outcome is None else outcome.arms.get(outcome.offered)
+    if arm is None or arm.mean_dice is None:
+        return ""
+    if outcome.change is None:
+        return _("Last result: mean Dice {dice:.2f}").format(dice=arm.mean_dice)
+    shown = _("not shown") if outcome.offered != ARCHIVE else _("shown")
+    return _("Last result: mean Dice {dice:.2f} ({change:+.2f} by the archive, {shown})").format(
+        dice=arm.mean_dice, change=outcome.change.dice, shown=shown)
+
+
+def counts_text(session: ProjectSession) -> str:
     """How many cases and scans there are: "6 labelled, 2 held out, 214 in the archive"."""
     table = session.table()
     used = [row for row in table.rows if not row.leftOut]

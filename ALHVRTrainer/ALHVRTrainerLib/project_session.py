@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from slicer.i18n import tr as _
 
-if TYPE_CHECKING:
-    from alhvr.core.process import ProcessMark
-    from alhvr.formats.project import Project
-    from ALHVRTrainerLib.cases.case_table import CaseRow, CaseTable
+from alhvr.core.errors import UserError
+from alhvr.core.process import ProcessMark
+from alhvr.formats.project import Project, create_project, read_project
+from alhvr.formats.window_lock import release_window, take_window
+from ALHVRTrainerLib.cases.case_table import CaseRow, CaseTable, read_table, stamp_of
 
 STATES = ("empty", "checking", "blocked", "ready", "starting", "training", "pausing", "paused", "finishing", "finished",
           "failed", "lost")
@@ -69,8 +70,6 @@ class ProjectSession:
 
     def new(self, folder: Path | str, name: str = "") -> None:
         """Begin a project in a folder that may exist, and open it; raises UserError."""
-        from alhvr.formats.project import create_project
-
         create_project(Path(folder), name)
         self.open(folder)
 
@@ -79,10 +78,6 @@ class ProjectSession:
 
         evenFrom: a holder to take it from all the same, such as a computer that will not come back.
         """
-        from alhvr.core.process import ProcessMark
-        from alhvr.formats.project import read_project
-        from alhvr.formats.window_lock import take_window
-
         project = read_project(Path(folder))
         holder = take_window(project.folder, even_from=evenFrom)
         if project.folder != self.folder:
@@ -101,9 +96,6 @@ class ProjectSession:
 
         What another program wrote meanwhile is kept: the file is read again first.
         """
-        from alhvr.core.errors import UserError
-        from alhvr.formats.project import read_project
-
         if self.project is None or self.isReadOnly:
             raise UserError(_("The project is open in another window: nothing is written here."))
         project = replace(read_project(self.project.folder), **changes)
@@ -165,8 +157,6 @@ class ProjectSession:
 
     def table(self) -> CaseTable:
         """The labelled cases with all that is known of them; read again when a file has changed."""
-        from ALHVRTrainerLib.cases.case_table import CaseTable, read_table, stamp_of
-
         if self.project is None:
             return CaseTable()
         stamp = stamp_of(self.project.folder)
@@ -187,8 +177,6 @@ class ProjectSession:
         return _("Add a labelled case.")
 
     def _leave(self) -> None:
-        from alhvr.formats.window_lock import release_window
-
         if self.project is not None and not self.isReadOnly:
             release_window(self.project.folder)
         self.project = self.holder = self.check = self.run = self._table = None

@@ -6,6 +6,8 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import read_json, write_json
 from ALHVRLib import paths
 
 MOST = 8
@@ -34,17 +36,12 @@ def remember_closed() -> None:
 
 
 def _write(folders: list[Path], *, is_open: bool) -> None:
-    from alhvr.core.files import write_json
-
     with contextlib.suppress(OSError):
         paths.user_folder().mkdir(parents=True, exist_ok=True)
         write_json(paths.user_folder() / FILE, {"open": is_open, "folders": [str(path) for path in folders[:MOST]]})
 
 
 def _record() -> dict[str, Any]:
-    from alhvr.core.errors import UserError
-    from alhvr.core.files import read_json
-
     try:
         record = read_json(paths.user_folder() / FILE)
     except (OSError, UserError):

@@ -11,11 +11,14 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import write_json
+from alhvr.formats.labels import folded
 from ALHVRLib import paths
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.widgets import BusyBar
 from ALHVRTrainerLib.cases import case_store, scene_pair
-from ALHVRTrainerLib.cases.case_table import by_stem, folded, header_names
+from ALHVRTrainerLib.cases.case_table import by_stem, header_names
 from ALHVRTrainerLib.engine_job import EngineJob, JobEnd
 
 if TYPE_CHECKING:
@@ -151,8 +154,6 @@ class FolderAdding:
         ui.pairsFrame.show()
 
     def _add(self, pairs: list[dict[str, Any]]) -> None:
-        from alhvr.core.files import write_json
-
         try:
             self._folder = paths.work_folder("add")
             write_json(self._folder / "only.json", pairs)
@@ -166,8 +167,6 @@ class FolderAdding:
         self._busy.begin(self._job(["--only", str(self._folder / "only.json")], _("Adding cases"), self._onCopied))
 
     def _onCopied(self, end: JobEnd) -> None:
-        from alhvr.core.errors import UserError
-
         self._busy.end()
         self._tidy()
         labels = by_stem(self._session.folder / "cases" / "labels")

@@ -12,6 +12,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from alhvr.core.errors import UserError
 from ALHVRTrainerLib.check_report import ALIKE, ArchiveFound, CheckReport
 
 if TYPE_CHECKING:
@@ -83,8 +84,6 @@ class ArchiveView:
 
     def add(self, *folders: Path) -> None:
         """Add folders to the archive; what cannot be added is said."""
-        from alhvr.core.errors import UserError
-
         project = self._session.project
         inside = next((folder for folder in folders if folder == project.folder
                        or project.cases_folder.is_relative_to(folder) or folder.is_relative_to(project.cases_folder)),
@@ -107,8 +106,6 @@ class ArchiveView:
 
     def onRemove(self, *_arguments: object) -> None:
         """Use the chosen folder no more."""
-        from alhvr.core.errors import UserError
-
         tree, project = self._ui.archiveTree, self._session.project
         index = tree.indexOfTopLevelItem(tree.currentItem()) if tree.currentItem() is not None else -1
         if not 0 <= index < len(project.archive):

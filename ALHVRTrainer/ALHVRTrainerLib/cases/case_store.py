@@ -13,6 +13,8 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
+from alhvr.core.files import write_json
+from alhvr.formats.labels import folded
 from ALHVRLib import paths
 from ALHVRTrainerLib.cases.case_table import (
     CASE_FILE,
@@ -20,7 +22,6 @@ from ALHVRTrainerLib.cases.case_table import (
     NOT_ANNOTATED,
     CaseRow,
     entries_of,
-    folded,
     header_names,
     read_named,
     read_record,
@@ -85,8 +86,6 @@ def join_names(project: Path, whole: str, parts: Iterable[str]) -> None:
 
 def add_names(project: Path, names: Iterable[str]) -> dict[str, int]:
     """The value of each structure in labels.json, which gets those that it lacks; by folded name. As the others."""
-    from alhvr.core.files import write_json
-
     cases = project / "cases"
     named = read_named(cases)
     if not named:
@@ -185,8 +184,6 @@ def patient_mark(patient_id: str) -> str:
 
 
 def _change(project: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    from alhvr.core.files import write_json
-
     path = project / "cases" / CASE_FILE
     record = read_record(path)
     change(record)

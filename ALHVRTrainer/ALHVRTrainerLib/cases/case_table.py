@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import read_json
+from alhvr.formats.labels import folded
+from alhvr.formats.segment_names import read_segment_names
 from ALHVRTrainerLib.check_report import CaseFound, CheckReport, read_report
 
 ANNOTATED, NOT_ANNOTATED, ABSENT = "annotated", "not annotated", "absent"
@@ -75,13 +79,6 @@ class NameTable:
         return known.get(folded(name), name)
 
 
-def folded(name: str) -> str:
-    """A name as the engine compares it: case and spaces around it do not count."""
-    from alhvr.formats.labels import folded as engines
-
-    return engines(name)
-
-
 def stamp_of(project: Path) -> tuple:
     """What changes whenever the table may have changed."""
     cases = project / "cases"
@@ -91,8 +88,6 @@ def stamp_of(project: Path) -> tuple:
 
 def read_table(project: Path) -> CaseTable:
     """The cases that have a scan and a label, by name; never raises."""
-    from alhvr.core.errors import UserError
-
     cases, report, problem = project / "cases", read_report(project), ""
     try:
         record = read_record(cases / CASE_FILE)
@@ -110,9 +105,6 @@ def read_table(project: Path) -> CaseTable:
 
 def read_record(path: Path) -> dict[str, Any]:
     """A JSON object; {} without the file. Raises UserError and OSError."""
-    from alhvr.core.errors import UserError
-    from alhvr.core.files import read_json
-
     record = read_json(path) if path.exists() else {}
     if not isinstance(record, dict):
         raise UserError(f"{path.name} is no list of cases or names.", "Restore it from a backup, or remove it.")
@@ -150,9 +142,6 @@ def name_table(named: dict[int, str], headers: Iterable[dict[int, str]], record:
 
 def header_names(label: Path) -> dict[int, str]:
     """What a label file calls its values; {} where it names none or cannot be read."""
-    from alhvr.core.errors import UserError
-    from alhvr.formats.segment_names import read_segment_names
-
     with contextlib.suppress(UserError, OSError):
         return read_segment_names(label)
     return {}

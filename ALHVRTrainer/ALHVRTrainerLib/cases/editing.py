@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import slicer
 from slicer.i18n import tr as _
 
+from alhvr.core.errors import UserError
+from alhvr.formats.labels import folded
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.scene.segment_editor import edit_segmentation
 from ALHVRTrainerLib.cases import case_store, scene_pair
@@ -71,8 +73,6 @@ class Editing:
 
     def onDone(self, *_arguments: object) -> None:
         """Write the label as it is now."""
-        from alhvr.core.errors import UserError
-
         row = next((row for row in self._session.caseTable() if row.name == self.caseName), None)
         scene = slicer.mrmlScene
         volume, label = scene.GetNodeByID(self._volumeId), scene.GetNodeByID(self._labelId)
@@ -85,7 +85,7 @@ class Editing:
             fault = scene_pair.check_pair(volume, label)
             if fault:
                 raise SceneError(fault)
-            known = {case_store.folded(name) for name in self._session.table().names}
+            known = {folded(name) for name in self._session.table().names}
             values = case_store.add_names(folder, scene_pair.segment_names(label))
             written = scene_pair.save_edited(row, folder, label, volume, values)
             case_store.change_case(folder, row.name, annotated_on=datetime.date.today().isoformat())
@@ -113,8 +113,6 @@ class Editing:
         self.refresh()
 
     def _load(self, row: CaseRow) -> tuple[Any, Any]:
-        from alhvr.core.errors import UserError
-
         try:
             names = read_named(self._session.folder / "cases")
         except (UserError, OSError):

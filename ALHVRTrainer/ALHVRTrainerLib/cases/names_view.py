@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from slicer.i18n import tr as _
 
+from alhvr.core.errors import UserError
+from alhvr.formats.labels import folded
 from ALHVRTrainerLib.cases import case_store
-from ALHVRTrainerLib.cases.case_table import CASE_FILE, CaseTable, folded, header_names, name_table, read_record
+from ALHVRTrainerLib.cases.case_table import CASE_FILE, CaseTable, header_names, name_table, read_record
 
 if TYPE_CHECKING:
     from ALHVRTrainerLib.project_session import ProjectSession
@@ -86,8 +88,6 @@ class NamesView:
         self._change(keep_apart)
 
     def _change(self, change: Callable[[], None]) -> None:
-        from alhvr.core.errors import UserError
-
         if self._doubt is None:
             return
         try:
@@ -144,8 +144,6 @@ def _why(one: str, other: str, sameValue: bool) -> str:
 
 def _joined(folder: Path) -> dict[str, str]:
     """The structure that a folded name is part of."""
-    from alhvr.core.errors import UserError
-
     try:
         record = read_record(folder / "cases" / CASE_FILE)
     except (UserError, OSError):

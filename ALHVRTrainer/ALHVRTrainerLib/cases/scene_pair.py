@@ -11,12 +11,13 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
+from alhvr.formats.labels import folded
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.scene.export_volume import export_volume, ijk_to_ras, voxels
 from ALHVRLib.scene.label_images import BINARY_LABELMAP, label_image
 from ALHVRLib.scene.segment_masks import Mask, masks_of
 from ALHVRTrainerLib.cases.case_store import RESERVED_VALUE
-from ALHVRTrainerLib.cases.case_table import CaseRow, folded
+from ALHVRTrainerLib.cases.case_table import CaseRow
 
 CASE_ATTRIBUTE = "ALHVRTrainer.Case"
 """A node that was loaded from a case carries the path of its file."""

@@ -9,6 +9,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from alhvr.core.errors import UserError
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.section import Section
 from ALHVRLib.widgets import BusyBar, DropFilter
@@ -103,8 +104,6 @@ class CasesSection(Section):
 
     def onAddPair(self, *_arguments: object) -> None:
         """Make a case of the chosen nodes."""
-        from alhvr.core.errors import UserError
-
         parameters = self.panel.parameters
         try:
             told = self._scene.add(parameters.caseVolume, parameters.caseSegmentation)
@@ -181,8 +180,6 @@ class CasesSection(Section):
 
     def _write(self, change: Callable[[], None]) -> None:
         """Change the files of the project, or say why not."""
-        from alhvr.core.errors import UserError
-
         if self._session.isReadOnly:
             self.panel.say(self._session.holderText(), "warning")
             return

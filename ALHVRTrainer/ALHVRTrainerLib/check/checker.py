@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import qt
 from slicer.i18n import tr as _
 
+from alhvr.core.progress import in_words
 from ALHVRLib import requirements
+from ALHVRLib.child_events import finite
 from ALHVRTrainerLib.cases.case_table import stamp_of
-from ALHVRTrainerLib.check_report import number
-from ALHVRTrainerLib.engine_job import EngineJob, JobEnd, in_words
+from ALHVRTrainerLib.engine_job import EngineJob, JobEnd
 from ALHVRTrainerLib.header_section import counts_text
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ class Checker:
 
 def ready_text(forecast: dict[str, object]) -> str:
     """What is said in state ready."""
-    minutes = number(forecast, "minutes")
+    minutes = finite(forecast.get("minutes"))
     if minutes is None:
         return _("nothing stops training")
     return _("about {time}").format(time=in_words(60 * minutes))

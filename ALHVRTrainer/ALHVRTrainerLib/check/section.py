@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 import qt
 from slicer.i18n import tr as _
 
+from alhvr.core.errors import UserError
+from alhvr.core.progress import in_words
+from alhvr.formats.labels import folded
 from ALHVRLib import requirements
+from ALHVRLib.child_events import finite
 from ALHVRLib.section import Section, show_fraction
 from ALHVRTrainerLib.cases import case_store
-from ALHVRTrainerLib.cases.case_table import NOT_ANNOTATED, folded
+from ALHVRTrainerLib.cases.case_table import NOT_ANNOTATED
 from ALHVRTrainerLib.cases.section import CasesSection
 from ALHVRTrainerLib.check.checker import Checker
 from ALHVRTrainerLib.check.findings_view import FindingsView, Remedy
-from ALHVRTrainerLib.check_report import CheckReport, number
-from ALHVRTrainerLib.engine_job import in_words
+from ALHVRTrainerLib.check_report import CheckReport
 
 if TYPE_CHECKING:
     from ALHVRTrainerLib.trainer_panel import TrainerPanel
@@ -76,8 +79,6 @@ class CheckSection(Section):
 
     def onRemedy(self, remedy: Remedy, *_arguments: object) -> None:
         """Do what the button of a finding says."""
-        from alhvr.core.errors import UserError
-
         cases = self.panel.section(CasesSection)
         if remedy.kind == "open":
             cases.openCase(remedy.cases[0])
@@ -136,7 +137,7 @@ def forecast_text(report: CheckReport, n_cases: int, isForecasting: bool) -> str
                      "without it.")
         return _("There is no forecast yet.")
     forecast, lines = report.forecast, []
-    minutes = number(forecast, "minutes")
+    minutes = finite(forecast.get("minutes"))
     if minutes is not None:
         low, high = (in_words(60 * share * minutes) for share in PLAUSIBLE_SHARE)
         lines.append(_("{n} labelled cases: expect {low} to {high} on this computer.").format(

@@ -137,7 +137,7 @@ def _parsed(run: Path, values: dict[str, Any]) -> Outcome:
         change=_change(values.get("change"), structures), n_patients=int(n_patients or 0),
         too_few=values.get("too_few") is True, sentence=one_line(values.get("sentence", ""), SENTENCE_LETTERS),
         worst=_worst(run, values), unit=one_line(values.get("distance_unit", "mm"), 10),
-        offered=offered if offered in arms and arms[offered].model else next(
+        offered=offered if isinstance(offered, str) and offered in arms and arms[offered].model else next(
             (arm for arm in ARMS if arm in arms and arms[arm].model), ""))
 
 

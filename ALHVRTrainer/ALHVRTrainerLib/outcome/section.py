@@ -73,7 +73,7 @@ class OutcomeSection(Section):
             comes = self._seen is not None and self._outcome is None and newest is not None
             self._seen = newest if newest is not None else ()
             self._read(newest[0] if newest is not None else None)
-            if comes and self.panel.section(TrainingSection).control.state == "finished":
+            if comes and self.panel.section(TrainingSection).control.may(("finished",)):
                 self.frame.collapsed = False
         self._showButtons()
 

@@ -74,13 +74,15 @@ def test_the_last_result_is_told_with_what_the_archive_changed(trainer: Any, hea
                                                                project: pathlib.Path) -> None:
     (project / "runs" / "1").mkdir(parents=True)
     (project / "runs" / "1" / "outcome.json").write_text(json.dumps({
-        "offered": "labels-only", "verdict": "no gain shown", "change": {"dice": 0.031},
-        "arms": {"labels-only": {"mean_dice": 0.807}}}))
+        "format": "alhvr outcome 1", "structures": ["liver"], "offered": "labels-only", "change": {"dice": 0.031},
+        "arms": {"labels-only": {"mean_dice": 0.807, "model": "labels-only"}}}))
+    (project / "runs" / "1" / "labels-only").mkdir()
     trainer.panel.refresh()
     assert header.ui.resultLabel.text == "Last result: mean Dice 0.81 (+0.03 by the archive, not shown)"
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"arms": 3, "offered": []}', '{"arms": {"a": []}, "offered": "a"}'])
+@pytest.mark.parametrize("content", ["", "[]", '{"format": "alhvr outcome 1", "arms": 3, "offered": []}',
+                                     '{"format": "alhvr outcome 1", "arms": {"archive": []}, "offered": "archive"}'])
 def test_a_damaged_outcome_costs_one_line(trainer: Any, header: Any, project: pathlib.Path, content: str) -> None:
     (project / "runs" / "1").mkdir(parents=True)
     (project / "runs" / "1" / "outcome.json").write_text(content)
