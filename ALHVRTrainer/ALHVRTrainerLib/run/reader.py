@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import collections
 import os
+import shutil
 import socket
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from slicer.i18n import tr as _
 
 from alhvr.core.errors import UserError
 from alhvr.core.files import parse_json, read_bytes
@@ -31,6 +34,8 @@ PIECE_BYTES = 1 << 16
 LOG_LINES = 400
 LARGEST_REQUEST = 1_000_000
 LOG_BYTES = 64_000
+LEAST_BYTES = 10_000_000
+"""With less room on its disk, no training begins."""
 STEPS_STAGE, SCORING_STAGE = "training", "scoring"
 """What the stages are called in which steps are made, and the last one; there are others around them."""
 TOLD = ("note", "warning", "artifact")
@@ -181,6 +186,8 @@ class RunReader:
         message, hint = self._complaint if self._isNewer() else ("", "")
         if not message and beat is not None:
             message, hint = beat.message, beat.hint
+        if not message and state == "failed" and _is_full(self.folder):
+            message, hint = _("The disk is full."), _("Free some space and press Resume.")
         moment = Moment(state=state, arm=self.arm, minute=self.minute, message=message, hint=hint,
                         seconds_left=self._steps.seconds_left if self._steps else None,
                         stage=self._progress.stage if self._progress else "", elsewhere=self.look.state == "elsewhere")
@@ -215,6 +222,14 @@ class RunReader:
         if (beat.pid, beat.start) == (child.pid, child.start) or self.look.state in ("running", "elsewhere"):
             return False
         return child.is_running() or _age(self.folder / EVENTS) >= _age(self.folder / HEARTBEAT)
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether the disk is so full that a run cannot even say so."""
+    try:
+        return shutil.disk_usage(folder).free < LEAST_BYTES
+    except OSError:
+        return False
 
 
 def _age(path: Path) -> float:

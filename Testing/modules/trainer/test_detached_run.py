@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 from child_watch import is_running, let_qt_work, write_engine, write_launcher
+from small_disk import mounted_disk
 from support import ROOT
 
 TRAINS = """
-say("started", pid=os.getpid(), names=sorted(n for n in os.environ if n.startswith("ALHVR_")), cwd=os.getcwd())
+say("started", pid=os.getpid(), names=sorted(n for n in os.environ if n.startswith("ALHVR_") and os.environ[n]), cwd=os.getcwd())
 print("a word of a library", file=sys.stderr)
 sys.stdout.flush()
 until = time.monotonic() + 60
@@ -192,3 +193,22 @@ def test_torch_that_is_missing_is_said_in_one_sentence(trainer: Any, project: pa
                                           "The top of the panel offers what is missing.")
     assert section.ui.resumeButton.enabled
     shutil.rmtree(project / "runs")
+
+
+def test_a_disk_that_is_full_is_said_in_one_sentence(trainer: Any, project: pathlib.Path, tmp_path: pathlib.Path,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    from ALHVRTrainerLib.training.section import TrainingSection
+
+    from ALHVRLib import paths
+
+    engine = write_engine(tmp_path / "made 2", "open(arguments[arguments.index('--out') + 1] + '/x', 'w').write('x')")
+    monkeypatch.setattr(paths, "engine_root", lambda: engine)
+    (project / "runs").mkdir()
+    section = trainer.panel.section(TrainingSection)
+    with mounted_disk(project / "runs", 1):
+        (project / "runs" / "film").write_bytes(b"x" * ((1 << 20) - (1 << 13)))
+        (project / "runs" / "film2").write_bytes(b"x" * (1 << 12))
+        section.control.start()
+        let_qt_work(lambda: section.control.state == "failed")
+        assert section.ui.stateLabel.text == "Stopped: the disk is full. Free some space and press Resume."
+        trainer.logic.session.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -54,7 +55,7 @@ def test_a_training_survives_a_bad_day_with_one_curve(trainer: Any, project_fold
                                                       tmp_path: pathlib.Path) -> None:
     import slicer
 
-    project = project_folder(minutes=None, settings=SETTINGS)
+    project = project_folder(archive=0, minutes=None, settings=SETTINGS)
     section = training(trainer, project)
     section.control.start()
     wait(section, lambda _: bool(points(section)))
@@ -66,6 +67,9 @@ def test_a_training_survives_a_bad_day_with_one_curve(trainer: Any, project_fold
     os.kill(first, signal.SIGKILL)  # the child is killed
     wait(section, lambda reader: reader.state == "lost")
     assert section.ui.stateLabel.text.startswith("The run ended without a word (computer off?). Resume from minute ")
+
+    labels = sorted((project / "cases" / "labels").glob("case*"))  # a label is edited
+    shutil.copy(labels[1], labels[0])
 
     before = points(section)  # the project is moved to another place
     trainer.logic.session.close()
