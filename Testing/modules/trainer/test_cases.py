@@ -246,3 +246,45 @@ def test_a_window_that_may_only_look_changes_nothing(trainer: Any, cases: Any, p
     click(cases, 0, "liver")
     cases.ui.leaveOutButton.click()
     assert not (project / "cases" / "cases.json").exists() and not cases.ui.addFrame.visible
+
+
+class Database:
+    """What the panel asks of Slicer's DICOM database, with two patients whose files lie beside each other."""
+
+    isOpen = True
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder
+
+    def patients(self) -> list[str]:
+        return ["1", "2"]
+
+    def studiesForPatient(self, patient: str) -> list[str]:
+        return [f"study {patient}"]
+
+    def seriesForStudy(self, study: str) -> list[str]:
+        return [f"{study}/a", f"{study}/b"]
+
+    def filesForSeries(self, series: str) -> list[str]:
+        return [str(self.folder / series / "1.dcm")]
+
+    def nameForPatient(self, patient: str) -> str:
+        return f"PATIENT {patient}"
+
+    def descriptionForStudy(self, study: str) -> str:
+        return study
+
+
+def test_studies_of_the_dicom_database_become_the_archive(trainer: Any, cases: Any, empty: pathlib.Path,
+                                                          tmp_path: pathlib.Path,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    import qt
+    import slicer
+
+    monkeypatch.setattr(slicer, "dicomDatabase", Database(tmp_path), raising=False)
+    trainer.panel.refresh()
+    cases.ui.archiveDicomButton.click()
+    assert cases.ui.studiesList.count == 2
+    cases.ui.studiesList.item(1).setCheckState(qt.Qt.Checked)
+    cases.ui.addStudiesButton.click()
+    assert trainer.logic.session.project.archive_folders == (tmp_path / "study 2",)
