@@ -147,6 +147,24 @@ def test_a_case_that_is_left_out_is_not_read_by_the_engine(trainer: Any, cases: 
     assert cases.ui.leaveOutButton.text == "Use again"
 
 
+def test_what_is_said_of_a_case_that_is_gone_goes_with_the_next_change(trainer: Any, cases: Any,
+                                                                      project: pathlib.Path) -> None:
+    (project / "cases" / "cases.json").write_text(json.dumps({"cases": {"case1": {"patient": "A"}, "case2": {}}}))
+    for kind in ("images", "labels"):
+        (project / "cases" / kind / "case1.nrrd").unlink()
+    trainer.panel.refresh()
+    click(cases, 1, "Held out")
+    assert entries(project) == {"case2": {"held_out": True}} and len(read(project).cases) == 2
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"cases": 3, "join": 4}',
+                                     '{"cases": {"case0": {"not_annotated": {}}}}'])
+def test_a_damaged_cases_file_hides_no_case(trainer: Any, cases: Any, project: pathlib.Path, content: str) -> None:
+    (project / "cases" / "cases.json").write_text(content)
+    trainer.panel.refresh()
+    assert cases.ui.caseTable.rowCount == 3
+
+
 def test_an_edit_is_saved_by_done_alone_and_the_first_label_is_kept(trainer: Any, cases: Any, project: pathlib.Path,
                                                                     main_window: Any) -> None:
     import slicer
