@@ -28,6 +28,7 @@ from alhvr.core.signals import StopRequest
 from alhvr.data.case_file import read_case_file
 from alhvr.data.cases import Case
 from alhvr.data.reading import scan_name
+from alhvr.formats.project import home_of
 from alhvr.ranking.choose import Candidate, Choice, choose
 from alhvr.ranking.drafts import Drafts, make_drafts
 from alhvr.ranking.wishes import usual_volumes, wishes_of
@@ -254,18 +255,22 @@ def _there(path: Path) -> Path | None:
 
 
 def _record(request: RankRequest, ranking: Ranking) -> dict[str, Any]:
-    """The plain values of ranking.json."""
-    folder = request.out.absolute().parent
+    """The plain values of ranking.json: drafts relative to it, model and images whole or relative to their project."""
+    folder, home = request.out.absolute().parent, home_of(request.out)
 
     def relative(path: Path | None) -> str | None:
         return None if path is None else Path(os.path.relpath(path.absolute(), folder)).as_posix()
 
-    scans = [{"case": scan.choice.case, "image": str(scan.image), "place": place, "score": scan.choice.score,
+    def stored(path: Path | None) -> str | None:
+        inside = path is not None and home is not None and path.is_relative_to(home)
+        return path.relative_to(home).as_posix() if inside else None if path is None else str(path)
+
+    scans = [{"case": scan.choice.case, "image": stored(scan.image), "place": place, "score": scan.choice.score,
               "by_structure": scan.by_structure, "reason": scan.choice.reason,
               "drawn_at_random": scan.choice.at_random, "segmentation": relative(scan.segmentation),
               "regions": relative(scan.regions), "patient": scan.patient}
              for place, scan in enumerate(ranking.scans, start=1)]
-    left_out = [{"case": name, "image": str(ranking.images[name]) if name in ranking.images else None,
-                 "reason": reason} for name, reason in ranking.left_out.items()]
-    return {"format": FORMAT, "model": str(request.model.absolute()), "round": request.round_number,
+    left_out = [{"case": name, "image": stored(ranking.images.get(name)), "reason": reason}
+                for name, reason in ranking.left_out.items()]
+    return {"format": FORMAT, "model": stored(request.model.absolute()), "round": request.round_number,
             "seed": request.seed, "caution": CAUTION, "scans": scans, "left_out": left_out}

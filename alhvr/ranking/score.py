@@ -1,4 +1,9 @@
-"""ScanScore: how unsure a model is of each structure of one scan, and how much of it there is."""
+"""ScanScore: how unsure a model is of each structure of one scan, and how much of it there is.
+
+Unsure voxels (regions 2 and 3) in and next to a structure are counted against the voxels that were found of it, not
+against all voxels there: of a small structure most voxels are unsure in every scan, good or bad. What was found too
+small, which is how a young model fails most often, has many unsure voxels next to it for each of its own.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +32,8 @@ class StructureScore:
     """One structure in one scan."""
 
     unsure: float
-    """Share of unsure voxels (regions 2 and 3) among those labelled as the structure or next to it, 0 to 1; 0 where it
-    was not found."""
+    """Unsure voxels labelled as the structure or next to it, for each voxel that was found of it: n / (n + found), 0 to
+    1. 0.5 are as many as were found; 0 where nothing was found."""
     voxels: int
     """Labelled as the structure."""
     volume_ml: float
@@ -79,9 +84,9 @@ def _score(labels: np.ndarray, region: np.ndarray, value: int, geometry: Geometr
         return StructureScore(0.0, 0, 0.0)
     around, inside = labels[box], labels[box] == value
     near = _grown(inside, margin) & ((around == 0) | inside)
-    unsure = np.count_nonzero(near & (region[box] != RELIABLE_STABLE)) / np.count_nonzero(near)
-    voxels = int(np.count_nonzero(inside))
-    return StructureScore(round(float(unsure), 4), voxels, round(voxels * geometry.voxel_volume_ml, 4))
+    n_unsure, voxels = int(np.count_nonzero(near & (region[box] != RELIABLE_STABLE))), int(np.count_nonzero(inside))
+    return StructureScore(round(n_unsure / (n_unsure + voxels), 4), voxels,
+                          round(voxels * geometry.voxel_volume_ml, 4))
 
 
 def _box(labels: np.ndarray, value: int, margin: Sequence[int]) -> tuple[slice, ...] | None:

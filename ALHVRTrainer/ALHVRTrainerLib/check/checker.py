@@ -15,6 +15,7 @@ from ALHVRLib.child_events import finite
 from ALHVRTrainerLib.cases.case_table import stamp_of
 from ALHVRTrainerLib.engine_job import EngineJob, JobEnd
 from ALHVRTrainerLib.header_section import counts_text
+from ALHVRTrainerLib.python_setup import chosen_python
 
 if TYPE_CHECKING:
     from ALHVRTrainerLib.project_session import ProjectSession
@@ -118,7 +119,8 @@ class Checker:
 
     def _run(self, options: list[str], title: str, onEnd: Callable[[JobEnd], None]) -> None:
         arguments = ["check", "--project", str(self._session.folder), *options]
-        self._job = EngineJob(arguments, title, onProgress=self._onProgress, onEnd=partial(self._onEnd, onEnd))
+        self._job = EngineJob(arguments, title, onProgress=self._onProgress, onEnd=partial(self._onEnd, onEnd),
+                              python=chosen_python())
         self._say()
         self._onChange()
         self._job.start()
@@ -177,7 +179,8 @@ class Checker:
     def _wantsForecast(self) -> bool:
         report = self._session.table().report
         clean = report.stamp and not self.trouble and not any(f.severity == "fault" for f in report.findings)
-        return bool(clean) and self._settings() != self._forecast and requirements.has_torch()
+        can = requirements.has_torch() or bool(chosen_python())
+        return bool(clean) and self._settings() != self._forecast and can
 
 
 def ready_text(forecast: dict[str, object]) -> str:

@@ -19,6 +19,7 @@ from ALHVRTrainerLib.cases.section import CasesSection
 from ALHVRTrainerLib.check.checker import Checker
 from ALHVRTrainerLib.check.findings_view import FindingsView, Remedy
 from ALHVRTrainerLib.check_report import CheckReport
+from ALHVRTrainerLib.python_setup import chosen_python
 
 if TYPE_CHECKING:
     from ALHVRTrainerLib.trainer_panel import TrainerPanel
@@ -132,7 +133,7 @@ def forecast_text(report: CheckReport, n_cases: int, isForecasting: bool) -> str
     if not report.forecast:
         if isForecasting:
             return _("A few steps are being tried, to tell how long a training takes.")
-        if not requirements.has_torch():
+        if not requirements.has_torch() and not chosen_python():
             return _("PyTorch is not installed, so nobody can tell yet how long a training takes. Cases and check work "
                      "without it.")
         return _("There is no forecast yet.")

@@ -57,10 +57,12 @@ def picture(decisions: Sequence[Decision], width: int, palette: qt.QPalette) -> 
                          palette.color(qt.QPalette.Mid))
         if decision.meanDice is not None:
             points.append((round(left + step / 2), round(floor - room * decision.meanDice)))
-    painter.setPen(qt.QPen(palette.color(qt.QPalette.Highlight), 2))
+    pen = qt.QPen(palette.color(qt.QPalette.Highlight))
+    pen.setWidth(2)
+    painter.setPen(pen)
     for one, other in zip(points, points[1:], strict=False):
         painter.drawLine(*one, *other)
-    painter.setBrush(palette.color(qt.QPalette.Highlight))
+    painter.setBrush(qt.QBrush(palette.color(qt.QPalette.Highlight)))
     for across, down in points:
         painter.drawEllipse(across - DOT // 2, down - DOT // 2, DOT, DOT)
     painter.setPen(palette.color(qt.QPalette.Text))

@@ -137,17 +137,20 @@ class OpenScan:
             self._isDirty = True
             self._onNews()
 
-    def callRight(self, names: Iterable[str], whole: bool) -> None:
-        """Structures are right in the slice that is shown, or in the whole scan."""
+    def callRight(self, names: Iterable[str], whole: bool) -> bool:
+        """Structures are right in the slice that is shown, or in the whole scan; False where no slice is shown."""
         self.takeEdits()
         names = [name for name in names if name in self.annotated.structures]
         if whole:
             self.annotated.callAllRight(names)
         else:
             shown = self.shownSlices()
+            if not shown:
+                return False
             self.annotated.callRight(names, [one for one in shown if one.axis == 0][:1] or shown[:1])
         self._isDirty = True
         self._onNews()
+        return True
 
     def forget(self, names: Iterable[str]) -> None:
         """Nothing of these structures counts any more."""
@@ -181,7 +184,7 @@ class OpenScan:
         if not self._isDirty or self.segmentation is None or self.volume is None:
             return
         labels, notes = edit_files(self.project, self.scan.case)
-        names = segment_names(self.segmentation)
+        names, self._savedAt = segment_names(self.segmentation), time.monotonic()
         try:
             write_label(self.segmentation, self.volume, labels, {folded(n): v for v, n in enumerate(names, start=1)})
             keep_notes(notes, {"seconds": round(self.seconds, 1), "annotated": self.annotated.toNotes()})
@@ -189,7 +192,7 @@ class OpenScan:
             self._onProblem(_("The edits of {case} cannot be kept on the disk: {why}").format(
                 case=self.scan.case, why=getattr(error, "strerror", None) or error))
             return
-        self._savedAt, self._isDirty = time.monotonic(), False
+        self._isDirty = False
 
     def close(self, keep: bool = True) -> None:
         """Take it out of the scene; keep: its edits stay on the disk, to go on with another time."""
@@ -219,9 +222,7 @@ class OpenScan:
         image = self._data.image
         volume = slicer.util.addVolumeFromArray(image.voxels, image.ijk_to_ras, self.scan.case)
         self._ids["volume"] = volume.GetID()
-        edits, notes = edit_files(self.project, self.scan.case)
-        self.restored = edits.is_file()
-        node = slicer.util.loadSegmentation(str(edits if self.restored else self.scan.segmentation))
+        node = self._loadSegments()
         self._ids["segmentation"] = node.GetID()
         node.SetName(_("{case}, to be checked").format(case=self.scan.case))
         node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
@@ -230,11 +231,24 @@ class OpenScan:
         self.annotated.begin(self.masks())
         self._seen = {one: fingerprint(node.GetSegmentation().GetSegment(one)) for one in segment_ids(node)}
         if self.restored:
-            record = read_notes(notes)
+            record = read_notes(edit_files(self.project, self.scan.case)[1])
             self.seconds = min(max(finite(record.get("seconds")) or 0.0, 0.0), 1e6)
             self.annotated.fromNotes(record.get("annotated"))
         if self._data.regions is not None and self._data.regions.shape == image.voxels.shape:
             self._makeRegions()
+
+    def _loadSegments(self) -> slicer.vtkMRMLSegmentationNode:
+        """What was made of the draft before, else the draft; raises RuntimeError."""
+        edits, _notes = edit_files(self.project, self.scan.case)
+        self.restored = edits.is_file()
+        if self.restored:
+            try:
+                return slicer.util.loadSegmentation(str(edits))
+            except RuntimeError:
+                self.restored = False
+                text = _("The edits of {case} in {file} cannot be read: it begins from the model's draft.")
+                self._onProblem(text.format(case=self.scan.case, file=edits))
+        return slicer.util.loadSegmentation(str(self.scan.segmentation))
 
     def _makeRegions(self) -> None:
         title = _("{case}, where the model is unsure").format(case=self.scan.case)
@@ -253,7 +267,7 @@ class OpenScan:
         self._tag = segmentation.AddObserver(slicer.vtkSegmentation.SourceRepresentationModified, self._onModified)
         self._tickedAt = self._savedAt = time.monotonic()
         self._clock.start()
-        slicer.util.setSliceViewerLayers(background=self.volume, fit=True)
+        slicer.util.setSliceViewerLayers(background=self.volume, fit=True, rotateToVolumePlane=True)
         if self._data.regions is not None:
             spacing = np.linalg.norm(self._data.image.ijk_to_ras[:3, :3], axis=0)[::-1]
             self.places.start(self._data.regions, tuple(map(float, spacing)), self._ids["volume"])

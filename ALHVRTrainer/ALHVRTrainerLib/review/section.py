@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 MODULE = "ALHVRTrainer"
 OFFER_AFTER = 5
 """So many accepted scans since the last training are worth another one."""
-PICTURE_WIDTH = 360
+PICTURE_WIDTH = 320
+ROW_HEIGHT, MOST_ROWS = 26, 6
+"""Of the table of structures; more than so many rows are scrolled."""
 
 
 class ReviewSection(Section):
@@ -75,6 +77,7 @@ class ReviewSection(Section):
         table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
         table.horizontalHeader().setSectionResizeMode(1, qt.QHeaderView.ResizeToContents)
         table.verticalHeader().setVisible(False)
+        table.verticalHeader().setDefaultSectionSize(ROW_HEIGHT)
         table.connect("itemChanged(QTableWidgetItem*)", self.onTick)
         self._session.onOpened.append(self.onProject)
         slicer.app.connect("aboutToQuit()", self.onAboutToQuit)
@@ -150,8 +153,8 @@ class ReviewSection(Section):
 
     def onRight(self, *_arguments: object) -> None:
         """The ticked structures are right in the slice that is shown."""
-        if self.opened is not None:
-            self.opened.callRight(self._ticked(), False)
+        if self.opened is not None and not self.opened.callRight(self._ticked(), False):
+            self._warn(_("No view shows a slice of this scan straight on: rotate one to the volume plane."))
 
     def onWhole(self, *_arguments: object) -> None:
         """The ticked structures are right in the whole scan."""
@@ -231,6 +234,7 @@ class ReviewSection(Section):
 
     def _open(self, scan: RankedScan) -> None:
         self._leave()
+        self.panel.say("")
         opened = OpenScan(self._session.project, scan, self._showOpened, self._warn)
         try:
             opened.open(self._session.table().names)
@@ -238,8 +242,8 @@ class ReviewSection(Section):
             self.panel.say(str(error), "error")
             return
         self.opened, self._off = opened, set()
-        restored = _("{case} goes on where it was left.").format(case=scan.case)
-        self.panel.say(restored if opened.restored else "")
+        if opened.restored:
+            self.panel.say(_("{case} goes on where it was left.").format(case=scan.case))
         self._bar.show()
         opened.showEditor()
         self.refresh()
@@ -309,6 +313,7 @@ class ReviewSection(Section):
             count.setFlags(qt.Qt.ItemIsEnabled)
             table.setItem(row, 0, title)
             table.setItem(row, 1, count)
+        table.setFixedHeight(min(MOST_ROWS, len(listed)) * ROW_HEIGHT + ROW_HEIGHT + 8)
         self._listed = listed
 
     def _showCurve(self) -> None:

@@ -19,6 +19,7 @@ class ReviewBar:
     def __init__(self, actions: dict[str, Callable[[], None]]) -> None:
         self._actions = actions
         self._bar: qt.QToolBar | None = None
+        self._buttons: dict[str, qt.QAction] = {}
 
     @property
     def isShown(self) -> bool:
@@ -39,11 +40,12 @@ class ReviewBar:
             if key:
                 action.setShortcut(qt.QKeySequence(key))
             action.connect("triggered()", self._actions[name])
+            self._buttons[name] = action
         window.addToolBar(self._bar)
 
     def button(self, name: str) -> qt.QAction | None:
         """One of its buttons; None while it is not there."""
-        return None if self._bar is None else self._bar.findChild(qt.QAction, name)
+        return self._buttons.get(name)
 
     def hide(self) -> None:
         """Take it away."""
@@ -52,6 +54,7 @@ class ReviewBar:
         window = slicer.util.mainWindow()
         if window is not None:
             window.removeToolBar(self._bar)
+        self._buttons = {}
         self._bar.deleteLater()
         self._bar = None
 

@@ -12,6 +12,8 @@ from alhvr.formats.settings_description import SettingDescription
 
 ARROW = "\u21ba"
 MOST_LETTERS = 60
+BELOW = 8
+"""Pixels between a sentence and the next setting."""
 
 
 class SettingRow:
@@ -37,6 +39,7 @@ class SettingRow:
         self.reset.connect("clicked()", self.onReset)
         self.sentence = qt.QLabel(_(setting.sentence), parent)
         self.sentence.setWordWrap(True)
+        self.sentence.setContentsMargins(0, 0, 0, BELOW)
         self.field.toolTip = _(setting.sentence)
         self.field.setAccessibleName(_(setting.title))
         self.title.setBuddy(self.field)

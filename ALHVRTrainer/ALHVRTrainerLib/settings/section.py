@@ -18,9 +18,9 @@ from alhvr.formats.settings_description import (
 )
 from ALHVRLib.models import store
 from ALHVRLib.section import Section, keep_in_panel
+from ALHVRTrainerLib.check.section import CheckSection
 from ALHVRTrainerLib.project_session import BUSY
 from ALHVRTrainerLib.python_setup import PythonSection
-from ALHVRTrainerLib.settings.forecast import Forecaster
 from ALHVRTrainerLib.settings.length import (
     CUSTOM,
     LONGEST_MINUTES,
@@ -44,6 +44,8 @@ MAY_BEGIN = ("ready", "finished")
 SCRATCH = 0
 """Place of "from scratch" among the models."""
 BUTTON_HEIGHT = 42
+MOST_SENTENCES, LONGEST_SENTENCE = 5, 300
+"""Of a forecast."""
 
 
 class SettingsSection(Section):
@@ -61,7 +63,6 @@ class SettingsSection(Section):
         self._custom = False
         """The slider was moved to its last place, where the number is typed."""
         self._showing = False
-        self._forecaster = Forecaster(self._session, self.refresh)
 
     @property
     def _session(self) -> ProjectSession:
@@ -71,9 +72,15 @@ class SettingsSection(Section):
         """Make the rows of what is folded, and connect all."""
         grid = qt.QGridLayout(self.ui.rowsFrame)
         grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(1)
         grid.setColumnStretch(1, 1)
+        before = self.ui.moreButton
         for row in self._rows:
             row.addTo(grid)
+            qt.QWidget.setTabOrder(before, row.field)
+            qt.QWidget.setTabOrder(row.field, row.reset)
+            before = row.reset
+        qt.QWidget.setTabOrder(before, self.ui.resetButton)
         self._wrapped = keep_in_panel(self.frame)
         self.ui.lengthSlider.maximum = CUSTOM
         self.ui.minutesBox.setRange(1.0, LONGEST_MINUTES)
@@ -92,7 +99,6 @@ class SettingsSection(Section):
         project = self._session.project
         self.ui.choicesFrame.setEnabled(project is not None and not self._session.isReadOnly)
         if project is not None:
-            self._forecaster.look()
             self._showing = True
             try:
                 self._showProject()
@@ -103,10 +109,6 @@ class SettingsSection(Section):
     def modelsChanged(self) -> None:
         """List the models that are there now."""
         self.refresh()
-
-    def cleanUp(self) -> None:
-        """End the forecast that is being made."""
-        self._forecaster.discard()
 
     def onOpened(self) -> None:
         """A project in which nothing was done yet begins with the user's defaults."""
@@ -178,7 +180,6 @@ class SettingsSection(Section):
         if reason:
             self.panel.say(reason, "warning")
             return
-        self._forecaster.discard()
         try:
             self.panel.say(self.panel.section(TrainingSection).control.start())
         except UserError as error:
@@ -230,8 +231,15 @@ class SettingsSection(Section):
         for row in self._rows:
             preset = "standard" if row.setting.key == "method.preset" else preset_of(settings)
             row.show(value_in(settings, row.setting), row.setting.default(preset), not self._session.isReadOnly)
-        self.ui.forecastLabel.text = self._forecaster.words
-        self.ui.forecastLabel.setVisible(bool(self._forecaster.words))
+        words = self._forecastWords()
+        self.ui.forecastLabel.text = words
+        self.ui.forecastLabel.setVisible(bool(words))
+
+    def _forecastWords(self) -> str:
+        """What the training will take on this computer, as the check tried it; "" where nobody knows."""
+        if self.panel.section(CheckSection).checker.isForecasting:
+            return _("Trying what these settings take...")
+        return words_of(self._session.table().report.forecast)
 
     def _fillStarts(self, chosen: str | None) -> None:
         """From scratch, then the models, those of the same structures first, then what the project names besides."""
@@ -257,6 +265,13 @@ class SettingsSection(Section):
         self.ui.trainButton.text = _("Train after the one that goes on") if waits else _("Train")
         self.ui.whyLabel.text = reason
         self.ui.whyLabel.setVisible(bool(reason))
+
+
+def words_of(forecast: dict[str, Any]) -> str:
+    """The sentences of a forecast, as one text of sane length."""
+    sentences = forecast.get("sentences")
+    texts = [text for text in sentences if isinstance(text, str)] if isinstance(sentences, list) else []
+    return " ".join(text[:LONGEST_SENTENCE] for text in texts[:MOST_SENTENCES])
 
 
 def _title(model: store.InstalledModel, names: set[str]) -> str:

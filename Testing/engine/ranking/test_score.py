@@ -1,4 +1,4 @@
-"""ScanScore: the share of unsure voxels of each structure and next to it, in the scan's own millimetres."""
+"""ScanScore: unsure voxels of each structure and next to it, in the scan's own millimetres, for each voxel found."""
 
 from __future__ import annotations
 
@@ -26,9 +26,18 @@ def test_what_is_unsure_is_counted_within_5_mm_of_the_structure_and_not_beyond()
     region[4, :, :10] = 2
     region[3] = 3
     region[4, 10:20, 15] = 2
-    assert score_of(segmentation(labels), region).structures["liver"].unsure == 10 / (20 * 20)
+    assert score_of(segmentation(labels), region).structures["liver"].unsure == round(10 / (10 + 100), 4)
     region[4, :, 10:15] = 3
-    assert score_of(segmentation(labels), region).structures["liver"].unsure == (10 + 5 * 20) / (20 * 20)
+    assert score_of(segmentation(labels), region).structures["liver"].unsure == round(110 / (110 + 100), 4)
+
+
+def test_a_structure_found_too_small_beside_unsure_voxels_is_less_sure_than_one_found_whole() -> None:
+    whole, region = np.zeros(SHAPE, np.uint8), np.ones(SHAPE, np.uint8)
+    whole[4, 10:20, 15:25] = 1
+    region[4, 10:20, 15:25] = 2
+    part = np.where(np.arange(SHAPE[2]) < 20, whole, 0).astype(np.uint8)
+    of_whole, of_part = (score_of(segmentation(found), region).structures["liver"].unsure for found in (whole, part))
+    assert (of_whole, of_part) == (0.5, round(100 / 150, 4))
 
 
 def test_another_structure_beside_it_is_not_nearly_it() -> None:
@@ -36,7 +45,7 @@ def test_another_structure_beside_it_is_not_nearly_it() -> None:
     labels[:, :, :20], labels[:, :, 20:] = 1, 3
     region[labels == 3] = 3
     found = score_of(segmentation(labels), region).structures
-    assert (found["liver"].unsure, found["spleen"].unsure) == (0.0, 1.0)
+    assert (found["liver"].unsure, found["spleen"].unsure) == (0.0, 0.5)
 
 
 def test_a_structure_that_was_not_found_has_no_volume_and_no_share() -> None:

@@ -228,6 +228,14 @@ def test_a_scan_that_was_left_goes_on_where_it_was(world: pathlib.Path, opened: 
     assert cells(opened.ui.structuresTable, 1) == ["spleen", "1 of 4 slices"]
 
 
+def test_edits_that_cannot_be_read_cost_themselves(world: pathlib.Path, review: Any) -> None:
+    (world / "review" / "edits").mkdir()
+    (world / "review" / "edits" / "scan0.seg.nrrd").write_text("no segmentation")
+    review.ui.openButton.click()
+    assert "cannot be read: it begins from the model's draft." in review.panel.message
+    assert np.array_equal(review.opened.masks()["liver"], draft_of(0) == 1)
+
+
 def test_a_crash_costs_a_minute_at_most(world: pathlib.Path, opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from ALHVRTrainerLib.review import opened as module
 
@@ -271,14 +279,14 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_a_bad_entry_of_a_ranking_costs_itself(trainer: Any, review: Any, world: pathlib.Path, case: str,
-                                               tmp_path: pathlib.Path) -> None:
-    path = write_ranking(world, tmp_path / "made" / "archive")
+def test_a_bad_entry_of_a_ranking_costs_itself(project_folder: Callable[..., pathlib.Path], tmp_path: pathlib.Path,
+                                               case: str) -> None:
+    folder = project_folder()
+    path = write_ranking(folder, tmp_path / "made" / "archive")
     record = json.loads(path.read_text())
     record["scans"][0].update(HOSTILE[case])
     path.write_text(json.dumps(record))
-    trainer.panel.refresh()
-    assert [cells(review.ui.scansTable, row)[1] for row in range(review.ui.scansTable.rowCount)] == ["scan1"]
+    assert [scan.case for scan in ranking_of(folder).scans] == ["scan1"]
 
 
 def test_a_scan_outside_of_the_archive_is_not_opened(trainer: Any, review: Any, world: pathlib.Path,
@@ -292,7 +300,30 @@ def test_a_scan_outside_of_the_archive_is_not_opened(trainer: Any, review: Any, 
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "other"}', '{"format": "alhvr ranking 1", "scans": 3}'])
-def test_a_damaged_ranking_is_none(trainer: Any, review: Any, world: pathlib.Path, text: str) -> None:
-    (world / "review" / "ranking.json").write_text(text)
-    trainer.panel.refresh()
-    assert review.ui.scansTable.rowCount == 0 and review.ui.rankButton.text == "Look for the next cases"
+def test_a_damaged_ranking_is_none(project_folder: Callable[..., pathlib.Path], text: str) -> None:
+    folder = project_folder()
+    (folder / "review").mkdir()
+    (folder / "review" / "ranking.json").write_text(text)
+    assert ranking_of(folder).scans == ()
+
+
+def test_lines_that_are_no_decision_are_passed_over(project_folder: Callable[..., pathlib.Path]) -> None:
+    from ALHVRTrainerLib.review.record import read_decisions
+
+    from alhvr.formats.project import read_project
+
+    folder = project_folder()
+    (folder / "review").mkdir()
+    good = '{"case": "a", "decision": "accepted", "minutes": 1e99, "dice": {"l": 7}}'
+    lines = ["", "{", '"text"', '{"case": 1}', good]
+    (folder / "review" / "decisions.jsonl").write_text("\n".join(lines))
+    decision, = read_decisions(read_project(folder))
+    assert (decision.case, decision.minutes, decision.dice) == ("a", 0.0, {})
+
+
+def ranking_of(folder: pathlib.Path) -> Any:
+    from ALHVRTrainerLib.review.record import read_ranking
+
+    from alhvr.formats.project import read_project
+
+    return read_ranking(read_project(folder))

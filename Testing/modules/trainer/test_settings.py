@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from child_watch import let_qt_work
 from tiny_runs import NAMES
 
 
@@ -31,13 +30,15 @@ def settings(trainer: Any, project: pathlib.Path) -> Any:
 
 
 @pytest.fixture
-def checked(trainer: Any) -> Any:
-    """The session believes that a check has found nothing."""
-    class Check:
-        state, sentence = "ready", "Ready."
+def checked(trainer: Any, project: pathlib.Path) -> Any:
+    """The session, where a check has found nothing and nothing has changed since."""
+    from ALHVRTrainerLib.check.section import CheckSection
 
-    trainer.logic.session.check = Check()
+    (project / "check.json").write_text(json.dumps({"format": "alhvr check", "findings": [], "cases": []}))
+    checker = trainer.panel.section(CheckSection).checker
+    checker._checked, checker._forecast = checker._inputs(), checker._settings()
     trainer.logic.session.changed()
+    assert trainer.logic.session.state == "ready"
     return trainer.logic.session
 
 
@@ -196,21 +197,15 @@ def test_a_project_that_is_open_elsewhere_can_only_be_looked_at(trainer: Any, se
     assert settings.ui.whyLabel.text.startswith("Another window")
 
 
-def test_a_change_of_a_setting_makes_a_new_forecast_and_no_new_check(trainer: Any, settings: Any, checked: Any,
-                                                                    project: pathlib.Path,
-                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
-    from ALHVRTrainerLib.settings import forecast
+def test_the_forecast_of_the_check_stands_beside_the_slider(trainer: Any, settings: Any, project: pathlib.Path,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    from ALHVRTrainerLib.check.section import CheckSection
 
-    report = {"format": "alhvr check", "findings": [], "cases": [], "forecast": {"sentences": ["It takes 1 h."]}}
+    sentences = ["It takes 1 h.", 7, "a" * 5000]
+    report = {"format": "alhvr check", "findings": [], "cases": [], "forecast": {"sentences": sentences}}
     (project / "check.json").write_text(json.dumps(report))
-    monkeypatch.setattr(settings._forecaster._timer, "interval", 0)
     trainer.panel.refresh()
-    assert settings.ui.forecastLabel.text == "It takes 1 h."
-    settings.ui.lengthSlider.setValue(0)
+    assert settings.ui.forecastLabel.text == f"It takes 1 h. {'a' * 300}"
+    monkeypatch.setattr(trainer.panel.section(CheckSection).checker, "isForecasting", True)
+    trainer.panel.refresh()
     assert settings.ui.forecastLabel.text == "Trying what these settings take..."
-    let_qt_work(lambda: settings.ui.forecastLabel.text.startswith("Training will take about"))
-    assert "15 min" in settings.ui.forecastLabel.text
-    assert json.loads((project / "check.json").read_text()) == report
-    settings.ui.lengthSlider.setValue(1)
-    assert settings.ui.forecastLabel.text == "It takes 1 h.", "what was tried is not tried again"
-    assert forecast.words_of({"sentences": [1, "a" * 5000]}) == "a" * 300
