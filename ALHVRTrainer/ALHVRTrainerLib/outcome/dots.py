@@ -37,6 +37,7 @@ class _Drawing:
         self._low, self._high = (low, 1.0) if low < 1 else (0.0, 1.0)
 
     def draw(self) -> None:
+        """Axis, cases, names."""
         self._drawAxis()
         for case in self._outcome.cases:
             self._drawCase([(arm, case[arm]) for arm in self._outcome.shown if arm in case])
@@ -85,5 +86,5 @@ class _Drawing:
 
 def dots_text(outcome: Outcome) -> str:
     """What the picture shows, for those who do not see it."""
-    return _("Mean Dice of {n} held-out cases, each joined by a line; orange where the last step made it worse.").format(
-        n=len(outcome.cases))
+    text = _("Mean Dice of {n} held-out cases, each joined by a line; orange where the last step made it worse.")
+    return text.format(n=len(outcome.cases))
