@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from slicer.i18n import tr as _
 
 from alhvr.core.errors import UserError
+from alhvr.formats.labels import folded
 from ALHVRLib.scene.errors import SceneError
 from ALHVRTrainerLib.cases.case_store import add_names, change_case, next_name
-from ALHVRTrainerLib.cases.case_table import folded
 from ALHVRTrainerLib.cases.scene_pair import IMAGE_ENDING, LABEL_ENDING, write_label, write_scan
 from ALHVRTrainerLib.review.record import ACCEPTED, DECLINED, Decision, RankedScan, add_decision, drop_edits
 

@@ -9,10 +9,10 @@ import slicer
 from slicer.i18n import tr as _
 
 from alhvr.core.errors import UserError
+from alhvr.formats.labels import folded
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.section import Section
 from ALHVRLib.widgets import BusyBar
-from ALHVRTrainerLib.cases.case_table import folded
 from ALHVRTrainerLib.engine_job import EngineJob, JobEnd
 from ALHVRTrainerLib.python_setup import chosen_python
 from ALHVRTrainerLib.review import curve
