@@ -58,7 +58,6 @@ class CheckSection(Section):
     def refresh(self) -> None:
         """Show how the check stands."""
         session, ui = self._session, self.ui
-        self.frame.setVisible(session.project is not None)
         if session.project is None:
             return
         report, running = session.table().report, self.checker.isRunning
