@@ -101,10 +101,7 @@ class Launch:
 
 
 def child_command(python: str = "") -> list[str]:
-    """What begins every command line: a Python (PythonSlicer unless another is named) and our script.
-
-    Raises LaunchError where one of them is missing.
-    """
+    """A Python (PythonSlicer unless another is named) and our script; LaunchError where one of them is missing."""
     command, script = shutil.which(python or "PythonSlicer"), paths.child_script()
     if command is None and python:
         raise LaunchError(_("The Python {path} was not found.").format(path=python))

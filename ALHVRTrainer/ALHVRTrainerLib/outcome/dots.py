@@ -12,7 +12,7 @@ LEFT, RIGHT, TOP, BOTTOM = 44, 24, 10, 26
 """Margins in pixels: numbers stand left, names below."""
 RADIUS = 4
 BLUE, ORANGE = (0, 114, 178), (213, 94, 0)
-"""Cases that got better or stayed, and those that got worse."""
+"""Cases that got better with the last step or stayed, and those that got worse."""
 
 
 def dots_picture(outcome: Outcome, palette: qt.QPalette) -> qt.QPixmap:
@@ -37,6 +37,7 @@ class _Drawing:
         self._low, self._high = (low, 1.0) if low < 1 else (0.0, 1.0)
 
     def draw(self) -> None:
+        """Axis, cases, names."""
         self._drawAxis()
         for case in self._outcome.cases:
             self._drawCase([(arm, case[arm]) for arm in self._outcome.shown if arm in case])
@@ -64,7 +65,8 @@ class _Drawing:
     def _drawCase(self, scores: list[tuple[str, float]]) -> None:
         if not scores:
             return
-        colour = qt.QColor(*(BLUE if scores[-1][1] >= scores[0][1] else ORANGE))
+        worse = len(scores) > 1 and scores[-1][1] < scores[-2][1]
+        colour = qt.QColor(*(ORANGE if worse else BLUE))
         points = [(self._x(arm), self._y(score)) for arm, score in scores]
         self._painter.setPen(qt.QPen(colour))
         for (x, y), (next_x, next_y) in zip(points, points[1:], strict=False):
@@ -84,5 +86,5 @@ class _Drawing:
 
 def dots_text(outcome: Outcome) -> str:
     """What the picture shows, for those who do not see it."""
-    return _("Mean Dice of {n} held-out cases, each joined by a line; orange where it got worse.").format(
-        n=len(outcome.cases))
+    text = _("Mean Dice of {n} held-out cases, each joined by a line; orange where the last step made it worse.")
+    return text.format(n=len(outcome.cases))

@@ -181,10 +181,12 @@ class OutcomeSection(Section):
         for widget in (self.ui.captionLabel, self.ui.scoreTable, self.ui.dotsLabel):
             widget.setVisible(outcome is not None)
         if outcome is not None:
-            self.ui.captionLabel.text = _("Means over the held-out cases: Dice, and HD95 in {unit} (*: not "
-                                          "found in some case).").format(unit=outcome.unit)
+            self.ui.captionLabel.text = _("Means over the held-out cases: Dice, and below it HD95 (*: not found in "
+                                          "some case).")
             fill_table(self.ui.scoreTable, outcome)
-            self.ui.dotsLabel.setPixmap(dots_picture(outcome, self.widget.palette))
+            picture = dots_picture(outcome, self.widget.palette)
+            self.ui.dotsLabel.setPixmap(picture)
+            self.ui.dotsLabel.setFixedHeight(picture.height())
             self.ui.dotsLabel.toolTip = dots_text(outcome)
             self._showWorst(outcome)
 
@@ -227,7 +229,7 @@ class OutcomeSection(Section):
 def fill_table(table: qt.QTableWidget, outcome: Outcome) -> None:
     """A row a structure and one for the mean: Dice and distance of each arm, and the change."""
     rows = [*outcome.structures, ""]
-    titles = ["", *map(column_title, outcome.shown)]
+    titles = ["", *(column_title(arm).replace(" ", "\n") for arm in outcome.shown)]
     if outcome.change is not None:
         titles.append(_("change"))
     table.setRowCount(0)
@@ -262,7 +264,8 @@ def _score_text(outcome: Outcome, arm: str, name: str) -> str:
     if not name:
         return f"{dice:.2f}"
     missed = "*" if scores.missed.get(name) else ""
-    return f"{dice:.2f}, {distance:.1f}{missed}" if distance is not None else f"{dice:.2f}, –{missed}"
+    measured = "–" if distance is None else f"{distance:.1f} {outcome.unit}"
+    return f"{dice:.2f}\n{measured}{missed}"
 
 
 def _change_text(outcome: Outcome, name: str) -> str:

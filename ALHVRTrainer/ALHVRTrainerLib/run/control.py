@@ -48,7 +48,6 @@ class RunControl:
                  python: Callable[[], str] = str) -> None:
         self._session, self._onTick, self._python = session, onTick, python
         self._follower = Follower(self._onLook)
-        session.onOpened.append(self.attach)
 
     @property
     def state(self) -> str:
@@ -87,8 +86,7 @@ class RunControl:
     def cleanUp(self) -> None:
         """The panel goes; the run goes on."""
         self._follower.detach()
-        with contextlib.suppress(ValueError):
-            self._session.onOpened.remove(self.attach)
+        self._session.run = None
 
     def start(self) -> str:
         """Begin a run with what the project says now, or let it wait for the one that goes on; returns what was done.

@@ -62,8 +62,16 @@ class TrainingSection(Section):
         self.ui.logButton.connect("toggled(bool)", self.onLog)
         self._preview.setUp()
         self._guard = CloseGuard(lambda: self.control.may(BUSY), lambda: self._try(self.control.pause))
+        self.frame.connect("contentsCollapsed(bool)", self.onFolded)
+        self.panel.logic.session.onOpened.append(self.onOpened)
         self.onLog(False)
-        self.control.attach()
+        self.onOpened()
+
+    @property
+    def _isShown(self) -> bool:
+        """Whether the views are ours: folded, another section or another module has them."""
+        reader = self.control.reader
+        return self._entered and not self.frame.collapsed and reader is not None and reader.state in SHOWN
 
     def follow(self, parameters: Any) -> None:
         """Shown: the views are ours as long as a run is to be seen; left: they are as they were."""
@@ -80,7 +88,7 @@ class TrainingSection(Section):
         waiting = self.control.nWaiting
         self.ui.queueLabel.text = _("{n} more training(s) wait for this one.").format(n=waiting) if waiting else ""
         self.ui.queueLabel.setVisible(bool(waiting))
-        if reader is not None and reader.state in SHOWN and self._entered:
+        if self._isShown:
             self._show(reader)
         else:
             self._giveBack()
@@ -96,7 +104,19 @@ class TrainingSection(Section):
         self._preview.cleanUp()
         self._discard.takeBack()
         self._guard.cleanUp()
+        self.panel.logic.session.onOpened.remove(self.onOpened)
         self.control.cleanUp()
+
+    def onOpened(self) -> None:
+        """Another project is open: a run that is not over is shown."""
+        self.control.attach()
+        reader = self.control.reader
+        if reader is not None and reader.state in SHOWN:
+            self.frame.collapsed = False
+
+    def onFolded(self, *_arguments: object) -> None:
+        """The section was opened or folded."""
+        self.refresh()
 
     def onDiscard(self, *_arguments: object) -> None:
         """The first press asks, the second deletes."""
@@ -131,7 +151,7 @@ class TrainingSection(Section):
         if reader.changed:
             self._showProgress(reader)
         reader.changed.clear()
-        if self._entered and reader.state in SHOWN:
+        if self._isShown:
             self._show(reader)
 
     def _show(self, reader: RunReader) -> None:

@@ -19,7 +19,8 @@ from small_disk import mounted_disk
 from support import ROOT
 
 TRAINS = """
-say("started", pid=os.getpid(), names=sorted(n for n in os.environ if n.startswith("ALHVR_") and os.environ[n]), cwd=os.getcwd())
+names = sorted(name for name in os.environ if name.startswith("ALHVR_") and os.environ[name])
+say("started", pid=os.getpid(), names=names, cwd=os.getcwd())
 print("a word of a library", file=sys.stderr)
 sys.stdout.flush()
 until = time.monotonic() + 60

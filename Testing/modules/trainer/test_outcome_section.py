@@ -45,7 +45,7 @@ def test_the_outcome_is_a_table_and_a_sentence(opened: Callable) -> None:
     assert ui.warningLabel.text == ("Only 2 held-out patient(s): five or more are needed to trust the "
                                     "figures.")
     assert cells(ui.scoreTable) == [
-        ["liver", "0.75, 4.2*", "0.79, 4.2*", "+0.04"], ["spleen", "0.65, –*", "0.68, –*", "+0.03"],
+        ["liver", "0.75\n4.2 mm*", "0.79\n4.2 mm*", "+0.04"], ["spleen", "0.65\n–*", "0.68\n–*", "+0.03"],
         ["mean", "0.70", "0.73", "+0.04"]]
 
 
@@ -111,7 +111,7 @@ def test_one_training_alone_has_one_button_and_no_change(opened: Callable) -> No
     arm = {"dice": {"liver": 0.7}, "hd95_mm": {"liver": 3.0}, "mean_dice": 0.7, "model": "archive/model"}
     ui = opened(arms={"archive": arm}, change=None, verdict="one arm").ui
     assert ui.keepLabelsButton.isHidden() and not ui.keepArchiveButton.isHidden()
-    assert cells(ui.scoreTable)[0] == ["liver", "0.70, 3.0"]
+    assert cells(ui.scoreTable)[0] == ["liver", "0.70\n3.0 mm"]
 
 
 def test_continuing_begins_a_run_from_the_model(opened: Callable, trainer: Any,

@@ -132,6 +132,25 @@ def test_curves_come_with_the_panel_and_go_with_it(opened: Callable, trainer: An
     assert nodes("vtkMRMLPlotChartNode") and slicer.app.layoutManager().layout != layout
 
 
+def test_a_folded_section_leaves_the_views_to_others(opened: Callable, trainer: Any) -> None:
+    import slicer
+
+    layout = slicer.app.layoutManager().layout
+    shown = opened()
+    trainer.panel.showSection("OutcomeSection")
+    assert not nodes("vtkMRMLPlotChartNode") and slicer.app.layoutManager().layout == layout
+    write_lines(shown.control.reader.folder / "archive" / "metrics.jsonl", [dice_line(600, 1440.0, 0.7)], "a")
+    let_qt_work(lambda: "0.70 at minute 24" in shown.ui.detailLabel.text)
+    assert not nodes("vtkMRMLPlotChartNode")
+
+
+def test_opening_a_project_shows_a_run_that_is_not_over(trainer: Any, project_folder: Callable) -> None:
+    folder = project_folder()
+    write_run(folder / "runs" / "1", "paused", elapsed_s=60.0)
+    trainer.logic.session.open(folder)
+    assert trainer.panel.openSection == "TrainingSection"
+
+
 def test_a_validation_is_drawn_when_it_comes(opened: Callable) -> None:
     shown = opened()
     write_lines(shown.control.reader.folder / "archive" / "metrics.jsonl", [dice_line(600, 1440.0, 0.7)], "a")
