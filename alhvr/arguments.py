@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import alhvr
-from alhvr.config import RunConfig, from_dict, to_dict, with_preset
+from alhvr.config import RunConfig, to_dict, with_preset
 from alhvr.core.errors import UserError
 from alhvr.core.files import read_json
 from alhvr.formats.project import PROJECT_FILE, Project
+from alhvr.formats.settings_description import config_of
 from alhvr.methods.registry import DEFAULT_METHOD, METHODS
 from alhvr.networks.registry import NETWORKS
 
@@ -33,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     _add_demo(commands)
     _add_sample(commands)
+    _add_cases(commands)
     _add_check(commands)
     _add_train(commands)
     _add_compare(commands)
@@ -71,6 +73,19 @@ def _add_demo(commands: Any) -> None:
 def _add_sample(commands: Any) -> None:
     parser = _command(commands, "sample", "Generated scans and a small model, to try segmenting in a minute.")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
+    parser.add_argument("--study", action="store_true",
+                        help="a project to train on instead: labelled cases and an archive, no model")
+    parser.add_argument("--archive", type=int, metavar="N", help="scans in the archive of --study (8)")
+    _add_progress(parser)
+
+
+def _add_cases(commands: Any) -> None:
+    parser = _command(commands, "add", "Copy labelled cases into a project.")
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="PATH",
+                        help="a cases folder of any layout, or scans and their label files")
+    parser.add_argument("--project", type=Path, required=True, metavar="DIR", help="project folder")
+    parser.add_argument("--look", action="store_true", help="only tell which label belongs to which scan, and why")
+    parser.add_argument("--only", type=Path, metavar="FILE.json", help="add these pairs alone, as --look tells them")
     _add_progress(parser)
 
 
@@ -217,7 +232,7 @@ def check_config(options: argparse.Namespace, project: Project | None = None) ->
 
 def _project_config(project: Project) -> RunConfig:
     """The settings of a project, and its time."""
-    config = _settings(project.settings, f"{PROJECT_FILE}: settings")
+    config = config_of(project.settings, f"{PROJECT_FILE}: settings")
     return replace(config, training=replace(config.training, minutes=project.minutes))
 
 
@@ -253,12 +268,4 @@ def _config_file(path: Path) -> RunConfig:
         reason = error.message.removesuffix(".") if isinstance(error, UserError) else error.strerror or error
         raise UserError(f"The settings file {path} cannot be read ({reason}).",
                         f"Give a JSON file with the parts {', '.join(to_dict(RunConfig()))}.") from error
-    return _settings(values, "settings")
-
-
-def _settings(values: Any, where: str) -> RunConfig:
-    """Settings as plain values; what they leave out is that of the preset that they name, else the default."""
-    method = values.get("method") if isinstance(values, dict) else None
-    preset = method.get("preset") if isinstance(method, dict) else None
-    base = with_preset(RunConfig(), preset) if preset in ("paper", "official") else RunConfig()
-    return from_dict(RunConfig, values, where, base=base)
+    return config_of(values, "settings")

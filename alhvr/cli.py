@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alhvr.arguments import build_parser, check_config, run_config
-from alhvr.core.errors import Cancelled, UserError, require_generator, require_memory, require_train
+from alhvr.core.errors import DEMO, Cancelled, UserError, require_generator, require_memory, require_train
 from alhvr.core.files import shown
 from alhvr.core.progress import BarReporter, JsonReporter, Reporter
 from alhvr.core.streams import occupy_standard_streams, unblocked_streams, write_out
@@ -87,7 +87,7 @@ def _told_project(options: argparse.Namespace, reporter: Reporter) -> Project | 
 
 
 def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
-    require_train("alhvr demo")
+    require_train("alhvr demo", DEMO)
     from alhvr.demo.story import run_demo
 
     run_demo(options.out, reporter, seed=options.seed)
@@ -96,11 +96,28 @@ def _demo(options: argparse.Namespace, reporter: Reporter) -> None:
 
 def _sample(options: argparse.Namespace, reporter: Reporter) -> None:
     require_generator("alhvr sample")
-    from alhvr.phantom.sample import make_sample
+    from alhvr.phantom.sample import make_sample, make_study
 
+    if options.study:
+        reporter.finished(project=str(make_study(options.out, reporter, archive=options.archive)))
+        return
     study = make_sample(options.out, reporter)
     reporter.note(f"To segment a scan: alhvr segment {study.scans[0]} --model {study.model} --out DIR --regions")
     reporter.finished(scans=[str(path) for path in study.scans], labels=str(study.labels), model=str(study.model))
+
+
+def _add(options: argparse.Namespace, reporter: Reporter) -> None:
+    from alhvr.data.adding import add_cases, choose, find_pairs
+    from alhvr.formats.project import read_project
+
+    project, found = read_project(options.project), find_pairs(options.inputs)
+    for note in found.notes:
+        reporter.note(note)
+    if options.look:
+        reporter.finished(**found.to_dict())
+        return
+    names = add_cases(project.folder, choose(found, options.only, reporter), reporter)
+    reporter.finished(cases=list(names))
 
 
 def _train(options: argparse.Namespace, reporter: Reporter) -> None:
@@ -237,8 +254,8 @@ def _rank(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace, Reporter], None]] = {
-    "demo": _demo, "sample": _sample, "check": _check, "train": _train, "compare": _compare, "segment": _segment,
-    "rank": _rank, "evaluate": _evaluate, "describe": _describe,
+    "demo": _demo, "sample": _sample, "add": _add, "check": _check, "train": _train, "compare": _compare,
+    "segment": _segment, "rank": _rank, "evaluate": _evaluate, "describe": _describe,
 }
 """What each command runs."""
 

@@ -6,18 +6,19 @@ A project folder may come from a stranger: what of it lies elsewhere is told bef
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from alhvr.core.errors import UserError
-from alhvr.core.files import read_json, shown
-from alhvr.formats.project import ARCHIVE, ARMS, PROJECT_FILE, Project, read_project
+from alhvr.core.files import shown
+from alhvr.formats.project import OUTCOME_FILE, PROJECT_FILE, Project, models_of, read_project
 
 RANKING, DECISIONS = "ranking.json", "decisions.jsonl"
 """In the folder of the review."""
 _BEGUN = {"train": "run.json", "compare": "compare.json"}
 """The file that a run of each command has from its beginning on."""
-_DONE = {"train": "model/manifest.json", "compare": "outcome.json"}
+_DONE = {"train": "model/manifest.json", "compare": OUTCOME_FILE}
 """The file that it has at its end."""
 
 
@@ -30,14 +31,15 @@ def project_of(options: argparse.Namespace) -> Project | None:
     if options.project is None:
         return None
     project = read_project(options.project)
-    _refuse_beside(options)
+    out = _own_run(project, options)
+    _refuse_beside(options, own_run=out is not None)
     if options.command == "rank":
         return _for_rank(options, project)
     options.labeled, options.unlabeled = project.cases_folder, list(project.archive_folders)
     if options.command == "check":
         options.out = options.out or project.folder / "check.json"
         return project
-    options.out = _unfinished(project, options.command) if options.resume else project.next_run()
+    options.out = out or (_unfinished(project, options.command) if options.resume else project.next_run())
     options.start_from = options.start_from or project.start_model
     return project
 
@@ -51,10 +53,19 @@ def places(project: Project) -> Iterator[str]:
         yield f"The project begins from the model in {shown(project.start_model)}."
 
 
-def _refuse_beside(options: argparse.Namespace) -> None:
+def _own_run(project: Project, options: argparse.Namespace) -> Path | None:
+    """The run of this project that --out names, as a program does that keeps its output there; None for none."""
+    if options.command in _BEGUN and options.out is not None:
+        out = Path(os.path.abspath(options.out))
+        if out.parent == project.runs_folder and out.name.isdigit():
+            return out
+    return None
+
+
+def _refuse_beside(options: argparse.Namespace, *, own_run: bool) -> None:
     own = {"check": ("labeled", "unlabeled"), "rank": ("archive", "known")}
     names = own.get(options.command, ("labeled", "unlabeled", "config", "out"))
-    given = [name for name in names if getattr(options, name, None)]
+    given = [name for name in names if getattr(options, name, None) and not (own_run and name == "out")]
     if given:
         what = "ARCHIVE" if given[0] == "archive" else f"--{given[0]}"
         raise UserError(f"{what} is given beside --project, which has its own.",
@@ -75,7 +86,7 @@ def _for_rank(options: argparse.Namespace, project: Project) -> Project:
     """Fills the options of ``alhvr rank``."""
     if not project.archive:
         raise UserError(f"The project {shown(project.name)} has no archive.", "Add a folder of scans to it.")
-    models = list(_models(project))
+    models = models_of(project)
     if options.model is None and not models:
         raise UserError(f"The project {shown(project.name)} has no model yet.", "Train first, or give --model.")
     options.model = options.model or models[0]
@@ -89,23 +100,3 @@ def _for_rank(options: argparse.Namespace, project: Project) -> Project:
 def _number(project: Project, model: Path) -> str:
     """The run of a model in the project."""
     return model.relative_to(project.runs_folder).parts[0]
-
-
-def _models(project: Project) -> Iterator[Path]:
-    """The models of the project that are there: the one that was kept, then what each run offers, the newest first."""
-    kept = project.kept
-    first = () if kept is None else (project.run_folder(kept.run) / kept.arm, project.run_folder(kept.run))
-    runs = [project.run_folder(number) for number in reversed(project.runs())]
-    trained = (folder for run in runs for folder in (run / _offered(run), *(run / arm for arm in ARMS), run))
-    for folder in dict.fromkeys((*first, *trained)):
-        if (folder / _DONE["train"]).is_file():
-            yield folder / "model"
-
-
-def _offered(run: Path) -> str:
-    """The training whose model a comparison offers; that with the archive where it does not say."""
-    try:
-        offered = read_json(run / _DONE["compare"])["offered"]
-    except (OSError, UserError, TypeError, KeyError):
-        return ARCHIVE
-    return offered if offered in ARMS else ARCHIVE

@@ -12,7 +12,8 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
 
@@ -49,36 +50,39 @@ class LaunchError(Exception):
     """There is no process; the text is one sentence for the panel."""
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What a child runs in."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Over those that Slicer was started with, and over those of every child."""
+    python: str = ""
+    """Path of a Python of the user's own; "" for PythonSlicer."""
+
+
 class Launch:
     """One command of ALHVRChild.py in a work folder of its own.
 
     Args:
         arguments: of ALHVRChild.py.
         folder: the child ends when it is removed; what has it in its environment belongs to this job.
-        environment: variables over those that Slicer was started with, and over those of every child.
     """
 
-    def __init__(self, arguments: list[str], folder: Path, environment: dict[str, str]) -> None:
-        self._arguments, self.folder = arguments, folder
-        self._environment = {**_environment(folder), **environment}
+    def __init__(self, arguments: list[str], folder: Path, around: Surroundings) -> None:
+        self._arguments, self.folder, self._python = arguments, folder, around.python
+        owner = {"ALHVR_OWNER_PID": str(os.getpid()), WORK_VARIABLE: str(folder)}
+        self._environment = {**owner, **child_environment(around.python), **around.variables}
         self._cancelFile = folder / "cancel"
         self._exitCodeFile = folder / "exit-code"
 
     def start(self) -> Popen:
         """Start the launcher; raises LaunchError."""
-        command, script = shutil.which("PythonSlicer"), paths.child_script()
-        if command is None:
-            raise LaunchError(_("PythonSlicer, which comes with Slicer, was not found."))
-        if not script.is_file():
-            raise LaunchError(_("A file of the extension is missing: {file}.").format(file=script))
+        command = [*child_command(self._python), *self._arguments]
         try:
             for file in (self._cancelFile, self._exitCodeFile):
                 file.unlink(missing_ok=True)
-            return slicer.util.launchConsoleProcess(
-                [command, str(script), *self._arguments], updateEnvironment=self._environment)
+            return slicer.util.launchConsoleProcess(command, updateEnvironment=self._environment)
         except OSError as error:
-            text = _("PythonSlicer could not be started: {reason}.")
-            raise LaunchError(text.format(reason=error.strerror or error)) from error
+            raise not_startable(self._python or "PythonSlicer", error) from error
 
     def ask_to_stop(self) -> bool:
         """Leave word for the child, also for a Python that has not even begun; False where nothing can be written."""
@@ -96,13 +100,33 @@ class Launch:
             return None
 
 
-def _environment(work_folder: Path) -> dict[str, str]:
-    """What the child is told; nothing of the user's other Pythons reaches it."""
+def child_command(python: str = "") -> list[str]:
+    """A Python (PythonSlicer unless another is named) and our script; LaunchError where one of them is missing."""
+    command, script = shutil.which(python or "PythonSlicer"), paths.child_script()
+    if command is None and python:
+        raise LaunchError(_("The Python {path} was not found.").format(path=python))
+    if command is None:
+        raise LaunchError(_("PythonSlicer, which comes with Slicer, was not found."))
+    if not script.is_file():
+        raise LaunchError(_("A file of the extension is missing: {file}.").format(file=script))
+    return [command, str(script)]
+
+
+def not_startable(python: str, error: OSError) -> LaunchError:
+    """The system refused to start a Python."""
+    text = _("{python} could not be started: {reason}.")
+    return LaunchError(text.format(python=python, reason=error.strerror or error))
+
+
+def child_environment(python: str = "") -> dict[str, str]:
+    """What every child is told; nothing of the user's other Pythons reaches one in PythonSlicer.
+
+    A Python of the user's own, which is named, has packages of its own: ours are for PythonSlicer.
+    """
     return {
-        "ALHVR_OWNER_PID": str(os.getpid()),
-        WORK_VARIABLE: str(work_folder),
         "ALHVR_ENGINE": str(paths.engine_root()),
-        "ALHVR_PACKAGES": str(paths.packages_folder()),
+        "ALHVR_PACKAGES": "" if python else str(paths.packages_folder()),
+        **({"PYTHONHOME": ""} if python else {}),
         "PYTHONPATH": "",
         "PYTHONNOUSERSITE": "1",
         "PYTHONUNBUFFERED": "1",
@@ -204,13 +228,12 @@ class ChildProcess:
         onLog: called with each line of other output.
         onEnd: called with the ExitStatus, once, after the last event; never after discard().
         workFolder: a folder of the job's own. The child ends when it is removed.
-        environment: variables for the child, over those that Slicer was started with.
+        around: variables for the child, and a Python other than PythonSlicer.
     """
 
     def __init__(self, arguments: Sequence[str], *, onEvent: Callable[[Event], None], onLog: Callable[[str], None],
-                 onEnd: Callable[[ExitStatus], None], workFolder: Path,
-                 environment: dict[str, str] | None = None) -> None:
-        self._launch = Launch([str(argument) for argument in arguments], Path(workFolder), environment or {})
+                 onEnd: Callable[[ExitStatus], None], workFolder: Path, around: Surroundings | None = None) -> None:
+        self._launch = Launch([str(argument) for argument in arguments], Path(workFolder), around or Surroundings())
         self._onEvent, self._onLog, self._onEnd = onEvent, onLog, onEnd
         self._state = "new"
         self._thread: WatchedThread | None = None

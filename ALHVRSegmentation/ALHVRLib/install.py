@@ -15,13 +15,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.request import getproxies
 
 from slicer.i18n import tr as _
 
 from ALHVRLib import paths
 from ALHVRLib.child_events import Event, ExitStatus
-from ALHVRLib.child_process import ChildProcess
+from ALHVRLib.child_process import ChildProcess, Surroundings
 from ALHVRLib.os_process import is_alive
 from ALHVRLib.requirements import MB, Requirement
 
@@ -44,7 +43,7 @@ OPTIONS = ("--no-deps", "--only-binary=:all:", "--no-input", "--no-cache-dir", "
            "--no-warn-script-location", "--no-compile", "--timeout", "15", "--retries", "2")
 
 
-def move_in(package: str, new: Path, target: Path, aside: Path) -> None:
+def move_in(requirement: Requirement, new: Path, target: Path, aside: Path) -> None:
     """Move a package from the folder ``new`` to ``target`` on the same disk; an older one goes to ``aside``.
 
     Raises OSError where that is not possible; ``target`` is then as it was.
@@ -52,8 +51,8 @@ def move_in(package: str, new: Path, target: Path, aside: Path) -> None:
     made = not target.exists()
     target.mkdir(parents=True, exist_ok=True)
     aside.mkdir()
-    moves = [(old, aside / old.name) for old in _parts(package, target)]
-    moves += [(part, target / part.name) for part in _parts(package, new)]
+    moves = [(old, aside / old.name) for old in _parts(requirement, target)]
+    moves += [(part, target / part.name) for part in _parts(requirement, new)]
     done = []
     try:
         for source, place in moves:
@@ -84,9 +83,10 @@ def version_in(package: str, folder: Path) -> str:
     return names[0].removeprefix(f"{package}-").removesuffix(".dist-info") if names else ""
 
 
-def _parts(package: str, folder: Path) -> list[Path]:
+def _parts(requirement: Requirement, folder: Path) -> list[Path]:
     """The package and what tells of its version; not the commands that come with it."""
-    return [path for path in (folder / package, *folder.glob(f"{package}-*.dist-info")) if path.exists()]
+    infos = folder.glob(f"{requirement.package}-*.dist-info")
+    return [path for path in (folder / requirement.folder, *infos) if path.exists()]
 
 
 def no_room(requirement: Requirement, folder: Path) -> str:
@@ -120,7 +120,7 @@ def why_pip_failed(requirement: Requirement, log: list[str], target: Path, wheel
     text = "\n".join(log)
     if _has(text, FULL):
         return no_room(requirement, target)
-    if wheels is None and (_has(text, PROXY) or (_has(text, NO_NETWORK) and getproxies())):
+    if wheels is None and (_has(text, PROXY) or (_has(text, NO_NETWORK) and _has_proxy())):
         return _("the package server was not reached through the proxy. Check HTTPS_PROXY, or install from a folder "
                  "of wheels.")
     if wheels is None and _has(text, CERTIFICATE):
@@ -230,7 +230,7 @@ class Installation:
         environment = {"TMPDIR": temporary, "TEMP": temporary, "TMP": temporary, "PIP_USER": "0",
                        "PIP_REQUIRE_VIRTUALENV": "0"}
         self._child = ChildProcess(arguments, onEvent=self._onEvent, onLog=self._onLine, onEnd=onEnd,
-                                   workFolder=self._staging / "work", environment=environment)
+                                   workFolder=self._staging / "work", around=Surroundings(environment))
         self._child.start()
 
     def _onEvent(self, event: Event) -> None:
@@ -259,7 +259,7 @@ class Installation:
             self._fail(self._broken or why_pip_failed(self._requirement, self._log, self._target.parent, self._wheels))
         else:
             self._onProgress(_("Trying {package}...").format(package=self._package), None)
-            self._run(["--import", self._package, str(self._new)], self._onTried)
+            self._run(["--import", self._requirement.module, str(self._new)], self._onTried)
 
     def _onTried(self, exit_status: ExitStatus) -> None:
         if exit_status.kind == "cancelled":
@@ -270,7 +270,7 @@ class Installation:
             return
         try:
             version = version_in(self._package, self._new)
-            move_in(self._package, self._new, self._target, self._staging / "old")
+            move_in(self._requirement, self._new, self._target, self._staging / "old")
         except OSError as error:
             self._fail(not_writable(self._target, error.strerror or str(error)))
             return
@@ -304,3 +304,10 @@ def _remove_left_behind(parent: Path) -> None:
         owner = folder.name.removeprefix(STAGING).partition("-")[0]
         if owner.isdigit() and not is_alive(int(owner)):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _has_proxy() -> bool:
+    """Whether the system or the environment names a proxy."""
+    from urllib.request import getproxies  # slow to load, and seldom needed
+
+    return bool(getproxies())

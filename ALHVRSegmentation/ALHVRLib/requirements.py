@@ -14,6 +14,8 @@ from ALHVRLib import paths
 
 MB = 1_000_000
 TORCH_REQUIREMENT = ">=2.5"
+ANY = "any"
+"""In place of a computer: a file without compiled parts."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Wheel:
     """The newest on the day it was measured."""
     download_mb: int
     installed_mb: int
+    python: str = ""
+    """What its file is called after instead of this Python, such as "py3-none" or "cp310-abi3"."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +37,25 @@ class Requirement:
     """A package that has to be installed once."""
 
     package: str
-    """Its name for pip, and when it is imported."""
+    """Its name for pip."""
     specifier: str
     """Versions that will do, such as ">=1.19"."""
     alternatives: tuple[str, ...] = ()
     """Packages that will do in its place."""
     wheels: Mapping[str, Wheel] = field(default_factory=dict)
-    """By `this_computer`."""
+    """By `this_computer`; or ANY alone, where one file is for all of them."""
+    imported: str = ""
+    """Its name when it is imported, such as "google.protobuf", where that is another one."""
+
+    @property
+    def module(self) -> str:
+        """Its name when it is imported."""
+        return self.imported or self.package
+
+    @property
+    def folder(self) -> str:
+        """The folder that it is in among others."""
+        return self.module.partition(".")[0]
 
     @property
     def text(self) -> str:
@@ -48,17 +64,17 @@ class Requirement:
 
     def is_met(self) -> bool:
         """Whether the package, or another that will do, is there."""
-        return any(is_installed(name) for name in (self.package, *self.alternatives))
+        return any(is_installed(name) for name in (self.module, *self.alternatives))
 
     def wheel(self) -> Wheel:
         """What pip fetches for this computer."""
-        return self.wheels[this_computer()]
+        return self.wheels[ANY if ANY in self.wheels else this_computer()]
 
     def file_name(self, wheel: Wheel) -> str:
         """The file as it was called on the day it was measured: for the oldest system that its tags are of."""
         python = "cp{}{}".format(*sys.version_info[:2])
         tag = next((tag for tag in wheel.tags if tag.endswith("universal2")), wheel.tags[0])
-        return f"{self.package}-{wheel.version}-{python}-{python}-{tag}.whl"
+        return f"{self.package}-{wheel.version}-{wheel.python or f'{python}-{python}'}-{tag}.whl"
 
     def fetch_command(self, wheel: Wheel) -> str:
         """What fetches the wheel on any computer with Python and a network."""
@@ -88,7 +104,7 @@ def _number(version: str) -> tuple[int, ...]:
 
 def is_installed(name: str) -> bool:
     """Whether a package is there, in Slicer's Python or among ours."""
-    return (paths.packages_folder() / name / "__init__.py").is_file() or in_slicer(name)
+    return paths.packages_folder().joinpath(*name.split("."), "__init__.py").is_file() or in_slicer(name)
 
 
 def in_slicer(name: str) -> bool:
@@ -122,3 +138,19 @@ def install_torch() -> str:
     except Exception as error:  # noqa: BLE001  another extension's code, which runs pip and loads libraries
         return _("PyTorch was not installed: {reason}.").format(reason=" ".join(str(error).split()).rstrip("."))
     return "" if torch is not None else _("PyTorch was not installed.")
+
+
+ONNXRUNTIME = Requirement(
+    "onnxruntime",
+    ">=1.19",
+    alternatives=("openvino",),
+    wheels={
+        "windows": Wheel(("win_amd64",), "1.32.0", 17, 51),
+        "mac-arm": Wheel(("macosx_14_0_arm64",), "1.32.0", 23, 83),
+        "mac-intel": Wheel(("macosx_13_0_x86_64",), "1.23.2", 19, 72),
+        "mac-intel-old": Wheel(("macosx_12_0_x86_64", "macosx_11_0_universal2"), "1.19.2", 17, 62),
+        "linux": Wheel(("manylinux_2_28_x86_64", "manylinux_2_27_x86_64"), "1.32.0", 28, 76),
+        "linux-old": Wheel(("manylinux_2_27_x86_64",), "1.28.0", 19, 54),
+    },
+)
+"""Runs the networks on the processor. As low as the engine goes: the newest that macOS 12 can have is 1.19.2."""

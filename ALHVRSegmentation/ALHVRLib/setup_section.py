@@ -15,27 +15,32 @@ from ALHVRLib.section import Section, show_fraction
 
 if TYPE_CHECKING:
     from ALHVRLib.panel import Panel
-    from ALHVRLib.requirements import Requirement
+    from ALHVRLib.requirements import Requirement, Wheel
 
 KINDS = {"installed": "note", "failed": "error", "cancelled": "note"}
 
 
 class SetupSection(Section):
-    """The part of the panel that is there only while something is missing.
+    """The part of the panel that is there only while something is missing in Slicer's own Python.
 
     Args:
         panel: the Panel.
         purpose: what needs the packages, as the first word of a sentence, such as "Segmenting".
-        requirements: Requirements, all of which are needed unless PyTorch is.
-        needsTorch: called with the parameter node; whether PyTorch is needed in their place.
+        requirements: Requirements, in the order in which they are installed.
+        needsTorch: called with the parameter node; whether PyTorch is needed.
+        besides: PyTorch is needed besides the requirements, and first, as they may need it too; otherwise it is needed
+            in their place.
+        isUsed: whether Slicer's Python is used at all; otherwise nothing is missing in it.
     """
 
     UI = "ALHVRSetup.ui"
 
     def __init__(self, panel: Panel, *, purpose: str, requirements: Iterable[Requirement],
-                 needsTorch: Callable[[Any], bool]) -> None:
+                 needsTorch: Callable[[Any], bool], besides: bool = False,
+                 isUsed: Callable[[], bool] = lambda: True) -> None:
         super().__init__(panel)
         self._purpose, self._requirements, self._needsTorch = purpose, tuple(requirements), needsTorch
+        self._besides, self._isUsed = besides, isUsed
         self._installation = None
         self._wheels = None
         """Folder to install from; None: the package server."""
@@ -58,14 +63,15 @@ class SetupSection(Section):
 
     def ready(self) -> bool:
         """Whether nothing is missing with the choices as they are."""
-        return self._hasTorch if self._wantsTorch() else not self._missing
+        return not (self._lacksTorch() or self._lacksPackages())
 
     def missingText(self) -> str:
         """What is missing, in one sentence; "" when nothing is."""
         if self.ready():
             return ""
-        if self._wantsTorch():
-            return _("PyTorch is needed for the graphics card: see the top of the panel.")
+        if self._lacksTorch():
+            return _("PyTorch is needed first: see the top of the panel.") if self._besides else _(
+                "PyTorch is needed for the graphics card: see the top of the panel.")
         text = _("The package {package} is needed first: see the top of the panel.")
         return text.format(package=self._missing[0].package)
 
@@ -76,8 +82,7 @@ class SetupSection(Section):
     def refresh(self) -> None:
         """Show what is missing, and nothing else."""
         running = self._installation is not None
-        gpu = self._wantsTorch() and not self._hasTorch
-        cpu = bool(self._missing) and not self._wantsTorch()
+        gpu, cpu = self._lacksTorch(), self._lacksPackages() and not (self._besides and self._lacksTorch())
         self.ui.packageFrame.setVisible(cpu or running)
         self.ui.buttonFrame.setVisible(not running)
         self.ui.runningFrame.setVisible(running)
@@ -105,15 +110,22 @@ class SetupSection(Section):
 
     def onFetch(self, *_arguments: object) -> None:
         """Say which file is needed, for a computer without network."""
-        wanted = self._missing[0]
-        command = wanted.fetch_command(wanted.wheel())
+        wheels = [(wanted, wanted.wheel()) for wanted in self._missing]
+        command = "\n".join(wanted.fetch_command(wheel) for wanted, wheel in wheels)
         qt.QApplication.clipboard().setText(command)
-        self.ui.fetchText.plainText = _(
+        text = _(
             "This file, or a newer one ({mb} MB):\n{file}\n\n"
             "Any computer with Python and network fetches it with this command, which is on the clipboard now:\n"
             "{command}\n\n"
             "Bring the folder \"wheels\" here and choose it with the button above."
-        ).format(mb=wanted.wheel().download_mb, file=wanted.file_name(wanted.wheel()), command=command)
+        ) if len(wheels) == 1 else _(
+            "These files, or newer ones ({mb} MB):\n{file}\n\n"
+            "Any computer with Python and network fetches them with these commands, which are on the clipboard now:\n"
+            "{command}\n\n"
+            "Bring the folder \"wheels\" here and choose it with the button above."
+        )
+        files = "\n".join(wanted.file_name(wheel) for wanted, wheel in wheels)
+        self.ui.fetchText.plainText = text.format(mb=_total_mb(wheels), file=files, command=command)
         self.refresh()
 
     def onCancel(self, *_arguments: object) -> None:
@@ -175,25 +187,48 @@ class SetupSection(Section):
 
     def _wantsTorch(self) -> bool:
         parameters = self.panel.parameters
-        return parameters is not None and self._needsTorch(parameters)
+        return self._isUsed() and parameters is not None and self._needsTorch(parameters)
+
+    def _lacksTorch(self) -> bool:
+        return self._wantsTorch() and not self._hasTorch
+
+    def _lacksPackages(self) -> bool:
+        return bool(self._missing) and self._isUsed() and (self._besides or not self._wantsTorch())
 
     def _tell(self) -> None:
         """One line each."""
-        wheels = [requirement.wheel() for requirement in self._missing]
-        self.ui.packageLabel.text = _(
+        wheels = [(requirement, requirement.wheel()) for requirement in self._missing]
+        text = _(
             "{purpose} needs the package {package} once: {download} MB to fetch, {disk} MB on disk. It goes into the "
             "folder of your Slicer settings; Slicer itself is not changed."
-        ).format(
-            purpose=self._purpose,
-            package=", ".join(requirement.package for requirement in self._missing),
-            download=sum(wheel.download_mb for wheel in wheels),
-            disk=sum(wheel.installed_mb for wheel in wheels),
+        ) if len(wheels) == 1 else _(
+            "{purpose} needs the packages {package} once: {download} MB to fetch, {disk} MB on disk. They go into the "
+            "folder of your Slicer settings; Slicer itself is not changed."
         )
+        self.ui.packageLabel.text = text.format(
+            purpose=self._purpose, package=", ".join(requirement.package for requirement in self._missing),
+            download=_total_mb(wheels), disk=sum(wheel.installed_mb for _requirement, wheel in wheels))
         self.ui.packageLabel.toolTip = str(paths.packages_folder())
         extension = requirements.has_torch_extension()
         self.ui.torchButton.setVisible(extension)
-        self.ui.torchLabel.text = (
+        self.ui.torchLabel.text = self._torchText(extension)
+
+    def _torchText(self, extension: bool) -> str:
+        """What to do about PyTorch, with or without the extension that installs it."""
+        if self._besides:
+            text = (
+                _("{purpose} needs PyTorch, up to some GB, which the extension PyTorch installs.") if extension
+                else _("{purpose} needs PyTorch: install the extension PyTorch with the Extensions Manager "
+                       "(menu View) and restart Slicer.")
+            )
+            return text.format(purpose=self._purpose)
+        return (
             _("The graphics card needs PyTorch, up to some GB, which the extension PyTorch installs.") if extension
             else _("The graphics card needs PyTorch: install the extension PyTorch with the Extensions Manager "
                    "(menu View) and restart Slicer. Everything also runs on the processor.")
         )
+
+
+def _total_mb(wheels: Iterable[tuple[Requirement, Wheel]]) -> int:
+    """MB to fetch."""
+    return sum(wheel.download_mb for _requirement, wheel in wheels)

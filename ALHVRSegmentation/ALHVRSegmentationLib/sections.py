@@ -6,12 +6,12 @@ from functools import partial
 
 from slicer.i18n import tr as _
 
+from ALHVRLib.requirements import ONNXRUNTIME
 from ALHVRLib.setup_section import SetupSection
 from ALHVRSegmentationLib.export.section import ExportSection
 from ALHVRSegmentationLib.models.section import ModelsSection
 from ALHVRSegmentationLib.parameters import ALHVRSegmentationParameterNode, RunOn
 from ALHVRSegmentationLib.regions.section import RegionsSection
-from ALHVRSegmentationLib.requirements import ONNXRUNTIME
 from ALHVRSegmentationLib.sample.section import SampleSection
 from ALHVRSegmentationLib.segment.section import SegmentSection
 

@@ -71,6 +71,7 @@ def test_both_trainings_have_the_same_plan_seed_and_held_out_cases_and_differ_in
     assert without["unlabeled"] == [] and len(with_archive["unlabeled"]) == 2
     assert without["config"].pop("method")["name"] == "labels-only"
     assert with_archive["config"].pop("method")["name"] == "alhvr"
+    assert all(Path(case["label"]).is_relative_to(whole[0]) for case in without["labeled"] + without["validation"])
     for part in ("plan", "labeled", "validation", "config", "compute", "labels"):
         assert without[part] == with_archive[part]
 
@@ -111,7 +112,7 @@ def test_each_arm_shows_previews_and_its_model_names_no_case(whole) -> None:
         assert read_label(folder / "case0.regions.nrrd").array.max() <= 3
 
 
-def test_one_paused_in_a_training_killed_in_the_next_and_moved_ends_as_one_that_was_not(study, whole, tmp_path) -> None:
+def test_one_paused_killed_and_moved_while_labels_are_edited_ends_as_one_that_was_not(study, whole, tmp_path) -> None:
     out = tmp_path / "here" / "run"
     shutil.copytree(study, tmp_path / "here" / "study")
     (tmp_path / "here" / PROJECT_FILE).touch()
@@ -120,6 +121,8 @@ def test_one_paused_in_a_training_killed_in_the_next_and_moved_ends_as_one_that_
     paused = running.finish()
     assert paused.code == 130 and f"alhvr compare --resume --out {out}" in paused.texts("note")
     assert RunWatch(out).look().state == "paused" and not is_asked(out, "pause")
+    for label in (tmp_path / "here" / "study" / "labeled" / "labels").iterdir():
+        label.write_bytes(b"edited meanwhile")
     at_first_checkpoint(resumed(out), out, "archive").kill()
     assert RunWatch(out).look().state == "lost" and read_heartbeat(out).arm == "archive"
     moved = (tmp_path / "here").rename(tmp_path / "there") / "run"

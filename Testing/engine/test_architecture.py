@@ -24,7 +24,7 @@ ROOMS = {
     "networks": set(),
     "ground": {"networks"},
     "pages": {"ground"},
-    "formats": {"ground", "networks"},
+    "formats": {"ground", "networks", "methods"},
     "losses": {"ground"},
     "methods": {"ground", "networks", "losses"},
     "data": {"ground", "formats", "networks"},
@@ -46,7 +46,7 @@ ROOMS = {
     "project_options": {"ground", "formats"},
     "api": {"ground", "formats", "data", "evaluation", "inference", "checking", "training"},
     "cli": {"ground", "networks", "methods", "bundle", "evaluation", "inference", "checking", "training", "demo",
-            "phantom", "ranking", "comparison", "arguments", "project_options", "formats"},
+            "phantom", "ranking", "comparison", "arguments", "project_options", "formats", "data"},
 }
 """Each room, and the rooms that it may import from."""
 
@@ -69,7 +69,7 @@ STARTUP = {"numpy", "SimpleITK"}
 WITH_WEIGHTS = {"alhvr.bundle.model", "alhvr.core.torch_file"}
 """They read and write PyTorch's weights, and import it in those functions."""
 IN_SLICER = {"alhvr.core.errors", "alhvr.core.files", "alhvr.core.process", "alhvr.core.progress", "alhvr.core.streams",
-             "alhvr.networks.registry", "alhvr.settings",
+             "alhvr.config", "alhvr.methods.registry", "alhvr.networks.registry", "alhvr.settings",
              *(f"alhvr.formats.{path.stem}" for path in (ENGINE / "formats").glob("[!_]*.py"))}
 """What the modules may load into 3D Slicer's own process, and what that needs: the standard library and numpy."""
 MATHS_ONLY = {"__future__", "abc", "alhvr", "collections", "contextlib", "copy", "dataclasses", "functools",

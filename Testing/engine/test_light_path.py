@@ -16,7 +16,7 @@ from tiny_runs import OBLIQUE, make_scan, short_run, write_scan, write_study
 
 from alhvr.data.reading import probe, read_label
 
-TRAIN = ("torch", "monai", "scipy", "matplotlib", "psutil", "filelock")
+TRAIN = ("torch", "monai", "scipy", "psutil", "filelock")
 SEGMENTING = {"alhvr", "numpy", "SimpleITK", "onnxruntime"}
 """All that segmenting a NIfTI scan may load."""
 
@@ -49,7 +49,7 @@ def light_alhvr(light: Path, *arguments: object) -> Finished:
     return run_light(light, "-m", "alhvr", *arguments)
 
 
-@pytest.mark.parametrize("name", [*TRAIN, "onnx", "openvino"])
+@pytest.mark.parametrize("name", [*TRAIN, "matplotlib", "onnx", "openvino"])
 def test_the_light_install_has_nothing_for_training(light: Path, name: str) -> None:
     assert f"No module named '{name}'" in run_light(light, "-c", f"import {name}").err
 
@@ -102,10 +102,11 @@ def test_data_is_checked_without_a_forecast(light: Path, study: Path, tmp_path: 
     assert "There is no forecast" in done.err and "pip install 'alhvr[train]'" in done.err
 
 
-@pytest.mark.parametrize("command", ["train", "demo"])
-def test_what_needs_more_says_in_one_line_what_to_install(light: Path, command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("command", "names"), [("train", TRAIN), ("demo", (*TRAIN, "matplotlib"))])
+def test_what_needs_more_says_in_one_line_what_to_install(light: Path, command: str, names: tuple[str, ...],
+                                                          tmp_path: Path) -> None:
     done = light_alhvr(light, command, "--out", tmp_path / "out")
-    done.refused(f"alhvr {command} needs packages that are not installed: {', '.join(TRAIN)}. ",
+    done.refused(f"alhvr {command} needs packages that are not installed: {', '.join(names)}. ",
                  "pip install 'alhvr[train]'")
     assert not (tmp_path / "out").exists()
 

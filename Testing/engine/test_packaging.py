@@ -23,7 +23,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from support import ROOT
 
-from alhvr.core.errors import TRAIN
+from alhvr.core.errors import DEMO
 
 SLICER_PYTHON = "3.12.10"
 SLICER = {"numpy": "2.4.6", "scipy": "1.17.1", "simpleitk": "2.5.5", "pydicom": "3.0.2", "highdicom": "0.27.0",
@@ -128,7 +128,7 @@ def test_the_installed_torch_is_one_that_the_extra_accepts() -> None:
 
 def test_the_packages_that_training_asks_for_first_are_those_of_the_extra() -> None:
     extra = {Requirement(entry).name for entry in PROJECT["optional-dependencies"]["train"]}
-    assert set(TRAIN) == extra - {"onnx", "h5py"}, "a model can be finished without onnx, and HDF5 files are few"
+    assert set(DEMO) == extra - {"onnx", "h5py"}, "a model can be finished without onnx, and HDF5 files are few"
 
 
 def test_the_light_install_here_brings_nothing_heavy_either() -> None:

@@ -139,3 +139,11 @@ def test_a_ranking_before_the_first_model_and_without_an_archive_is_one_sentence
     project.with_archive().write()
     with pytest.raises(UserError, match="has no archive"):
         options(project, "rank")
+
+
+def test_a_run_of_the_project_may_be_named_and_another_folder_not(project: Project, tmp_path: Path) -> None:
+    named = str(project.run_folder(4))
+    assert options(project, "compare", "--out", named).out == project.run_folder(4)
+    assert options(project, "compare", "--resume", "--out", named).out == project.run_folder(4)
+    with pytest.raises(UserError, match="--out is given beside --project"):
+        options(project, "compare", "--out", str(tmp_path / "elsewhere"))

@@ -16,9 +16,12 @@ from support import ROOT
 
 MODULE = ROOT / "ALHVRSegmentation"
 LIBRARY, SHARED = MODULE / "ALHVRSegmentationLib", MODULE / "ALHVRLib"
-FILES = [MODULE / "ALHVRSegmentation.py", *sorted(LIBRARY.rglob("*.py")), *sorted(SHARED.rglob("*.py"))]
-AT_FILE_SCOPE = {"slicer", "qt", "ctk", "vtk", "numpy", "ALHVRLib", "ALHVRSegmentationLib"}
-OF_THE_ENGINE = {"alhvr.core.errors", "alhvr.core.files", "alhvr.core.progress",
+TRAINER = ROOT / "ALHVRTrainer"
+MODULE_FILES = [MODULE / "ALHVRSegmentation.py", TRAINER / "ALHVRTrainer.py"]
+TRAINER_FILES = sorted((TRAINER / "ALHVRTrainerLib").rglob("*.py"))
+FILES = [*MODULE_FILES, *sorted(LIBRARY.rglob("*.py")), *sorted(SHARED.rglob("*.py")), *TRAINER_FILES]
+AT_FILE_SCOPE = {"slicer", "qt", "ctk", "vtk", "numpy", "ALHVRLib", "ALHVRSegmentationLib", "ALHVRTrainerLib"}
+OF_THE_ENGINE = {"alhvr.core.errors", "alhvr.core.files", "alhvr.core.process", "alhvr.core.progress",
                  *(f"alhvr.formats.{path.stem}" for path in (ROOT / "alhvr" / "formats").glob("[!_]*.py"))}
 """What of the engine runs in Slicer's own process; all else of it runs in a child."""
 INSIDE_FUNCTIONS = {"SimpleITK", "scipy", "vtkITK", "pydicom", "DICOMLib", "DICOMSegmentationPlugin", "SampleData",
@@ -29,11 +32,12 @@ IMPORT_ALL = """
 import importlib, json, os, pathlib, sys
 from slicer_stand_in.boot import boot
 boot(pathlib.Path(sys.argv[1]))
-folder = pathlib.Path(sys.argv[2]).parents[1]
-sys.path[:] = [str(folder), *(path for path in sys.path if not pathlib.Path(path, "alhvr").is_dir())]
+folders = [pathlib.Path(text) for text in sys.argv[2].split(os.pathsep)]
+sys.path[:] = [*map(str, folders), *(path for path in sys.path if not pathlib.Path(path, "alhvr").is_dir())]
 sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in getattr(finder, "__module__", "")]
 before, variables = set(sys.modules), dict(os.environ)
-for path in map(pathlib.Path, sys.argv[2:]):
+for path in map(pathlib.Path, sys.argv[3:]):
+    folder = next(folder for folder in folders if path.is_relative_to(folder))
     importlib.import_module(".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__"))
 print(json.dumps([sorted(set(sys.modules) - before), [n for n in os.environ if os.environ[n] != variables.get(n)]]))
 """
@@ -116,13 +120,16 @@ def test_engine_and_module_call_one_and_the_same_function(slicer_app: object, na
 
 
 def test_all_files_of_the_module_load_nothing_heavier_than_numpy_through_the_engine(tmp_path: pathlib.Path) -> None:
-    done = subprocess.run([sys.executable, "-c", IMPORT_ALL, tmp_path, *FILES[1:]], capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": str(ROOT / "Testing")}, check=False)
+    libraries = [path for path in FILES if path not in MODULE_FILES]
+    done = subprocess.run([sys.executable, "-c", IMPORT_ALL, tmp_path, f"{MODULE}{os.pathsep}{TRAINER}", *libraries],
+                          capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "Testing")},
+                          check=False)
     assert done.returncode == 0, done.stderr
     loaded, changed = json.loads(done.stdout.splitlines()[-1])
     own = {name for name in loaded if name.partition(".")[0] == "alhvr"}
     assert "alhvr.formats.labels" in own and not {name.partition(".")[0] for name in loaded} & HEAVY
-    assert own <= OF_THE_ENGINE | {"alhvr", "alhvr.core", "alhvr.core.streams", "alhvr.formats", "alhvr.networks",
+    assert own <= OF_THE_ENGINE | {"alhvr", "alhvr.config", "alhvr.core", "alhvr.core.streams", "alhvr.formats",
+                                   "alhvr.methods", "alhvr.methods.registry", "alhvr.networks",
                                    "alhvr.networks.registry", "alhvr.settings"}
     assert changed == []
 
@@ -131,8 +138,16 @@ def test_all_files_of_the_module_load_nothing_heavier_than_numpy_through_the_eng
 def test_what_modules_share_knows_no_module(path: pathlib.Path) -> None:
     tree = parsed(path)
     loaded = {name.partition(".")[0] for inside in (False, True) for name in imports(tree, inside=inside)}
+    assert not loaded & {"ALHVRSegmentationLib", "ALHVRSegmentation", "ALHVRTrainerLib", "ALHVRTrainer", "torch"}
+    text = path.read_text(encoding="utf-8")
+    assert "ALHVRSegmentation" not in text and "ALHVRTrainer" not in text
+
+
+@pytest.mark.parametrize("path", TRAINER_FILES, ids=lambda path: path.name)
+def test_the_trainer_stands_on_what_modules_share_alone(path: pathlib.Path) -> None:
+    tree = parsed(path)
+    loaded = {name.partition(".")[0] for inside in (False, True) for name in imports(tree, inside=inside)}
     assert not loaded & {"ALHVRSegmentationLib", "ALHVRSegmentation", "torch"}
-    assert "ALHVRSegmentation" not in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("part", ["results", "parameters"])
@@ -143,8 +158,9 @@ def test_what_has_no_widgets_knows_nobody_who_has(part: str) -> None:
     assert not parts & WINDOWS
 
 
-def test_the_module_file_holds_no_more_than_wiring() -> None:
-    assert len(FILES[0].read_text(encoding="utf-8").splitlines()) <= MODULE_LINES
+@pytest.mark.parametrize("path", MODULE_FILES, ids=lambda path: path.name)
+def test_the_module_file_holds_no_more_than_wiring(path: pathlib.Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MODULE_LINES
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

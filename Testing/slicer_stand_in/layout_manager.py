@@ -5,9 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6 import QtCore
+from slicer import vtkMRMLLayoutNode, vtkMRMLPlotViewNode
 from slicer_stand_in.mrml_core import MrmlCore
 from slicer_stand_in.stand_in import computed, slot
 from slicer_stand_in.views import FOUR_UP, SliceView, ThreeDView
+
+WITH_PLOT = tuple(getattr(vtkMRMLLayoutNode, f"SlicerLayout{name}") for name in
+                  ("ConventionalPlotView", "FourUpPlotView", "FourUpPlotTableView", "OneUpPlotView",
+                   "ThreeOverThreePlotView"))
+"""Layouts with a plot view, which here is a node and draws nothing."""
+
+
+def plot_view_node() -> Any:
+    """The node of the plot view; a singleton, so that closing the scene keeps it and empties it."""
+    node = vtkMRMLPlotViewNode()
+    node.SetSingletonTag("PlotView1")
+    node.SetName("PlotView1")
+    return node
 
 
 class SliceViewFront:
@@ -125,7 +139,7 @@ class qSlicerLayoutManager(QtCore.QObject):
     layout = computed("layout", int, lambda manager: manager._layout, lambda manager, to: manager.setLayout(to))
     threeDViewCount = computed("threeDViewCount", int, lambda manager: 1)
     tableViewCount = computed("tableViewCount", int, lambda manager: 0)
-    plotViewCount = computed("plotViewCount", int, lambda manager: 0)
+    plotViewCount = computed("plotViewCount", int, lambda manager: manager._plot_views())
 
     def __init__(self, core: MrmlCore) -> None:
         super().__init__()
@@ -157,7 +171,13 @@ class qSlicerLayoutManager(QtCore.QObject):
     def setLayout(self, layout: int) -> None:
         if layout != self._layout:
             self._layout = layout
+            if layout in WITH_PLOT and not self._plot_views():
+                self._core.scene.AddNode(plot_view_node())
             self.layoutChanged.emit(layout)
+
+    def _plot_views(self) -> int:
+        """Once made they stay, whether the layout shows them or not."""
+        return self._core.scene.GetNumberOfNodesByClass("vtkMRMLPlotViewNode")
 
     def mrmlScene(self) -> Any:
         return self._core.scene

@@ -68,6 +68,7 @@ def make_result(
     """A scan, its segmentation and its regions at beta 0.8 in the scene, as the Segment section leaves them."""
     import slicer
 
+    from ALHVRLib.scene import region_layers
     from ALHVRSegmentationLib.regions import result
 
     con_a, con_b = arrays if arrays is not None else confidences(shape)
@@ -86,7 +87,7 @@ def make_result(
     segmentation.CreateDefaultDisplayNodes()
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(scan)
     node.SetNodeReferenceID(result.SCAN, scan.GetID())
-    node.SetNodeReferenceID(result.SEGMENTATION, segmentation.GetID())
+    node.SetNodeReferenceID(region_layers.SEGMENTATION, segmentation.GetID())
     return World(node, con_a, con_b, curve)
 
 

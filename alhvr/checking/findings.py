@@ -33,6 +33,8 @@ class Finding:
     """What to do about it: one sentence."""
     cases: tuple[str, ...] = ()
     """The cases it is about as part/name, such as "labeled/patient 1"; the worst first."""
+    structures: tuple[int, ...] = ()
+    """Label values of the structures whose entry in not_annotated is the remedy, for programs that offer it."""
 
 
 KINDS = {

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from alhvr.checking.facts import CaseFacts, ImageFacts, LabelFacts, Problem
 from alhvr.checking.findings import Finding, Severity
@@ -73,6 +77,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "remedy": finding.remedy,
         "cases": finding.cases,
         "files": [str(path) for path in finding.files],
+        "structures": finding.structures,
     }
 
 
@@ -90,7 +95,17 @@ def _case(facts: CaseFacts) -> dict[str, Any]:
         "declared_not_annotated": case.not_annotated,
         "images": [_image(image) for image in facts.images],
         "label": None if facts.label is None else _label(facts.label),
+        **({"picture": _picture(facts.images[0].thumbnail)} if facts.label is not None and facts.images else {}),
+        **({"outline": _picture(facts.label.outline)} if facts.label is not None else {}),
     }
+
+
+def _picture(image: np.ndarray | None) -> dict[str, Any] | None:
+    """A small slice of a labelled case for those who list it: rows, columns, and zlib of its uint8 in base64."""
+    if image is None:
+        return None
+    packed = zlib.compress(np.ascontiguousarray(image, dtype=np.uint8).tobytes())
+    return {"rows": image.shape[0], "columns": image.shape[1], "zlib": base64.b64encode(packed).decode("ascii")}
 
 
 def _problem(problem: Problem | None) -> str | None:

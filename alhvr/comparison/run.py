@@ -8,11 +8,13 @@ asked for and how far it is, so that a comparison that was stopped or killed goe
 from __future__ import annotations
 
 import os
+import shutil
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from alhvr.bundle.model import read_model
+from alhvr.bundle.model import Model, read_model
 from alhvr.checking.context import RunContext
 from alhvr.checking.rules.duplicates import patient_of_each
 from alhvr.comparison.outcome import BEFORE, NAMES, CaseOutcome, Outcome, Training, sentences
@@ -20,8 +22,9 @@ from alhvr.comparison.page import write_page
 from alhvr.comparison.scoring import CaseScore, Scorer, knows_any, patients_of
 from alhvr.config import RunConfig, to_dict
 from alhvr.core.errors import Cancelled, UserError
-from alhvr.core.files import write_json, write_refused
+from alhvr.core.files import write_json, write_refused, written_by_name
 from alhvr.core.progress import Reporter, SilentReporter
+from alhvr.data.reading import read_label
 from alhvr.formats.project import ARCHIVE, ARMS, LABELS_ONLY
 from alhvr.training.device import memory_as_user_error
 from alhvr.training.run import TrainRequest, checked_setup, go_on, require_empty
@@ -34,10 +37,13 @@ from alhvr.training.run_folder import (
     write_setup,
 )
 from alhvr.training.run_life import NothingToFinish, RunLife
+from alhvr.training.same_labels import with_own_labels
 from alhvr.training.setup import RunSetup, without_archive
 
-OUTCOME, HELD_OUT = "outcome.json", "held-out"
+OUTCOME, HELD_OUT, LABELS = "outcome.json", "held-out", "labels"
 FORMAT = "alhvr comparison 1"
+_ONE_FILE = (".nii", ".nii.gz", ".nrrd", ".mha")
+"""Endings of labels that are one file each."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,7 @@ class _Comparison:
         except Cancelled:
             raise Cancelled("Stopped before the training began. "
                             f"Go on with: {self._life.resume_command}") from None
-        setup, setups = checked.setup, {}
+        setup, setups = with_own_labels(checked.setup, self._run.path / LABELS), {}
         if wants_both or not setup.unlabeled:
             setups[LABELS_ONLY] = without_archive(setup, checked.found)
         if setup.unlabeled:
@@ -137,8 +143,9 @@ class _Comparison:
         elif asked.unlabeled:
             self._reporter.warning("No scan of the archive is used, so there is one training, and nothing to compare "
                                    "it with.")
+        labels = _copied_labels(setup, Path(os.path.abspath(self._run.path)) / "labels")
         for arm, one in setups.items():
-            write_setup(self._folder(arm), one)
+            write_setup(self._folder(arm), _with_labels(one, labels))
         held_out = {case.name for case in setup.validation}
         facts = [f for f in checked.found.facts if f.part != "unlabeled" and f.case.name in held_out]
         groups = [[f.case.name for f in group] for group in patient_of_each(facts).values()]
@@ -168,8 +175,8 @@ class _Comparison:
         setup = read_setup(self._folder(trained[0]))
         scorer = Scorer(setup, self._reporter, self._life.should_pause)
         found: dict[str, tuple[CaseScore, ...]] = {}
-        start = None if setup.start_from is None else read_model(Path(setup.start_from))
-        if start is not None and knows_any(start, setup.labels):
+        start = self._start(setup)
+        if start is not None:
             found[BEFORE] = scorer.score(start, self._run.path / HELD_OUT / BEFORE)
         for arm in trained:
             model = read_model(self._folder(arm).model)
@@ -180,6 +187,17 @@ class _Comparison:
         for kind, path in zip(("outcome", "outcome page"), files, strict=True):
             self._reporter.artifact(kind, str(path))
         return CompareResult(self._run.path, outcome, files)
+
+    def _start(self, setup: RunSetup) -> Model | None:
+        """The model that the trainings began from, where it can be scored; what became of it costs no outcome."""
+        if setup.start_from is None:
+            return None
+        try:
+            start = read_model(Path(setup.start_from))
+        except (UserError, OSError) as error:
+            self._reporter.warning(f"The model that the training began from is not scored: {error}")
+            return None
+        return start if knows_any(start, setup.labels) else None
 
     def _outcome(self, setup: RunSetup, found: dict[str, tuple[CaseScore, ...]], trained: list[str]) -> Outcome:
         cases = []
@@ -244,6 +262,39 @@ def _train_request(record: dict[str, Any], request: CompareRequest) -> TrainRequ
              for name, path in paths.items()}
     return TrainRequest(out=request.train.out, unlabeled=request.train.unlabeled or tuple(map(Path, archive)),
                         config=config, force=record.get("force") is True, **given)
+
+
+def _copied_labels(setup: RunSetup, folder: Path) -> dict[Path, Path]:
+    """A copy in ``folder`` of each label, by the label: whoever goes on labelling changes nothing in the trainings.
+
+    Labels of several files, and those in the file of their scan, stay where they are. Raises UserError where the disk
+    refuses.
+    """
+    copies: dict[Path, Path] = {}
+    for part in ("labeled", "validation"):
+        for case in getattr(setup, part):
+            if case.label is None or case.label in case.images or not case.label.name.lower().endswith(_ONE_FILE):
+                continue
+            copy = folder / part / case.name / case.label.name
+            try:
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                with written_by_name(copy) as path:
+                    shutil.copyfile(case.label, path)
+            except OSError as error:
+                raise write_refused(error, copy) from error
+            with suppress(UserError):  # a header whose voxels lie in another file
+                read_label(copy)
+                copies[case.label] = copy
+    return copies
+
+
+def _with_labels(setup: RunSetup, copies: dict[Path, Path]) -> RunSetup:
+    """``setup`` with these labels; what their values mean is that of the beginning."""
+    cases = {part: tuple(replace(case, label=copies.get(case.label, case.label)) for case in getattr(setup, part))
+             for part in ("labeled", "validation")}
+    own = {str(copy) for copy in copies.values()}
+    is_own = all(str(case.label) in own for part in cases.values() for case in part)
+    return replace(setup, label_folders={} if is_own else setup.label_folders, **cases)
 
 
 def _device_of(config: RunConfig) -> RunConfig:

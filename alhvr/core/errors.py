@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-TRAIN = ("torch", "monai", "scipy", "matplotlib", "psutil", "filelock")
+TRAIN = ("torch", "monai", "scipy", "psutil", "filelock")
 """Libraries of the extra "train" without which no training starts; onnx may be missing, see training.finish."""
+DEMO = (*TRAIN, "matplotlib")
+"""The same for the demo, which draws pictures."""
 
 GENERATOR = ("scipy",)
 """Library of the extra "train" with which scans are generated; 3D Slicer brings it."""
@@ -58,9 +60,9 @@ def require(good: bool, name: str, seen: object, accepted: str) -> None:
         raise UserError(f"{name} is {seen!r:.100}.", f"Accepted: {accepted}.")
 
 
-def require_train(command: str) -> None:
-    """Raises UserError unless the libraries of the extra "train" are installed; none of them is loaded."""
-    _require(command, TRAIN, "Install them: pip install 'alhvr[train]'.")
+def require_train(command: str, names: tuple[str, ...] = TRAIN) -> None:
+    """Raises UserError unless the libraries ``names`` of the extra "train" are installed; none of them is loaded."""
+    _require(command, names, "Install them: pip install 'alhvr[train]'.")
 
 
 def require_generator(command: str) -> None:

@@ -13,10 +13,11 @@ import SimpleITK as sitk
 from alhvr.core.errors import UserError
 from alhvr.data.cases import Case
 from alhvr.data.geometry import Geometry
-from alhvr.data.label_names import IGNORED, read_segment_names
+from alhvr.data.label_names import IGNORED
 from alhvr.data.reading import Header, LabelVolume, distinct_values, probe, read_label, read_scan
 from alhvr.data.scan import Scan
 from alhvr.formats.labels import MAX_VALUE, NO_VALUE, LabelSet
+from alhvr.formats.segment_names import read_segment_names
 
 _FITTING_BYTES = 9
 """Of each voxel that a channel is resampled to: the result twice, and where it does not reach."""

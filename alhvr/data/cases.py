@@ -22,9 +22,10 @@ from alhvr.data.channel_names import (
     name_channels,
     tells_channels,
 )
-from alhvr.data.label_names import IGNORE, LabelMeaning, Structures, align, find_structures, read_segment_names
+from alhvr.data.label_names import IGNORE, LabelMeaning, Structures, align, find_structures
 from alhvr.data.listing import Listing
 from alhvr.formats.labels import folded
+from alhvr.formats.segment_names import read_segment_names
 
 _NAMED_AT_MOST = 5
 """Longest list of case names in a message."""

@@ -26,10 +26,10 @@ from alhvr.data.label_names import (
     align,
     find_structures,
     parse_label_names,
-    read_segment_names,
 )
 from alhvr.data.reading import ENDINGS, LabelVolume, distinct_values, scan_name
 from alhvr.formats.labels import MAX_LABELS, MAX_VALUE, NO_VALUE, LabelSet, folded
+from alhvr.formats.segment_names import read_segment_names
 
 _NAMES_FILE = "labels.json"
 

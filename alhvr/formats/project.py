@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from alhvr.core.errors import UserError
-from alhvr.core.files import parse_json, read_bytes, shown, to_json, write_json, write_refused
+from alhvr.core.files import parse_json, read_bytes, read_json, shown, to_json, write_json, write_refused
 
 PROJECT_FILE = "project.json"
 FORMAT, FORMAT_VERSION = "alhvr project", 1
 LABELS_ONLY, ARCHIVE = "labels-only", "archive"
 ARMS = (LABELS_ONLY, ARCHIVE)
 """The trainings of one run, by the names of their folders."""
+OUTCOME_FILE = "outcome.json"
+"""In the folder of a comparison, what came of it."""
 LARGEST_BYTES = 1_000_000
 """Of project.json."""
 LONGEST_NAME, LONGEST_PATH, LONGEST_TEXT = 100, 4096, 1000
@@ -221,6 +223,26 @@ def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, (list, tuple)):
         return [_with_texts(entry, change) for entry in value]
     return change(value) if isinstance(value, str) else value
+
+
+def models_of(project: Project) -> tuple[Path, ...]:
+    """Folders of the finished models that are there: the one that was kept, then what each run offers, the newest run
+    first."""
+    kept = project.kept
+    first = () if kept is None else (project.run_folder(kept.run) / kept.arm, project.run_folder(kept.run))
+    runs = [project.run_folder(number) for number in reversed(project.runs())]
+    trained = (folder for run in runs for folder in (run / _offered(run), *(run / arm for arm in ARMS), run))
+    folders = (folder / "model" for folder in dict.fromkeys((*first, *trained)))
+    return tuple(folder for folder in folders if (folder / "manifest.json").is_file())
+
+
+def _offered(run: Path) -> str:
+    """The training whose model a comparison offers; that with the archive where it does not say."""
+    try:
+        offered = read_json(run / OUTCOME_FILE)["offered"]
+    except (OSError, UserError, TypeError, KeyError):
+        return ARCHIVE
+    return offered if offered in ARMS else ARCHIVE
 
 
 def _numbers_in(folder: Path) -> tuple[int, ...]:

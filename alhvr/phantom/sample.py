@@ -1,4 +1,4 @@
-"""SampleStudy: a few generated CT scans, the true labels of one of them, and the small model that ships."""
+"""Samples of generated CT scans: some with a small model that segments them, and a whole project to train on."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alhvr.bundle.model import Model, read_model
-from alhvr.core.errors import Cancelled, UserError
-from alhvr.core.files import flush_folder, private_folder
+from alhvr.core.errors import Cancelled, UserError, require
+from alhvr.core.files import flush_folder, private_folder, write_json
 from alhvr.core.progress import Countdown, Reporter
 from alhvr.core.signals import StopRequest
 from alhvr.data.scan import Segmentation
 from alhvr.export.volumes import SEGMENTATION_ENDING, write_segmentation
-from alhvr.phantom.study import make_phantom, write_phantom_case
+from alhvr.formats.labels import LabelSet
+from alhvr.formats.project import create_project
+from alhvr.phantom.study import LABEL_NAMES, make_phantom, write_phantom_case
 
 SEED = 87
 """Of the generated scans; the small model has seen none of them."""
@@ -25,6 +27,17 @@ SCANS = {"GeneratedCT1": 0, "GeneratedCT2": 1, "GeneratedCT3": 2}
 LABELED = "GeneratedCT1"
 """The scan whose true labels come with it."""
 _STAGE = "making the sample"
+STUDY_SEED = 23
+"""Of the generated scans of the project to train on."""
+STUDY_LABELED, STUDY_HELD_OUT, STUDY_ARCHIVE = 3, 2, 8
+STUDY_MINUTES = 8.0
+_MOST_ARCHIVE = 1000
+STUDY_SETTINGS = {
+    "training": {"learning_rate": 0.03},
+    "plan": {"dimensions": 2, "target_spacing_mm": [5.0, 3.7, 3.7], "patch_size": [80, 96], "batch_size": 8,
+             "modality": "CT"},
+}
+"""Slices of small scans, eight at a time: what two CPU cores can learn in minutes."""
 
 ZIP = Path(__file__).with_name("model.zip")
 
@@ -44,8 +57,7 @@ def make_sample(out: Path, reporter: Reporter) -> SampleStudy:
 
     Raises UserError when ``out`` holds something already or cannot be written, Cancelled on a signal.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} already holds something.", "Choose another --out folder, or empty it first.")
+    _require_empty(out)
     with StopRequest() as stop, _filled_in_one_piece(out) as stage:
         countdown, total = Countdown(len(SCANS) + 1), len(SCANS) + 1
         model = unpack_model(stage / "model")
@@ -53,7 +65,7 @@ def make_sample(out: Path, reporter: Reporter) -> SampleStudy:
         for done, (name, number) in enumerate(SCANS.items(), start=2):
             if stop():
                 raise Cancelled("Making the sample was cancelled.")
-            _write_case(stage, name, number, model)
+            _write_case(stage, name, (SEED, number), model.description.labels if name == LABELED else None)
             reporter.progress(_STAGE, done, total, countdown.seconds_left(done))
     study = SampleStudy(tuple(out / "images" / f"{name}.nii.gz" for name in SCANS),
                         out / "labels" / f"{LABELED}{SEGMENTATION_ENDING}", out / "model")
@@ -63,12 +75,48 @@ def make_sample(out: Path, reporter: Reporter) -> SampleStudy:
     return study
 
 
-def _write_case(folder: Path, name: str, number: int, model: Model) -> None:
-    """One scan, and its labels where it is the labelled one."""
-    phantom = make_phantom(SEED, number)
-    write_phantom_case(folder, replace(phantom, scan=replace(phantom.scan, name=name)), labeled=False)
-    if name == LABELED:
-        truth = Segmentation(name, phantom.label, phantom.geometry, model.description.labels)
+def make_study(out: Path, reporter: Reporter, *, archive: int | None = None) -> Path:
+    """Makes a project to train on in ``out``: labelled and held-out cases, an archive, settings for a small computer.
+
+    It appears when all is whole. ``archive``: number of its scans, left out STUDY_ARCHIVE. Raises UserError and
+    Cancelled as ``make_sample``.
+    """
+    archive = STUDY_ARCHIVE if archive is None else archive
+    require(1 <= archive <= _MOST_ARCHIVE, "--archive", archive, f"1 to {_MOST_ARCHIVE}")
+    _require_empty(out)
+    n_cases = STUDY_LABELED + STUDY_HELD_OUT
+    total, labels = n_cases + archive, LabelSet.from_names(LABEL_NAMES)
+    countdown = Countdown(total)
+    held_out = {f"sample {number}": {"held_out": True} for number in range(STUDY_LABELED + 1, n_cases + 1)}
+    with StopRequest() as stop, _filled_in_one_piece(out) as stage:
+        project = create_project(stage, "Sample: abdominal CT").with_archive(stage / "archive")
+        replace(project, minutes=STUDY_MINUTES, settings=STUDY_SETTINGS).write()
+        for number in range(total):
+            if stop():
+                raise Cancelled("Making the sample was cancelled.")
+            if number < n_cases:
+                _write_case(project.cases_folder, f"sample {number + 1}", (STUDY_SEED, number), labels, ".nrrd")
+            else:
+                _write_case(stage / "archive", f"archive {number + 1 - n_cases}", (STUDY_SEED, number), None, ".nrrd")
+            reporter.progress(_STAGE, number + 1, total, countdown.seconds_left(number + 1))
+        write_json(project.cases_folder / "labels.json", LABEL_NAMES)
+        write_json(project.cases_folder / "cases.json", {"cases": held_out})
+    reporter.artifact("project", str(out))
+    return out
+
+
+def _require_empty(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} already holds something.", "Choose another --out folder, or empty it first.")
+
+
+def _write_case(folder: Path, name: str, seed_and_number: tuple[int, int], labels: LabelSet | None,
+                ending: str = ".nii.gz") -> None:
+    """One scan, and its true labels where there are to be any."""
+    phantom = make_phantom(*seed_and_number)
+    write_phantom_case(folder, replace(phantom, scan=replace(phantom.scan, name=name)), labeled=False, ending=ending)
+    if labels is not None:
+        truth = Segmentation(name, phantom.label, phantom.geometry, labels)
         write_segmentation(folder / "labels" / f"{name}{SEGMENTATION_ENDING}", truth)
 
 

@@ -52,7 +52,8 @@ def read_nrrd(path: pathlib.Path | str) -> np.ndarray:
 
 
 def label_image(array: np.ndarray, ijk_to_space: np.ndarray, corner: tuple[int, ...] = (0, 0, 0),
-                transform: vtk.vtkAbstractTransform | None = None) -> slicer.vtkOrientedImageData:
+                transform: vtk.vtkAbstractTransform | None = None, *,
+                whole: bool = False) -> slicer.vtkOrientedImageData:
     """An image of the values [K, J, I] (8 or 16 bits) cropped to what is not 0; without voxels where all is 0.
 
     Args:
@@ -60,9 +61,10 @@ def label_image(array: np.ndarray, ijk_to_space: np.ndarray, corner: tuple[int, 
         corner: index (K, J, I) of the array's first value, where the array is a box of its grid.
         transform: from the space of ijk_to_space to the segmentation's, where they differ; the values are resampled
             where it bends.
+        whole: all of the grid, also what is 0.
     """
     image = empty_image(array.shape, ijk_to_space)
-    box = bounding_box(array)
+    box = tuple(slice(0, size) for size in array.shape) if whole else bounding_box(array)
     if box is None:
         image.SetExtent(0, -1, 0, -1, 0, -1)
         return image

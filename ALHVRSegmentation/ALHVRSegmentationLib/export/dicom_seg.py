@@ -17,8 +17,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from ALHVRLib.scene.errors import SceneError
+from ALHVRLib.scene.segment_masks import Mask, masks_of, reference_of, segment_ids
 from ALHVRSegmentationLib.export.draft import draft_on_scan
-from ALHVRSegmentationLib.export.files import Mask, beside, masks_of, move, reference_of, segment_ids
+from ALHVRSegmentationLib.export.files import beside, move
 from ALHVRSegmentationLib.results.result_segments import tag_of
 
 PLUGIN = "DICOMSegmentationPlugin"

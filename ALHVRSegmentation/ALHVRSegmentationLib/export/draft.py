@@ -11,8 +11,8 @@ import vtk
 
 from ALHVRLib.scene.export_volume import own_ijk_to_ras
 from ALHVRLib.scene.label_images import BINARY_LABELMAP, empty_image, label_image, same_grid
+from ALHVRLib.scene.segment_masks import Mask, masks_of, reference_of, segment_ids
 from ALHVRLib.scene.subject_hierarchy import place_beside
-from ALHVRSegmentationLib.export.files import Mask, masks_of, reference_of, segment_ids
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Files for export: names that every system takes, files that appear whole or not at all, and segments as voxels."""
+"""Files for export: names that every system takes, files that appear whole or not at all, one volume of segments."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import slicer
 from slicer.i18n import tr as _
 
 from ALHVRLib.scene.errors import SceneError
-from ALHVRLib.scene.label_images import BINARY_LABELMAP, EMPTY, fingerprint
+from ALHVRLib.scene.segment_masks import Mask
 from ALHVRSegmentationLib.results.result_segments import LABEL_TAG, tag_of
 
 NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*\x00-\x1f]+')
@@ -77,17 +76,6 @@ def move(source: pathlib.Path, target: pathlib.Path) -> None:
 
 
 @dataclass(frozen=True)
-class Mask:
-    """One segment."""
-
-    segment_id: str
-    segment: object
-    """The vtkSegment: name, colour and tags."""
-    voxels: np.ndarray
-    """bool [K, J, I] on the scan's grid."""
-
-
-@dataclass(frozen=True)
 class LabelMap:
     """Segments as the values of one volume."""
 
@@ -97,32 +85,6 @@ class LabelMap:
     """Value to Mask."""
     n_overlapping: int
     """Voxels of more than one segment; they have the value of the last of them."""
-
-
-def reference_of(segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLVolumeNode | None:
-    """The scan that a segmentation belongs to, or None."""
-    return segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole())
-
-
-def segment_ids(segmentationNode: slicer.vtkMRMLSegmentationNode) -> list[str]:
-    """IDs of the segments in their order."""
-    segmentation = segmentationNode.GetSegmentation()
-    return [segmentation.GetNthSegmentID(index) for index in range(segmentation.GetNumberOfSegments())]
-
-
-def masks_of(segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLVolumeNode) -> list[Mask]:
-    """The mask of every segment on the volume's grid, whatever grid and transform the segmentation has."""
-    segmentation = segmentationNode.GetSegmentation()
-    shape = volumeNode.GetImageData().GetDimensions()[::-1]
-    found = []
-    for segment_id in segment_ids(segmentationNode):
-        segment = segmentation.GetSegment(segment_id)
-        if fingerprint(segment) == EMPTY and segment.GetRepresentation(BINARY_LABELMAP) is not None:
-            mask = np.zeros(shape, bool)
-        else:
-            mask = slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segment_id, volumeNode) != 0
-        found.append(Mask(segment_id, segment, mask))
-    return found
 
 
 def label_map(masks: Sequence[Mask]) -> LabelMap:

@@ -14,7 +14,8 @@ from slicer.i18n import tr as _
 from alhvr.formats.nifti import ENDING, nifti_parts, write_gzip
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.scene.export_volume import own_ijk_to_ras
-from ALHVRSegmentationLib.export.files import LabelMap, beside, label_map, masks_of, move, reference_of, segment_ids
+from ALHVRLib.scene.segment_masks import masks_of, reference_of, segment_ids
+from ALHVRSegmentationLib.export.files import LabelMap, beside, label_map, move
 from ALHVRSegmentationLib.results.result_segments import tag_of
 
 NAMES_ENDING = ".json"

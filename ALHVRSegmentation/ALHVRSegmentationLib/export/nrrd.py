@@ -9,8 +9,9 @@ from slicer.i18n import tr as _
 
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.scene.label_images import fingerprint
+from ALHVRLib.scene.segment_masks import reference_of, segment_ids
 from ALHVRSegmentationLib.export.draft import draft_segmentation, put_in_scene, segments_off_grid
-from ALHVRSegmentationLib.export.files import beside, check_space, move, reference_of, segment_ids
+from ALHVRSegmentationLib.export.files import beside, check_space, move
 
 ENDING = ".seg.nrrd"
 SMALLEST_FILE = 1 << 16

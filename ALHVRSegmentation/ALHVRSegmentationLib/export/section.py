@@ -10,9 +10,10 @@ import slicer
 from slicer.i18n import tr as _
 
 from ALHVRLib.scene.errors import SceneError
+from ALHVRLib.scene.segment_masks import reference_of, segment_ids
 from ALHVRLib.section import Section
 from ALHVRSegmentationLib.export import dicom_seg, nifti, nrrd
-from ALHVRSegmentationLib.export.files import file_name, reference_of, segment_ids
+from ALHVRSegmentationLib.export.files import file_name
 
 if TYPE_CHECKING:
     from ALHVRLib.panel import Panel

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from ALHVRLib.places.cells import Stopped
+from ALHVRLib.places.components import Components, Volume, find_components
+from ALHVRLib.places.segment_images import images_of
+from ALHVRLib.scene.region_layers import SEGMENTATION
 from ALHVRLib.watched_thread import WatchedThread
-from ALHVRSegmentationLib.regions.cells import Stopped
-from ALHVRSegmentationLib.regions.components import Components, Volume, find_components
-from ALHVRSegmentationLib.regions.result import SEGMENTATION, RegionResult
-from ALHVRSegmentationLib.regions.segment_images import images_of
+from ALHVRSegmentationLib.regions.result import RegionResult
 
 _TICK_MS = 20
 _TURN_S = 0.03

@@ -9,9 +9,9 @@ import numpy as np
 import qt
 import slicer
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from alhvr.formats.region_tables import STEPS, are_regions, regions_at, step_of, write_regions
+from ALHVRLib.places.components import transformed
 from ALHVRSegmentationLib.regions.result import BETA, Arrays, RegionResult
 
 _SLACK = 1e-3
@@ -165,16 +165,6 @@ def _voxels_of(layer: slicer.vtkMRMLSliceLayerLogic, shape: tuple[int, ...]) -> 
         points = [np.column_stack([pixels, np.full(len(pixels), sheet)]) for sheet in range(sheets)]
         found = [voxels_at_points(transformed(at, transform), shape) for at in points]
     return np.concatenate(found)
-
-
-def transformed(points: np.ndarray, transform: vtk.vtkAbstractTransform) -> np.ndarray:
-    """Points [N, 3] through a VTK transform."""
-    given, moved = vtk.vtkPoints(), vtk.vtkPoints()
-    given.SetDataTypeToDouble()
-    moved.SetDataTypeToDouble()
-    given.SetData(numpy_to_vtk(np.ascontiguousarray(points, dtype=np.float64), deep=True))
-    transform.TransformPoints(given, moved)
-    return vtk_to_numpy(moved.GetData()).copy()
 
 
 class BetaController:

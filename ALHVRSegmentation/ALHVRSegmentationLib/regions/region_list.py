@@ -8,13 +8,14 @@ import numpy as np
 from slicer.i18n import tr as _
 
 from alhvr.formats.region_tables import UNRELIABLE_STABLE, step_of, write_regions
+from ALHVRLib.places.components import Component, Components, segments_at
 from ALHVRLib.scene.label_images import bounding_box
+from ALHVRLib.scene.navigation import jump_to, world_of
 from ALHVRLib.scene.region_colours import REGION_COLOURS
+from ALHVRLib.scene.region_layers import SEGMENTATION
 from ALHVRSegmentationLib.regions.component_search import ComponentSearch
-from ALHVRSegmentationLib.regions.components import Component, Components, segments_at
-from ALHVRSegmentationLib.regions.navigation import jump_to, world_of
 from ALHVRSegmentationLib.regions.region_table import ComponentTable, places_text
-from ALHVRSegmentationLib.regions.result import SCAN, SEGMENTATION, RegionResult
+from ALHVRSegmentationLib.regions.result import SCAN, RegionResult
 from ALHVRSegmentationLib.regions.segment_editor import add_segment, edit
 
 if TYPE_CHECKING:

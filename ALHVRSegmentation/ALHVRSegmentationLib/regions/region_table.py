@@ -12,7 +12,7 @@ from alhvr.formats.region_tables import UNRELIABLE_STABLE, RegionTable
 from ALHVRLib.scene.region_colours import REGION_COLOURS
 
 if TYPE_CHECKING:
-    from ALHVRSegmentationLib.regions.components import Component, Components
+    from ALHVRLib.places.components import Component, Components
 
 FIRST = 20
 """Places that people may look through in one sitting."""

@@ -14,7 +14,7 @@ TABLE = "ALHVR.RegionTable"
 BETA = "ALHVR.Beta"
 """Attribute: the beta that the voxels of the label map are at; without it, that of the table."""
 CONFIDENCE_A, CONFIDENCE_B, TEACHER = "ALHVR.ConfidenceA", "ALHVR.ConfidenceB", "ALHVR.Teacher"
-SCAN, SEGMENTATION = "ALHVR.Scan", "ALHVR.Segmentation"
+SCAN = "ALHVR.Scan"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from slicer.i18n import tr as _
 
 from alhvr.core.errors import UserError
 from alhvr.formats.region_tables import step_of
+from ALHVRLib.scene.region_layers import RegionLayers, colour_regions
 from ALHVRLib.section import Section
-from ALHVRSegmentationLib.regions.display import RegionLayers, colour_regions
 from ALHVRSegmentationLib.regions.live_update import BetaController
 from ALHVRSegmentationLib.regions.region_list import RegionList
 from ALHVRSegmentationLib.regions.region_table import colour_icon, result_text, volume_text

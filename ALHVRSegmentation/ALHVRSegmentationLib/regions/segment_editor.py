@@ -7,13 +7,10 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from ALHVRLib.places.segment_images import SEGMENT_ID
 from ALHVRLib.scene.export_volume import own_ijk_to_ras
 from ALHVRLib.scene.label_images import BINARY_LABELMAP, label_image, unused_segment_name
-
-SEGMENT_ID = "ALHVR_unsure"
-"""What the IDs of segments made of uncertain voxels begin with."""
-EDITOR_TAG = "SegmentEditor"
-"""Singleton tag of the node that the module Segment Editor works with."""
+from ALHVRLib.scene.segment_editor import editor_node, open_editor
 
 
 def add_segment(segmentation_node: slicer.vtkMRMLSegmentationNode, volume: slicer.vtkMRMLVolumeNode, mask: np.ndarray,
@@ -46,7 +43,7 @@ def edit(segmentation_node: slicer.vtkMRMLSegmentationNode, scan: slicer.vtkMRML
     with these nodes, and again because it selects the first segment of a segmentation that is new to it.
     """
     _prepare_editor(segmentation_node, scan, segment_id, as_mask)
-    is_open = _open_editor()
+    is_open = open_editor()
     _prepare_editor(segmentation_node, scan, segment_id, as_mask)
     return is_open
 
@@ -54,7 +51,7 @@ def edit(segmentation_node: slicer.vtkMRMLSegmentationNode, scan: slicer.vtkMRML
 def _prepare_editor(segmentation_node: slicer.vtkMRMLSegmentationNode, scan: slicer.vtkMRMLVolumeNode | None,
                     segment_id: str, as_mask: bool) -> None:
     """Choose a segment in the Segment Editor, or with as_mask let it change only voxels inside that segment."""
-    node = _editor_node()
+    node = editor_node()
     with slicer.util.NodeModify(node):
         node.SetAndObserveSegmentationNode(segmentation_node)
         if scan is not None:
@@ -67,29 +64,6 @@ def _prepare_editor(segmentation_node: slicer.vtkMRMLSegmentationNode, scan: sli
         else:
             node.SetSelectedSegmentID(segment_id)
             node.SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedEverywhere)
-
-
-def _open_editor() -> bool:
-    """Show the Segment Editor; False where this Slicer shows none."""
-    if slicer.util.mainWindow() is None or not hasattr(slicer.modules, "segmenteditor"):
-        return False
-    try:
-        slicer.util.selectModule("SegmentEditor")
-    except RuntimeError:
-        return False
-    return True
-
-
-def _editor_node() -> slicer.vtkMRMLSegmentEditorNode:
-    """The node that the Segment Editor uses; made as the module itself makes it where there is none yet."""
-    scene, kind = slicer.mrmlScene, "vtkMRMLSegmentEditorNode"
-    node = scene.GetSingletonNode(EDITOR_TAG, kind)
-    if node is None:
-        node = scene.CreateNodeByClass(kind)
-        node.UnRegister(None)
-        node.SetSingletonTag(EDITOR_TAG)
-        node = scene.AddNode(node)
-    return node
 
 
 def _image(segmentation_node: slicer.vtkMRMLSegmentationNode, volume: slicer.vtkMRMLVolumeNode, mask: np.ndarray,

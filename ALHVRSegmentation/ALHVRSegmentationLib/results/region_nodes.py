@@ -13,11 +13,12 @@ from ALHVRLib.scene.export_volume import own_ijk_to_ras
 from ALHVRLib.scene.frames import place_of
 from ALHVRLib.scene.label_images import read_nrrd
 from ALHVRLib.scene.region_colours import add_region_colours
+from ALHVRLib.scene.region_layers import SEGMENTATION
 from ALHVRLib.scene.subject_hierarchy import place_beside
 
 TABLE = "ALHVR.RegionTable"
 """Attribute: text of the engine's NAME.regions.json."""
-SCAN, SEGMENTATION = "ALHVR.Scan", "ALHVR.Segmentation"
+SCAN = "ALHVR.Scan"
 MAPS = {"ALHVR.ConfidenceA": "confidence-a", "ALHVR.ConfidenceB": "confidence-b", "ALHVR.Teacher": "teacher"}
 """Node reference to each uint16 map, and the ending of its file; the teacher's need not be there."""
 OPTIONAL = "ALHVR.Teacher"

@@ -3,10 +3,12 @@
     PythonSlicer ALHVRChild.py segment ...      a command of alhvr
     PythonSlicer ALHVRChild.py --pip ...        pip, of the Python that runs this
     PythonSlicer ALHVRChild.py --import NAME FOLDER    only tries whether the package in a folder can be loaded
+    PYTHON ALHVRChild.py --python               tells what that Python has for training
 
 The owner says through the environment who it is (ALHVR_OWNER_PID), where the engine is (ALHVR_ENGINE), where its extra
 packages are (ALHVR_PACKAGES) and in which folder a file called "cancel" asks to stop (ALHVR_WORK), where the exit code
-is written into the file "exit-code" as well.
+is written into the file "exit-code" as well. Without an owner it goes on when Slicer ends, and with ALHVR_STAY_AWAKE
+the computer does not go to sleep meanwhile, where its system can be asked that.
 """
 
 from __future__ import annotations
@@ -15,18 +17,20 @@ import contextlib
 import faulthandler
 import functools
 import importlib
+import importlib.metadata
 import importlib.util
 import json
 import os
 import runpy
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
 import traceback
 import types
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from ALHVRLib.child_events import Event
@@ -36,7 +40,15 @@ POLL_S = 0.1
 PATIENCE_S = 1.3
 """How long the command may take to stop by itself."""
 CANCELLED = 130
+LEAST_PYTHON = (3, 11)
 REMOVALS = 3
+KEEPERS = (["systemd-inhibit", "--what=sleep:idle", "--who=ALHVR", "--why=A model is being trained", "--mode=block",
+            "cat"], ["caffeinate", "-i", "cat"])
+"""Of Linux and of macOS: the system stays awake while the command after it runs."""
+KEEPER_S = 0.5
+"""A helper that ended by then was refused."""
+AWAKE = "The computer does not go to sleep by itself while this runs."
+NOT_AWAKE = "The computer may go to sleep while this runs; the run goes on when it wakes up."
 PR_SET_CHILD_SUBREAPER = 36
 PROCESSES = os.path.join("ALHVRLib", "os_process.py")
 
@@ -56,9 +68,12 @@ def main(arguments: list[str]) -> int:
             os.setpgid(0, 0)  # so that the command's own workers end with it
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a Slicer in the background does not hear
     adopt_orphans()
-    say("child", pid=os.getpid())
+    say("child", pid=os.getpid(), start=os_process().start_of(os.getpid()))
     threading.Thread(target=watch, daemon=True).start()
+    awake = stay_awake() if os.environ.get("ALHVR_STAY_AWAKE") else None
     code = run(arguments)
+    if awake is not None:
+        awake.close()
     if code == CANCELLED:
         end_workers()
     with contextlib.suppress(OSError, ValueError):
@@ -76,6 +91,28 @@ def adopt_orphans() -> None:
             import ctypes
 
             ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def stay_awake() -> BinaryIO | None:
+    """Let the system not sleep while this process lives, however it ends, and say so; None where nothing is to close.
+
+    The system's helper waits for its input to end, and the other end of that pipe is here alone.
+    """
+    if os.name == "nt":
+        import ctypes
+
+        held = ctypes.WinDLL("kernel32").SetThreadExecutionState(0x80000001)  # ES_CONTINUOUS | ES_SYSTEM_REQUIRED
+        say("note", message=AWAKE if held else NOT_AWAKE)
+        return None
+    command = next((command for command in KEEPERS if shutil.which(command[0])), None)
+    if command is None:
+        say("note", message=NOT_AWAKE)
+        return None
+    helper = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        helper.wait(KEEPER_S)
+    say("note", message=AWAKE if helper.poll() is None else NOT_AWAKE)
+    return helper.stdin
 
 
 def run(arguments: list[str]) -> int:
@@ -100,8 +137,11 @@ def command(arguments: list[str]) -> int:
     """Run pip, an import, or alhvr, and return its exit code."""
     if arguments[:1] == ["--import"]:
         sys.path[:1] = [arguments[2]]
+        sys.path += [os.environ["ALHVR_PACKAGES"]] if os.environ.get("ALHVR_PACKAGES") else []
         importlib.import_module(arguments[1])
         return 0
+    if arguments[:1] == ["--python"]:
+        return tell_python()
     if arguments[:1] == ["--pip"]:
         sys.path[:1] = []
         sys.argv = ["pip", *arguments[1:]]
@@ -111,16 +151,57 @@ def command(arguments: list[str]) -> int:
 
 
 def alhvr(arguments: list[str]) -> int:
-    """A command of the engine: it comes first in place of this script's folder; our packages last, so that Slicer's
-    own win.
-    """
-    sys.path[:1] = [os.environ["ALHVR_ENGINE"]] if os.environ.get("ALHVR_ENGINE") else []
-    if os.environ.get("ALHVR_PACKAGES"):
-        sys.path.append(os.environ["ALHVR_PACKAGES"])
+    """A command of the engine."""
+    find_engine()
     sys.argv = ["alhvr", *arguments]
     from alhvr.cli import main as run_alhvr
 
     return run_alhvr(arguments) or 0
+
+
+def find_engine() -> None:
+    """It comes first in place of this script's folder; our packages last, so that Slicer's own win."""
+    sys.path[:1] = [os.environ["ALHVR_ENGINE"]] if os.environ.get("ALHVR_ENGINE") else []
+    if os.environ.get("ALHVR_PACKAGES"):
+        sys.path.append(os.environ["ALHVR_PACKAGES"])
+
+
+def tell_python() -> int:
+    """One event with the versions of what training needs, all of it loaded; or one error that says what is wrong."""
+    version = "{}.{}.{}".format(*sys.version_info[:3])
+    if sys.version_info[:2] < LEAST_PYTHON:
+        hint = "Python {}.{} or newer is needed.".format(*LEAST_PYTHON)
+        say("error", message=f"This is Python {version}.", hint=hint)
+        return 2
+    sys.path[:1] = []  # not this script's folder, and the engine later: a copy that is installed here is asked first
+    try:
+        installed = importlib.metadata.version("alhvr")
+    except importlib.metadata.PackageNotFoundError:
+        installed = ""
+    sys.path[:0] = [""]
+    find_engine()
+    import alhvr
+    from alhvr.core.errors import UserError, require_train
+
+    try:
+        require_train("Training")
+    except UserError as error:
+        say("error", message=error.message, hint=error.hint)
+        return 2
+    import monai
+    import torch
+
+    import alhvr.training.run  # noqa: F401  all of it can be loaded
+    say("python", version=version, torch=str(torch.__version__), monai=str(monai.__version__), installed=installed,
+        alhvr=alhvr.__version__, device=device_of(torch))
+    return 0
+
+
+def device_of(torch: types.ModuleType) -> str:
+    """What the networks would run on, in words."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name(0)
+    return "Apple graphics" if torch.backends.mps.is_available() else "processor"
 
 
 def refuse_import(error: ImportError, arguments: list[str]) -> int:

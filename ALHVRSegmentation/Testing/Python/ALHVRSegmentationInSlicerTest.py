@@ -88,7 +88,7 @@ class ALHVRSegmentationInSlicerTest(unittest.TestCase):
 
     def test_the_sample_scan_is_segmented_by_the_sample_model(self) -> None:
         from ALHVRLib import paths
-        from ALHVRSegmentationLib.requirements import ONNXRUNTIME
+        from ALHVRLib.requirements import ONNXRUNTIME
 
         if not ONNXRUNTIME.is_met():
             self.skipTest("onnxruntime is not installed: press Install at the top of the panel, then test again")

@@ -38,7 +38,8 @@ def test_findings_keep_their_order_and_every_entry(tmp_path: Path) -> None:
     record = written(tmp_path, check_result(findings=found))
     assert record["findings"][0] == {
         "kind": "holes", "severity": "fault", "seen": "Something was seen.", "remedy": "Do something about it.",
-        "cases": ["labeled/one"], "files": ["/data/labeled/one.nii.gz"]}
+        "cases": ["labeled/one"], "files": ["/data/labeled/one.nii.gz"],
+        "structures": []}
     assert record["findings"][1]["seen"] == "Four cases."
 
 

@@ -10,9 +10,14 @@ import pytest
 from tiny_cases import Listener
 
 from alhvr.bundle.model import read_model
+from alhvr.checking.context import RunContext
+from alhvr.checking.findings import Severity
+from alhvr.checking.run import Folders, check
+from alhvr.config import RunConfig, from_dict
 from alhvr.core.errors import Cancelled, UserError
 from alhvr.data.reading import probe, read_label, read_scan
 from alhvr.evaluation.report import evaluate_folders
+from alhvr.formats.project import read_project
 from alhvr.inference.run import SegmentRequest, segment
 from alhvr.phantom import sample as shipped
 from alhvr.phantom import sample as study
@@ -130,3 +135,16 @@ def test_an_installation_without_a_whole_model_says_so(tmp_path: Path, monkeypat
     with pytest.raises(UserError, match=r"model\.zip is missing or damaged\. Install alhvr again\."):
         make_sample(tmp_path / "out", Told())
     assert not (tmp_path / "out").exists()
+
+
+def test_the_study_is_a_project_whose_check_finds_nothing_that_stops_training(tmp_path: Path,
+                                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, number in {"STUDY_LABELED": 1, "STUDY_HELD_OUT": 1}.items():
+        monkeypatch.setattr(shipped, name, number)
+    folder = shipped.make_study(tmp_path / "study", Told(), archive=1)
+    project = read_project(folder)
+    assert project.archive_folders == (folder / "archive",) and (project.name, project.minutes) == (
+        "Sample: abdominal CT", shipped.STUDY_MINUTES)
+    from_dict(RunConfig, project.settings)
+    found = check(Folders(project.cases_folder, project.archive_folders[0]), RunContext(Listener()))
+    assert found.count(Severity.FAULT) == 0 and set(found.labels.names) == set(LABEL_NAMES.values())

@@ -11,7 +11,7 @@ from child_watch import Told, write_engine
 
 @pytest.fixture
 def child(slicer_app: object, own_settings: pathlib.Path, tmp_path: pathlib.Path) -> Callable[..., Told]:
-    """child("segment", ..., environment=...) is a child process, not yet started."""
+    """child("segment", ..., around=...) is a child process, not yet started."""
     return lambda *arguments, **options: Told(list(arguments), tmp_path / "work", **options)
 
 

@@ -102,7 +102,8 @@ def test_the_arrow_buttons_walk_through_the_list(regions_panel: Any, world: Worl
 def test_a_place_becomes_a_segment_of_exactly_its_voxels(regions_panel: Any, world: World) -> None:
     import slicer
 
-    from ALHVRSegmentationLib.regions.result import SCAN, SEGMENTATION
+    from ALHVRLib.scene.region_layers import SEGMENTATION
+    from ALHVRSegmentationLib.regions.result import SCAN
 
     ui = regions_panel.shown.ui
     assert not ui.segmentButton.enabled
@@ -122,7 +123,8 @@ def test_a_place_becomes_a_segment_of_exactly_its_voxels(regions_panel: Any, wor
 def test_all_unsure_voxels_become_the_only_ones_that_may_be_edited(regions_panel: Any, world: World) -> None:
     import slicer
 
-    from ALHVRSegmentationLib.regions.result import SCAN, SEGMENTATION
+    from ALHVRLib.scene.region_layers import SEGMENTATION
+    from ALHVRSegmentationLib.regions.result import SCAN
 
     node, scan = (world.node.GetNodeReference(role) for role in (SEGMENTATION, SCAN))
     own = node.GetSegmentation().AddEmptySegment("own", "own")
@@ -139,7 +141,7 @@ def test_all_unsure_voxels_become_the_only_ones_that_may_be_edited(regions_panel
 
 
 def test_a_second_segment_of_the_same_kind_gets_another_name(regions_panel: Any, world: World) -> None:
-    from ALHVRSegmentationLib.regions.result import SEGMENTATION
+    from ALHVRLib.scene.region_layers import SEGMENTATION
 
     ui = regions_panel.shown.ui
     ui.nextButton.click()
@@ -153,7 +155,8 @@ def test_a_second_segment_of_the_same_kind_gets_another_name(regions_panel: Any,
 def test_the_segmentation_may_be_elsewhere_in_the_tree_of_transforms(regions_panel: Any, world: World) -> None:
     import slicer
 
-    from ALHVRSegmentationLib.regions.result import SCAN, SEGMENTATION
+    from ALHVRLib.scene.region_layers import SEGMENTATION
+    from ALHVRSegmentationLib.regions.result import SCAN
 
     node, scan = (world.node.GetNodeReference(role) for role in (SEGMENTATION, SCAN))
     node.SetAndObserveTransformNodeID(None)
@@ -169,7 +172,7 @@ def test_the_segmentation_may_be_elsewhere_in_the_tree_of_transforms(regions_pan
 def test_without_the_segmentation_nothing_is_made_and_the_panel_says_so(regions_panel: Any, world: World) -> None:
     import slicer
 
-    from ALHVRSegmentationLib.regions.result import SEGMENTATION
+    from ALHVRLib.scene.region_layers import SEGMENTATION
 
     regions_panel.shown.ui.nextButton.click()
     slicer.mrmlScene.RemoveNode(world.node.GetNodeReference(SEGMENTATION))

@@ -60,7 +60,7 @@ def test_the_switch_shows_the_regions_in_all_slices_and_gives_back_what_was_ther
 
 
 def test_segments_are_outlines_while_the_regions_are_shown(regions_panel: Any, world: World) -> None:
-    from ALHVRSegmentationLib.regions.result import SEGMENTATION
+    from ALHVRLib.scene.region_layers import SEGMENTATION
 
     display = world.node.GetNodeReference(SEGMENTATION).GetDisplayNode()
     assert not display.GetVisibility2DFill() and display.GetVisibility2DOutline()
@@ -69,7 +69,7 @@ def test_segments_are_outlines_while_the_regions_are_shown(regions_panel: Any, w
 
 
 def test_a_fill_that_the_user_switched_off_stays_off(regions_panel: Any) -> None:
-    from ALHVRSegmentationLib.regions.result import SEGMENTATION
+    from ALHVRLib.scene.region_layers import SEGMENTATION
 
     world = make_result()
     display = world.node.GetNodeReference(SEGMENTATION).GetDisplayNode()

@@ -27,14 +27,14 @@ def two_blobs() -> tuple[np.ndarray, np.ndarray]:
 
 
 def find(con_a: np.ndarray, con_b: np.ndarray, level: int, **volume: object) -> Any:
-    from ALHVRSegmentationLib.regions.components import Volume, find_components
+    from ALHVRLib.places.components import Volume, find_components
 
     return find_components(Volume(con_a, con_b, **volume), level)
 
 
 def image_of(labels: np.ndarray) -> Any:
     """Structures on the grid of the volume, numbered by their labels."""
-    from ALHVRSegmentationLib.regions.segment_images import SegmentImage
+    from ALHVRLib.places.segment_images import SegmentImage
 
     return SegmentImage(labels, np.eye(4), {label: label for label in range(1, int(labels.max()) + 1)})
 
@@ -60,7 +60,7 @@ def test_the_doubt_of_a_voxel_is_what_the_surer_network_leaves() -> None:
 @pytest.mark.parametrize("spacing_mm", [(1.0, 1.0, 1.0), (5.0, 0.7, 0.7), (0.4, 0.4, 0.4), (2.5, 7.0, 1.1)])
 def test_every_uncertain_voxel_is_in_one_part_that_fits_into_a_view(spacing_mm: tuple,
                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
-    from ALHVRSegmentationLib.regions import components as places
+    from ALHVRLib.places import components as places
     con_a, con_b = confidences((30, 41, 52))
     regions = regions_at(con_a, con_b, 50000)
     for name in ("LONGEST", "_CANDIDATES"):
@@ -107,7 +107,7 @@ def test_places_between_two_structures_belong_to_the_nearer_one() -> None:
 
 
 def test_the_list_is_not_endless_and_keeps_the_worst() -> None:
-    from ALHVRSegmentationLib.regions.components import LONGEST
+    from ALHVRLib.places.components import LONGEST
 
     con_a, con_b = np.full((2, 40, 40, 40), SURE, np.uint16)
     depth = np.linspace(1000, 50000, 125).astype(np.uint16).reshape(5, 5, 5)
@@ -120,7 +120,7 @@ def test_the_list_is_not_endless_and_keeps_the_worst() -> None:
 
 
 def test_how_much_of_the_doubt_the_first_places_hold_is_told() -> None:
-    from ALHVRSegmentationLib.regions.components import Components
+    from ALHVRLib.places.components import Components
     from ALHVRSegmentationLib.regions.region_table import places_text
 
     con_a, con_b = two_blobs()
@@ -147,8 +147,8 @@ def test_the_teacher_is_averaged_where_neither_is_sure_only() -> None:
 
 
 def test_a_search_that_is_not_wanted_any_more_ends() -> None:
-    from ALHVRSegmentationLib.regions.cells import Stopped
-    from ALHVRSegmentationLib.regions.components import Volume, find_components
+    from ALHVRLib.places.cells import Stopped
+    from ALHVRLib.places.components import Volume, find_components
 
     con_a, con_b = two_blobs()
     for more in range(4):
@@ -230,8 +230,9 @@ def segment(node: Any, scan: Any, name: str, box: tuple) -> None:
 
 @pytest.mark.parametrize("moved", [False, True], ids=["same place", "segmentation elsewhere in the tree"])
 def test_segments_at_the_voxels_and_beside_them_are_named_most_voxels_first(clean_slate: None, moved: bool) -> None:
-    from ALHVRSegmentationLib.regions.components import segments_at
-    from ALHVRSegmentationLib.regions.result import SCAN, SEGMENTATION
+    from ALHVRLib.places.components import segments_at
+    from ALHVRLib.scene.region_layers import SEGMENTATION
+    from ALHVRSegmentationLib.regions.result import SCAN
 
     world = make_result(arrays=two_blobs())
     node, scan = (world.node.GetNodeReference(role) for role in (SEGMENTATION, SCAN))
@@ -249,9 +250,10 @@ def test_segments_at_the_voxels_and_beside_them_are_named_most_voxels_first(clea
 
 @pytest.mark.parametrize("moved", [False, True], ids=["same place", "segmentation elsewhere in the tree"])
 def test_structures_are_found_on_any_grid(clean_slate: None, moved: bool) -> None:
-    from ALHVRSegmentationLib.regions.result import SCAN, SEGMENTATION
+    from ALHVRLib.places.segment_images import images_of, numbers_at
+    from ALHVRLib.scene.region_layers import SEGMENTATION
+    from ALHVRSegmentationLib.regions.result import SCAN
     from ALHVRSegmentationLib.regions.segment_editor import add_segment
-    from ALHVRSegmentationLib.regions.segment_images import images_of, numbers_at
 
     world = make_result(arrays=two_blobs())
     node, scan = (world.node.GetNodeReference(role) for role in (SEGMENTATION, SCAN))

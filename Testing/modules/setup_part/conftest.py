@@ -33,7 +33,7 @@ class Attempt:
         self.progress: list = []
         self.log: list[str] = []
         self.outcomes: list = []
-        from ALHVRSegmentationLib.requirements import ONNXRUNTIME
+        from ALHVRLib.requirements import ONNXRUNTIME
 
         self.installation = Installation(ONNXRUNTIME, onProgress=lambda *told: self.progress.append(told),
                                          onLog=self.log.append, onDone=self.outcomes.append, wheels=wheels)

@@ -34,7 +34,7 @@ def closed_port() -> int:
 
 
 def test_a_good_wheel_is_installed(attempt: Callable, tmp_path: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.requirements import ONNXRUNTIME
+    from ALHVRLib.requirements import ONNXRUNTIME
 
     write_wheel(tmp_path / "Räder 心")
     outcome = attempt(tmp_path / "Räder 心").run()
@@ -98,7 +98,7 @@ def test_a_broken_wheel_is_one_sentence_and_changes_nothing(attempt: Callable, t
 
 def test_where_pip_itself_fails_the_end_of_its_story_is_told(slicer_app: object, tmp_path: pathlib.Path) -> None:
     from ALHVRLib.install import why_pip_failed
-    from ALHVRSegmentationLib.requirements import ONNXRUNTIME
+    from ALHVRLib.requirements import ONNXRUNTIME
 
     log = ["ERROR: Exception:", "Traceback (most recent call last):", "KeyError: 'x'"]
     assert why_pip_failed(ONNXRUNTIME, log, tmp_path, None) == "KeyError: 'x' The log has the details."
@@ -228,6 +228,7 @@ def test_what_a_killed_slicer_left_is_removed(attempt: Callable, tmp_path: pathl
 
 def test_a_move_that_fails_half_way_is_taken_back(slicer_app: object, tmp_path: pathlib.Path) -> None:
     from ALHVRLib.install import move_in
+    from ALHVRLib.requirements import ONNXRUNTIME
 
     target, elsewhere = tmp_path / "packages", tmp_path / "elsewhere"
     (target / "onnxruntime").mkdir(parents=True)
@@ -236,5 +237,5 @@ def test_a_move_that_fails_half_way_is_taken_back(slicer_app: object, tmp_path: 
     with mounted_disk(elsewhere, 1):
         (elsewhere / "onnxruntime").mkdir()
         with pytest.raises(OSError, match="cross-device"):
-            move_in("onnxruntime", elsewhere, target, tmp_path / "aside")
+            move_in(ONNXRUNTIME, elsewhere, target, tmp_path / "aside")
     assert (target / "onnxruntime" / "__init__.py").read_text() == "BEFORE = 1"

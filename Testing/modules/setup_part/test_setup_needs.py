@@ -9,7 +9,7 @@ import pytest
 
 
 def test_a_bare_slicer_cannot_segment(bare_slicer: pathlib.Path) -> None:
-    from ALHVRSegmentationLib.requirements import ONNXRUNTIME
+    from ALHVRLib.requirements import ONNXRUNTIME
 
     assert not ONNXRUNTIME.is_met()
 
@@ -17,7 +17,7 @@ def test_a_bare_slicer_cannot_segment(bare_slicer: pathlib.Path) -> None:
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_a_package_among_ours_is_enough(bare_slicer: pathlib.Path, name: str) -> None:
     from ALHVRLib import paths
-    from ALHVRSegmentationLib.requirements import ONNXRUNTIME
+    from ALHVRLib.requirements import ONNXRUNTIME
 
     (paths.packages_folder() / name).mkdir(parents=True)
     assert not ONNXRUNTIME.is_met()

@@ -70,13 +70,12 @@ def test_installing_from_a_folder_makes_it_go_away(section: object, dialog_answe
 
 def test_packages_are_installed_one_after_the_other(section: object, dialog_answers: object,
                                                     tmp_path: pathlib.Path) -> None:
-    from ALHVRLib.requirements import Requirement
-    from ALHVRSegmentationLib.requirements import ONNXRUNTIME
+    from ALHVRLib.requirements import ONNXRUNTIME, Requirement
 
     section._requirements = (ONNXRUNTIME, Requirement("tables_here", ">=1", wheels=ONNXRUNTIME.wheels))
     section.follow(None)
     section.refresh()
-    assert section.ui.packageLabel.text.startswith("Segmenting needs the package onnxruntime, tables_here once: 56 MB")
+    assert section.ui.packageLabel.text.startswith("Segmenting needs the packages onnxruntime, tables_here once: 56 MB")
     write_wheel(tmp_path / "wheels")
     dialog_answers.answer(str(tmp_path / "wheels"))
     press(section.ui.folderButton)
@@ -140,7 +139,7 @@ def test_a_panel_that_goes_takes_the_installation_along(section: object, bare_sl
 def test_what_to_fetch_is_shown_and_on_the_clipboard(section: object) -> None:
     import qt
 
-    from ALHVRSegmentationLib.requirements import ONNXRUNTIME
+    from ALHVRLib.requirements import ONNXRUNTIME
 
     press(section.ui.fetchButton)
     command = ONNXRUNTIME.fetch_command(ONNXRUNTIME.wheel())

@@ -16,7 +16,7 @@ SYSTEMS = ["mac-intel", "mac-intel-old", "mac-arm", "windows", "linux", "linux-o
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_the_command_fetches_the_file_that_is_named(bare_slicer: pathlib.Path, tmp_path: pathlib.Path,
                                                     name: str) -> None:
-    from ALHVRSegmentationLib.requirements import ONNXRUNTIME
+    from ALHVRLib.requirements import ONNXRUNTIME
 
     wheel = ONNXRUNTIME.wheels[name]
     file = ONNXRUNTIME.file_name(wheel)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 
 from alhvr.checking.facts import CaseFacts, LabelFacts
@@ -173,9 +174,10 @@ def declared(study: Study) -> Iterator[Finding]:
         there = [v for v in facts.case.not_annotated if v in facts.label.structures]
         if there:
             shown = some(f"{study.names.get(v, v)} ({facts.label.structures[v].voxels} voxels)" for v in there)
-            yield warning("declared_but_present", [facts], f"{facts.case.name} declares as not annotated what its "
-                          f"label shows: {shown}.", "Take it out of not_annotated in cases.json, or out of the label.",
-                          labels=True)
+            found = warning("declared_but_present", [facts], f"{facts.case.name} declares as not annotated what its "
+                            f"label shows: {shown}.", "Take it out of not_annotated in cases.json, or out of the "
+                            "label.", labels=True)
+            yield replace(found, structures=tuple(there))
 
 
 def absent(study: Study) -> Iterator[Finding]:
@@ -188,8 +190,9 @@ def absent(study: Study) -> Iterator[Finding]:
         if lacking and showing >= _FEW and showing > _usual(study, value) * len(asked):
             seen = (f"{name} is in {showing} of {len(asked)} labels, and not in {named(lacking)}: there it is learnt "
                     "as background.")
-            yield warning("absent_structure", lacking, seen, "Where it was not annotated, declare it under "
-                          "not_annotated in cases.json; where the patient has none, all is well.", labels=True)
+            found = warning("absent_structure", lacking, seen, "Where it was not annotated, declare it under "
+                            "not_annotated in cases.json; where the patient has none, all is well.", labels=True)
+            yield replace(found, structures=(value,))
 
 
 def _usual(study: Study, value: int) -> float:

@@ -101,13 +101,14 @@ def test_a_case_in_which_nothing_is_annotated_is_told() -> None:
 
 def test_what_is_declared_not_annotated_and_yet_there_is_told() -> None:
     found = only(labels.declared, study(with_case(sound("labeled", 0), not_annotated=(3,))))
-    assert found.kind == "declared_but_present" and "spleen (1000 voxels)" in found.seen
+    assert found.kind == "declared_but_present" and "spleen (1000 voxels)" in found.seen and found.structures
 
 
 def test_a_structure_that_some_cases_lack_is_asked_about() -> None:
     lacking = [with_structures(f, v1=structure()) for f in cases("labeled", 3)]
     found = only(labels.absent, study(*lacking, *cases("labeled", 7)[3:]))
     assert found.kind == "absent_structure" and found.severity is Severity.WARNING and len(found.cases) == 3
+    assert len(found.structures) == 1
     assert "spleen is in 4 of 7 labels, and not in labeled0, labeled1, labeled2" in found.seen
     assert "not_annotated in cases.json" in found.remedy
 

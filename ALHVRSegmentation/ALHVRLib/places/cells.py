@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alhvr.formats.region_tables import LEVELS, RELIABLE_UNSTABLE, UNRELIABLE_STABLE
-from ALHVRSegmentationLib.regions.segment_images import SegmentImage, numbers_at
+from ALHVRLib.places.segment_images import SegmentImage, numbers_at
 
 CELL_MM = 4.0
 NEAR_MM = 15.0

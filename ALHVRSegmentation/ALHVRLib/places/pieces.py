@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from ALHVRSegmentationLib.regions.cells import Cells
+    from ALHVRLib.places.cells import Cells
 
 EXTENT_MM = 40.0
 LARGEST_ML = 5.0

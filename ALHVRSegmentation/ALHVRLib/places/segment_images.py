@@ -10,7 +10,9 @@ import slicer
 import vtk
 
 from ALHVRLib.scene.label_images import BINARY_LABELMAP, values_of
-from ALHVRSegmentationLib.regions.segment_editor import SEGMENT_ID
+
+SEGMENT_ID = "ALHVR_unsure"
+"""What the IDs of segments made of uncertain voxels begin with."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 from seg_files import bars, write_label
 
 from alhvr.core.errors import UserError
-from alhvr.data.label_names import read_segment_names
+from alhvr.formats.segment_names import read_segment_names
 
 
 @pytest.mark.parametrize("ending", [".seg.nrrd", ".nrrd", ".nhdr"])

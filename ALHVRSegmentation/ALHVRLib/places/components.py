@@ -11,13 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import vtk_to_numpy
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from alhvr.formats.region_tables import LEVELS, UNRELIABLE_STABLE, regions_at
+from ALHVRLib.places.cells import Stopped, doubt_of, make_cells
+from ALHVRLib.places.pieces import Piece, cut
 from ALHVRLib.scene.label_images import BINARY_LABELMAP
-from ALHVRSegmentationLib.regions.cells import Stopped, doubt_of, make_cells
-from ALHVRSegmentationLib.regions.live_update import transformed
-from ALHVRSegmentationLib.regions.pieces import Piece, cut
 
 LONGEST = 50
 """Places in a list; what comes after is not worth a look."""
@@ -200,3 +199,13 @@ def _values_at(image: slicer.vtkOrientedImageData, points: np.ndarray) -> np.nda
     size = high - low + 1
     values[inside] = vtk_to_numpy(scalars)[(k * size[1] + j) * size[0] + i]
     return values
+
+
+def transformed(points: np.ndarray, transform: vtk.vtkAbstractTransform) -> np.ndarray:
+    """Points [N, 3] through a VTK transform."""
+    given, moved = vtk.vtkPoints(), vtk.vtkPoints()
+    given.SetDataTypeToDouble()
+    moved.SetDataTypeToDouble()
+    given.SetData(numpy_to_vtk(np.ascontiguousarray(points, dtype=np.float64), deep=True))
+    transform.TransformPoints(given, moved)
+    return vtk_to_numpy(moved.GetData()).copy()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import slicer
 
 from ALHVRLib.scene.region_colours import REGION_COLOURS, add_region_colours
-from ALHVRSegmentationLib.regions.result import SEGMENTATION
 
+SEGMENTATION = "ALHVR.Segmentation"
+"""Reference of a label map of regions to the segmentation that belongs to it."""
 FILL_HIDDEN = "ALHVR.FillHidden"
 """Attribute of the display of a segmentation whose fill was switched off here."""
 

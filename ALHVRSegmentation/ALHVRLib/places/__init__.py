@@ -1,0 +1,1 @@
+"""Places where a model is unsure: searched in arrays, by structure."""

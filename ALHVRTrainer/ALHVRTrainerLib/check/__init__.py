@@ -1,0 +1,1 @@
+"""The section Check: the engine's check of the project, which starts by itself, and what mends its findings."""

@@ -1,0 +1,133 @@
+"""SettingRow: one setting in the panel, as its description says: title, field, unit, reset arrow and a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import qt
+from slicer.i18n import tr as _
+
+from alhvr.formats.settings_description import SettingDescription
+
+ARROW = "\u21ba"
+MOST_LETTERS = 60
+BELOW = 8
+"""Pixels between a sentence and the next setting."""
+
+
+class SettingRow:
+    """The widgets of a setting; nothing else knows which kind of field it has.
+
+    Args:
+        setting: what is shown.
+        parent: the widget that holds it.
+        onChange: called with the setting and its new value when the user changed it, None where it is left open.
+    """
+
+    def __init__(self, setting: SettingDescription, parent: qt.QWidget,
+                 onChange: Callable[[SettingDescription, Any], None]) -> None:
+        self.setting = setting
+        self._onChange = onChange
+        self._showing = False
+        self._default: Any = None
+        self.title = qt.QLabel(_(setting.title), parent)
+        self.field = self._made(parent)
+        self.unit = qt.QLabel(_(setting.unit), parent)
+        self.reset = qt.QToolButton(parent)
+        self.reset.text = ARROW
+        self.reset.connect("clicked()", self.onReset)
+        self.sentence = qt.QLabel(_(setting.sentence), parent)
+        self.sentence.setWordWrap(True)
+        self.sentence.setContentsMargins(0, 0, 0, BELOW)
+        self.field.toolTip = _(setting.sentence)
+        self.field.setAccessibleName(_(setting.title))
+        self.title.setBuddy(self.field)
+        for widget in (self.title, self.unit, self.sentence):
+            widget.setTextFormat(qt.Qt.PlainText)
+
+    def addTo(self, grid: qt.QGridLayout) -> None:
+        """Put it below what is there: a line of fields, and a line with the sentence."""
+        line = grid.rowCount()
+        for column, widget in enumerate((self.title, self.field, self.unit, self.reset)):
+            grid.addWidget(widget, line, column)
+        grid.addWidget(self.sentence, line + 1, 0, 1, 4)
+
+    def show(self, value: Any, default: Any, editable: bool) -> None:
+        """Show a value beside the default to which the arrow leads."""
+        self._showing, self._default = True, default
+        try:
+            self._put(value)
+        finally:
+            self._showing = False
+        self.field.setEnabled(editable)
+        self.reset.setEnabled(editable and value != default)
+        self.reset.toolTip = _("Back to the default: {value}").format(value=self._words(default))
+        self.reset.setAccessibleName(_("{setting} back to the default").format(setting=_(self.setting.title)))
+
+    def onReset(self, *_arguments: object) -> None:
+        """Back to the default."""
+        self._onChange(self.setting, self._default)
+
+    def onEdited(self, *_arguments: object) -> None:
+        """The user changed the field."""
+        if not self._showing:
+            self._onChange(self.setting, self._got())
+
+    def _made(self, parent: qt.QWidget) -> qt.QWidget:
+        setting = self.setting
+        if setting.kind == "choice":
+            box = qt.QComboBox(parent)
+            for value in setting.choices:
+                box.addItem(_(setting.words[value]))
+            box.connect("currentIndexChanged(int)", self.onEdited)
+            box.setSizeAdjustPolicy(qt.QComboBox.AdjustToMinimumContentsLengthWithIcon)
+            box.setMinimumContentsLength(12)
+            return box
+        if setting.kind == "sizes":
+            line = qt.QLineEdit(parent)
+            line.setPlaceholderText(_(setting.automatic))
+            line.setMaxLength(MOST_LETTERS)
+            line.connect("editingFinished()", self.onEdited)
+            return line
+        box = qt.QDoubleSpinBox(parent)
+        box.setDecimals(setting.decimals)
+        box.setSingleStep(setting.step)
+        box.setRange(setting.low - setting.step if setting.automatic else setting.low, setting.high)
+        box.setSpecialValueText(_(setting.automatic))
+        box.setKeyboardTracking(False)
+        box.connect("valueChanged(double)", self.onEdited)
+        return box
+
+    def _put(self, value: Any) -> None:
+        if self.setting.kind == "choice":
+            known = self.setting.choices
+            self.field.setCurrentIndex(known.index(value) if value in known else -1)
+        elif self.setting.kind == "sizes":
+            self.field.setText("" if value is None else ", ".join(map(str, value)))
+        else:
+            self.field.setValue(self.field.minimum if value is None else value)
+
+    def _got(self) -> Any:
+        if self.setting.kind == "choice":
+            return self.setting.choices[self.field.currentIndex] if self.field.currentIndex >= 0 else None
+        if self.setting.kind == "sizes":
+            return sizes_in(self.field.text)
+        if self.setting.automatic and self.field.value < self.setting.low:
+            return None
+        return int(self.field.value) if self.setting.kind == "whole" else round(self.field.value, self.setting.decimals)
+
+    def _words(self, value: Any) -> str:
+        if self.setting.kind == "choice":
+            return _(self.setting.words.get(value, ""))
+        if value is None:
+            return _(self.setting.automatic)
+        return ", ".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}"
+
+
+def sizes_in(text: str) -> tuple[int, ...] | str | None:
+    """The whole numbers of a text such as "96, 96"; None for nothing; the text itself where it holds others."""
+    parts = text.replace("x", " ").replace(",", " ").split()
+    if not parts:
+        return None
+    return tuple(map(int, parts)) if all(part.isascii() and part.isdigit() for part in parts) else text

@@ -1,0 +1,1 @@
+"""A training as it goes on: curves, preview, health in words, and the buttons that end it."""

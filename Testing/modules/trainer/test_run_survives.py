@@ -1,0 +1,106 @@
+"""One real training through a bad day: killed, window gone, stopped for a while, paused, moved, finished early."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from child_watch import is_running, let_qt_work, let_qt_work_for
+
+SETTINGS = {"training": {"threads": 1, "precision": "fp32", "validations": 400, "iterations": 4000},
+            "plan": {"patch_size": [32, 32], "batch_size": 4}}
+"""Longer than any test waits: it is finished early."""
+PATIENCE_S = 240.0
+
+
+def training(widget: Any, project: pathlib.Path) -> Any:
+    """Opens the project in a panel that was made just now; its section Training."""
+    from ALHVRTrainerLib.training.section import TrainingSection
+
+    widget.logic.session.open(project)
+    section = widget.panel.section(TrainingSection)
+    section.frame.collapsed = False
+    return section
+
+
+def wait(section: Any, condition: Callable[[Any], bool]) -> None:
+    """Until the run is as wanted; says how it is where it never becomes so."""
+    import slicer
+
+    until = time.monotonic() + PATIENCE_S
+    while not condition(section.control.reader):
+        reader = section.control.reader
+        assert time.monotonic() < until and reader.state not in ("failed",), (reader.sentence, reader.logText())
+        slicer.app.processEvents()
+        time.sleep(0.1)  # so that the training has the processor
+
+
+def points(section: Any) -> list[list[float]]:
+    """Held-out Dice of the training with labels only."""
+    arms = section.control.reader.arms
+    return arms["labels-only"].mean.points().T.tolist() if "labels-only" in arms else []
+
+
+def trainer_of(section: Any) -> int:
+    return section.control.reader.look.heartbeat.pid
+
+
+def test_a_training_survives_a_bad_day_with_one_curve(trainer: Any, project_folder: Callable,
+                                                      tmp_path: pathlib.Path) -> None:
+    import slicer
+
+    project = project_folder(archive=0, minutes=None, settings=SETTINGS)
+    section = training(trainer, project)
+    section.control.start()
+    wait(section, lambda _: bool(points(section)))
+
+    slicer.mrmlScene.Clear(0)  # the scene is closed
+    first = trainer_of(section)
+    assert is_running(first) and section.control.state == "training"
+
+    os.kill(first, signal.SIGKILL)  # the child is killed
+    wait(section, lambda reader: reader.state == "lost")
+    assert section.ui.stateLabel.text.startswith("The run ended without a word (computer off?). Resume from minute ")
+
+    labels = sorted((project / "cases" / "labels").glob("case*"))  # a label is edited
+    shutil.copy(labels[1], labels[0])
+
+    before = points(section)  # the project is moved to another place
+    trainer.logic.session.close()
+    moved = tmp_path / "another place" / "livers"
+    moved.parent.mkdir()
+    project.rename(moved)
+    trainer.logic.session.open(moved)
+    wait(section, lambda reader: reader.state == "lost" and points(section) == before)
+    section.ui.resumeButton.click()
+    wait(section, lambda reader: reader.state == "training" and len(points(section)) > len(before))
+    after = points(section)
+    minutes = [minute for minute, _dice in after]
+    assert minutes == sorted(set(minutes)) and after[0] == before[0]
+
+    second = trainer_of(section)  # the window goes without a word, another comes
+    trainer.cleanup()
+    assert is_running(second)
+    trainer.setup()
+    section = training(trainer, moved)
+    wait(section, lambda reader: reader.state == "training" and points(section)[:len(after)] == after)
+    assert trainer_of(section) == second
+
+    os.kill(second, signal.SIGSTOP)  # the computer sleeps
+    let_qt_work_for(1.0)
+    assert section.control.state == "training"
+    os.kill(second, signal.SIGCONT)
+
+    section.ui.finishButton.click()  # enough
+    wait(section, lambda reader: reader.state == "finished")
+    let_qt_work(lambda: not is_running(second))
+    outcome = json.loads((moved / "runs" / "1" / "outcome.json").read_text())
+    assert list(outcome["arms"]) == ["labels-only"] and outcome["offered"] == "labels-only"
+    assert trainer.logic.session.sentence == outcome["sentence"]
+    assert trainer.panel.openSection == "OutcomeSection"
