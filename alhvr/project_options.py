@@ -12,7 +12,7 @@ from pathlib import Path
 
 from alhvr.core.errors import UserError
 from alhvr.core.files import shown
-from alhvr.formats.project import OUTCOME_FILE, PROJECT_FILE, Project, read_project
+from alhvr.formats.project import OUTCOME_FILE, PROJECT_FILE, Project, models_of, read_project
 
 RANKING, DECISIONS = "ranking.json", "decisions.jsonl"
 """In the folder of the review."""
@@ -86,7 +86,7 @@ def _for_rank(options: argparse.Namespace, project: Project) -> Project:
     """Fills the options of ``alhvr rank``."""
     if not project.archive:
         raise UserError(f"The project {shown(project.name)} has no archive.", "Add a folder of scans to it.")
-    models = project.models()
+    models = models_of(project)
     if options.model is None and not models:
         raise UserError(f"The project {shown(project.name)} has no model yet.", "Train first, or give --model.")
     options.model = options.model or models[0]

@@ -53,7 +53,6 @@ class LaunchError(Exception):
 @dataclass(frozen=True)
 class Surroundings:
     """What a child runs in."""
-
     variables: Mapping[str, str] = field(default_factory=dict)
     """Over those that Slicer was started with, and over those of every child."""
     python: str = ""
@@ -66,7 +65,6 @@ class Launch:
     Args:
         arguments: of ALHVRChild.py.
         folder: the child ends when it is removed; what has it in its environment belongs to this job.
-        around: variables and a Python other than PythonSlicer.
     """
 
     def __init__(self, arguments: list[str], folder: Path, around: Surroundings) -> None:

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.request import getproxies
 
 from slicer.i18n import tr as _
 
@@ -121,7 +120,7 @@ def why_pip_failed(requirement: Requirement, log: list[str], target: Path, wheel
     text = "\n".join(log)
     if _has(text, FULL):
         return no_room(requirement, target)
-    if wheels is None and (_has(text, PROXY) or (_has(text, NO_NETWORK) and getproxies())):
+    if wheels is None and (_has(text, PROXY) or (_has(text, NO_NETWORK) and _has_proxy())):
         return _("the package server was not reached through the proxy. Check HTTPS_PROXY, or install from a folder "
                  "of wheels.")
     if wheels is None and _has(text, CERTIFICATE):
@@ -305,3 +304,10 @@ def _remove_left_behind(parent: Path) -> None:
         owner = folder.name.removeprefix(STAGING).partition("-")[0]
         if owner.isdigit() and not is_alive(int(owner)):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _has_proxy() -> bool:
+    """Whether the system or the environment names a proxy."""
+    from urllib.request import getproxies  # slow to load, and seldom needed
+
+    return bool(getproxies())

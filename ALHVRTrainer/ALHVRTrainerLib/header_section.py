@@ -96,7 +96,7 @@ class HeaderSection(Section):
         ui.resultLabel.setVisible(bool(result))
         ui.readOnlyLabel.text = session.holderText()
         ui.readOnlyLabel.setVisible(session.isReadOnly)
-        ui.takeButton.setVisible(session.isReadOnly and not session.holder.is_here)
+        ui.takeButton.setVisible(session.holder is not None and not session.holder.is_here)
 
     def cleanUp(self) -> None:
         """End the making of the sample."""

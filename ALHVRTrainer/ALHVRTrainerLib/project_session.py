@@ -45,7 +45,9 @@ class ProjectSession:
     def __init__(self) -> None:
         self.project: Project | None = None
         self.holder: ProcessMark | None = None
-        """The other window that may write to the project; None where this one may."""
+        """The other window that may write to the project; None where there is none."""
+        self.refusal = ""
+        """Why the system lets nobody write to the project here, in one sentence; "" where it does."""
         self.check: Reporter | None = None
         self.run: Reporter | None = None
         self.faults: tuple[str, ...] = ()
@@ -65,8 +67,8 @@ class ProjectSession:
 
     @property
     def isReadOnly(self) -> bool:
-        """Whether another window holds the project, so that nothing may be written to it here."""
-        return self.holder is not None
+        """Whether another window holds the project, or the system refuses: nothing may be written to it here."""
+        return self.holder is not None or bool(self.refusal)
 
     def new(self, folder: Path | str, name: str = "") -> None:
         """Begin a project in a folder that may exist, and open it; raises UserError."""
@@ -78,11 +80,15 @@ class ProjectSession:
 
         evenFrom: a holder to take it from all the same, such as a computer that will not come back.
         """
-        project = read_project(Path(folder))
-        holder = take_window(project.folder, even_from=evenFrom)
+        project, refusal, holder = read_project(Path(folder)), "", None
+        try:
+            holder = take_window(project.folder, even_from=evenFrom)
+        except UserError as error:  # a disk that may only be read can be looked at
+            refusal = _("{why} Here the project can only be looked at.").format(why=error.message)
         if project.folder != self.folder:
             self._leave()
-        self.project, self.holder = project, None if holder == ProcessMark.of_this_process() else holder
+        self.project, self.refusal = project, refusal
+        self.holder = None if holder == ProcessMark.of_this_process() else holder
         self._opened()
 
     def close(self) -> None:
@@ -97,7 +103,7 @@ class ProjectSession:
         What another program wrote meanwhile is kept: the file is read again first.
         """
         if self.project is None or self.isReadOnly:
-            raise UserError(_("The project is open in another window: nothing is written here."))
+            raise UserError(self.holderText() or _("There is no project yet."))
         project = replace(read_project(self.project.folder), **changes)
         project.write()
         self.project = project
@@ -143,9 +149,9 @@ class ProjectSession:
         return self.faults
 
     def holderText(self) -> str:
-        """Who else has the project open, in one sentence; "" where nobody has."""
+        """Why the project can only be looked at, in one sentence; "" where it can be written to."""
         if self.holder is None:
-            return ""
+            return self.refusal
         holder = self.holder
         where = _("on this computer") if holder.is_here else _("on the computer {host}").format(host=holder.host)
         text = _("Another window {where} (process {pid}) has this project open: here it can only be looked at.")
@@ -180,7 +186,7 @@ class ProjectSession:
         if self.project is not None and not self.isReadOnly:
             release_window(self.project.folder)
         self.project = self.holder = self.check = self.run = self._table = None
-        self.faults = ()
+        self.faults, self.refusal = (), ""
 
     def _opened(self) -> None:
         for listener in list(self.onOpened):

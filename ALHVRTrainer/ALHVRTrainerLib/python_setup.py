@@ -30,9 +30,8 @@ PSUTIL = Requirement("psutil", ">=5.9", wheels={
     "mac-arm": Wheel(("macosx_11_0_arm64",), "7.2.2", 1, 1, "cp36-abi3"),
     "mac-intel": Wheel(("macosx_10_9_x86_64",), "7.2.2", 1, 1, "cp36-abi3"),
     "mac-intel-old": Wheel(("macosx_10_9_x86_64",), "7.2.2", 1, 1, "cp36-abi3"),
-    "linux": Wheel(("manylinux2010_x86_64.manylinux_2_12_x86_64.manylinux_2_28_x86_64",), "7.2.2", 1, 1, "cp36-abi3"),
-    "linux-old": Wheel(("manylinux2010_x86_64.manylinux_2_12_x86_64.manylinux_2_28_x86_64",), "7.2.2", 1, 1,
-                       "cp36-abi3"),
+    "linux": Wheel(("manylinux2010_x86_64", "manylinux_2_28_x86_64"), "7.2.2", 1, 1, "cp36-abi3"),
+    "linux-old": Wheel(("manylinux2010_x86_64",), "7.2.2", 1, 1, "cp36-abi3"),
 })
 PROTOBUF = Requirement("protobuf", ">=4.25", imported="google.protobuf", wheels={
     "windows": Wheel(("win_amd64",), "7.36.2", 1, 2, "cp310-abi3"),

@@ -11,6 +11,8 @@ from ALHVRLib.section import Section
 class TrainerPanel(Panel):
     """Opening a step folds the others; sections without a title, such as the header, are always there."""
 
+    _hidden = False
+
     def build(self) -> None:
         """Make all sections, and open the first step."""
         super().build()
@@ -18,6 +20,18 @@ class TrainerPanel(Panel):
         for section in self._steps():
             section.frame.connect("contentsCollapsed(bool)", partial(self._onFolded, section))
         self.refresh()
+
+    def refresh(self, *_arguments: object) -> None:
+        """Let every section show what is the case; without a project there is no step."""
+        there = self.logic.session.project is not None
+        if there and self._hidden:
+            for section in self._steps():
+                section.frame.show()
+        super().refresh()
+        self._hidden = not there
+        if not there:
+            for section in self._steps():
+                section.frame.hide()
 
     def showSection(self, name: str) -> None:
         """Open the step whose class has this name, such as "CheckSection"; the others fold."""

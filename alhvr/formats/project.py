@@ -136,16 +136,6 @@ class Project:
         numbers = self.runs()
         return self.run_folder(numbers[-1]) if numbers else None
 
-    def models(self) -> tuple[Path, ...]:
-        """Folders of its finished models that are there: the one that was kept, then what each run offers, the newest
-        run first."""
-        kept = self.kept
-        first = () if kept is None else (self.run_folder(kept.run) / kept.arm, self.run_folder(kept.run))
-        runs = [self.run_folder(number) for number in reversed(self.runs())]
-        trained = (folder for run in runs for folder in (run / _offered(run), *(run / arm for arm in ARMS), run))
-        folders = (folder / "model" for folder in dict.fromkeys((*first, *trained)))
-        return tuple(folder for folder in folders if (folder / "manifest.json").is_file())
-
     def next_run(self) -> Path:
         """The folder that a new run takes, where nothing is yet; it is not made."""
         numbers = _numbers_in(self.runs_folder)
@@ -233,6 +223,17 @@ def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, (list, tuple)):
         return [_with_texts(entry, change) for entry in value]
     return change(value) if isinstance(value, str) else value
+
+
+def models_of(project: Project) -> tuple[Path, ...]:
+    """Folders of the finished models that are there: the one that was kept, then what each run offers, the newest run
+    first."""
+    kept = project.kept
+    first = () if kept is None else (project.run_folder(kept.run) / kept.arm, project.run_folder(kept.run))
+    runs = [project.run_folder(number) for number in reversed(project.runs())]
+    trained = (folder for run in runs for folder in (run / _offered(run), *(run / arm for arm in ARMS), run))
+    folders = (folder / "model" for folder in dict.fromkeys((*first, *trained)))
+    return tuple(folder for folder in folders if (folder / "manifest.json").is_file())
 
 
 def _offered(run: Path) -> str:

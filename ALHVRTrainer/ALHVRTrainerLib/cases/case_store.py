@@ -21,6 +21,7 @@ from ALHVRTrainerLib.cases.case_table import (
     NAMES_FILE,
     NOT_ANNOTATED,
     CaseRow,
+    by_stem,
     entries_of,
     header_names,
     read_named,
@@ -50,14 +51,16 @@ def change_case(project: Path, name: str, **changes: Any) -> None:
 
 
 def change_cases(project: Path, changes: dict[str, dict[str, Any]]) -> None:
-    """Set entries of several cases at once. Raises UserError and OSError."""
+    """Set entries of several cases at once; those of cases whose scan is gone go too. Raises UserError and OSError."""
+    there = by_stem(project / "cases" / "images")
 
     def change(record: dict[str, Any]) -> None:
         cases = entries_of(record)
         for name, entries in changes.items():
             kept = {**cases.get(name, {}), **entries}
             cases[name] = {key: value for key, value in kept.items() if value not in (None, False, [], "")}
-        record["cases"] = {name: entry for name, entry in cases.items() if entry}
+        record["cases"] = {name: entry for name, entry in cases.items()
+                           if entry and (name in there or "images" in entry)}
 
     _change(project, change)
 

@@ -175,6 +175,7 @@ class _Reader:
     entries: dict[str, dict[str, Any]]
 
     def row(self, name: str, image: Path, label: Path, header: dict[int, str]) -> CaseRow:
+        """The row of a case."""
         entry, found = self.entries.get(name, {}), self.report.cases.get(name)
         worst = self.report.worst(name)
         problem = worst.seen if worst is not None else "" if found is None else found.problem

@@ -69,7 +69,6 @@ class CasesSection(Section):
     def refresh(self) -> None:
         """Show what the project holds."""
         session, ui = self._session, self.ui
-        self.frame.setVisible(session.project is not None)
         if session.project is None:
             return
         table, canWrite = session.table(), not session.isReadOnly

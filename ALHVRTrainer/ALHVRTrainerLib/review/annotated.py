@@ -133,7 +133,7 @@ class Annotated:
             for seen, axis in zip(structure.slices, AXES, strict=True) if structure and isinstance(axes, dict) else ():
                 indices = axes.get(axis)
                 for index in indices if isinstance(indices, list) else ():
-                    if isinstance(index, int) and 0 <= index < seen.size:
+                    if type(index) is int and 0 <= index < seen.size:
                         seen[index] = True
 
     def dice(self, drafts: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -> dict[str, float]:

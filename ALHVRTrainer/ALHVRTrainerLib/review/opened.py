@@ -11,6 +11,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from alhvr.formats.labels import folded
 from alhvr.formats.region_tables import RELIABLE_STABLE
 from ALHVRLib.child_events import finite
 from ALHVRLib.scene.errors import SceneError
@@ -20,7 +21,6 @@ from ALHVRLib.scene.region_colours import add_region_colours
 from ALHVRLib.scene.region_layers import SEGMENTATION, RegionLayers
 from ALHVRLib.scene.segment_editor import edit_segmentation
 from ALHVRLib.scene.segment_masks import mask_of, segment_ids
-from ALHVRTrainerLib.cases.case_table import folded
 from ALHVRTrainerLib.cases.scene_pair import segment_names, write_label
 from ALHVRTrainerLib.review.annotated import Annotated, Slice
 from ALHVRTrainerLib.review.places import PlaceTour

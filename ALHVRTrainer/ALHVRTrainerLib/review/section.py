@@ -9,10 +9,11 @@ import slicer
 from slicer.i18n import tr as _
 
 from alhvr.core.errors import UserError
+from alhvr.formats.labels import folded
+from alhvr.formats.project import models_of
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.section import Section
 from ALHVRLib.widgets import BusyBar
-from ALHVRTrainerLib.cases.case_table import folded
 from ALHVRTrainerLib.engine_job import EngineJob, JobEnd
 from ALHVRTrainerLib.python_setup import chosen_python
 from ALHVRTrainerLib.review import curve
@@ -225,7 +226,7 @@ class ReviewSection(Section):
         """The next training begins from the current model; it is the user who begins it."""
         project = self._session.project
         try:
-            self._session.save(start_from=project.stored(project.models()[0]))
+            self._session.save(start_from=project.stored(models_of(project)[0]))
         except UserError as error:
             self.panel.say(str(error), "error")
             return
@@ -275,7 +276,7 @@ class ReviewSection(Section):
             return self._session.holderText()
         if not project.archive:
             return _("The project has no archive: add one in the section Cases.")
-        if not project.models():
+        if not models_of(project):
             return _("Comes after the first training: its model shows which scans of the archive to label next.")
         return ""
 

@@ -117,9 +117,9 @@ def test_a_tick_is_written_for_the_engine_and_taken_back(trainer: Any, cases: An
     add(1, "liver", "spleen")
     click(cases, 0, "spleen")
     assert entries(empty)["case 1"]["not_annotated"] == ["spleen"]
-    assert cases.ui.caseTable.item(0, 2).text() == "\u2013"
+    assert cases.ui.caseTable.item(0, 3).text() == "\u2013"
     click(cases, 0, "spleen")
-    assert "not_annotated" not in entries(empty)["case 1"] and cases.ui.caseTable.item(0, 2).text() == "\u2713"
+    assert "not_annotated" not in entries(empty)["case 1"] and cases.ui.caseTable.item(0, 3).text() == "\u2713"
 
 
 def test_a_fifth_is_held_out_and_one_at_least_of_two(trainer: Any, empty: pathlib.Path, add: Callable) -> None:
@@ -145,6 +145,24 @@ def test_a_case_that_is_left_out_is_not_read_by_the_engine(trainer: Any, cases: 
     cases.ui.leaveOutButton.click()
     assert [case.name for case in read(project).cases] == ["case0", "case2"]
     assert cases.ui.leaveOutButton.text == "Use again"
+
+
+def test_what_is_said_of_a_case_that_is_gone_goes_with_the_next_change(trainer: Any, cases: Any,
+                                                                      project: pathlib.Path) -> None:
+    (project / "cases" / "cases.json").write_text(json.dumps({"cases": {"case1": {"patient": "A"}, "case2": {}}}))
+    for kind in ("images", "labels"):
+        (project / "cases" / kind / "case1.nrrd").unlink()
+    trainer.panel.refresh()
+    click(cases, 1, "Held out")
+    assert entries(project) == {"case2": {"held_out": True}} and len(read(project).cases) == 2
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"cases": 3, "join": 4}',
+                                     '{"cases": {"case0": {"not_annotated": {}}}}'])
+def test_a_damaged_cases_file_hides_no_case(trainer: Any, cases: Any, project: pathlib.Path, content: str) -> None:
+    (project / "cases" / "cases.json").write_text(content)
+    trainer.panel.refresh()
+    assert cases.ui.caseTable.rowCount == 3
 
 
 def test_an_edit_is_saved_by_done_alone_and_the_first_label_is_kept(trainer: Any, cases: Any, project: pathlib.Path,
@@ -246,3 +264,45 @@ def test_a_window_that_may_only_look_changes_nothing(trainer: Any, cases: Any, p
     click(cases, 0, "liver")
     cases.ui.leaveOutButton.click()
     assert not (project / "cases" / "cases.json").exists() and not cases.ui.addFrame.visible
+
+
+class Database:
+    """What the panel asks of Slicer's DICOM database, with two patients whose files lie beside each other."""
+
+    isOpen = True
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder
+
+    def patients(self) -> list[str]:
+        return ["1", "2"]
+
+    def studiesForPatient(self, patient: str) -> list[str]:
+        return [f"study {patient}"]
+
+    def seriesForStudy(self, study: str) -> list[str]:
+        return [f"{study}/a", f"{study}/b"]
+
+    def filesForSeries(self, series: str) -> list[str]:
+        return [str(self.folder / series / "1.dcm")]
+
+    def nameForPatient(self, patient: str) -> str:
+        return f"PATIENT {patient}"
+
+    def descriptionForStudy(self, study: str) -> str:
+        return study
+
+
+def test_studies_of_the_dicom_database_become_the_archive(trainer: Any, cases: Any, empty: pathlib.Path,
+                                                          tmp_path: pathlib.Path,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    import qt
+    import slicer
+
+    monkeypatch.setattr(slicer, "dicomDatabase", Database(tmp_path), raising=False)
+    trainer.panel.refresh()
+    cases.ui.archiveDicomButton.click()
+    assert cases.ui.studiesList.count == 2
+    cases.ui.studiesList.item(1).setCheckState(qt.Qt.Checked)
+    cases.ui.addStudiesButton.click()
+    assert trainer.logic.session.project.archive_folders == (tmp_path / "study 2",)

@@ -131,18 +131,18 @@ def big_project(folder: pathlib.Path, labeled: int, archive: int) -> None:
 
 
 def test_the_panel_opens_within_a_second(load_panel: Callable, own_settings: pathlib.Path) -> None:
-    began = time.perf_counter()
+    began = time.process_time()  # of this process alone, however busy the computer is
     load_panel(ROOT / "ALHVRTrainer" / "ALHVRTrainer.py")
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
 
 
 def test_twenty_cases_and_an_archive_of_500_are_shown_at_once(trainer: Any, project_folder: Callable,
                                                               tmp_path: pathlib.Path) -> None:
     folder = project_folder(labeled=1, archive=0)
     big_project(folder, 20, 500)
-    began = time.perf_counter()
+    began = time.process_time()
     trainer.logic.session.open(folder)
-    opened = time.perf_counter()
+    opened = time.process_time()
     trainer.panel.refresh()
-    assert opened - began < 1.0 and time.perf_counter() - opened < 0.1
+    assert opened - began < 1.0 and time.process_time() - opened < 0.1
     assert "500 in the archive" in trainer.panel.sections[0].ui.countsLabel.text

@@ -55,6 +55,19 @@ def test_a_project_that_another_window_holds_is_read_only(trainer: Any, other_wi
         session.save(minutes=5.0)
 
 
+def test_a_project_on_a_disk_that_may_only_be_read_can_be_looked_at(trainer: Any, project_folder: Callable,
+                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    from ALHVRTrainerLib import project_session
+
+    def refuse(folder: pathlib.Path, **_options: object) -> None:
+        raise UserError(f"{folder.name} could not be written: Read-only file system.")
+
+    monkeypatch.setattr(project_session, "take_window", refuse)
+    session = trainer.logic.session
+    session.open(project_folder())
+    assert session.isReadOnly and "Read-only file system" in session.hasFault()[0] and len(session.caseTable()) == 3
+
+
 def test_a_closed_project_can_be_written_to_by_others(trainer: Any, project: pathlib.Path) -> None:
     assert (project / ".window.lock").exists()
     trainer.logic.session.close()

@@ -195,6 +195,21 @@ def test_a_structure_that_nobody_looked_at_is_not_annotated_in_the_case(world: p
     assert entry["not_annotated"] == ["liver"] and "annotated_on" in entry
 
 
+def test_all_channels_of_a_scan_become_those_of_the_case(world: pathlib.Path, review: Any,
+                                                        tmp_path: pathlib.Path) -> None:
+    archive = tmp_path / "made" / "archive"
+    for channel in range(2):
+        (archive / f"scan0_{channel:04d}.nrrd").write_bytes((archive / "scan0.nrrd").read_bytes())
+    write_ranking(world, archive, scans=1, image=str(archive / "scan0_0000.nrrd"))
+    review.panel.refresh()
+    review.ui.openButton.click()
+    review.ui.wholeButton.click()
+    review.ui.acceptButton.click()
+    images = world / "cases" / "images"
+    assert [path.name for path in sorted(images.glob("case 1*"))] == ["case 1_0000.nrrd", "case 1_0001.nrrd"]
+    assert (images / "case 1_0001.nrrd").read_bytes() == (archive / "scan0.nrrd").read_bytes()
+
+
 def test_what_was_decided_is_written_down_and_the_next_scan_opens(world: pathlib.Path, opened: Any) -> None:
     opened.opened.seconds = 90.0
     edit(opened, "spleen", paint_missing_spleen)
