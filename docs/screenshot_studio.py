@@ -1,4 +1,4 @@
-"""For take_screenshots.py: the module in a scene of its own, and pictures of its panel beside the views."""
+"""For the scripts that take screenshots: a module in a scene of its own, and pictures of its panel beside the views."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULE_FILE = ROOT / "ALHVRSegmentation" / "ALHVRSegmentation.py"
+TRAINER_FILE = ROOT / "ALHVRTrainer" / "ALHVRTrainer.py"
 PANEL_WIDTH, LEAST_HEIGHT = 520, 760
 """Pixels at 100 %."""
 GAP = 6
@@ -35,13 +36,16 @@ class Studio:
     Args:
         folder: where the user's models, settings and temporary files go.
         out: where the pictures go.
+        module_file: the module, by default that which segments.
+        prefix: how the names of the pictures begin.
     """
 
-    def __init__(self, folder: Path, out: Path) -> None:
-        self.out = out
+    def __init__(self, folder: Path, out: Path, module_file: Path = MODULE_FILE, prefix: str = "slicer") -> None:
+        self.out, self._prefix = out, prefix
         out.mkdir(parents=True, exist_ok=True)
         put_python_slicer_on_path(folder)
-        sys.path[:0] = [str(ROOT / "Testing" / "support"), str(ROOT / "Testing"), str(MODULE_FILE.parent)]
+        sys.path[:0] = [str(ROOT / "Testing" / "support"), str(ROOT / "Testing"),
+                         *(str(file.parent) for file in (MODULE_FILE, TRAINER_FILE))]
         from slicer_stand_in.boot import boot
 
         self.app = boot(folder)
@@ -51,7 +55,7 @@ class Studio:
 
         paths.user_folder = lambda: folder / "ALHVR"
         with without(*RUNNERS):
-            self.widget = load_module(MODULE_FILE).widgetRepresentation()
+            self.widget = load_module(module_file).widgetRepresentation()
             self.widget.show()
             self.widget.enter()
         self.panel = self.widget.self().panel
@@ -85,8 +89,9 @@ class Studio:
         end = time.monotonic() + seconds
         self.wait(lambda: time.monotonic() > end, "waiting")
 
-    def take(self, name: str, *, dark: bool = False, scale: float = 1.0) -> None:
-        """Write a picture of the panel beside the views."""
+    def take(self, name: str, *, dark: bool = False, scale: float = 1.0,
+             views: Callable[[int], np.ndarray] | None = None) -> None:
+        """Write a picture of the panel beside the views, or beside what ``views`` draws, as high as the panel."""
         from slicer_stand_in import pictures
 
         with pictures.look(self.widget, dark=dark, scale=scale):
@@ -95,9 +100,9 @@ class Studio:
                 self.widget.resize(width, max(LEAST_HEIGHT, self.widget.sizeHint.height()))
                 self.app.processEvents()
             panel = pictures.panel_image(self.widget)
-        views = self.views(panel.shape[0])
+        views = self.views(panel.shape[0]) if views is None else views(panel.shape[0])
         gap = np.full((panel.shape[0], GAP, 3), pictures.BACKGROUND, np.uint8)
-        save(pictures.beside(panel, gap, views), self.out / f"slicer-{name}.png")
+        save(pictures.beside(panel, gap, views), self.out / f"{self._prefix}-{name}.png")
 
     def views(self, height: int) -> np.ndarray:
         """The four views, together as high as the panel."""
