@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from alhvr.core.files import read_json, shown, write_json, write_refused, writte
 from alhvr.core.progress import Reporter
 from alhvr.data.case_file import CASE_FILE
 from alhvr.data.cases import Case, find_cases
+from alhvr.data.channel_names import Channel
 from alhvr.data.folder_content import LABEL_FOLDERS, label_base
 from alhvr.data.geometry import Geometry
 from alhvr.data.label_names import IGNORED, parse_label_names
@@ -52,6 +53,8 @@ class Pairs:
     """Of label files that do not name their values; empty where nothing tells."""
     notes: tuple[str, ...] = ()
     """The layout that was recognised, and what was left out; one sentence each."""
+    channels: tuple[Channel, ...] = ()
+    """What every case has, in order; empty where there is but one."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for programs that ask a person."""
@@ -73,7 +76,7 @@ def find_pairs(paths: Sequence[Path]) -> Pairs:
             return Pairs(guessed, {})
         reason = next((note for note in found.notes if note.startswith("Layout")), "Scan and label have the same name.")
         return Pairs(tuple(Pair(case, reason) for case in found.cases), found.label_names,
-                     (*found.notes, *found.warnings))
+                     (*found.notes, *found.warnings), found.channels if found.n_channels > 1 else ())
     guessed = _guess([Path(os.path.abspath(path)) for path in paths])
     if not guessed:
         names = ", ".join(shown(path.name) for path in paths[:4])
@@ -93,6 +96,7 @@ def add_cases(project: Path, found: Pairs, reporter: Reporter) -> tuple[str, ...
     try:
         for number, pair in enumerate(found.pairs):
             reporter.progress("copying cases", number, len(found.pairs))
+            _require_channels(cases, pair.case, found.channels)
             names.append(_add(cases, pair.case, _values_of(pair.case, found.label_names, values)))
             entry = {"patient": pair.case.patient, "not_annotated": [found.label_names.get(value, value)
                                                                      for value in pair.case.not_annotated]}
@@ -102,6 +106,22 @@ def add_cases(project: Path, found: Pairs, reporter: Reporter) -> tuple[str, ...
     except OSError as error:
         raise write_refused(error, Path(os.fsdecode(error.filename or cases))) from error
     return tuple(names)
+
+
+def _require_channels(cases: Path, case: Case, channels: Sequence[Channel]) -> None:
+    """Names the channels of the first case; raises UserError for a case that has others than those before."""
+    path = cases / CASE_FILE
+    record = read_json(path) if path.exists() else {}
+    images = cases / "images"
+    if not images.is_dir() or not any(images.iterdir()):
+        if channels:
+            cases.mkdir(exist_ok=True)
+            write_json(path, {**record, "channels": [asdict(channel) for channel in channels]})
+        return
+    n_before = len(record.get("channels") or [None])
+    if n_before != len(case.images):
+        raise UserError(f"Channels of {shown(case.name)}: {len(case.images)}; of the cases in the project: {n_before}.",
+                        "Begin a project of its own for these scans.")
 
 
 def _guess(files: Sequence[Path]) -> tuple[Pair, ...]:
@@ -263,4 +283,4 @@ def choose(found: Pairs, only: Path | None, reporter: Reporter) -> Pairs:
                 reporter.warning(f"Not added, as it is not sure: {pair.reason}")
     if not pairs:
         raise UserError("There is no pair to add.", "Choose some of those that --look tells.")
-    return Pairs(pairs, found.label_names, found.notes)
+    return replace(found, pairs=pairs)

@@ -18,7 +18,7 @@ from ALHVRLib import paths
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.widgets import BusyBar
 from ALHVRTrainerLib.cases import case_store, scene_pair
-from ALHVRTrainerLib.cases.case_table import by_stem, header_names
+from ALHVRTrainerLib.cases.case_table import CASE_FILE, by_stem, header_names, read_record
 from ALHVRTrainerLib.engine_job import EngineJob, JobEnd
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ class SceneAdding:
         """Write both into the project; returns what was done, as sentences. Raises SceneError, UserError, OSError."""
         folder = self._session.folder
         fault = scene_pair.check_pair(volume, segmentation)
+        channels = read_record(folder / "cases" / CASE_FILE).get("channels")
+        if isinstance(channels, list) and len(channels) > 1:
+            fault = _("The cases of this project have {n} channels each: add them from a folder.").format(
+                n=len(channels))
         if fault:
             raise SceneError(fault)
         name = case_store.next_name(folder)

@@ -84,3 +84,20 @@ def test_what_is_not_annotated_and_who_it_is_comes_with_the_case(tmp_path: Path,
     add_cases(project, find_pairs([study]), Listener())
     case = find_cases(project / "cases", labeled=True).cases[1]
     assert (case.patient, case.not_annotated) == ("A", (3,))
+
+
+def test_cases_of_two_channels_keep_both_and_their_names(tmp_path: Path, project: Path) -> None:
+    folder = tmp_path / "two"
+    for name in ("a", "b"):
+        array, label = make_scan(0)
+        for channel in (0, 1):
+            write_scan(folder / "images" / f"{name}_{channel:04d}.nrrd", array + channel)
+        write_scan(folder / "labels" / f"{name}.nrrd", label)
+    (folder / "labels.json").write_text(json.dumps({"1": "liver", "3": "spleen"}))
+    (folder / "cases.json").write_text(json.dumps({"channels": ["T1", "FLAIR"]}))
+    assert add_cases(project, find_pairs([folder]), Listener()) == ("a", "b")
+    found = find_cases(project / "cases", labeled=True)
+    assert [len(case.images) for case in found.cases] == [2, 2]
+    assert [channel.name for channel in found.channels] == ["T1", "FLAIR"]
+    with pytest.raises(UserError, match="Channels of one: 1; of the cases in the project: 2"):
+        add_cases(project, find_pairs(pair(tmp_path, "one.nrrd", "one_seg.nrrd")), Listener())
