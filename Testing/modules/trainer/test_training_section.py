@@ -216,6 +216,15 @@ def test_what_waits_begins_when_the_run_is_done(opened: Callable, trainer: Any,
     assert trainer.logic.session.project.queue == () and trainer.logic.session.project.minutes == 5.0
 
 
+def test_what_cannot_begin_waits_on(opened: Callable, trainer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = opened()
+    shown.control.start()
+    monkeypatch.setenv("PATH", "")
+    write_heartbeat(shown.control.reader.folder, "finished")
+    let_qt_work(lambda: shown.control.state == "finished")
+    assert len(trainer.logic.session.project.queue) == 1 and len(trainer.logic.session.runs()) == 1
+
+
 def preview_of(shown: Any, trainer: Any, *iterations: int) -> None:
     """Previews of a scan of the project, found by the section."""
     run = shown.control.reader.folder
