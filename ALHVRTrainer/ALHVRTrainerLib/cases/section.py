@@ -45,7 +45,7 @@ class CasesSection(Section):
         self._names = NamesView(session, ui, panel.say)
         self.editing = Editing(session, ui, panel.say)
         self._table = TableView(ui.caseTable, onTick=self.onTick, onHeldOut=self.onHeldOut,
-                                onAnnotator=self.onAnnotator)
+                                onAnnotator=self._onAnnotator)
         self._drops = DropFilter(self._onDropped)
 
     def setUp(self) -> None:
@@ -148,7 +148,7 @@ class CasesSection(Section):
         if len(names) > 1:
             self.panel.say(_("Scans of one patient stay on one side: {names}.").format(names=", ".join(names)))
 
-    def onAnnotator(self, row: CaseRow, name: str) -> None:
+    def _onAnnotator(self, row: CaseRow, name: str) -> None:
         """Write who drew a label."""
         self._write(lambda: case_store.change_case(self._session.folder, row.name, annotator=name))
 
