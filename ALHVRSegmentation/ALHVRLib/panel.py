@@ -37,6 +37,7 @@ class Panel:
         self._message = None
         self._icon = None
         self._wrapped = []
+        self._isOver = False
 
     def build(self) -> None:
         """Make all sections; called once."""
@@ -115,7 +116,10 @@ class Panel:
         self.follow(None)
 
     def cleanUp(self) -> None:
-        """The panel goes."""
+        """The panel goes; a module that was reloaded is told so again when Slicer ends."""
+        if self._isOver:
+            return
+        self._isOver = True
         self._disconnect()
         self.parameters = None
         for section in self._sections:
