@@ -37,7 +37,7 @@ class Panel:
         self._message = None
         self._icon = None
         self._wrapped = []
-        self._isOver = False
+        self._isGone = False
 
     def build(self) -> None:
         """Make all sections; called once."""
@@ -116,14 +116,13 @@ class Panel:
         self.follow(None)
 
     def cleanUp(self) -> None:
-        """The panel goes; a module that was reloaded is told so again when Slicer ends."""
-        if self._isOver:
-            return
-        self._isOver = True
+        """The panel goes; a second call does nothing, as Slicer may reload a module while it closes."""
         self._disconnect()
         self.parameters = None
-        for section in self._sections:
-            section.cleanUp()
+        if not self._isGone:
+            self._isGone = True
+            for section in self._sections:
+                section.cleanUp()
 
     def _disconnect(self) -> None:
         if self._observation is None:

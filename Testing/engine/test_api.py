@@ -61,6 +61,13 @@ def test_settings_that_are_not_known_are_refused() -> None:
         alhvr.RunConfig.of(training={"iteration": 7})
 
 
+def test_an_archive_may_be_one_folder_or_several(tmp_path: Path) -> None:
+    one, two = (write_scan(tmp_path / name / "scan.nrrd", make_scan(seed)[0]).parent
+                for seed, name in enumerate(("one", "two")))
+    assert [f.case.name for f in alhvr.check(unlabeled=str(one)).facts] == ["scan"]
+    assert [f.case.name for f in alhvr.check(unlabeled=[one, two]).facts] == ["scan", "two_scan"]
+
+
 def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
     """In a process of its own, with fewer steps; then files are checked, segmented and scored in the same way."""
     study = write_study(tmp_path)

@@ -132,6 +132,12 @@ def test_output_that_the_terminal_cannot_show_is_escaped(monkeypatch: pytest.Mon
     assert raw.getvalue() == b"M\\xfcller \\u809d"
 
 
+@pytest.mark.parametrize("command", ["check", "train", "compare"])
+def test_the_archive_may_have_several_folders(command: str) -> None:
+    options = build_parser().parse_args([command, "--unlabeled", "a", "--unlabeled", "b"])
+    assert options.unlabeled == [Path("a"), Path("b")]
+
+
 def test_a_settings_file_is_read_and_options_overrule_it(tmp_path: Path) -> None:
     file = tmp_path / "c.json"
     file.write_text('\ufeff{"training": {"iterations": 7, "seed": 3}, "method": {"beta": 0.5}}', encoding="utf-8")

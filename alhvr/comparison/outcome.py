@@ -143,7 +143,14 @@ class Outcome:
             return "one arm"
         if change is None or change.overall.low is None or change.overall.low <= 0 <= change.overall.high:
             return "no gain shown"
+        if not self.has_learnt:
+            return "no gain shown"
         return ARCHIVE if change.overall.low > 0 else LABELS_ONLY
+
+    @property
+    def has_learnt(self) -> bool:
+        """Whether any of the models has learnt its task; else what differs between them tells nothing."""
+        return any((self.mean_dice(arm) or 0.0) >= LEARNED_DICE for arm in self.trainings)
 
     @property
     def offered(self) -> str:
@@ -181,27 +188,6 @@ class Outcome:
         """Cases in which the structure was missed, or found where there is none."""
         return sum(case.scores[arm][structure].missed for case in self.cases
                    if structure in case.scores.get(arm, {}))
-
-    def to_record(self) -> dict[str, Any]:
-        """Plain values for outcome.json."""
-        change, from_start = self.change, self.change_from_start
-        return {
-            "format": FORMAT, "structures": list(self.structures), "cases": [asdict(case) for case in self.cases],
-            "arms": {arm: self._arm(arm) for arm in self.arms},
-            "change": None if change is None else change.to_record(),
-            "change_from_start": None if from_start is None else from_start.to_record(),
-            "n_patients": self.n_patients, "too_few": self.too_few, "verdict": self.verdict,
-            "sentence": " ".join(sentences(self)), "worst": None if self.worst is None else asdict(self.worst),
-            "distance_unit": self.distance_unit, "offered": self.offered,
-        }
-
-    def _arm(self, arm: str) -> dict[str, Any]:
-        training = self.trainings.get(arm)
-        cost = asdict(training) if training else {"minutes": None, "iterations": None, "model": None}
-        return {"dice": {name: self.mean_dice(arm, name) for name in self.structures},
-                "hd95_mm": {name: self.mean_hd95(arm, name) for name in self.structures},
-                "hd95_missed": {name: self.n_missed(arm, name) for name in self.structures},
-                "mean_dice": self.mean_dice(arm), **cost}
 
     def _change(self, of: str, start: str) -> Change | None:
         overall = self._interval(of, start, None)
@@ -252,6 +238,29 @@ def interval(gains: Sequence[float]) -> Interval:
     return Interval(mean, min(float(low), mean - half), max(float(high), mean + half))
 
 
+def outcome_record(outcome: Outcome) -> dict[str, Any]:
+    """Plain values for outcome.json."""
+    change, from_start, worst = outcome.change, outcome.change_from_start, outcome.worst
+    return {
+        "format": FORMAT, "structures": list(outcome.structures), "cases": [asdict(case) for case in outcome.cases],
+        "arms": {arm: _arm_record(outcome, arm) for arm in outcome.arms},
+        "change": None if change is None else change.to_record(),
+        "change_from_start": None if from_start is None else from_start.to_record(),
+        "n_patients": outcome.n_patients, "too_few": outcome.too_few, "verdict": outcome.verdict,
+        "sentence": " ".join(sentences(outcome)), "worst": None if worst is None else asdict(worst),
+        "distance_unit": outcome.distance_unit, "offered": outcome.offered,
+    }
+
+
+def _arm_record(outcome: Outcome, arm: str) -> dict[str, Any]:
+    training = outcome.trainings.get(arm)
+    cost = asdict(training) if training else {"minutes": None, "iterations": None, "model": None}
+    return {"dice": {name: outcome.mean_dice(arm, name) for name in outcome.structures},
+            "hd95_mm": {name: outcome.mean_hd95(arm, name) for name in outcome.structures},
+            "hd95_missed": {name: outcome.n_missed(arm, name) for name in outcome.structures},
+            "mean_dice": outcome.mean_dice(arm), **cost}
+
+
 def points(value: float) -> str:
     """A change of Dice in hundredths with its sign."""
     return f"{100 * value:+.1f}".replace("-", "\u2212")
@@ -276,11 +285,15 @@ def sentences(outcome: Outcome) -> tuple[str, ...]:
                 "There is no other one to compare it with.", *few)
     if outcome.change is None:
         return (f"Nothing could be compared: no structure is annotated in the {patients}.",)
+    if not outcome.has_learnt:
+        dice = " and ".join(_figure(outcome.mean_dice(arm)) for arm in outcome.trainings)
+        return (f"Neither model learnt to segment (Dice {dice} on {patients}): train longer, or label more cases.",
+                "So nobody can tell yet whether the archive helps.", *few)
     gained = f"{with_interval(outcome.change.overall)} points of Dice on {patients}"
     said = {ARCHIVE: f"The archive helped: {gained}.", LABELS_ONLY: f"The archive did harm: {gained}.",
             "no gain shown": f"No gain from the archive was shown: {gained}."}
     offered = () if outcome.verdict == ARCHIVE else ("The model from labels only is offered.",)
-    return (said[outcome.verdict], *offered, *_worse(outcome.change), *_unlearned(outcome), *few)
+    return (said[outcome.verdict], *offered, *_worse(outcome.change), *few)
 
 
 def _worse(change: Change) -> tuple[str, ...]:
@@ -288,15 +301,6 @@ def _worse(change: Change) -> tuple[str, ...]:
     worse = [f"{name} ({points(found.dice)})" for name, found in change.by_structure.items()
              if found.high is not None and found.high < 0]
     return (f"Worse with it: {', '.join(worse)}.",) if worse else ()
-
-
-def _unlearned(outcome: Outcome) -> tuple[str, ...]:
-    """Says so where neither model has learnt its task."""
-    dice = [outcome.mean_dice(arm) or 0.0 for arm in outcome.trainings]
-    if max(dice) >= LEARNED_DICE:
-        return ()
-    return (f"Neither model learnt to segment (Dice {' and '.join(map(_figure, dice))}): train longer, or label more "
-            "cases.",)
 
 
 def _figure(dice: float | None) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 from alhvr.bundle.model import Model, read_model
 from alhvr.checking.context import RunContext
 from alhvr.checking.rules.duplicates import patient_of_each
-from alhvr.comparison.outcome import BEFORE, NAMES, CaseOutcome, Outcome, Training, sentences
+from alhvr.comparison.outcome import BEFORE, NAMES, CaseOutcome, Outcome, Training, outcome_record, sentences
 from alhvr.comparison.page import write_page
 from alhvr.comparison.scoring import CaseScore, Scorer, knows_any, patients_of
 from alhvr.config import RunConfig, to_dict
@@ -219,7 +219,7 @@ class _Comparison:
         file = self._run.path / OUTCOME
         try:
             write_page(file.with_suffix(".html"), outcome, by_minutes=setup.config.training.minutes is not None)
-            write_json(file, outcome.to_record())
+            write_json(file, outcome_record(outcome))
         except OSError as error:
             raise write_refused(error, Path(error.filename or file)) from error
         return file, file.with_suffix(".html")

@@ -95,9 +95,9 @@ def make_study(out: Path, reporter: Reporter, *, archive: int | None = None) -> 
             if stop():
                 raise Cancelled("Making the sample was cancelled.")
             if number < n_cases:
-                _write_case(project.cases_folder, f"sample {number + 1}", (STUDY_SEED, number), labels)
+                _write_case(project.cases_folder, f"sample {number + 1}", (STUDY_SEED, number), labels, ".nrrd")
             else:
-                _write_case(stage / "archive", f"archive {number + 1 - n_cases}", (STUDY_SEED, number), None)
+                _write_case(stage / "archive", f"archive {number + 1 - n_cases}", (STUDY_SEED, number), None, ".nrrd")
             reporter.progress(_STAGE, number + 1, total, countdown.seconds_left(number + 1))
         write_json(project.cases_folder / "labels.json", LABEL_NAMES)
         write_json(project.cases_folder / "cases.json", {"cases": held_out})
@@ -110,10 +110,11 @@ def _require_empty(out: Path) -> None:
         raise UserError(f"{out} already holds something.", "Choose another --out folder, or empty it first.")
 
 
-def _write_case(folder: Path, name: str, seed_and_number: tuple[int, int], labels: LabelSet | None) -> None:
+def _write_case(folder: Path, name: str, seed_and_number: tuple[int, int], labels: LabelSet | None,
+                ending: str = ".nii.gz") -> None:
     """One scan, and its true labels where there are to be any."""
     phantom = make_phantom(*seed_and_number)
-    write_phantom_case(folder, replace(phantom, scan=replace(phantom.scan, name=name)), labeled=False)
+    write_phantom_case(folder, replace(phantom, scan=replace(phantom.scan, name=name)), labeled=False, ending=ending)
     if labels is not None:
         truth = Segmentation(name, phantom.label, phantom.geometry, labels)
         write_segmentation(folder / "labels" / f"{name}{SEGMENTATION_ENDING}", truth)

@@ -91,9 +91,9 @@ def write_phantom_study(folder: Path, seed: int, *, labeled: int = 3, archive: i
     return study
 
 
-def write_phantom_case(folder: Path, phantom: Phantom, *, labeled: bool) -> Path:
+def write_phantom_case(folder: Path, phantom: Phantom, *, labeled: bool, ending: str = ".nii.gz") -> Path:
     """Writes images/NAME.nii.gz (int16 HU) and, with ``labeled``, labels/NAME.nii.gz (uint8); returns the image."""
-    file_name = f"{phantom.scan.name}.nii.gz"
+    file_name = f"{phantom.scan.name}{ending}"
     _write_volume(folder / "images" / file_name, phantom.scan.array.astype(np.int16), phantom.geometry)
     if labeled:
         _write_volume(folder / "labels" / file_name, phantom.label, phantom.geometry)

@@ -59,29 +59,18 @@ class TrainingLoop:
         self._iterations_before = 0
         self._should_stop: Callable[[], bool] = lambda: False
 
-    @property
-    def is_done(self) -> bool:
-        """Whether the budget of the run is used."""
-        return self._progress() >= 1.0
-
     def resume(self) -> None:
-        """Continues from the newest checkpoint, if there is one."""
-        if not self._run.last.exists():
-            self._forget_after(0)
-            return
-        saved = load_checkpoint(self._run.last)
-        self._step.load_state(saved["step"])
-        self.average.model.load_state_dict(saved["average"])
-        self.state = LoopState(**saved["loop"])
-        self._elapsed_before_s = self.state.elapsed_s
-        self._iterations_before = self.state.iteration
-        self._forget_after(self.state.iteration)
-
-    def _forget_after(self, iteration: int) -> None:
-        """Forgets what was told of later iterations, which are made again."""
-        self._run.forget_metrics_after(iteration)
+        """Continues from the newest checkpoint, if there is one; what was told of later steps is forgotten."""
+        if self._run.last.exists():
+            saved = load_checkpoint(self._run.last)
+            self._step.load_state(saved["step"])
+            self.average.model.load_state_dict(saved["average"])
+            self.state = LoopState(**saved["loop"])
+            self._elapsed_before_s = self.state.elapsed_s
+            self._iterations_before = self.state.iteration
+        self._run.forget_metrics_after(self.state.iteration)
         if self._previews is not None:
-            self._previews.forget_after(iteration)
+            self._previews.forget_after(self.state.iteration)
 
     def train(self, should_stop: Callable[[], bool]) -> bool:
         """Trains until the budget is used (True) or ``should_stop`` (False); either way all is saved.
@@ -104,7 +93,7 @@ class TrainingLoop:
     def _train_until_done(self) -> bool:
         with closing(self._batches.iterate(self.state.iteration)) as stream:
             self._validate_if_due()
-            while self._progress() < 1.0:
+            while self.progress() < 1.0:
                 if self._should_stop():
                     return False
                 iteration, batch = next(stream)
@@ -115,7 +104,7 @@ class TrainingLoop:
         return True
 
     def _one_step(self, iteration: int, batch: Batch) -> None:
-        progress = self._progress()
+        progress = self.progress()
         weight = self.state.archive_share * unsupervised_weight(progress, self._method, iteration)
         rate = learning_rate(progress, self._config)
         objective = self._step.run(batch, iteration, weight=weight, learning_rate=rate)
@@ -125,7 +114,7 @@ class TrainingLoop:
         if self.state.iteration % self._compute.log_every == 0:
             self._report_losses(objective, weight, rate)
 
-    def _progress(self) -> float:
+    def progress(self) -> float:
         """Part of the budget used, 0 to 1."""
         if self._config.minutes is not None:
             return min(1.0, self.state.elapsed_s / (60.0 * self._config.minutes))
@@ -146,7 +135,7 @@ class TrainingLoop:
         if self._config.minutes is not None:
             budget_s = 60.0 * self._config.minutes
             total = max(1, round(budget_s))
-            done = total if self._progress() >= 1.0 else min(total - 1, int(self.state.elapsed_s))
+            done = total if self.progress() >= 1.0 else min(total - 1, int(self.state.elapsed_s))
             self._reporter.progress("training (seconds)", done, total, max(0.0, budget_s - self.state.elapsed_s))
             return
         total, done = self._config.iterations, self.state.iteration
@@ -154,7 +143,7 @@ class TrainingLoop:
         self._reporter.progress("training", done, total, round(seconds / steps * (total - done), 1) if steps else None)
 
     def _validations_by_now(self) -> int:
-        return math.floor(self._progress() * self._config.validations + 1e-9)
+        return math.floor(self.progress() * self._config.validations + 1e-9)
 
     def _validate_if_due(self) -> None:
         """Scores the mean weights, keeps the best, and saves; raises Cancelled with nothing changed."""

@@ -132,7 +132,8 @@ def _train(setup: RunSetup, run: RunFolder, reporter: Reporter, life: RunLife) -
     for sentence in summary(finished, loop.state):
         reporter.note(sentence)
     reporter.artifact("model", str(run.model))
-    return TrainResult(run.path, run.model, finished.scores, loop.state.best_iteration, loop.is_done)
+    return TrainResult(run.path, run.model, finished.scores, loop.state.best_iteration,
+                       loop.progress() >= 1.0)
 
 
 def _trained(setup: RunSetup, loop: TrainingLoop, run: RunFolder, reporter: Reporter, life: RunLife) -> FinishedModel:

@@ -171,6 +171,9 @@ def summary(folders: tuple[Path, ...], missing: tuple[Path, ...], report: CheckR
         return _("Archive: the check counts it.")
     used = sum(not scan.problem for scan in report.archive)
     unlike = sum(_is_unlike(scan) for scan in report.archive)
+    if not unlike:
+        return _("Archive: {used} of {all} scans are used; none looks unlike the labelled ones.").format(
+            used=used, all=len(report.archive))
     text = _("Archive: {used} of {all} scans are used, {unlike} of them ({share:.0f} %) look unlike the labelled ones.")
     return text.format(used=used, all=len(report.archive), unlike=unlike, share=100 * unlike / max(1, used))
 

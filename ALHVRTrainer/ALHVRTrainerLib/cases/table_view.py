@@ -15,6 +15,8 @@ UNKNOWN = "\u2026"
 WORDS = {ANNOTATED: _("annotated here"), NOT_ANNOTATED: _("not annotated in this case: nothing is learnt of it here"),
          ABSENT: _("absent: the patient has none, it is learnt as background")}
 PICTURE_PX, FAULT_PX = 40, 20
+FIRST_TICK = 2
+"""Column of the first structure; what must be seen comes before, the rest after."""
 MOST_ROWS_HIGH = 7
 """So many cases are seen without scrolling."""
 FULL, OUTLINED = 255, 0.55
@@ -73,8 +75,8 @@ class TableView:
         if self._shown is None or not self._canWrite or not 0 <= row < len(self._shown.rows):
             return
         names, case = self._shown.names, self._shown.rows[row]
-        if 1 <= column <= len(names):
-            self._onTick(case, names[column - 1])
+        if FIRST_TICK <= column < FIRST_TICK + len(names):
+            self._onTick(case, names[column - FIRST_TICK])
         elif column == len(names) + 2:
             self._onHeldOut(case)
 
@@ -86,11 +88,11 @@ class TableView:
     def _fill(self, cases: CaseTable, canWrite: bool) -> None:
         self._shown, self._canWrite = cases, canWrite
         table, names = self._table, cases.names
-        titles = (_("Case"), *names, _("Slices"), _("Held out"), _("Fault"), _("Annotator"), _("On"))
+        titles = (_("Case"), "!", *names, _("Held out"), _("Slices"), _("Annotator"), _("On"))
         table.setColumnCount(len(titles))
         table.setHorizontalHeaderLabels([title if len(title) <= 14 else title[:13] + UNKNOWN for title in titles])
         for column, title in enumerate(titles):
-            table.horizontalHeaderItem(column).setToolTip(title)
+            table.horizontalHeaderItem(column).setToolTip(title if column != 1 else _("What the check found"))
             table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         table.setRowCount(len(cases.rows))
         for number, case in enumerate(cases.rows):
@@ -114,7 +116,7 @@ class TableView:
             kind = qt.QStyle.SP_MessageBoxCritical if case.stopsTraining else qt.QStyle.SP_MessageBoxWarning
             fault.setIcon(qt.QIcon(self._table.style().standardIcon(kind).pixmap(FAULT_PX, FAULT_PX)))
         annotator = _item(case.annotator, _("Who drew the label: double-click to write it."), editable=self._canWrite)
-        items = [first, *ticks, slices, held, fault, annotator, _item(case.annotatedOn, "")]
+        items = [first, fault, *ticks, held, slices, annotator, _item(case.annotatedOn, "")]
         if case.leftOut:
             for item in items:
                 font = qt.QFont(item.font())

@@ -117,9 +117,9 @@ def test_a_tick_is_written_for_the_engine_and_taken_back(trainer: Any, cases: An
     add(1, "liver", "spleen")
     click(cases, 0, "spleen")
     assert entries(empty)["case 1"]["not_annotated"] == ["spleen"]
-    assert cases.ui.caseTable.item(0, 2).text() == "\u2013"
+    assert cases.ui.caseTable.item(0, 3).text() == "\u2013"
     click(cases, 0, "spleen")
-    assert "not_annotated" not in entries(empty)["case 1"] and cases.ui.caseTable.item(0, 2).text() == "\u2713"
+    assert "not_annotated" not in entries(empty)["case 1"] and cases.ui.caseTable.item(0, 3).text() == "\u2713"
 
 
 def test_a_fifth_is_held_out_and_one_at_least_of_two(trainer: Any, empty: pathlib.Path, add: Callable) -> None:

@@ -49,10 +49,6 @@ def test_the_outcome_is_a_table_and_a_sentence(opened: Callable) -> None:
         ["mean", "0.70", "0.73", "+0.04"]]
 
 
-def test_enough_patients_are_not_warned_of(opened: Callable) -> None:
-    assert opened(too_few=False, n_patients=9).ui.warningLabel.isHidden()
-
-
 def test_without_an_outcome_nothing_is_offered(trainer: Any, project: pathlib.Path) -> None:
     from ALHVRTrainerLib.outcome.section import OutcomeSection
 
@@ -102,7 +98,8 @@ def take_as_checked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_labels_only_is_offered_where_nothing_was_gained(opened: Callable) -> None:
-    ui = opened(verdict="no gain shown", offered="labels-only").ui
+    ui = opened(verdict="no gain shown", offered="labels-only", too_few=False, n_patients=9).ui
+    assert ui.warningLabel.isHidden()
     assert ui.keepLabelsButton.text == "Keep labels only (offered)"
     assert ui.keepArchiveButton.text == "Keep with archive"
 
@@ -149,20 +146,34 @@ def test_a_disk_that_is_full_leaves_no_half_zip(opened: Callable, trainer: Any, 
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": "alhvr outcome 2"}'])
-def test_a_file_that_is_no_outcome_is_told_as_one(opened: Callable, trainer: Any, text: str) -> None:
+def test_a_file_that_is_no_outcome_is_refused(slicer_app: object, tmp_path: pathlib.Path, text: str) -> None:
+    from ALHVRTrainerLib.outcome.result import read_outcome
+
+    from alhvr.core.errors import UserError
+
+    (tmp_path / "outcome.json").write_text(text)
+    with pytest.raises(UserError, match=r"outcome\.json"):
+        read_outcome(tmp_path)
+
+
+def test_a_file_that_is_no_outcome_is_told_as_one(opened: Callable, trainer: Any) -> None:
     section = opened()
-    path = section.outcome.run / "outcome.json"
-    path.write_text(text)
+    (section.outcome.run / "outcome.json").write_text("{")
     trainer.panel.refresh()
     assert "outcome.json" in section.ui.sentenceLabel.text and section.outcome is None
     assert section.ui.keepArchiveButton.isHidden()
 
 
-def test_an_outcome_of_a_stranger_reaches_no_folder_outside(opened: Callable) -> None:
+def test_an_outcome_of_a_stranger_reaches_no_folder_outside(slicer_app: object, tmp_path: pathlib.Path) -> None:
+    from ALHVRTrainerLib.outcome.result import read_outcome
+
     arm = {"dice": {}, "hd95_mm": {}, "mean_dice": float("1e300"), "model": "../../../../etc"}
-    section = opened(arms={"archive": arm}, structures=["liver"] * 5000, cases=[5, {"scores": []}], worst=[])
-    assert section.outcome.arms["archive"].model is None and len(section.outcome.structures) == 200
-    assert section.ui.keepArchiveButton.isHidden() and section.ui.worstButton.isHidden()
+    cases = [5, {"scores": []}, {"case": "a", "segmentations": {"archive": "../../etc/passwd"}}]
+    worst = {"case": "a", "structure": "liver", "dice": 0.1, "arm": "archive"}
+    run = write_outcome(tmp_path, arms={"archive": arm}, structures=["liver"] * 5000, cases=cases, worst=worst)
+    outcome = read_outcome(run)
+    assert outcome.arms["archive"].model is None and outcome.worst.segmentation is None
+    assert len(outcome.structures) == 200 and outcome.offered == ""
 
 
 def test_the_worst_case_is_one_click_away(opened: Callable, trainer: Any) -> None:

@@ -102,5 +102,5 @@ def test_a_training_survives_a_bad_day_with_one_curve(trainer: Any, project_fold
     let_qt_work(lambda: not is_running(second))
     outcome = json.loads((moved / "runs" / "1" / "outcome.json").read_text())
     assert list(outcome["arms"]) == ["labels-only"] and outcome["offered"] == "labels-only"
-    assert trainer.logic.session.sentence == outcome["sentence"]
+    assert trainer.logic.session.run.sentence == outcome["sentence"]
     assert trainer.panel.openSection == "OutcomeSection"

@@ -57,21 +57,27 @@ def test_without_a_run_nothing_is_offered(trainer: Any, project: pathlib.Path) -
     assert not ui.progressBar.visible and not ui.viewFrame.visible
 
 
-@pytest.mark.parametrize(("state", "enabled"), [
-    ("running", ["pauseButton", "finishButton", "discardButton"]), ("paused", ["resumeButton", "discardButton"]),
-    ("failed", ["resumeButton", "discardButton"]), ("finished", ["discardButton"])])
-def test_only_what_can_be_done_is_enabled(opened: Callable, state: str, enabled: list[str]) -> None:
-    ui = opened(state).ui
-    names = ("pauseButton", "resumeButton", "finishButton", "discardButton")
-    assert [name for name in names if getattr(ui, name).enabled and not getattr(ui, name).isHidden()] == enabled
-
-
-@pytest.mark.parametrize(("button", "file"), [("pauseButton", "pause.request"), ("finishButton", "finish.request")])
-def test_a_press_leaves_word_for_the_run(opened: Callable, button: str, file: str) -> None:
+def test_only_what_can_be_done_is_enabled(opened: Callable) -> None:
     shown = opened()
-    getattr(shown.ui, button).click()
-    assert (shown.control.reader.folder / file).exists()
-    assert shown.control.reader.state in ("pausing", "finishing")
+    names = ("pauseButton", "resumeButton", "finishButton", "discardButton")
+    for state, enabled in (("running", ["pauseButton", "finishButton", "discardButton"]),
+                           ("paused", ["resumeButton", "discardButton"]),
+                           ("failed", ["resumeButton", "discardButton"]), ("finished", ["discardButton"])):
+        write_heartbeat(shown.control.reader.folder, state)
+        shown.control._follower.tick()
+        buttons = {name: getattr(shown.ui, name) for name in names}
+        assert [name for name, one in buttons.items() if one.enabled and not one.isHidden()] == enabled
+
+
+def test_a_press_leaves_word_for_the_run(opened: Callable) -> None:
+    shown = opened()
+    folder = shown.control.reader.folder
+    for button, file, state in ((shown.ui.pauseButton, "pause.request", "pausing"),
+                                (shown.ui.finishButton, "finish.request", "finishing")):
+        button.click()
+        assert (folder / file).exists() and shown.control.reader.state == state
+        (folder / file).unlink()
+        shown.control._follower.tick()
 
 
 def test_another_window_may_only_look(opened: Callable, trainer: Any) -> None:
@@ -293,19 +299,17 @@ def in_main_window(main_window: Any, load_panel: Callable, own_settings: pathlib
     return main_window, run
 
 
-@pytest.mark.parametrize(("answer", "closes", "asks_to_pause"), [("Yes", True, False), ("No", True, True),
-                                                                 ("Cancel", False, False)])
-def test_closing_slicer_asks_what_becomes_of_the_training(
-        in_main_window: Any, dialog_answers: Any, answer: str, closes: bool, asks_to_pause: bool) -> None:
+def test_closing_slicer_asks_what_becomes_of_the_training(in_main_window: Any, dialog_answers: Any) -> None:
     import qt
     import slicer
 
     window, run = in_main_window
-    dialog_answers.answer(getattr(qt.QMessageBox, answer))
-    assert window.close() is closes
+    for answer, closes, pauses in (("Cancel", False, False), ("Yes", True, False), ("No", True, True)):
+        dialog_answers.answer(getattr(qt.QMessageBox, answer))
+        assert window.close() is closes
+        slicer.app.aboutToQuit.emit()
+        assert (run / "pause.request").exists() is pauses
     assert "What is to become of the training?" in dialog_answers.shown[0]
-    slicer.app.aboutToQuit.emit()
-    assert (run / "pause.request").exists() is asks_to_pause
 
 
 def test_closing_slicer_asks_nothing_while_nothing_is_trained(opened: Callable, main_window: Any) -> None:
