@@ -83,11 +83,12 @@ class ALHVRTrainerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.panel.follow(self.logic.getParameterNode())
 
     def cleanup(self) -> None:
-        """Forget all nodes and give the project free; a run goes on."""
+        """Forget all nodes and give the project free; a run goes on. After a reload Slicer calls it again."""
         self.removeObservers()
         if self.panel is not None:
             self.panel.cleanUp()
             self.logic.session.close()
+            self.panel = None
 
     def onReload(self) -> None:
         """Load the files of both libraries again too, not only this one."""
