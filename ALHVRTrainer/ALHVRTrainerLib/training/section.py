@@ -124,7 +124,8 @@ class TrainingSection(Section):
             self._try(self.control.discard)
 
     def onChart(self, *_arguments: object) -> None:
-        """Another chart was chosen."""
+        """Another chart was chosen: it is drawn at once."""
+        self._drawnAt.invalidate()
         self.refresh()
 
     def onLog(self, shown: bool) -> None:
