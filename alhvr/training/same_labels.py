@@ -11,9 +11,9 @@ from alhvr.core.files import shown
 from alhvr.core.progress import Reporter
 from alhvr.data.case_io import read_values
 from alhvr.data.cases import Case, CaseSet, align_cases, find_cases
-from alhvr.data.label_names import read_segment_names
 from alhvr.data.reading import content_hash
 from alhvr.formats.labels import folded
+from alhvr.formats.segment_names import read_segment_names
 from alhvr.training.setup import RunSetup
 
 _PARTS = ("labeled", "validation")
