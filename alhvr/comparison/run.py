@@ -37,10 +37,9 @@ from alhvr.training.run_folder import (
     write_setup,
 )
 from alhvr.training.run_life import NothingToFinish, RunLife
-from alhvr.training.same_labels import with_own_labels
 from alhvr.training.setup import RunSetup, without_archive
 
-OUTCOME, HELD_OUT, LABELS = "outcome.json", "held-out", "labels"
+OUTCOME, HELD_OUT = "outcome.json", "held-out"
 FORMAT = "alhvr comparison 1"
 _ONE_FILE = (".nii", ".nii.gz", ".nrrd", ".mha")
 """Endings of labels that are one file each."""
@@ -135,7 +134,7 @@ class _Comparison:
         except Cancelled:
             raise Cancelled("Stopped before the training began. "
                             f"Go on with: {self._life.resume_command}") from None
-        setup, setups = with_own_labels(checked.setup, self._run.path / LABELS), {}
+        setup, setups = checked.setup, {}
         if wants_both or not setup.unlabeled:
             setups[LABELS_ONLY] = without_archive(setup, checked.found)
         if setup.unlabeled:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from alhvr.core.errors import UserError
-from alhvr.core.files import shown, write_refused, written_by_name
+from alhvr.core.files import shown
 from alhvr.core.progress import Reporter
 from alhvr.data.case_io import read_values
 from alhvr.data.cases import Case, CaseSet, align_cases, find_cases
@@ -21,8 +19,6 @@ from alhvr.training.setup import RunSetup
 _PARTS = ("labeled", "validation")
 _WAY_OUT = "Put it back as it was and resume again, or start a new run in another --out folder."
 _LISTED = 8
-_ONE_FILE = (".seg.nrrd", ".nrrd", ".nii.gz", ".nii", ".mha", ".dcm", ".png", ".h5")
-"""Endings of labels that are whole in one file."""
 
 
 def require_same_labels(setup: RunSetup, reporter: Reporter) -> None:
@@ -46,26 +42,6 @@ def require_same_labels(setup: RunSetup, reporter: Reporter) -> None:
     if (True, False) in named or (False, True) in named:
         reporter.warning("The files name other structures than when the run began, or none; the run keeps its own "
                          f"names: {', '.join(map(shown, setup.labels.names[:_LISTED]))}.")
-
-
-def with_own_labels(setup: RunSetup, folder: Path) -> RunSetup:
-    """The same run with copies of its labels in ``folder``, so that labels may be edited while it goes on.
-
-    A label of several files is used where it is. Raises UserError where the disk refuses.
-    """
-    def copied(part: str, case: Case) -> Case:
-        if case.label is None or not case.label.name.lower().endswith(_ONE_FILE):
-            return case
-        target = folder / part / case.label.name
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with written_by_name(target) as path:
-                shutil.copyfile(case.label, path)
-        except OSError as error:
-            raise write_refused(error, target) from error
-        return replace(case, label=target)
-
-    return replace(setup, **{part: tuple(copied(part, case) for case in getattr(setup, part)) for part in _PARTS})
 
 
 def _require_same_files(setup: RunSetup) -> None:

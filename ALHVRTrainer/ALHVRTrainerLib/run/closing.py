@@ -13,32 +13,36 @@ from slicer.i18n import tr as _
 
 
 class CloseGuard(qt.QObject):
-    """Event filter of the main window.
+    """Event filter of the main window while something is trained.
 
     Args:
-        isTraining: called when the window is about to close.
         pause: called as Slicer ends, where that was chosen; a later question of Slicer's own may still keep it open.
     """
 
-    def __init__(self, isTraining: Callable[[], bool], pause: Callable[[], None]) -> None:
+    def __init__(self, pause: Callable[[], None]) -> None:
         qt.QObject.__init__(self)
-        self._isTraining, self._pause = isTraining, pause
-        self._pausesAtEnd = False
-        self._window = slicer.util.mainWindow()
-        if self._window is not None:
-            self._window.installEventFilter(self)
+        self._pause, self._pausesAtEnd = pause, False
+        self._window = None
         slicer.app.connect("aboutToQuit()", self.onAboutToQuit)
+
+    def watch(self, isTraining: bool) -> None:
+        """Ask from now on, or no more."""
+        if isTraining and self._window is None:
+            self._window = slicer.util.mainWindow()
+            if self._window is not None:
+                self._window.installEventFilter(self)
+        elif not isTraining and self._window is not None:
+            self._window.removeEventFilter(self)
+            self._window, self._pausesAtEnd = None, False
 
     def cleanUp(self) -> None:
         """Ask no more."""
-        if self._window is not None:
-            self._window.removeEventFilter(self)
-            self._window = None
+        self.watch(False)
         slicer.app.disconnect("aboutToQuit()", self.onAboutToQuit)
 
     def eventFilter(self, _watched: qt.QObject, event: qt.QEvent) -> bool:
         """Stop the event that closes the window where the user takes it back; all else passes."""
-        if event.type() != qt.QEvent.Close or not self._isTraining():
+        if event.type() != qt.QEvent.Close:
             return False
         choice = ask_what_becomes_of_the_training()
         self._pausesAtEnd = choice == qt.QMessageBox.No

@@ -194,5 +194,6 @@ class RunControl:
             return
         waiting = {name: value for name, value in project.queue[0].items() if name in QUEUED}
         with contextlib.suppress(UserError):
-            self._session.save(**waiting, queue=project.queue[1:])
+            self._session.save(**waiting)
             self.start()
+            self._session.save(queue=project.queue[1:])

@@ -29,7 +29,7 @@ from ALHVRTrainerLib.training.curves import DICE, LOSSES, ArmCurves
 if TYPE_CHECKING:
     from subprocess import Popen
 
-PIECE_BYTES = 1 << 16
+PIECE_BYTES = 1 << 15
 """Of a file, between two looks at the clock."""
 LOG_LINES = 400
 LARGEST_REQUEST = 1_000_000

@@ -176,7 +176,7 @@ class Charts:
         """Let the plot views that are there show a chart that was drawn."""
         chart_id = self._charts[kind].chartId
         for view in slicer.util.getNodesByClass("vtkMRMLPlotViewNode"):
-            if view.GetPlotChartNodeID() != chart_id:
+            if chart_id and view.GetPlotChartNodeID() != chart_id:
                 view.SetPlotChartNodeID(chart_id)
 
     def remove(self) -> None:

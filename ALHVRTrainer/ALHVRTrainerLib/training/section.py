@@ -61,7 +61,7 @@ class TrainingSection(Section):
         self.ui.chartBox.connect("currentIndexChanged(int)", self.onChart)
         self.ui.logButton.connect("toggled(bool)", self.onLog)
         self._preview.setUp()
-        self._guard = CloseGuard(lambda: self.control.may(BUSY), lambda: self._try(self.control.pause))
+        self._guard = CloseGuard(lambda: self._try(self.control.pause))
         self.frame.connect("contentsCollapsed(bool)", self.onFolded)
         self.panel.logic.session.onOpened.append(self.onOpened)
         self.onLog(False)
@@ -83,6 +83,7 @@ class TrainingSection(Section):
         """Show what the run is."""
         reader = self.control.reader
         self.ui.stateLabel.text = _("Nothing is being trained.") if reader is None else reader.sentence
+        self._guard.watch(self.control.may(BUSY))
         self._showButtons()
         self._showProgress(reader)
         waiting = self.control.nWaiting
@@ -124,7 +125,8 @@ class TrainingSection(Section):
             self._try(self.control.discard)
 
     def onChart(self, *_arguments: object) -> None:
-        """Another chart was chosen."""
+        """Another chart was chosen: it is drawn at once."""
+        self._drawnAt.invalidate()
         self.refresh()
 
     def onLog(self, shown: bool) -> None:

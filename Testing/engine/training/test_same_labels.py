@@ -16,7 +16,7 @@ from alhvr.checking.run import Folders, check
 from alhvr.config import RunConfig, TrainingConfig
 from alhvr.core.errors import UserError
 from alhvr.training.device import Compute
-from alhvr.training.same_labels import require_same_labels, with_own_labels
+from alhvr.training.same_labels import require_same_labels
 from alhvr.training.setup import RunSetup, select_cases
 
 NAMES = {1: "liver", 2: "spleen"}
@@ -134,11 +134,3 @@ def test_a_run_of_before_is_resumed_without_comparing(tmp_path: Path) -> None:
     setup = replace(begin(study(tmp_path)), label_hashes={}, label_folders={})
     write_label(tmp_path / "labels" / "a.nii.gz", bars(2, 1))
     assert warnings(setup) == []
-
-
-@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".mha"])
-def test_a_run_with_labels_of_its_own_does_not_see_what_is_edited_meanwhile(tmp_path: Path, ending: str) -> None:
-    setup = with_own_labels(begin(study(tmp_path / "study", ending)), tmp_path / "run" / "labels")
-    write_label(tmp_path / "study" / "labels" / f"a{ending}", bars(2, 1))
-    assert warnings(setup) == []
-    assert all(case.label.is_relative_to(tmp_path / "run") for case in (*setup.labeled, *setup.validation))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -170,8 +169,7 @@ def test_another_chart_is_chosen_in_the_panel(opened: Callable) -> None:
     shown = opened()
     view = nodes("vtkMRMLPlotViewNode")[0]
     shown.ui.chartBox.currentIndex = 1
-    time.sleep(1.0)
-    let_qt_work(lambda: view.GetPlotChartNode() is not None and view.GetPlotChartNode().GetTitle() == "Losses")
+    assert view.GetPlotChartNode().GetTitle() == "Losses"
     shown.ui.chartBox.currentIndex = 3
     assert not nodes("vtkMRMLPlotChartNode") and view.GetPlotChartNodeID() is None
 
@@ -216,6 +214,15 @@ def test_what_waits_begins_when_the_run_is_done(opened: Callable, trainer: Any,
     let_qt_work(lambda: bool(begun))
     assert begun == [trainer.logic.session.folder / "runs" / "2"]
     assert trainer.logic.session.project.queue == () and trainer.logic.session.project.minutes == 5.0
+
+
+def test_what_cannot_begin_waits_on(opened: Callable, trainer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = opened()
+    shown.control.start()
+    monkeypatch.setenv("PATH", "")
+    write_heartbeat(shown.control.reader.folder, "finished")
+    let_qt_work(lambda: shown.control.state == "finished")
+    assert len(trainer.logic.session.project.queue) == 1 and len(trainer.logic.session.runs()) == 1
 
 
 def preview_of(shown: Any, trainer: Any, *iterations: int) -> None:

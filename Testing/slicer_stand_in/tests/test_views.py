@@ -102,3 +102,14 @@ def test_a_panel_can_be_seen_dark_and_enlarged(load_panel: Any) -> None:
         assert panel_image(representation).mean() < light.mean() - 50
         assert representation.sizeHint.width() > width
     assert abs(panel_image(representation).mean() - light.mean()) < 5
+
+
+def test_a_layout_with_a_plot_makes_one_plot_view_that_stays() -> None:
+    import slicer
+
+    manager, layouts = slicer.app.layoutManager(), slicer.vtkMRMLLayoutNode
+    before = manager.layout
+    for layout in (layouts.SlicerLayoutFourUpPlotView, before, layouts.SlicerLayoutConventionalPlotView, before):
+        manager.setLayout(layout)
+    slicer.mrmlScene.Clear(0)
+    assert len(slicer.util.getNodesByClass("vtkMRMLPlotViewNode")) == manager.plotViewCount == 1
