@@ -30,8 +30,8 @@ from ALHVRTrainerLib.training.preview_files import ARCHIVE, PreviewCase, Preview
 if TYPE_CHECKING:
     from alhvr.formats.project import Project
 
-SETTLE_MS = 400
-"""From the last change of a segment to a look at what was changed."""
+SETTLE_MS = 1500
+"""From the last change of a segment to a look at what was changed, which takes a second for 50 million voxels."""
 TICK_MS = 1000
 LONGEST_TICK_S = 5.0
 """A computer that slept does not count as work."""

@@ -57,7 +57,8 @@ def edit(review: Any, name: str, change: Callable[[np.ndarray], None]) -> None:
     array = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment_id, volume)
     change(array)
     slicer.util.updateSegmentBinaryLabelmapFromArray(array, node, segment_id, volume)
-    let_qt_work(lambda: not review.opened._settle.isActive())
+    assert review.opened._settle.isActive()
+    review.opened.takeEdits()
 
 
 def look_at(review: Any, k: int) -> None:
