@@ -28,6 +28,9 @@ FEW_PATIENTS = 5
 """Fewer are too few to trust what they show."""
 LEARNED_DICE = 0.2
 """Below this mean Dice a model has not learnt its task."""
+UNFAIR_STEPS = 4.0
+"""A step with the archive costs two to three with labels only. Where a training of the same time has fewer steps than
+this, the computer was busy with other work meanwhile."""
 _RESAMPLES, _SEED, _LEVEL = 10_000, 0, 0.95
 
 Verdict = Literal["archive", "labels-only", "no gain shown", "one arm"]
@@ -136,6 +139,18 @@ class Outcome:
         return self.n_patients < FEW_PATIENTS
 
     @property
+    def slowed(self) -> str:
+        """The arm that other work on the computer slowed down, by far fewer steps in the same time; "" for neither."""
+        if not (ARCHIVE in self.trainings and LABELS_ONLY in self.trainings):
+            return ""
+        archive, labels = self.trainings[ARCHIVE], self.trainings[LABELS_ONLY]
+        if not (archive.is_done and labels.is_done) or abs(archive.minutes - labels.minutes) > 0.2 * labels.minutes:
+            return ""
+        if labels.iterations > UNFAIR_STEPS * archive.iterations:
+            return ARCHIVE
+        return LABELS_ONLY if archive.iterations > labels.iterations else ""
+
+    @property
     def verdict(self) -> Verdict:
         """Which arm is better, as far as that is shown."""
         change = self.change
@@ -143,9 +158,9 @@ class Outcome:
             return "one arm"
         if change is None or change.overall.low is None or change.overall.low <= 0 <= change.overall.high:
             return "no gain shown"
-        if not self.has_learnt:
-            return "no gain shown"
-        return ARCHIVE if change.overall.low > 0 else LABELS_ONLY
+        better = ARCHIVE if change.overall.low > 0 else LABELS_ONLY
+        loser_was_slowed = self.slowed not in ("", better)
+        return "no gain shown" if loser_was_slowed or not self.has_learnt else better
 
     @property
     def has_learnt(self) -> bool:
@@ -288,12 +303,22 @@ def sentences(outcome: Outcome) -> tuple[str, ...]:
     if not outcome.has_learnt:
         dice = " and ".join(_figure(outcome.mean_dice(arm)) for arm in outcome.trainings)
         return (f"Neither model learnt to segment (Dice {dice} on {patients}): train longer, or label more cases.",
-                "So nobody can tell yet whether the archive helps.", *few)
+                "So nobody can tell yet whether the archive helps.", *_slowed(outcome), *few)
     gained = f"{with_interval(outcome.change.overall)} points of Dice on {patients}"
     said = {ARCHIVE: f"The archive helped: {gained}.", LABELS_ONLY: f"The archive did harm: {gained}.",
             "no gain shown": f"No gain from the archive was shown: {gained}."}
     offered = () if outcome.verdict == ARCHIVE else ("The model from labels only is offered.",)
-    return (said[outcome.verdict], *offered, *_worse(outcome.change), *few)
+    return (said[outcome.verdict], *offered, *_worse(outcome.change), *_slowed(outcome), *few)
+
+
+def _slowed(outcome: Outcome) -> tuple[str, ...]:
+    """Says so where the trainings cannot be compared, because the computer was busy during one of them."""
+    if not outcome.slowed:
+        return ()
+    steps = {arm: f"{cost.iterations:,}" for arm, cost in outcome.trainings.items()}
+    return (f"The computer was busy with other work during the training {NAMES[outcome.slowed]} ({steps[LABELS_ONLY]} "
+            f"steps with labels only, {steps[ARCHIVE]} with the archive, in the same time), which loses by it: "
+            "compare again while the computer is idle, or by steps.",)
 
 
 def _worse(change: Change) -> tuple[str, ...]:

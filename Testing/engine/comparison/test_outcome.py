@@ -54,6 +54,17 @@ def test_where_the_interval_holds_zero_no_gain_is_shown_and_labels_only_is_offer
     assert "The model from labels only is offered." in sentences(found)
 
 
+@pytest.mark.parametrize(("labels_steps", "archive_steps", "gain", "slowed"), [
+    (400, 99, -0.05, "with the archive"), (250, 400, 0.05, "labels only"),
+])
+def test_a_training_that_other_work_slowed_down_loses_nothing_by_it(labels_steps, archive_steps, gain, slowed) -> None:
+    arms = {"labels-only": Training(15.0, labels_steps, 1, "a", True),
+            "archive": Training(14.5, archive_steps, 1, "b", True)}
+    found = outcome(*(gain + 0.001 * n for n in range(6)), **arms)
+    assert (found.verdict, found.offered) == ("no gain shown", "labels-only")
+    assert f"during the training {slowed} ({labels_steps} steps" in " ".join(sentences(found))
+
+
 def test_harm_is_said_plainly() -> None:
     found = outcome(-0.02, -0.04, -0.05, -0.03, -0.06)
     assert (found.verdict, found.offered) == ("labels-only", "labels-only")
