@@ -43,9 +43,9 @@ class ALHVRSegmentation(ScriptedLoadableModule):
 
     def onStartupCompleted(self, *_arguments: object) -> None:
         """Offer the generated scan and model in Slicer's Sample Data."""
-        from ALHVRSegmentationLib.sample.registration import register_sample_data
+        from ALHVRLib.sample_data import register_sample
 
-        register_sample_data()
+        register_sample("ALHVRSample", "ALHVRSegmentation", "ALHVRSegmentationLib.models.section:ModelsSection")
 
 
 class ALHVRSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

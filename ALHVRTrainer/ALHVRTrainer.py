@@ -39,6 +39,13 @@ class ALHVRTrainer(ScriptedLoadableModule):
             "The method: Lei et al., Adaptive Learning of High-Value Regions for Semi-Supervised Medical Image "
             "Segmentation, ICCV 2025."
         )
+        slicer.app.connect("startupCompleted()", self.onStartupCompleted)
+
+    def onStartupCompleted(self, *_arguments: object) -> None:
+        """Offer the generated project in Slicer's Sample Data."""
+        from ALHVRLib.sample_data import register_sample
+
+        register_sample("ALHVRTrainingSample", "ALHVRTrainer", "ALHVRTrainerLib.header_section:HeaderSection")
 
 
 class ALHVRTrainerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
