@@ -68,8 +68,9 @@ class RunLife:
     def __init__(self, folder: Path, resume_command: str) -> None:
         self.resume_command = resume_command
         """What to type to go on with it."""
-        self.arm = ""
-        """Which training of a comparison is at work."""
+        self._arm = ""
+        self._beating = threading.Lock()
+        """Held by the one thread that beats."""
         self.elapsed_s: Callable[[], float] = float
         """Seconds trained of it."""
         self.clock = AwakeClock()
@@ -79,6 +80,16 @@ class RunLife:
         self._thread = threading.Thread(target=self._beat_on, name="alhvr-heartbeat", daemon=True)
         self._looked_at: dict[Request, float] = {}
         self._asked: dict[Request, bool] = {}
+
+    @property
+    def arm(self) -> str:
+        """Which training of a comparison is at work; a new one is told at once."""
+        return self._arm
+
+    @arm.setter
+    def arm(self, arm: str) -> None:
+        self._arm = arm
+        self._beat()
 
     def should_pause(self) -> bool:
         """Whether it is to save and end, asked by Ctrl-C, SIGTERM, a closed terminal or pause.request."""
@@ -138,10 +149,11 @@ class RunLife:
             self._beat()
 
     def _beat(self, state: Told = "running", message: str = "", hint: str = "", *, tries: int = 1) -> None:
-        self._heart = replace(self._heart, beat=self._heart.beat + 1, state=state, arm=self.arm, message=message,
-                              hint=hint, elapsed_s=round(self.elapsed_s(), 1))
-        for _ in range(tries):
-            with suppress(OSError):
-                return write_heartbeat(self._folder, self._heart)
-            time.sleep(_PAUSE_S)
+        with self._beating:
+            self._heart = replace(self._heart, beat=self._heart.beat + 1, state=state, arm=self.arm, message=message,
+                                  hint=hint, elapsed_s=round(self.elapsed_s(), 1))
+            for _ in range(tries):
+                with suppress(OSError):
+                    return write_heartbeat(self._folder, self._heart)
+                time.sleep(_PAUSE_S)
         return None

@@ -79,31 +79,31 @@ class FindingsView:
         moreButton.connect("clicked()", self.onMore)
         self._findings: tuple[Finding, ...] = ()
 
-    def show(self, findings: Sequence[Finding], canMend: bool) -> None:
+    def show(self, findings: Sequence[Finding], canFix: bool) -> None:
         """Show findings, the worst first; nothing happens where they are shown already."""
-        shown = (tuple(findings), canMend, self._all)
+        shown = (tuple(findings), canFix, self._all)
         if shown == self._shown:
             return
         if tuple(findings) != self._findings:
             self._all = False
             shown = (*shown[:2], False)
         self._shown, self._findings = shown, tuple(findings)
-        self._fill(canMend)
+        self._fill(canFix)
 
     def onMore(self, *_arguments: object) -> None:
         """Show all."""
         self._all = True
-        canMend = bool(self._shown[1]) if self._shown else False
-        self._shown = (self._findings, canMend, True)
-        self._fill(canMend)
+        canFix = bool(self._shown[1]) if self._shown else False
+        self._shown = (self._findings, canFix, True)
+        self._fill(canFix)
 
-    def _fill(self, canMend: bool) -> None:
+    def _fill(self, canFix: bool) -> None:
         layout = self._widget.layout()
         for row in self._rows:
             layout.removeWidget(row)
             row.deleteLater()
         wanted = self._findings[: MOST if self._all else FEW]
-        self._rows = [self._row(found, canMend) for found in wanted]
+        self._rows = [self._row(found, canFix) for found in wanted]
         for row in self._rows:
             layout.addWidget(row)
         self._kept = [keep_in_panel(row) for row in self._rows]
@@ -111,7 +111,7 @@ class FindingsView:
         self._more.setVisible(left > 0 and not self._all)
         self._more.text = _("Show {n} more").format(n=left)
 
-    def _row(self, found: Finding, canMend: bool) -> qt.QFrame:
+    def _row(self, found: Finding, canFix: bool) -> qt.QFrame:
         row = qt.QFrame()
         row.setFrameShape(qt.QFrame.StyledPanel)
         layout = qt.QGridLayout(row)
@@ -130,7 +130,7 @@ class FindingsView:
         layout.addWidget(text, 0, 1, 1, 2)
         for at, remedy in enumerate(remedies(found)):
             button = qt.QPushButton(remedy.text)
-            button.setEnabled(canMend or remedy.kind in ("open", "show cases"))
+            button.setEnabled(canFix or remedy.kind in ("open", "show cases"))
             button.connect("clicked()", partial(self._onRemedy, remedy))
             layout.addWidget(button, 1 + at // 2, 1 + at % 2)
         return row

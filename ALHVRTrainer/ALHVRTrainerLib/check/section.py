@@ -122,7 +122,7 @@ class CheckSection(Section):
             return _("Looking at every scan and label; it begins 2 s after a change.")
         faults, warnings = (sum(found.severity == kind for found in report.findings) for kind in ("fault", "warning"))
         if faults:
-            return _("To be mended before training: {n}. Worth a look: {w}.").format(n=faults, w=warnings)
+            return _("To be fixed before training: {n}. Worth a look: {w}.").format(n=faults, w=warnings)
         return _("Ready: nothing stops training. Worth a look: {w}.").format(w=warnings) if warnings else _(
             "Ready: nothing stops training.")
 

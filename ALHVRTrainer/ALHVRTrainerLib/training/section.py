@@ -44,7 +44,7 @@ class TrainingSection(Section):
         self._charts, self._layout = Charts(), PlotLayout()
         self._preview = PreviewBox(self.ui, panel.logic.session)
         self._discard = ConfirmButton(self.ui.discardButton, _("Press again to delete it"))
-        self._guard = None
+        self._guard = CloseGuard(lambda: self._try(self.control.pause))
         self._entered = False
         self._stale = set(CHARTS)
         """Charts that do not show the newest points."""
@@ -61,7 +61,6 @@ class TrainingSection(Section):
         self.ui.chartBox.connect("currentIndexChanged(int)", self.onChart)
         self.ui.logButton.connect("toggled(bool)", self.onLog)
         self._preview.setUp()
-        self._guard = CloseGuard(lambda: self._try(self.control.pause))
         self.frame.connect("contentsCollapsed(bool)", self.onFolded)
         self.panel.logic.session.onOpened.append(self.onOpened)
         self.onLog(False)
