@@ -110,7 +110,7 @@ def add_from_scene(studio: Studio, name: str) -> None:
 def call_not_annotated(studio: Studio, row: int, structure: str) -> None:
     """Choose the cell of a case and a structure, and press *Change the tick*."""
     ui = studio.section("Cases").ui
-    titles = [ui.caseTable.horizontalHeaderItem(column).text() for column in range(ui.caseTable.columnCount)]
+    titles = [ui.caseTable.horizontalHeaderItem(column).toolTip() for column in range(ui.caseTable.columnCount)]
     ui.caseTable.setCurrentCell(row, titles.index(structure))
     ui.tickButton.click()
     name = studio.panel.logic.session.caseTable()[row].name

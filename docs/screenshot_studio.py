@@ -59,6 +59,8 @@ class Studio:
             self.widget.show()
             self.widget.enter()
         self.panel = self.widget.self().panel
+        if module_file == TRAINER_FILE:  # whose pictures begin with everything installed
+            self.panel.follow(self.parameters)
 
     @property
     def parameters(self) -> Any:

@@ -26,16 +26,17 @@ def main() -> None:
     """The story from an empty panel to the next case."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, help="of each training; left out: those of the sample")
+    parser.add_argument("--no-training", action="store_true", help="only the pictures that need none")
     parser.add_argument("--out", type=Path, default=PICTURES)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         studio = Studio(Path(folder), options.out, TRAINER_FILE, "trainer")
         with contextlib.ExitStack() as ending:
             ending.callback(studio.panel.cleanUp)
-            play(studio, options.minutes)
+            play(studio, options.minutes, options.no_training)
 
 
-def play(studio: Studio, minutes: float | None) -> None:
+def play(studio: Studio, minutes: float | None, no_training: bool) -> None:
     """Every step, with a picture of each."""
     session = studio.panel.logic.session
     studio.take("empty")
@@ -44,15 +45,18 @@ def play(studio: Studio, minutes: float | None) -> None:
     if minutes is not None:
         session.save(minutes=minutes)
     show_first_case(studio)
-    studio.take("ready")
-    studio.panel.showSection("CasesSection")
     studio.take("cases")
     for name, look in (("cases-dark", {"dark": True}), ("cases-large-letters", {"scale": LARGER})):
         studio.take(name, **look)
+    checker = studio.section("Check").checker
+    studio.wait(lambda: checker.isRunning or checker.isWaiting, "a forecast")
+    studio.wait(lambda: not (checker.isRunning or checker.isWaiting), "the end of the forecast")
     studio.panel.showSection("CheckSection")
-    studio.take("check")
+    studio.take("ready")
     studio.panel.showSection("SettingsSection")
     studio.take("settings")
+    if no_training:
+        return
     click(studio, "Settings", "trainButton")
     train(studio, session)
     studio.panel.showSection("OutcomeSection")
