@@ -1,7 +1,8 @@
-"""Segment masks: the segments of a segmentation as voxels on the grid of a scan."""
+"""Segment masks: the segments of a segmentation as voxels on the grid of a scan, and which segmentations are seen."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,3 +47,25 @@ def mask_of(segmentationNode: slicer.vtkMRMLSegmentationNode, segment_id: str,
     else:
         voxels = slicer.util.arrayFromSegmentBinaryLabelmap(segmentationNode, segment_id, volumeNode) != 0
     return Mask(segment_id, segment, voxels)
+
+
+def hide_segmentations(but: Collection[str] = ()) -> tuple[str, ...]:
+    """Hide what lies over the views of another scan; IDs of the segmentations that were visible.
+
+    but: IDs of those that stay as they are.
+    """
+    hidden = []
+    for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
+        display = node.GetDisplayNode()
+        if display is not None and display.GetVisibility() and node.GetID() not in but:
+            display.SetVisibility(False)
+            hidden.append(node.GetID())
+    return tuple(hidden)
+
+
+def show_segmentations(node_ids: Iterable[str]) -> None:
+    """Show those again that are still there."""
+    for node_id in node_ids:
+        node = slicer.mrmlScene.GetNodeByID(node_id)
+        if node is not None and node.GetDisplayNode() is not None:
+            node.GetDisplayNode().SetVisibility(True)

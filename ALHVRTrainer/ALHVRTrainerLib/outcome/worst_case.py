@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 
 from ALHVRLib.models.untrusted_files import one_line
 from ALHVRLib.scene.errors import SceneError
+from ALHVRLib.scene.segment_masks import hide_segmentations
 
 
 def load_case(image: Path, label: Path, segmentation: Path | None) -> None:
@@ -17,6 +18,7 @@ def load_case(image: Path, label: Path, segmentation: Path | None) -> None:
     Raises SceneError, in one sentence, where a file cannot be loaded; the scan stays where only that failed.
     """
     scan = _loaded(slicer.util.loadVolume, image)
+    hide_segmentations()
     slicer.util.setSliceViewerLayers(background=scan, fit=True)
     _addSegments(label, _("{scan} label"), scan, filled=True)
     if segmentation is None:

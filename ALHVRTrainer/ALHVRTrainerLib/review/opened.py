@@ -20,7 +20,7 @@ from ALHVRLib.scene.label_images import fingerprint
 from ALHVRLib.scene.region_colours import add_region_colours
 from ALHVRLib.scene.region_layers import SEGMENTATION, RegionLayers
 from ALHVRLib.scene.segment_editor import edit_segmentation
-from ALHVRLib.scene.segment_masks import mask_of, segment_ids
+from ALHVRLib.scene.segment_masks import hide_segmentations, mask_of, segment_ids
 from ALHVRTrainerLib.cases.scene_pair import segment_names, write_label
 from ALHVRTrainerLib.review.annotated import Annotated, Slice
 from ALHVRTrainerLib.review.places import PlaceTour
@@ -267,6 +267,7 @@ class OpenScan:
         self._tag = segmentation.AddObserver(slicer.vtkSegmentation.SourceRepresentationModified, self._onModified)
         self._tickedAt = self._savedAt = time.monotonic()
         self._clock.start()
+        hide_segmentations(but=(self.segmentation.GetID(),))
         slicer.util.setSliceViewerLayers(background=self.volume, fit=True, rotateToVolumePlane=True)
         if self._data.regions is not None:
             spacing = np.linalg.norm(self._data.image.ijk_to_ras[:3, :3], axis=0)[::-1]

@@ -16,6 +16,7 @@ from slicer.i18n import tr as _
 from alhvr.formats.region_tables import RELIABLE_STABLE
 from ALHVRLib.scene.label_images import BINARY_LABELMAP, label_image
 from ALHVRLib.scene.region_colours import add_region_colours
+from ALHVRLib.scene.segment_masks import hide_segmentations, show_segmentations
 from ALHVRTrainerLib.training.charts import PALETTE
 from ALHVRTrainerLib.training.preview_files import PreviewData, Scan
 
@@ -45,6 +46,8 @@ class PreviewNodes:
     _name: str = ""
     _shown: Path | None = None
     """File of the scan."""
+    _hidden: tuple[str, ...] = ()
+    """IDs of segmentations of other scans, which would lie over this one."""
 
     @property
     def isShown(self) -> bool:
@@ -60,6 +63,8 @@ class PreviewNodes:
                 self._putImage(data)
             self._putRegions(data)
             self._putSegments(data)
+            if not same:
+                self._hidden += hide_segmentations(but=(self._ids["segmentation"],))
             self._layer()
         if not same:
             _fit()
@@ -80,11 +85,12 @@ class PreviewNodes:
                 _look_at(logic.GetSliceNode(), former)
         for role in list(self._ids):
             self._remove(role)
+        show_segmentations(self._hidden)
         self.forget()
 
     def forget(self) -> None:
         """The scene goes: no node is there any more, nothing to give back."""
-        self._ids, self._former, self._shown = {}, {}, None
+        self._ids, self._former, self._shown, self._hidden = {}, {}, None, ()
 
     def _putImage(self, data: PreviewData) -> None:
         scan = data.image or Scan(np.zeros(data.segmentation.shape, np.uint8), data.grid)

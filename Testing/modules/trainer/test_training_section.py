@@ -250,6 +250,21 @@ def layers() -> list[str | None]:
     return [composite.GetBackgroundVolumeID(), composite.GetLabelVolumeID()]
 
 
+def test_segmentations_of_other_scans_do_not_lie_over_a_preview(opened: Callable, trainer: Any) -> None:
+    import slicer
+
+    mine, hidden = (slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name) for name in ("mine", "hidden"))
+    for node in (mine, hidden):
+        node.CreateDefaultDisplayNodes()
+    hidden.GetDisplayNode().SetVisibility(False)
+    shown = opened()
+    preview_of(shown, trainer, 500)
+    let_qt_work(lambda: len(nodes("vtkMRMLSegmentationNode")) == 3)
+    assert [node.GetDisplayNode().GetVisibility() for node in nodes("vtkMRMLSegmentationNode")] == [0, 0, 1]
+    trainer.exit()
+    assert [node.GetDisplayNode().GetVisibility() for node in (mine, hidden)] == [1, 0]
+
+
 def test_a_preview_is_shown_in_the_slices_and_goes_without_a_trace(opened: Callable, trainer: Any) -> None:
     import slicer
 
