@@ -32,7 +32,7 @@ from screenshot_studio import MODULE_FILE, TRAINER_FILE, Studio  # noqa: E402
 
 DATA = ROOT.parent / "shared" / "data" / "hippocampus"
 NAMES = {1: "anterior hippocampus", 2: "posterior hippocampus"}
-STEPS = 12
+STEPS = 30
 
 
 def main() -> None:

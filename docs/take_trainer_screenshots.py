@@ -39,6 +39,7 @@ def main() -> None:
 def play(studio: Studio, minutes: float | None, no_training: bool) -> None:
     """Every step, with a picture of each."""
     session = studio.panel.logic.session
+    studio.panel.say("")
     studio.take("empty")
     click(studio, "Header", "sampleButton")
     studio.wait(lambda: session.state == "ready", "a sample that can be trained on")
@@ -78,6 +79,7 @@ def train(studio: Studio, session: Any) -> None:
     studio.wait(scored, "a training")
     studio.panel.showSection("TrainingSection")
     studio.section("Training").ui.previewBox.currentIndex = 1
+    studio.panel.say("")
     studio.settle(3.0)
     studio.take("training", views=beside_plot(studio))
     studio.take("training-dark", dark=True, views=beside_plot(studio))
@@ -89,13 +91,10 @@ def train(studio: Studio, session: Any) -> None:
 
 def keep(studio: Studio) -> None:
     """The offered model, which ALHVR Segmentation then has."""
-    from ALHVRLib import paths
-
     ui = studio.section("Outcome").ui
-    button = next(one for one in (ui.keepArchiveButton, ui.keepLabelsButton) if one.enabled)
+    button = next(one for one in (ui.keepLabelsButton, ui.keepArchiveButton) if one.enabled)
     button.click()
-    studio.wait(lambda: list(paths.models_folder().glob("*/metadata.json")) or list(paths.models_folder().iterdir()),
-                "an installed model")
+    studio.wait(lambda: studio.panel.logic.session.project.kept is not None, "a kept model")
 
 
 def review(studio: Studio) -> None:

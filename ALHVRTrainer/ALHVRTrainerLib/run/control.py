@@ -89,7 +89,8 @@ class RunControl:
         self._session.run = None
 
     def start(self) -> str:
-        """Begin a run with what the project says now, or let it wait for the one that goes on; returns what was done.
+        """Begin a run with what the project says now, or let it wait for the one that goes on; a sentence
+        where it waits, "" where it begins.
 
         Raises UserError where it cannot begin; nothing is left behind then.
         """
@@ -108,7 +109,7 @@ class RunControl:
         except UserError:
             shutil.rmtree(run, ignore_errors=True)
             raise
-        return _("The training begins.")
+        return ""
 
     def resume(self) -> None:
         """Let the run go on where it was; raises UserError where it cannot."""
