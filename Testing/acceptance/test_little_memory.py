@@ -46,6 +46,7 @@ def test_with_little_memory_a_scan_is_segmented_or_it_is_told(world, tmp_path: P
 
 
 @pytest.mark.parametrize(("kind", "megabytes"), [(resource.RLIMIT_AS, 1200), (resource.RLIMIT_AS, 2010),
+                                                 (resource.RLIMIT_AS, 2400),
                                                  (resource.RLIMIT_DATA, 800), (resource.RLIMIT_DATA, 1050)])
 def test_with_little_memory_a_run_ends_well_or_it_is_told(study, tmp_path: Path, kind: int, megabytes: int) -> None:
     assert_done_or_told(limited(kind, megabytes, *short_run(study, tmp_path / "run", "--iterations", 4)))

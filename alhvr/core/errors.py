@@ -15,7 +15,7 @@ RAISE_LIMIT = "Raise the limit (ulimit -v, ulimit -d)."
 _LIMITS = {"RLIMIT_AS": "address space", "RLIMIT_DATA": "data"}
 _LEAST_BYTES = {"RLIMIT_AS": 1_300 * 10**6, "RLIMIT_DATA": 500 * 10**6}
 """Of a command that loads scans or networks: with less, libraries end the process from within, silently."""
-_LEAST_TO_TRAIN_BYTES = {"RLIMIT_AS": 2_000 * 10**6, "RLIMIT_DATA": 1_000 * 10**6}
+_LEAST_TO_TRAIN_BYTES = {"RLIMIT_AS": 2_200 * 10**6, "RLIMIT_DATA": 1_000 * 10**6}
 _NEEDS = {"segment": _LEAST_BYTES, "check": _LEAST_BYTES, "sample": _LEAST_BYTES, "evaluate": _LEAST_BYTES,
           "rank": _LEAST_BYTES, "train": _LEAST_TO_TRAIN_BYTES, "compare": _LEAST_TO_TRAIN_BYTES,
           "demo": _LEAST_TO_TRAIN_BYTES}
