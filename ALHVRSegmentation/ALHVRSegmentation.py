@@ -19,7 +19,7 @@ from slicer.util import VTKObservationMixin
 if TYPE_CHECKING:
     from ALHVRSegmentationLib.parameters import ALHVRSegmentationParameterNode
 
-LIBRARIES = ("ALHVRLib", "ALHVRSegmentationLib")
+LIBRARIES = ("ALHVRLib", "ALHVRSegmentationLib", "ALHVRTrainerLib")  # loaded again together
 
 
 class ALHVRSegmentation(ScriptedLoadableModule):

@@ -19,7 +19,7 @@ from slicer.util import VTKObservationMixin
 if TYPE_CHECKING:
     from ALHVRTrainerLib.parameters import ALHVRTrainerParameterNode
 
-LIBRARIES = ("ALHVRLib", "ALHVRTrainerLib")
+LIBRARIES = ("ALHVRLib", "ALHVRSegmentationLib", "ALHVRTrainerLib")  # loaded again together
 
 
 class ALHVRTrainer(ScriptedLoadableModule):
