@@ -15,7 +15,7 @@ from ALHVRLib.models import store
 from ALHVRLib.models.import_model import ImportResult, ModelImport
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.section import Section
-from ALHVRLib.widgets import BusyBar, ConfirmButton
+from ALHVRLib.widgets import BusyBar, ConfirmButton, PaletteWatch
 from ALHVRTrainerLib.outcome.dots import dots_picture, dots_text
 from ALHVRTrainerLib.outcome.result import FILE, PAGE, Outcome, column_title, read_outcome, stamp_of
 from ALHVRTrainerLib.outcome.share import ModelPacking
@@ -62,6 +62,7 @@ class OutcomeSection(Section):
         self.ui.shareButton.connect("clicked()", self.onShare)
         self.ui.pageButton.connect("clicked()", self.onPage)
         self.ui.worstButton.connect("clicked()", self.onWorst)
+        self._palette = PaletteWatch(self.ui.dotsLabel, self._drawDots)
         self._busy.setUp()
         self.refresh()
 
@@ -184,11 +185,15 @@ class OutcomeSection(Section):
             self.ui.captionLabel.text = _("Means over the held-out cases: Dice, and below it HD95 (*: not found in "
                                           "some case).")
             fill_table(self.ui.scoreTable, outcome)
-            picture = dots_picture(outcome, self.widget.palette)
-            self.ui.dotsLabel.setPixmap(picture)
-            self.ui.dotsLabel.setFixedHeight(picture.height())
+            self._drawDots()
             self.ui.dotsLabel.toolTip = dots_text(outcome)
             self._showWorst(outcome)
+
+    def _drawDots(self) -> None:
+        if self._outcome is not None:
+            picture = dots_picture(self._outcome, self.ui.dotsLabel.palette)
+            self.ui.dotsLabel.setPixmap(picture)
+            self.ui.dotsLabel.setFixedHeight(picture.height())
 
     def _showWorst(self, outcome: Outcome) -> None:
         if outcome.worst is not None:
