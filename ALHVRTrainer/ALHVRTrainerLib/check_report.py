@@ -142,7 +142,7 @@ def _case(entry: dict[str, Any], names: dict[str, str]) -> CaseFound:
 def _scan(entry: dict[str, Any], far: dict[str, Any]) -> ArchiveFound:
     files = _texts(entry, "files")
     return ArchiveFound(files[0] if files else "", _text(entry, "image_problem"), finite(far.get("how_far")) or 0.0,
-                        _text(far, "what"), one_line(_text(entry, "name")))
+                        _text(far, "what"), _text(entry, "name"))
 
 
 def _picture(record: object) -> np.ndarray | None:

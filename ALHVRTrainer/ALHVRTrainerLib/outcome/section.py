@@ -16,6 +16,7 @@ from ALHVRLib.models.import_model import ImportResult, ModelImport
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.section import Section
 from ALHVRLib.widgets import BusyBar, ConfirmButton, PaletteWatch
+from ALHVRTrainerLib.outcome.archive_results import ArchiveResults
 from ALHVRTrainerLib.outcome.dots import dots_picture, dots_text
 from ALHVRTrainerLib.outcome.result import FILE, PAGE, Outcome, column_title, read_outcome, stamp_of
 from ALHVRTrainerLib.outcome.share import ModelPacking
@@ -46,6 +47,7 @@ class OutcomeSection(Section):
         ui = self.ui
         self._keepButtons = {ARCHIVE: ui.keepArchiveButton, LABELS_ONLY: ui.keepLabelsButton}
         self._busy = BusyBar(ui, ())
+        self._archive = ArchiveResults(ui, panel.logic.session, self._busy, panel.say)
         self._discard = ConfirmButton(ui.discardButton, _("Press again to delete it"))
 
     @property
@@ -64,6 +66,7 @@ class OutcomeSection(Section):
         self.ui.worstButton.connect("clicked()", self.onWorst)
         self._palette = PaletteWatch(self.ui.dotsLabel, self._drawDots)
         self._busy.setUp()
+        self._archive.setUp()
         self.refresh()
 
     def refresh(self) -> None:
@@ -77,6 +80,16 @@ class OutcomeSection(Section):
             if comes and self.panel.section(TrainingSection).control.may(("finished",)):
                 self.frame.collapsed = False
         self._showButtons()
+        self._archive.refresh()
+
+    @property
+    def isUsingModels(self) -> bool:
+        """Whether a model is being kept or packed, or segments the archive."""
+        return self._busy.work is not None
+
+    def dropScene(self) -> None:
+        """The scene goes, with what was opened in it."""
+        self._archive.dropScene()
 
     def cleanUp(self) -> None:
         """Leave no thread and no child."""
