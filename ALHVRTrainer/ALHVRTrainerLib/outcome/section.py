@@ -47,7 +47,7 @@ class OutcomeSection(Section):
         ui = self.ui
         self._keepButtons = {ARCHIVE: ui.keepArchiveButton, LABELS_ONLY: ui.keepLabelsButton}
         self._busy = BusyBar(ui, ())
-        self._archive = ArchiveResults(ui, panel.logic.session, self._busy, panel.say)
+        self._archive = ArchiveResults(ui, panel.logic.session, self._busy, panel.say, self._showButtons)
         self._discard = ConfirmButton(ui.discardButton, _("Press again to delete it"))
 
     @property
@@ -80,7 +80,6 @@ class OutcomeSection(Section):
             if comes and self.panel.section(TrainingSection).control.may(("finished",)):
                 self.frame.collapsed = False
         self._showButtons()
-        self._archive.refresh()
 
     @property
     def isUsingModels(self) -> bool:
@@ -232,6 +231,7 @@ class OutcomeSection(Section):
         self.ui.worstButton.enabled = idle
         for button in (self.ui.continueButton, self.ui.discardButton, self.ui.shareButton, self.ui.pageButton):
             button.setVisible(outcome is not None)
+        self._archive.refresh()
 
     def _keepText(self, arm: str) -> str:
         text = _("Keep with archive") if arm == ARCHIVE else _("Keep labels only")
