@@ -2,7 +2,7 @@
 
     python docs/take_trainer_screenshots.py                   all pictures, with a real training (about 15 minutes)
     python docs/take_trainer_screenshots.py --minutes 1       a shorter one
-    python docs/take_trainer_screenshots.py --minutes 1 --from-sample-model    on a busy computer: it begins with a model
+    python docs/take_trainer_screenshots.py --minutes 1 --from-sample-model    for a busy computer: begins with a model
 
 The plot view is drawn by VTK from the nodes that Slicer would draw; for the rest see take_screenshots.py.
 """
