@@ -10,7 +10,8 @@ from torch import Tensor
 
 from alhvr.config import MethodConfig
 from alhvr.losses.supervised import SupervisedLoss
-from alhvr.networks.group import NetworkGroup
+from alhvr.methods.registry import method_type
+from alhvr.networks.group import NetworkGroup, NetworkShape
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,13 @@ class Method(ABC):
         """``config``: the settings of the method; ``seed``: that of the run."""
         self.config, self.seed = config, seed
 
+    def build(self, shape: NetworkShape) -> NetworkGroup:
+        """The networks of a run, freshly initialised: those that the registry names, all of the structure ``shape``.
+
+        A method may add auxiliary modules of its own structure to the group.
+        """
+        return NetworkGroup.build(shape, method_type(self.config.name).networks)
+
     @abstractmethod
     def loss(self, networks: NetworkGroup, batch: DeviceBatch, iteration: int, weight: float,
              autocast: torch.autocast) -> Objective:
@@ -64,8 +72,8 @@ class Method(ABC):
         """
 
     def learning(self, networks: NetworkGroup) -> tuple[str, ...]:
-        """Names of the networks with an optimiser of their own; all of them unless a method says otherwise."""
-        return networks.names
+        """Names of the networks with an optimiser of their own; all that there is unless a method says otherwise."""
+        return (*networks.names, *networks.auxiliary)
 
     def after_step(self, networks: NetworkGroup, iteration: int) -> None:  # noqa: B027  most have nothing to do
         """What follows a step of the optimisers, such as moving a teacher towards its student."""
