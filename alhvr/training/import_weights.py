@@ -68,7 +68,8 @@ def _read(path: Path) -> ReleasedNetwork:
     try:
         values = read_tensors(path)
     except OSError as error:
-        raise UserError(f"{shown(path)} cannot be read: {error.strerror or error}.", "Give a file of weights.") from error
+        raise UserError(f"{shown(path)} cannot be read: {error.strerror or error}.",
+                        "Give a file of weights.") from error
     if not all(isinstance(name, str) and _is_plain(value) for name, value in values.items()):
         raise UserError(f"{shown(path)} holds something else than weights by name.",
                         "Give what the released code saves: the state_dict of one network.")
