@@ -13,7 +13,7 @@ from alhvr.bundle.model import InferenceSettings, ModelDescription, NetworkSpec,
 from alhvr.core.errors import UserError
 from alhvr.core.files import shown
 from alhvr.core.progress import Reporter
-from alhvr.core.torch_file import read_tensors
+from alhvr.core.torch_file import is_plain, read_tensors
 from alhvr.data.intensity import Normalization
 from alhvr.data.plan import Plan
 from alhvr.formats.labels import LabelSet
@@ -70,7 +70,8 @@ def _read(path: Path) -> ReleasedNetwork:
     except OSError as error:
         raise UserError(f"{shown(path)} cannot be read: {error.strerror or error}.",
                         "Give a file of weights.") from error
-    if not all(isinstance(name, str) and _is_plain(value) for name, value in values.items()):
+    if not all(isinstance(name, str) and is_plain(value) and bool(torch.isfinite(value).all())
+               for name, value in values.items()):
         raise UserError(f"{shown(path)} holds something else than weights by name.",
                         "Give what the released code saves: the state_dict of one network.")
     try:
@@ -82,14 +83,6 @@ def _read(path: Path) -> ReleasedNetwork:
         raise UserError(f"The network of {shown(path)} takes {found.in_channels} channels.",
                         "Only networks of one channel can be imported, as the released ones are.")
     return found
-
-
-def _is_plain(value: object) -> bool:
-    """True for a tensor of finite numbers that are all in memory."""
-    if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.is_quantized:
-        return False
-    in_memory = value.numel() * value.element_size() <= value.untyped_storage().nbytes()
-    return in_memory and bool(torch.isfinite(value).all())
 
 
 def _plan(network: ReleasedNetwork, modality: Literal["CT", "MR", "other"]) -> Plan:
@@ -108,6 +101,10 @@ def _networks(spec: NetworkSpec, found: Sequence[ReleasedNetwork], files: Sequen
         raise UserError(f"{shown(files[0])}: {error}") from error
     for (_, network), weights, path in zip(networks.items(), found, files, strict=True):
         expected = network.state_dict()
+        unknown = sorted(weights.weights.keys() - expected.keys())
+        if unknown:
+            raise UserError(f"{shown(path)} holds a layer that would be {unknown[0]:.100} here, of which there is none.",
+                            "Give the weights of a U-Net or a V-Net of the released code.")
         for name, value in expected.items():
             seen = weights.weights.get(name)
             if seen is None or seen.shape != value.shape:
