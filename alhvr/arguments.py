@@ -92,6 +92,8 @@ def _add_cases(commands: Any) -> None:
 def _add_train(commands: Any) -> None:
     parser = _command(commands, "train", "Learn from labelled scans and an archive without labels.")
     _add_training(parser)
+    parser.add_argument("--prove", action="store_true",
+                        help="also train with labels only, and tell whether the archive helped: the same as compare")
     _add_progress(parser)
 
 

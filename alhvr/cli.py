@@ -121,6 +121,9 @@ def _add(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _train(options: argparse.Namespace, reporter: Reporter) -> None:
+    if options.prove:
+        _compare(options, reporter)
+        return
     request = _train_request(options, _told_project(options, reporter))
     from alhvr.training.run import train
 
@@ -146,7 +149,7 @@ def _compare(options: argparse.Namespace, reporter: Reporter) -> None:
     request = _train_request(options, project)
     from alhvr.comparison.run import CompareRequest, compare
 
-    both = not options.no_labels_only and (project is None or project.compare)
+    both = not getattr(options, "no_labels_only", False) and (project is None or project.compare)
     outcome = compare(CompareRequest(request, with_labels_only=both), reporter).outcome
     reporter.finished(out=str(options.out), verdict=outcome.verdict, offered=outcome.offered)
 
