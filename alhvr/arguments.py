@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import alhvr
-from alhvr.config import RunConfig, to_dict, with_preset
+from alhvr.config import RunConfig, to_dict
 from alhvr.core.errors import UserError
 from alhvr.core.files import read_json
 from alhvr.formats.project import PROJECT_FILE, Project
 from alhvr.formats.settings_description import config_of
 from alhvr.methods.registry import DEFAULT_METHOD, METHODS
 from alhvr.networks.registry import NETWORKS
+from alhvr.presets import with_preset
 
 NOT_A_DEVICE = "Not a medical device: for research only, every result must be checked by a qualified person."
 
@@ -118,8 +119,9 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", choices=list(METHODS), help="how to learn from the scans without labels; "
                         f"left out: {DEFAULT_METHOD}, or labels-only where there are none")
     parser.add_argument("--network", choices=list(NETWORKS), help="kind of the networks; left out: that of the preset")
-    parser.add_argument("--preset", choices=["standard", "paper", "official"],
-                        help="our own choices (default), the paper's text, or the released code")
+    parser.add_argument("--preset", choices=["standard", "best", "paper", "official"],
+                        help="our own choices (default), the recipe for a large archive, the paper's text, "
+                        "or the released code")
     parser.add_argument("--from", dest="start_from", type=Path, metavar="MODEL", help="fine-tune this model")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--iterations", type=int, metavar="N", help="optimiser steps")

@@ -19,7 +19,7 @@ from alhvr.methods.registry import METHODS
 from alhvr.networks.registry import NETWORKS
 
 ENGINE = ROOT / "alhvr"
-GROUND = {"core", "settings", "config"}
+GROUND = {"core", "settings", "config", "presets"}
 ROOMS = {
     "networks": set(),
     "ground": {"networks"},
@@ -69,7 +69,7 @@ STARTUP = {"numpy", "SimpleITK"}
 WITH_WEIGHTS = {"alhvr.bundle.model", "alhvr.core.torch_file"}
 """They read and write PyTorch's weights, and import it in those functions."""
 IN_SLICER = {"alhvr.core.errors", "alhvr.core.files", "alhvr.core.process", "alhvr.core.progress", "alhvr.core.streams",
-             "alhvr.config", "alhvr.methods.registry", "alhvr.networks.registry", "alhvr.settings",
+             "alhvr.config", "alhvr.presets", "alhvr.methods.registry", "alhvr.networks.registry", "alhvr.settings",
              *(f"alhvr.formats.{path.stem}" for path in (ENGINE / "formats").glob("[!_]*.py"))}
 """What the modules may load into 3D Slicer's own process, and what that needs: the standard library and numpy."""
 MATHS_ONLY = {"__future__", "abc", "alhvr", "collections", "contextlib", "copy", "dataclasses", "functools",
@@ -223,7 +223,7 @@ def test_nobody_but_its_registry_knows_a_method_or_a_network() -> None:
     assert len(kinds) == 5 and not knowing
     named = {f"{module}: {node.value}" for module in files() if room(module) != "networks"
              for node in ast.walk(tree(module)) if isinstance(node, ast.Constant) and node.value in {*NETWORKS}}
-    assert named == {"alhvr.config: unet", "alhvr.config: vnet"}
+    assert named == {"alhvr.presets: unet", "alhvr.presets: vnet"}
 
 
 def test_the_loss_is_summed_in_one_file() -> None:

@@ -9,9 +9,6 @@ import pytest
 
 from alhvr.config import (
     BETA_OF_PAPER,
-    OFFICIAL_METHOD,
-    PAPER_METHOD,
-    RELEASED_AUGMENT,
     AugmentConfig,
     MethodConfig,
     PlanConfig,
@@ -20,9 +17,9 @@ from alhvr.config import (
     TrainingConfig,
     from_dict,
     to_dict,
-    with_preset,
 )
 from alhvr.core.errors import UserError
+from alhvr.presets import OFFICIAL_METHOD, PAPER_METHOD, RELEASED_AUGMENT, with_preset
 
 OUT_OF_RANGE = [
     (MethodConfig, "beta", 1.5), (MethodConfig, "beta", 0.0), (MethodConfig, "beta", float("nan")),

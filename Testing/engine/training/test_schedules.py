@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from alhvr.config import OFFICIAL_METHOD, MethodConfig, TrainingConfig
+from alhvr.config import MethodConfig, TrainingConfig
+from alhvr.presets import OFFICIAL_METHOD
 from alhvr.training.loop import ema_decay, learning_rate, unsupervised_weight
 
 
