@@ -103,6 +103,8 @@ def _add_compare(commands: Any) -> None:
     _add_training(parser)
     parser.add_argument("--no-labels-only", action="store_true",
                         help="train once, with the archive where there is one: nothing is compared")
+    parser.add_argument("--then-queued", action="store_true", help="with --project: afterwards begin the run that "
+                        "waits in it, in a process of its own")
     _add_progress(parser)
 
 

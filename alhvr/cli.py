@@ -151,6 +151,11 @@ def _compare(options: argparse.Namespace, reporter: Reporter) -> None:
 
     both = not getattr(options, "no_labels_only", False) and (project is None or project.compare)
     outcome = compare(CompareRequest(request, with_labels_only=both), reporter).outcome
+    if project is not None and options.then_queued:
+        from alhvr.comparison.queue import begin_next
+
+        device = [] if options.device is None else ["--device", options.device]
+        begin_next(project.folder, [*device, "--then-queued", "--progress", "json"], reporter)
     reporter.finished(out=str(options.out), verdict=outcome.verdict, offered=outcome.offered)
 
 

@@ -104,3 +104,22 @@ def test_a_training_survives_a_bad_day_with_one_curve(trainer: Any, project_fold
     assert list(outcome["arms"]) == ["labels-only"] and outcome["offered"] == "labels-only"
     assert trainer.logic.session.run.sentence == outcome["sentence"]
     assert trainer.panel.openSection == "OutcomeSection"
+
+
+def test_a_run_that_waits_begins_while_no_window_is_open(trainer: Any, project_folder: Callable) -> None:
+    short = {**SETTINGS, "training": {**SETTINGS["training"], "validations": 1, "iterations": 2}}
+    project = project_folder(archive=0, minutes=None, settings=short)
+    section = training(trainer, project)
+    section.control.start()
+    section.control.start()
+    trainer.cleanup()
+    second = project / "runs" / "2"
+    until = time.monotonic() + PATIENCE_S
+    while not (second / "outcome.json").exists():
+        assert time.monotonic() < until, [path.read_text() for path in project.glob("runs/*/stderr.txt")]
+        time.sleep(0.2)
+    trainer.setup()
+    section = training(trainer, project)
+    wait(section, lambda reader: reader.state == "finished" and reader.folder == second)
+    assert trainer.logic.session.project.queue == ()
+    let_qt_work(lambda: not section.control.reader.isProcessThere)
