@@ -90,6 +90,12 @@ class MethodConfig:
     """The perturbed pass also updates the running statistics of batch norm, as in the released code."""
     perturb_labeled: bool = False
     """Labelled images are decoded perturbed too; no loss uses them, only batch statistics change."""
+    teacher_decay: float = 0.99
+    """Of the methods with a mean teacher: decay of the mean of the student's weights that the teacher is."""
+    teacher_noise: float = 0.1
+    """Of the same: standard deviation of the noise on the teacher's images, in units of the prepared intensities."""
+    teacher_passes: int = 8
+    """Of ug-mcl: noisy passes of the teacher from whose mean the uncertainty is taken."""
 
     def __post_init__(self) -> None:
         """Checks the ranges; raises UserError."""
@@ -104,6 +110,9 @@ class MethodConfig:
             require(getattr(self, name) >= 0, name, getattr(self, name), "a number of 0 or more")
         require(set(self.cross_pseudo_regions) <= {1, 2, 3}, "cross_pseudo_regions", self.cross_pseudo_regions,
                 "any of 1, 2, 3")
+        require(0 <= self.teacher_decay < 1, "teacher_decay", self.teacher_decay, "0 to below 1")
+        require(self.teacher_noise >= 0, "teacher_noise", self.teacher_noise, "a number of 0 or more")
+        require(1 <= self.teacher_passes <= 64, "teacher_passes", self.teacher_passes, "1 to 64")
 
 
 @dataclass(frozen=True)

@@ -150,10 +150,10 @@ def measure_pace(setup: RunSetup, validation: Sequence[Geometry], context: RunCo
     steps_until = until - (1 - _SHARE_OF_STEPS) * max(0.0, until - time.monotonic())
     program_bytes = psutil.Process().memory_info().rss
     with torch.random.fork_rng():
-        networks = NetworkGroup.build(setup.network, setup.method.networks)
+        method = build_method(setup.config.method, setup.config.training.seed)
+        networks = method.build(setup.network)
         networks = networks.to(device=setup.compute.device, memory_format=networks.memory_format)
-        step = TrainingStep(networks, build_method(setup.config.method, setup.config.training.seed),
-                            setup.config.training, setup.compute)
+        step = TrainingStep(networks, method, setup.config.training, setup.compute)
         steps = _measure_steps(setup, step, context, steps_until, program_bytes)
         context.raise_if_cancelled()
         seconds, n_bytes = _segmenting(setup, networks, validation) if validation else (0.0, 0)
