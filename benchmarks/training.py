@@ -71,6 +71,8 @@ _OFF = {**_BOTH, "ce_weight": 0.0, "cosine_weight": 0.0, "mse_weight": 0.0, "ent
 ARMS = {
     "labels": Arm(archive=False),
     "standard": Arm(),
+    "best": Arm(preset="best"),
+    "labels-adamw": Arm(archive=False, preset="best"),
     "paper": Arm(preset="paper"),
     "official": Arm(preset="official"),
     "lambda-0": Arm(method={"max_weight": 0.0}),
@@ -92,6 +94,8 @@ ARMS = {
 MEANINGS = {
     "labels": "labels only",
     "standard": "the archive, our own choices: CG-CPCL alone",
+    "best": "the archive, labelled scans and those of the archive in one image, AdamW",
+    "labels-adamw": "labels only, AdamW",
     "paper": "the archive, the paper's text",
     "official": "the archive, the released code's semantics",
     "lambda-0": "the archive in the batch, no loss on it: it acts through the batch statistics",
