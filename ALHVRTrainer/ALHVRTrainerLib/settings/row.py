@@ -20,8 +20,9 @@ BELOW = 8
 MOST_SCANS = 2000
 """In one list."""
 PREVIEWS = (
-    SettingDescription("preview", "held_out", "Held-out case to show", "Redrawn with its segmentation and regions "
-                       "whenever the training is scored.", "choice", words={None: "the first one"}),
+    SettingDescription("preview", "held_out", "Held-out case to show", "Shown while it trains, redrawn with its "
+                       "segmentation and regions whenever the training is scored.", "choice",
+                       words={None: "the first one"}),
     SettingDescription("preview", "archive", "Scan of the archive to show", "The same of a scan without a label; "
                        "choose one that you know.", "choice", words={None: "the first one"}),
 )
