@@ -20,9 +20,9 @@ from subprocess import Popen
 import slicer
 from slicer.i18n import tr as _
 
+from alhvr.core.process import WORK_VARIABLE, belongs, end_all, is_running, start_of
 from ALHVRLib import child_events, paths
 from ALHVRLib.child_events import Event, ExitStatus, Progress, parse_line, progress_of
-from ALHVRLib.os_process import WORK_VARIABLE, belongs, end_all, is_running, start_of
 from ALHVRLib.watched_thread import WatchedThread
 
 LINE_BYTES = 8 << 20
