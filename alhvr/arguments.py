@@ -144,8 +144,15 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 
 def _add_evaluate(commands: Any) -> None:
     parser = _command(commands, "evaluate", "Score segmentations against reference labels.")
-    parser.add_argument("--predictions", type=Path, required=True, metavar="DIR", help="folder of segmentations")
+    parser.add_argument("--predictions", type=Path, metavar="DIR", help="folder of segmentations")
     parser.add_argument("--reference", type=Path, required=True, metavar="DIR", help="folder of reference labels")
+    parser.add_argument("--regions", action="store_true",
+                        help="how well the high-value regions find errors, in place of the scores")
+    parser.add_argument("--model", type=Path, metavar="MODEL",
+                        help="with --regions, in place of --predictions: segment the cases of --reference with it")
+    parser.add_argument("--beta", type=_numbers, metavar="B,B,...",
+                        help="betas to report with --regions (0.5 to 0.95 unless stated otherwise)")
+    _add_device(parser)
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the scores as JSON too")
     parser.add_argument("--paper-metrics", action="store_true",
                         help="MedPy's conventions without voxel spacing, as in the paper's tables")
@@ -164,6 +171,13 @@ def _sizes(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers such as 96,96,96") from error
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 0.7,0.8") from error
 
 
 def _add_check(commands: Any) -> None:

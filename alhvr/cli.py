@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from alhvr.checking.context import RunContext
     from alhvr.checking.result import CheckResult
     from alhvr.config import RunConfig
+    from alhvr.evaluation.regions import RegionReport
+    from alhvr.evaluation.report import Report
     from alhvr.formats.project import Project
     from alhvr.training.run import TrainRequest
 
@@ -159,11 +161,34 @@ def _compare(options: argparse.Namespace, reporter: Reporter) -> None:
     reporter.finished(out=str(options.out), verdict=outcome.verdict, offered=outcome.offered)
 
 
+def _evaluate_regions(options: argparse.Namespace, reporter: Reporter) -> None:
+    from alhvr.evaluation.region_cases import RegionRequest, regions_of_model, regions_of_results
+    from alhvr.evaluation.regions import BETAS
+
+    if (options.model is None) == (options.predictions is None):
+        raise UserError("--regions needs --predictions or --model, one of them.",
+                        "Give a folder that alhvr segment --regions wrote, or a model that segments the cases.")
+    request = RegionRequest(options.reference, options.beta or BETAS, options.not_annotated, options.device or "auto")
+    of, source = (regions_of_model, options.model) if options.model else (regions_of_results, options.predictions)
+    _tell_scores(of(source, request, reporter), options, reporter)
+
+
 def _evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
+    if options.regions:
+        _evaluate_regions(options, reporter)
+        return
+    if options.predictions is None or options.model is not None or options.beta is not None:
+        wrong = "--predictions is missing." if options.predictions is None else "--model and --beta need --regions."
+        raise UserError(wrong, "Give the folder of segmentations, or --regions with a --model.")
     from alhvr.evaluation.report import evaluate_folders
 
     report = evaluate_folders(options.predictions, options.reference, paper_metrics=options.paper_metrics,
                               not_annotated=options.not_annotated, reporter=reporter)
+    _tell_scores(report, options, reporter)
+
+
+def _tell_scores(report: Report | RegionReport, options: argparse.Namespace, reporter: Reporter) -> None:
+    """The table for people or the warnings for programs, and the file where one is wanted."""
     if options.out:
         report.write_json(options.out)
         reporter.artifact("scores", str(options.out))

@@ -30,7 +30,7 @@ ROOMS = {
     "data": {"ground", "formats", "networks"},
     "bundle": {"ground", "formats", "data", "networks"},
     "export": {"ground", "formats", "data"},
-    "evaluation": {"ground", "formats", "data"},
+    "evaluation": {"ground", "formats", "data", "bundle", "inference"},
     "checking": {"ground", "pages", "formats", "data"},
     "phantom": {"ground", "formats", "data", "bundle", "export"},
     "inference": {"ground", "formats", "data", "bundle", "export", "networks"},

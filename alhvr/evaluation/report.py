@@ -48,7 +48,7 @@ def evaluate_folders(
     skipped: dict[str, str] = {}
     for done, name in enumerate(sorted(references.files), start=1):
         try:
-            pair = _read_pair(name, found, references, naming, not_annotated)
+            pair = read_pair(name, found, references, naming, not_annotated)
             scored[name] = _score_case(pair, labels, paper_metrics)
         except UserError as error:
             skipped[name] = str(error)
@@ -87,7 +87,7 @@ class _Scored:
 
 
 @dataclass(frozen=True)
-class _Pair:
+class CasePair:
     """A prediction and its reference on one grid; 0 in both where nobody annotated anything."""
 
     found: np.ndarray
@@ -99,9 +99,11 @@ class _Pair:
     is_partial: bool
     mapped: str
     """Which value of a file became another by its name; empty for none."""
+    known: np.ndarray
+    """bool [K, J, I]: annotated, and the prediction is no structure of ``gaps``."""
 
 
-def _read_pair(case: str, predictions: Side, references: Side, naming: Naming, not_annotated: int | None) -> _Pair:
+def read_pair(case: str, predictions: Side, references: Side, naming: Naming, not_annotated: int | None) -> CasePair:
     """Raises UserError unless there is one readable file on both sides, on the same grid, with names that agree."""
     paths = (predictions.only(case, "prediction"), references.only(case, "reference"))
     if case in naming.clashes:
@@ -119,10 +121,11 @@ def _read_pair(case: str, predictions: Side, references: Side, naming: Naming, n
         arrays = tuple(np.where(unknown, 0, array).astype(array.dtype) for array in arrays)
     gaps = naming.gaps.get(case, ())
     mapped = next(filter(None, (say_mapped(path, naming.names) for path in paths)), "")
-    return _Pair(*arrays, true.geometry, gaps, bool(gaps) or bool(unknown.any()), mapped)
+    return CasePair(*arrays, true.geometry, gaps, bool(gaps) or bool(unknown.any()), mapped,
+                    ~unknown & ~np.isin(found.array, gaps))
 
 
-def _score_case(pair: _Pair, labels: LabelSet | None, paper_metrics: bool) -> _Scored:
+def _score_case(pair: CasePair, labels: LabelSet | None, paper_metrics: bool) -> _Scored:
     values = set(labels.values) if labels else present_values(pair.found) | present_values(pair.true)
     by_name: dict[str, ClassScore] = {}
     if values:
