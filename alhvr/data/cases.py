@@ -22,6 +22,7 @@ from alhvr.data.channel_names import (
     name_channels,
     tells_channels,
 )
+from alhvr.data.dicom_file import file_of
 from alhvr.data.label_names import IGNORE, LabelMeaning, Structures, align, find_structures
 from alhvr.data.listing import Listing
 from alhvr.formats.labels import folded
@@ -276,7 +277,7 @@ def _incomplete(listing: Listing, names: Iterable[str], count: int) -> tuple[Inc
 
 def _file_fault(name: str, images: Iterable[Path]) -> str:
     """A sentence on the first of the ``images`` that is neither a plain file nor a folder; empty for none."""
-    odd = next((path for path in images if not path.is_dir() and not is_plain(path)), None)
+    odd = next((path for path in images if not path.is_dir() and not is_plain(file_of(path))), None)
     return "" if odd is None else f'The channel {shown(odd.name)} of the case "{shown(name)}" is no plain file.'
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from alhvr.core.errors import UserError
 from alhvr.core.files import require_plain
-from alhvr.data.dicom_file import DICOM_ENDINGS, is_dicom_file
+from alhvr.data.dicom_file import DICOM_ENDINGS, file_of, is_dicom_file
 from alhvr.data.dicom_stack import Stack, find_stack, read_stack
 from alhvr.data.geometry import Geometry
 from alhvr.data.h5_file import H5_ENDINGS, read_h5, read_h5_header
@@ -139,6 +139,7 @@ def is_image_file(path: Path, endings: tuple[str, ...] = ENDINGS) -> bool:
 def is_dicom_slice(path: Path) -> bool:
     """True for a file that stands for the DICOM series it belongs to, by its ending or by its first bytes; False for an
     X-ray and the like."""
+    path = file_of(path)
     lower = path.name.lower()
     named = lower.endswith(DICOM_ENDINGS) or (not lower.endswith(ENDINGS) and is_dicom_file(path))
     return named and not is_2d(path)

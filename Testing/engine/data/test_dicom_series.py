@@ -175,7 +175,7 @@ def test_a_series_of_nothing_but_single_orientations_is_refused(tmp_path: Path) 
         read_scan(tmp_path)
 
 
-@pytest.mark.parametrize(("tags", "words"), [({"NumberOfFrames": 7}, "7 frames"), ({"SamplesPerPixel": 3}, "colour")])
+@pytest.mark.parametrize(("tags", "words"), [({"NumberOfFrames": 7}, "7 frames have no places"), ({"SamplesPerPixel": 3}, "colour")])
 def test_multi_frame_and_colour_images_are_refused(tmp_path: Path, tags: dict, words: str) -> None:
     write_series(tmp_path, series_voxels(), OBLIQUE, **tags)
     with pytest.raises(UserError, match=words):
@@ -262,6 +262,6 @@ def test_a_multi_frame_file_costs_only_itself(tmp_path: Path) -> None:
     write_series(tmp_path / "p2", series_voxels()[:1], OBLIQUE, NumberOfFrames=5)
     first, second, third = find_cases(tmp_path, labeled=False).cases
     assert read_scan(first.image).warnings == ()
-    assert "left out: 1, the first m.dcm: it holds 5 frames" in read_scan(third.image).warnings[0]
-    with pytest.raises(UserError, match="it holds 5 frames"):
+    assert "left out: 1, the first m.dcm: its 5 frames have no places" in read_scan(third.image).warnings[0]
+    with pytest.raises(UserError, match="its 5 frames have no places"):
         read_scan(second.image)
