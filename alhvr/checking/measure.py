@@ -52,6 +52,7 @@ def label_facts(label: LabelVolume, scan: Geometry | None, not_annotated: int) -
         n_not_annotated=sum(int(np.count_nonzero(plane == not_annotated)) for plane in label.array),
         annotated_slices=_slices(label.array != not_annotated, axis),
         slices=label.array.shape[axis],
+        warnings=label.warnings,
     )
 
 

@@ -156,7 +156,8 @@ def read_header(file: BinaryIO, tags: tuple[str, ...], *, large: bool = False) -
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        values = pydicom.filereader.read_partial(_Bounded(file, size, _LARGE if large else _USUAL), stop_when=is_voxels, force=True,
+        bounded = _Bounded(file, size, _LARGE if large else _USUAL)
+        values = pydicom.filereader.read_partial(bounded, stop_when=is_voxels, force=True,
                                                  specific_tags=[tag_for_keyword(tag) for tag in tags])
     return Header(values, lengths[0] if lengths else None)
 

@@ -16,6 +16,8 @@ from alhvr.data.dicom_frames import read_slices
 from alhvr.data.dicom_slice import PASS_TAGS, SliceHeader, Unusable
 from alhvr.data.scan import Modality
 
+LABELS = ("SEG", "RTSTRUCT")
+"""Modalities of DICOM files that hold labels; whoever lists a folder says what became of them."""
 _LEAST = 3
 """Slices that a part of a series needs beside other parts."""
 _SAME_SERIES_TAGS = ("StudyInstanceUID", "FrameOfReferenceUID", "SeriesDescription")
@@ -157,7 +159,7 @@ def left_out_notes(bad: Sequence[Unusable], other: Sequence[Unusable]) -> tuple[
     if placeless:
         notes.append(f"images without a place in the patient were left out: {len(placeless)}, the first "
                      f"{shown(placeless[0].path.name)}")
-    objects = Counter(item.reason for item in other if item.kind == "no image")
+    objects = Counter(item.reason for item in other if item.kind == "no image" and item.reason not in LABELS)
     if objects:
         kinds = ", ".join(f"{count} {shown(kind)}" for kind, count in sorted(objects.items()))
         notes.append(f"DICOM files that are no images were left out: {kinds}")
