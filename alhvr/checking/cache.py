@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import stat
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -16,13 +15,12 @@ from pathlib import Path
 
 from alhvr.core.errors import UserError
 from alhvr.core.files import is_partial, is_plain, read_bytes, write_bytes, written_atomically
+from alhvr.core.system import FOLDER_VARIABLE, user_caches
 from alhvr.data.cases import Case
 from alhvr.data.dicom_file import file_of
 from alhvr.data.dicom_folder import files_of_series_folder, visible_files
 from alhvr.data.reading import is_dicom_slice, scan_name
 
-FOLDER_VARIABLE = "ALHVR_CACHE"
-"""Names another folder than the user's cache folder for the cache's own folder to lie in; empty keeps nothing."""
 OWN_FOLDER = "alhvr-check-cache"
 """Below the folder that the variable names."""
 MARK = "CACHEDIR.TAG"
@@ -132,19 +130,8 @@ def _folder() -> Path | None:
     if chosen is not None:
         return Path(chosen).absolute() / OWN_FOLDER if chosen else None
     with suppress(RuntimeError):
-        return _user_caches() / "alhvr" / "check"
+        return user_caches() / "alhvr" / "check"
     return None
-
-
-def _user_caches() -> Path:
-    """Where programs of this system keep what they can do without; raises RuntimeError when nobody is at home."""
-    if sys.platform == "win32":
-        named, usual = os.environ.get("LOCALAPPDATA", ""), ("AppData", "Local")
-    elif sys.platform == "darwin":
-        named, usual = "", ("Library", "Caches")
-    else:
-        named, usual = os.environ.get("XDG_CACHE_HOME", ""), (".cache",)
-    return Path(named) if named and Path(named).is_absolute() else Path.home().joinpath(*usual)
 
 
 def _is_ours(folder: Path) -> bool:

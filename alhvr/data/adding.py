@@ -22,7 +22,15 @@ from alhvr.data.channel_names import Channel
 from alhvr.data.folder_content import LABEL_FOLDERS, label_base
 from alhvr.data.geometry import Geometry
 from alhvr.data.label_names import IGNORED, parse_label_names
-from alhvr.data.reading import ENDINGS, distinct_values, is_image_file, read_label, read_label_names, read_scan, scan_name
+from alhvr.data.reading import (
+    ENDINGS,
+    distinct_values,
+    is_image_file,
+    read_label,
+    read_label_names,
+    read_scan,
+    scan_name,
+)
 from alhvr.formats.labels import folded
 from alhvr.formats.segment_names import read_segment_names
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from alhvr.core.files import shown
 from alhvr.data.dicom_file import stack_path, why_not_used
-from alhvr.data.dicom_frames import read_slices
 from alhvr.data.dicom_slice import PASS_TAGS, SliceHeader, Unusable
 from alhvr.data.scan import Modality
 
@@ -49,6 +48,8 @@ class Series:
     """Where one file of many frames holds several stacks: which of them it is, from 1; 0 for all else."""
     part: dict[str, str] = field(default_factory=dict)
     """Of a series that was split: the tags that tell this part from the others, and what they hold."""
+    is_mixed: bool = False
+    """Its images lie in several directions, as those of a localizer, so that they are no stack."""
 
     @property
     def summary(self) -> str:
@@ -87,11 +88,6 @@ class Found:
     """By their first file."""
     unusable: tuple[Unusable, ...] = ()
     """Files that are no slice, of all kinds."""
-
-
-def series_of_files(paths: Sequence[Path]) -> Found:
-    """The series of some files."""
-    return series_of((path, read_slices(path)) for path in paths)
 
 
 def series_of(files: Iterable[tuple[Path, tuple[SliceHeader, ...] | Unusable | None]]) -> Found:
@@ -222,7 +218,7 @@ def _of_one_uid(parts: Sequence[list[SliceHeader]]) -> list[Series]:
         count = sum(len(part) for part in parts)
         fault = (f"is no stack: its {count} images have {len(parts)} different orientations, matrix sizes or pixel "
                  "spacings")
-        return [Series(tuple(item for part in parts for item in part), (), fault, _APART)]
+        return [Series(tuple(item for part in parts for item in part), (), fault, _APART, is_mixed=True)]
     few = [item for part in parts if len(part) < _LEAST for item in part]
     series = [stack for part in whole for stack in _stack(part)]
     notes = []

@@ -22,7 +22,7 @@ from alhvr.data.dicom_file import (
     is_dicom_file,
     starts_with_preamble,
 )
-from alhvr.data.dicom_folder import find_series, series_of_folder
+from alhvr.data.dicom_folder import series_of_file, series_of_folder
 from alhvr.data.dicom_frames import stored_frames
 from alhvr.data.dicom_series import Series
 from alhvr.data.geometry import Geometry
@@ -78,7 +78,7 @@ def find_stack(path: Path) -> Stack | None:
     file = file_of(path)
     if not (file.exists() and file.name.lower().endswith(DICOM_ENDINGS)) and not is_dicom_file(file):
         return None
-    found = find_series(path.parent)
+    found = series_of_file(path)
     for is_wanted in (lambda series: series.path == path, lambda series: any(s.path == path for s in series.slices)):
         for series in found.series:
             if series.slices and is_wanted(series):
