@@ -18,7 +18,7 @@ from alhvr.core.files import is_partial, is_plain, read_bytes, write_bytes, writ
 from alhvr.core.system import FOLDER_VARIABLE, user_caches
 from alhvr.data.cases import Case
 from alhvr.data.dicom_file import file_of
-from alhvr.data.dicom_folder import files_of_series_folder, visible_files
+from alhvr.data.dicom_folder import files_beside, files_of_series_folder
 from alhvr.data.reading import is_dicom_slice, scan_name
 
 OWN_FOLDER = "alhvr-check-cache"
@@ -248,7 +248,7 @@ def _source(path: Path) -> Source | None:
     if not is_plain(path):
         return None
     if is_dicom_slice(path):
-        return Source((path, *_plain(visible_files(path.parent))), one_of_many=True, name=whole)
+        return Source((path, *_plain(files_beside(path))), one_of_many=True, name=whole)
     if not path.name.lower().endswith(_DETACHED):
         return Source((path,))
     with path.open("rb") as stream:

@@ -22,8 +22,8 @@ from alhvr.data.channel_names import (
     parse_channels,
     split_number,
 )
-from alhvr.data.dicom_folder import images_of_series
-from alhvr.data.dicom_labels import match_labels
+from alhvr.data.dicom_folder import SeriesListing, images_of_series
+from alhvr.data.dicom_match import match_labels
 from alhvr.data.dicom_rule import SeriesRule
 from alhvr.data.folder_content import LABEL_FOLDERS, Content, Item, PassedOver, read_content, read_labels
 from alhvr.data.h5_file import IMAGE, LABEL, datasets_of, has_h5py, require_h5py
@@ -105,7 +105,19 @@ def _list_content(folder: Path, content: Content, labels: list[Item], channels: 
     note = (f"Taken for labels by their names: {len(beside)} ({', '.join(shown(i.path.name) for i in beside[:3])}"
             f"{', ...' if len(beside) > 3 else ''}).",) if beside else ()
     left_out = tuple(one for series in content.series for one in series.left_out)
-    return Listing(images, paired, _label_names(folder), modality, notes=note, left_out=left_out)
+    found = Listing(images, paired, _label_names(folder), modality, notes=note, left_out=left_out)
+    return _with_channels(found, content.series[0]) if content.series and content.series[0].channels else found
+
+
+def _with_channels(listing: Listing, series: SeriesListing) -> Listing:
+    """``listing`` with the studies whose series become channels by rule; a label of any of them is that of the case."""
+    images = {case: {series.channel_names.index(name): path for name, path in found.items()}
+              for case, found in series.channels.items()}
+    labels = {case: next((series.labels[path] for path in found.values() if path in series.labels), None)
+              for case, found in images.items()}
+    return replace(listing, images={**listing.images, **images}, modality=None,
+                   labels={**listing.labels, **{case: label for case, label in labels.items() if label}},
+                   channels=tuple(Channel(name) for name in series.channel_names))
 
 
 def _scans(content: Content, h5: list[Item]) -> list[Item]:

@@ -23,7 +23,9 @@ from alhvr.data.channel_names import (
     tells_channels,
 )
 from alhvr.data.dicom_file import file_of
+from alhvr.data.dicom_folder import LeftOut
 from alhvr.data.dicom_labels import common_values
+from alhvr.data.dicom_rule import SeriesRule
 from alhvr.data.label_names import IGNORE, LabelMeaning, Structures, align, find_structures
 from alhvr.data.listing import Listing
 from alhvr.data.reading import read_label_names
@@ -103,6 +105,10 @@ class CaseSet:
     """How label values are mapped by name, joined or taken for not annotated, one sentence each."""
     more_folders: tuple[Path, ...] = ()
     """Where the cases lie too: an archive may have several folders."""
+    left_out: tuple[LeftOut, ...] = ()
+    """DICOM series that are not used, each with its reason."""
+    rules: tuple[SeriesRule, ...] = ()
+    """Which DICOM series were asked for; empty for all."""
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -116,11 +122,12 @@ class CaseSet:
 
 
 def find_cases(folder: Path, *, labeled: bool, channels: Sequence[Channel] | int | None = None,
-               strict: bool = True) -> CaseSet:
+               strict: bool = True, rules: Sequence[SeriesRule] = ()) -> CaseSet:
     """The scans in ``folder``, whatever its layout (see docs of the command line).
 
     ``labeled``: only cases with a label, the others named in a warning; otherwise every scan, without labels.
-    ``channels`` that every case must have, or their number; None: as many as the folder tells. Raises UserError when
+    ``channels`` that every case must have, or their number; None: as many as the folder tells. ``rules``: which DICOM
+    series are wanted; none: as cases.json says, else all. Raises UserError when
     the folder is missing, holds no scans, no labelled ones where labels are asked for, or other channels than asked
     for; when a labelled case lacks a channel (without labels, or where it is not ``strict``, such a scan is left out
     with a warning); and for mistakes in cases.json.
@@ -131,7 +138,9 @@ def find_cases(folder: Path, *, labeled: bool, channels: Sequence[Channel] | int
         raise UserError(message, f"Give a folder with {LAYOUTS}.")
     overrides = read_case_file(folder)
     count = channels if channels is None or isinstance(channels, int) else max(1, len(channels))
-    listing = merge(list_folder(folder, count or len(overrides.channels) or None), overrides, folder, labeled=labeled)
+    rules = tuple(rules) or overrides.rules
+    listing = list_folder(folder, count or len(overrides.channels) or None, rules)
+    listing = merge(listing, overrides, folder, labeled=labeled)
     listing = _with_usable_names(listing)
     if not listing.images:
         seen = " ".join(("", *listing.warnings, *listing.notes))
@@ -144,8 +153,10 @@ def find_cases(folder: Path, *, labeled: bool, channels: Sequence[Channel] | int
     count = count or len(named) or common_count(listing.images.values())
     listing = replace(listing, warnings=(*listing.warnings, *oddities), channels=named or name_channels(count))
     if not labeled:
-        return _archive(folder, listing, overrides, count)
-    return _labeled(folder, listing, overrides, count, strict=strict)
+        found = _archive(folder, listing, overrides, count)
+    else:
+        found = _labeled(folder, listing, overrides, count, strict=strict)
+    return replace(found, left_out=listing.left_out, rules=rules)
 
 
 def join_archives(sets: Sequence[CaseSet]) -> CaseSet:
@@ -164,7 +175,8 @@ def join_archives(sets: Sequence[CaseSet]) -> CaseSet:
     modalities = {found.modality for found in sets}
     said = {kind: tuple(f"{shown(found.folder.name)}: {text}" for found in sets for text in getattr(found, kind))
             for kind in ("warnings", "notes", "label_notes")}
-    return replace(sets[0], cases=tuple(cases), incomplete=tuple(incomplete), label_names=names,
+    unused = tuple(one for found in sets for one in found.left_out)
+    return replace(sets[0], left_out=unused, cases=tuple(cases), incomplete=tuple(incomplete), label_names=names,
                    modality=modalities.pop() if len(modalities) == 1 else None,
                    channels=next((found.channels for found in sets if found.channels), ()),
                    more_folders=tuple(found.folder for found in sets[1:]), **said)

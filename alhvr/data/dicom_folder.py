@@ -10,8 +10,8 @@ from pathlib import Path
 
 from alhvr.core.files import shown
 from alhvr.data.dicom_file import file_of, why_not_used
-from alhvr.data.dicom_index import Headers, files_of_series, read_headers, remember_series
-from alhvr.data.dicom_labels import Identity, match_labels
+from alhvr.data.dicom_index import Headers, files_of_series, read_headers, remember_series, say_indexed
+from alhvr.data.dicom_match import Identity, match_labels
 from alhvr.data.dicom_rule import SeriesFacts, SeriesRule, facts_of
 from alhvr.data.dicom_series import LABELS, Found, Series, ending, left_out_notes, series_of
 from alhvr.data.dicom_slice import Unusable
@@ -49,6 +49,8 @@ class SeriesListing:
     channels: dict[str, dict[str, Path]] = field(default_factory=dict)
     """Where several rules choose the channels of a study: of each case, in place of ``images``, the series by the name
     of its rule; those that no series fits are missing."""
+    channel_names: tuple[str, ...] = ()
+    """Of ``channels``, in order."""
     identities: dict[Path, Identity] = field(default_factory=dict)
     """By what labels that lie elsewhere refer to each series."""
 
@@ -66,8 +68,8 @@ class _Place:
     """Nothing else is in its folder."""
     fault: str = ""
     is_mixed: bool = False
-    is_unread: bool = False
-    """It has no image that can be used, and all are of a kind that is not read, such as colour."""
+    unread: str = ""
+    """Why none of its images can be used, where all are of a kind that is not read, such as colour."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """How many slices it has of each SeriesInstanceUID."""
 
@@ -118,17 +120,23 @@ def list_series(folder: Path, rules: Sequence[SeriesRule] = ()) -> SeriesListing
     folders are brought together where they make one stack.
     """
     walk = _Walk(folder)
-    for place in _folders(folder):
+    places = list(_folders(folder))
+    for count, place in enumerate(places):
+        say_indexed(count, len(places))
         walk.look(place)
     told = [*walk.told(), *walk.join()]
     usable, left_out = _chosen(walk.places, rules)
+    channels: dict[str, dict[str, Path]] = {}
+    if len(rules) > 1:
+        channels, doubled = _by_study(folder, usable, rules)
+        left_out += doubled
     identities = {place.path: place.identity for place in usable}
     matched = match_labels(walk.labels, identities, images_of_series)
     modalities = {place.facts.modality for place in usable if place.facts.n_slices}
     modality = modalities.pop() if len(modalities) == 1 else None
-    images = _named(folder, usable)
-    return SeriesListing(images, modality, (*told, *matched.warnings), tuple(walk.frames), tuple(left_out),
-                         matched.labels, {}, identities)
+    return SeriesListing({} if channels else _named(folder, usable), modality, (*told, *matched.warnings),
+                         tuple(walk.frames), tuple(left_out), matched.labels, channels,
+                         tuple(rule.name for rule in rules) if channels else (), identities)
 
 
 class _Walk:
@@ -220,8 +228,9 @@ class _Walk:
 def _place(folder: Path, path: Path, series: Series, *, is_alone: bool) -> _Place:
     first = series.slices[0] if series.slices else None
     identity = Identity(first.series_uid, first.tags.get("FrameOfReferenceUID", "")) if first else Identity("", "")
-    unread = first is None and bool(series.left_out) and all(item.kind == "unread" for item in series.left_out)
-    return _Place(folder, path, facts_of(series), identity, is_alone, series.fault, series.is_mixed, unread,
+    unread = first is None and all(item.kind == "unread" for item in series.left_out)
+    return _Place(folder, path, facts_of(series), identity, is_alone, series.fault, series.is_mixed,
+                  series.left_out[0].reason if unread and series.left_out else "",
                   Counter(item.series_uid for item in series.slices))
 
 
@@ -253,8 +262,8 @@ def _chosen(places: Sequence[_Place], rules: Sequence[SeriesRule]) -> tuple[list
         reason = ""
         if place.is_mixed and some_usable:
             reason = f"it {place.fault} (a localizer?)"
-        elif place.is_unread and some_usable:
-            reason = place.fault.partition(": ")[2] or place.fault
+        elif place.unread and some_usable:
+            reason = place.unread
         elif rules:
             reasons = [rule.why_not(place.facts) for rule in rules]
             reason = "" if not all(reasons) else "; ".join(dict.fromkeys(reasons))
@@ -263,6 +272,33 @@ def _chosen(places: Sequence[_Place], rules: Sequence[SeriesRule]) -> tuple[list
         else:
             kept.append(place)
     return kept, left_out
+
+
+def _by_study(folder: Path, places: Sequence[_Place], rules: Sequence[SeriesRule],
+              ) -> tuple[dict[str, dict[str, Path]], list[LeftOut]]:
+    """Of each study its channels by the name of their rule, and the series that another one is taken before.
+
+    Of several that fit a rule the one with most slices is taken, then the one with the lowest number.
+    """
+    studies: dict[str, list[_Place]] = defaultdict(list)
+    for place in places:
+        studies[place.facts.study_uid or str(place.folder)].append(place)
+    channels: dict[str, dict[str, Path]] = {}
+    left_out = []
+    for of_study in studies.values():
+        found: dict[str, Path] = {}
+        left = sorted(of_study, key=lambda place: (-place.facts.n_slices, place.facts.number, place.path))
+        for rule in rules:
+            best = next((place for place in left if not rule.why_not(place.facts)), None)
+            if best is not None:
+                found[rule.name] = best.path
+                left.remove(best)
+        left_out += [LeftOut(place.path, place.facts.summary, "another series of its study, with as many slices or "
+                             "more, is taken for the same channel") for place in left]
+        around = Path(os.path.commonpath([place.folder for place in of_study]))
+        name = "-".join(around.relative_to(folder).parts) or of_study[0].folder.name
+        channels[name if name not in channels else f"{name}-{len(channels) + 1}"] = found
+    return channels, left_out
 
 
 def _frames(found: Found) -> set[Path]:

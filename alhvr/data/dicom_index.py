@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 
 from alhvr.core.system import FOLDER_VARIABLE, user_caches
@@ -39,17 +40,43 @@ Headers = tuple[SliceHeader, ...] | Unusable | None
 _Entry = tuple[int, int, Headers]
 """Size, time and what was read."""
 
-_listener: ContextVar[Callable[[int], None] | None] = ContextVar("listener", default=None)
+
+
+@dataclass
+class _Listener:
+    """Who hears how far the index is."""
+
+    hear: Callable[[int, int], None]
+    done: int = 0
+    total: int = 0
+    heard_s: float = 0.0
+
+    def tell(self) -> None:
+        """Not more often than a person can read."""
+        if time.monotonic() - self.heard_s > _EVERY_S:
+            self.heard_s = time.monotonic()
+            self.hear(self.done, self.total)
+
+
+_listener: ContextVar[_Listener | None] = ContextVar("listener", default=None)
 
 
 @contextmanager
-def told_of_indexing(listener: Callable[[int], None]) -> Iterator[None]:
-    """In the block, ``listener`` hears how many files of a folder were looked at; it may raise Cancelled."""
-    token = _listener.set(listener)
+def told_of_indexing(hear: Callable[[int, int], None]) -> Iterator[None]:
+    """In the block, ``hear`` is told how many folders of how many were looked at; it may raise Cancelled."""
+    token = _listener.set(_Listener(hear))
     try:
         yield
     finally:
         _listener.reset(token)
+
+
+def say_indexed(done: int, total: int) -> None:
+    """Tells whoever listens that ``done`` of ``total`` folders were looked at."""
+    listener = _listener.get()
+    if listener is not None:
+        listener.done, listener.total = done, total
+        listener.tell()
 
 
 def index_file() -> Path | None:
@@ -108,8 +135,8 @@ def _read_folder(folder: Path, files: Sequence[Path]) -> Iterator[tuple[Path, He
     key = os.path.abspath(folder)
     known = _known(folder, key)
     entries: dict[str, _Entry] = {}
-    listener, heard, n_new = _listener.get(), time.monotonic(), 0
-    for count, path in enumerate(files, start=1):
+    listener, n_new = _listener.get(), 0
+    for path in files:
         try:
             now = path.stat()
         except OSError:
@@ -121,9 +148,8 @@ def _read_folder(folder: Path, files: Sequence[Path]) -> Iterator[tuple[Path, He
             n_new += 1
         if time.time() - now.st_mtime > _SETTLED_S:
             entries[path.name] = entry
-        if listener is not None and time.monotonic() - heard > _EVERY_S:
-            listener(count)
-            heard = time.monotonic()
+        if listener is not None:
+            listener.tell()
         yield path, entry[2]
     if n_new:
         _keep(key, {**known, **entries})

@@ -56,6 +56,11 @@ class SeriesFacts:
     size: str = ""
 
     @property
+    def number(self) -> float:
+        """Of the series; infinite where it has none."""
+        return float(self.series_number) if self.series_number.strip().isdigit() else float("inf")
+
+    @property
     def summary(self) -> str:
         """Kind and size in words, without anything that tells of the patient."""
         return f"{self.modality}, {self.size}" if self.n_slices else "no image that can be used"

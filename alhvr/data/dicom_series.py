@@ -134,7 +134,7 @@ def _with_unusable(series: Sequence[Series], unusable: Sequence[Unusable], n_fil
             return []
         first = bad[0]
         fault = f"holds no DICOM image that can be used: {_counted(bad, n_files)}"
-        return [Series((), left_out_notes((), other), fault, first.hint)]
+        return [Series((), left_out_notes((), other), fault, first.hint, tuple(bad))]
     mine = [[item for item in bad if item.series_uid and item.series_uid == each.slices[0].series_uid]
             for each in series]
     rest = [item for item in bad if not any(item in own for own in mine)]

@@ -11,6 +11,7 @@ from alhvr.core.files import shown
 from alhvr.core.progress import Reporter
 from alhvr.data.case_io import read_values
 from alhvr.data.cases import Case, CaseSet, align_cases, find_cases
+from alhvr.data.dicom_rule import parse_rules
 from alhvr.data.reading import content_hash, read_label_names
 from alhvr.formats.labels import folded
 from alhvr.training.setup import RunSetup
@@ -29,7 +30,7 @@ def require_same_labels(setup: RunSetup, reporter: Reporter) -> None:
     if not setup.label_folders:
         return
     try:
-        now = {str(case.label): case for case in _cases_now(setup.label_folders)}
+        now = {str(case.label): case for case in _cases_now(setup.label_folders, setup.config.data.series)}
     except UserError as error:
         reporter.warning("What the label values mean now cannot be compared with what they meant when the run began; "
                          f"the run keeps its own names: {error}")
@@ -57,13 +58,14 @@ def _require_same_files(setup: RunSetup) -> None:
                         f"since the run began{more}.", _WAY_OUT)
 
 
-def _cases_now(folders: dict[str, str]) -> Sequence[Case]:
+def _cases_now(folders: dict[str, str], series: Sequence[str]) -> Sequence[Case]:
     """The labelled cases of all folders as they would be found for a new run."""
     sets: dict[str, CaseSet] = {}
     for part in (part for part in _PARTS if part in folders):
         first = sets.get("labeled")
         channels = None if first is None else first.channels or first.n_channels
-        found = find_cases(Path(folders[part]), labeled=True, channels=channels, strict=False)
+        rules = parse_rules(series) or (first.rules if first else ())
+        found = find_cases(Path(folders[part]), labeled=True, channels=channels, strict=False, rules=rules)
         sets[part] = found if first is None else align_cases(found, first.label_names)
     return [case for found in sets.values() for case in found.cases]
 
