@@ -55,6 +55,13 @@ def _add_progress(parser: argparse.ArgumentParser) -> None:
                         help="bars for people, or one JSON object a line for programs")
 
 
+def _add_series(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--series", action="append", metavar="RULE", help="which DICOM series are wanted, such as "
+                        '"modality=MR, description=*flair*, slices>=20, orientation=axial, contrast=no"; given '
+                        'several times, each with a name ("T1: description=*t1*"), they become the channels of a '
+                        "study; left out: what cases.json says, else all")
+
+
 def _add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], help="where the networks run")
 
@@ -134,6 +141,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--temperature", type=float, metavar="X", help="sharpening temperature T")
     parser.add_argument("--not-annotated", type=int, metavar="V",
                         help="label value of voxels that are not annotated (255 unless stated otherwise)")
+    _add_series(parser)
     parser.add_argument("--seed", type=int, metavar="N", help="seed of every random draw")
     parser.add_argument("--name", metavar="NAME", help="name of the model; left out: its structures and modality")
     _add_device(parser)
@@ -191,6 +199,7 @@ def _add_check(commands: Any) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE.json",
                         help="write what was found for programs, and as FILE.html for people")
     _add_project(parser, "check.json in it")
+    _add_series(parser)
     parser.add_argument("--no-forecast", action="store_true",
                         help="do not try a few steps to tell what a training would take")
     _add_progress(parser)
@@ -204,6 +213,7 @@ def _add_segment(commands: Any) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR",
                         help="folder for the results; alhvr-segment.json in it tells what is done, so that the same "
                              "command skips it the next time and leaves results alone that somebody changed")
+    _add_series(parser)
     parser.add_argument("--regions", action="store_true", help="also write the high-value regions")
     parser.add_argument("--fusion", choices=["mean", "competition", "a", "b"],
                         help="label by the mean of both networks, voxel by voxel by the more confident one, or by one "
@@ -239,6 +249,7 @@ def _add_rank(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of what is drawn by chance")
     parser.add_argument("--not-annotated", type=int, metavar="V", help="label value of voxels of the known cases that "
                         "are not annotated (255 unless stated otherwise)")
+    _add_series(parser)
     parser.add_argument("--at-most", type=int, metavar="N", help="look at so many scans only, drawn by the seed")
     _add_device(parser)
     _add_progress(parser)
@@ -247,7 +258,7 @@ def _add_rank(commands: Any) -> None:
 def check_config(options: argparse.Namespace, project: Project | None = None) -> RunConfig:
     """The settings that matter to a check; raises UserError for a value that is not accepted."""
     config = _project_config(project) if project else RunConfig()
-    return replace(config, data=_with(config.data, options, "not_annotated"))
+    return replace(config, data=_with(config.data, options, "not_annotated", "series"))
 
 
 def _project_config(project: Project) -> RunConfig:
@@ -271,12 +282,14 @@ def run_config(options: argparse.Namespace, project: Project | None = None) -> R
         method=method if options.method is None else replace(method, name=options.method),
         training=_with(config.training, options, "iterations", "minutes", "seed", "device"),
         plan=_with(config.plan, options, "network", "batch_size", "patch_size"),
-        data=_with(config.data, options, "not_annotated"), segmenting=config.segmenting, preview=config.preview,
+        data=_with(config.data, options, "not_annotated", "series"),
+        segmenting=config.segmenting, preview=config.preview,
         name=config.name if options.name is None else options.name)
 
 
 def _with(config: Any, options: argparse.Namespace, *names: str) -> Any:
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     return replace(config, **given)
 
 

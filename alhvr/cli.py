@@ -222,7 +222,7 @@ def _check(options: argparse.Namespace, reporter: Reporter) -> None:
         raise UserError(f"--out is {options.out.name}.", "Give a file that ends in .json; the page is put beside it.")
     if options.out and not options.out.absolute().parent.is_dir():
         raise UserError(f"There is no folder {options.out.parent}.", "Make it, or give another --out.")
-    wishes = CheckOptions(config.data.not_annotated, config.plan)
+    wishes = CheckOptions(config.data.not_annotated, config.plan, config.data.series)
     with StopRequest() as stop:
         context = RunContext(reporter, stop)
         found = check(Folders(options.labeled, options.unlabeled, options.validation), context, wishes)
@@ -258,7 +258,8 @@ def _segment(options: argparse.Namespace, reporter: Reporter) -> None:
     request = SegmentRequest(model=options.model, inputs=tuple(options.inputs), out=options.out,
                              regions=options.regions, dicom_seg=options.dicom_seg, file_format=options.format,
                              device=options.device or "auto", backend=options.backend, fusion=options.fusion,
-                             temperature=options.temperature, compressed=not options.uncompressed)
+                             temperature=options.temperature, compressed=not options.uncompressed,
+                             series=tuple(options.series or ()))
     try:
         result = segment(request, reporter)
     except SomeFailed as failures:
@@ -274,12 +275,13 @@ def _rank(options: argparse.Namespace, reporter: Reporter) -> None:
                         "Give a model and the folders of the archive, or --project.")
     from alhvr.ranking.run import RankRequest, rank
 
+    config = check_config(options, project)
     request = RankRequest(model=options.model, archive=tuple(options.archive),
                           out=options.out or Path("review", "ranking.json"), known=options.known,
                           decisions=project.review_folder / DECISIONS if project else None, count=options.count,
                           round_number=1 if options.round is None else options.round, seed=options.seed,
                           at_most=options.at_most, device=options.device or "auto",
-                          not_annotated=check_config(options, project).data.not_annotated)
+                          not_annotated=config.data.not_annotated, series=config.data.series)
     ranking = rank(request, reporter)
     if options.progress == "bar":
         write_out(ranking.table() + "\n")

@@ -290,10 +290,13 @@ class DataConfig:
 
     not_annotated: int = 255
     """Label value of voxels that are not annotated; they take no part in the supervised loss. No structure has it."""
+    series: tuple[str, ...] = ()
+    """Which DICOM series are wanted, one rule each as for --series; empty: as cases.json says, else all."""
 
     def __post_init__(self) -> None:
         """Checks the range; raises UserError."""
         require(1 <= self.not_annotated <= 65535, "not_annotated", self.not_annotated, "a label value of 1 to 65535")
+        require(len(self.series) <= 20, "series", self.series, "up to 20 rules")
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ class SegmentRequest:
     """Rule by which the networks are fused; None takes the model's."""
     temperature: float | None = None
     """Sharpening temperature of the teacher beside the regions; None takes the model's."""
+    series: tuple[str, ...] = ()
+    """Which DICOM series of a folder are wanted, one rule each; empty: as its cases.json says, else all."""
     compressed: bool = True
     """Compress the maps beside the regions; without, they are larger, and quicker to write and to read."""
 

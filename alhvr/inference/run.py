@@ -17,6 +17,7 @@ from alhvr.core.signals import StopRequest
 from alhvr.core.system import available_bytes
 from alhvr.data.case_io import read_case, reading_bytes
 from alhvr.data.cases import Case
+from alhvr.data.dicom_rule import parse_rules
 from alhvr.data.reading import Header, probe
 from alhvr.data.reading_process import ReadingProcess
 from alhvr.data.scan import Scan
@@ -53,7 +54,8 @@ def segment(request: SegmentRequest, reporter: Reporter) -> SegmentResult:
                              f"it is kept as {record.aside}. Scans are segmented again; results that differ from the "
                              "new ones are left as they are.")
         folder = _Folder(request, settings, record, reporter, stop)
-        wanted = InputQuery(request.inputs, request.out, model.description.plan.named_channels)
+        wanted = InputQuery(request.inputs, request.out, model.description.plan.named_channels,
+                            parse_rules(request.series))
         return folder.segment(list_inputs(wanted, record, reporter), model)
 
 

@@ -65,6 +65,8 @@ class RankRequest:
     at_most: int | None = None
     """Look at so many scans only, drawn by the seed; None: at all."""
     device: str = "auto"
+    series: tuple[str, ...] = ()
+    """Which DICOM series are wanted, one rule each; empty: as cases.json says, else all."""
     not_annotated: int = DataConfig.not_annotated
     """Label value of voxels of the known cases that are not annotated."""
 
@@ -146,7 +148,7 @@ class _Pool:
         """Checks the archive and the known cases; raises UserError where there is nothing to rank."""
         is_folder = request.known is not None and request.known.is_dir()
         folders = Folders(request.known if is_folder else None, request.archive)
-        found = check(folders, context, CheckOptions(request.not_annotated))
+        found = check(folders, context, CheckOptions(request.not_annotated, series=request.series))
         known = request.known and Path(os.path.abspath(request.known))
         for finding in found.findings:
             if finding.kind == "unusable_folder" and finding.files[0] != known:
