@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import CTImageStorage, EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from alhvr.data.geometry import Geometry
 
@@ -55,7 +55,8 @@ def slice_dataset(pixels: np.ndarray, geometry: Geometry, index: int, **tags: An
     dataset.Modality = tags.get("Modality", "MR")
     dataset.SOPClassUID = CTImageStorage if dataset.Modality == "CT" else MRImageStorage
     dataset.SOPInstanceUID = generate_uid()
-    dataset.StudyInstanceUID = dataset.FrameOfReferenceUID = generate_uid(entropy_srcs=["alhvr test"])
+    dataset.StudyInstanceUID = generate_uid(entropy_srcs=["alhvr test"])
+    dataset.FrameOfReferenceUID = generate_uid(entropy_srcs=["alhvr test frame"])
     dataset.PatientName, dataset.PatientID = "Invented^Person", "0000"
     dataset.InstanceNumber = index + 1
     dataset.ImagePositionPatient = [f"{x:.6f}" for x in geometry.index_to_lps([[0, 0, index]])[0]]
@@ -74,3 +75,37 @@ def slice_dataset(pixels: np.ndarray, geometry: Geometry, index: int, **tags: An
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     return dataset
+
+
+def write_multi_frame(path: Path, array: np.ndarray, geometry: Geometry, *, shuffled: bool = False) -> Path:
+    """An Enhanced MR file of all slices of ``array`` (int16 [K, J, I]), in their order or in another; its path."""
+    first = slice_dataset(array[0], geometry, 0)
+    order = np.random.default_rng(3).permutation(len(array)) if shuffled else np.arange(len(array))
+    dataset = Dataset()
+    for keyword in ("Modality", "StudyInstanceUID", "FrameOfReferenceUID", "PatientName", "PatientID", "Rows",
+                    "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit",
+                    "PixelRepresentation"):
+        setattr(dataset, keyword, first[keyword].value)
+    dataset.SOPClassUID, dataset.SOPInstanceUID = EnhancedMRImageStorage, generate_uid()
+    dataset.SeriesInstanceUID, dataset.InstanceNumber, dataset.NumberOfFrames = generate_uid(), 1, len(array)
+    measures, orientation = Dataset(), Dataset()
+    measures.PixelSpacing, measures.SliceThickness = first.PixelSpacing, first.SliceThickness
+    orientation.ImageOrientationPatient = first.ImageOrientationPatient
+    shared = Dataset()
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [orientation]
+    dataset.SharedFunctionalGroupsSequence, groups = [shared], []
+    for index in order:
+        group, position = Dataset(), Dataset()
+        position.ImagePositionPatient = [f"{x:.6f}" for x in geometry.index_to_lps([[0, 0, index]])[0]]
+        group.PlanePositionSequence = [position]
+        groups.append(group)
+    dataset.PerFrameFunctionalGroupsSequence = groups
+    dataset.PixelData = array[order].astype("<i2").tobytes()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    path = path.with_suffix(".dcm")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
+    return path

@@ -50,6 +50,8 @@ class DicomSource:
     """One for each slice of the grid, from slice 0 upwards; or the header of the one file with all frames."""
     geometry: Geometry
     """The grid of the slices."""
+    positions_lps_mm: np.ndarray
+    """[K, 3] centre of the first voxel of each slice as its header tells; off the grid where gaps are unequal."""
     frames: tuple[int, ...] = ()
     """Of a file with many frames: the frame, from 0, of each slice of the grid. Empty for a file for each slice."""
     warnings: tuple[str, ...] = ()
@@ -149,7 +151,8 @@ def _of_stack(source: Path) -> DicomSource:
         told = _mend(name, headers, [shown(path.name) for path in stack.files])
         _require_one(name, headers)
         _mend_distances(headers, stack.geometry)
-        return DicomSource(name, headers, stack.geometry, (), told)
+        positions = np.array([header.ImagePositionPatient for header in headers], dtype=float)
+        return DicomSource(name, headers, stack.geometry, positions, (), told)
 
 
 def _of_frames(source: Path, file: Path) -> DicomSource:
@@ -174,7 +177,7 @@ def _of_frames(source: Path, file: Path) -> DicomSource:
         affine[:3, 3] = placed[0]
         geometry = Geometry.from_affine((int(header.Columns), int(header.Rows), len(frames)), affine)
         _mend_distances([header], geometry)
-        return DicomSource(name, [header], geometry, tuple(frames), told)
+        return DicomSource(name, [header], geometry, placed, tuple(frames), told)
 
 
 def _frame_places(name: str, header: Dataset) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
