@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    generate_uid,
+)
 
 from alhvr.data.geometry import Geometry
 
@@ -77,35 +85,37 @@ def slice_dataset(pixels: np.ndarray, geometry: Geometry, index: int, **tags: An
     return dataset
 
 
-def write_multi_frame(path: Path, array: np.ndarray, geometry: Geometry, *, shuffled: bool = False) -> Path:
-    """An Enhanced MR file of all slices of ``array`` (int16 [K, J, I]), in their order or in another; its path."""
-    first = slice_dataset(array[0], geometry, 0)
-    order = np.random.default_rng(3).permutation(len(array)) if shuffled else np.arange(len(array))
-    dataset = Dataset()
-    for keyword in ("Modality", "StudyInstanceUID", "FrameOfReferenceUID", "PatientName", "PatientID", "Rows",
-                    "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit",
-                    "PixelRepresentation"):
-        setattr(dataset, keyword, first[keyword].value)
-    dataset.SOPClassUID, dataset.SOPInstanceUID = EnhancedMRImageStorage, generate_uid()
-    dataset.SeriesInstanceUID, dataset.InstanceNumber, dataset.NumberOfFrames = generate_uid(), 1, len(array)
-    measures, orientation = Dataset(), Dataset()
-    measures.PixelSpacing, measures.SliceThickness = first.PixelSpacing, first.SliceThickness
-    orientation.ImageOrientationPatient = first.ImageOrientationPatient
-    shared = Dataset()
-    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [orientation]
-    dataset.SharedFunctionalGroupsSequence, groups = [shared], []
-    for index in order:
-        group, position = Dataset(), Dataset()
-        position.ImagePositionPatient = [f"{x:.6f}" for x in geometry.index_to_lps([[0, 0, index]])[0]]
-        group.PlanePositionSequence = [position]
-        groups.append(group)
-    dataset.PerFrameFunctionalGroupsSequence = groups
-    dataset.PixelData = array[order].astype("<i2").tobytes()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+def write_enhanced(path: Path, frames: Sequence[tuple[np.ndarray, Geometry, int, dict[str, Any]]],
+                   **tags: Any) -> Path:
+    """One Enhanced MR file (CT where ``Modality`` says so) of frames, each pixels int16 [J, I], grid, slice and groups.
+
+    The groups of a frame are tags by functional group, such as {"MREchoSequence": {"EffectiveEchoTime": 10.0}}.
+    """
+    pixels, geometry, index, _ = frames[0]
+    dataset = slice_dataset(pixels, geometry, index, **{"SeriesInstanceUID": generate_uid(), **tags})
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
+        delattr(dataset, keyword)
+    dataset.SOPClassUID = EnhancedCTImageStorage if dataset.Modality == "CT" else EnhancedMRImageStorage
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    path = path.with_suffix(".dcm")
+    dataset.NumberOfFrames = len(frames)
+    dataset.PixelData = b"".join(plane.astype("<i2").tobytes() for plane, *_ in frames)
+    dataset.SharedFunctionalGroupsSequence = [Dataset()]
+    dataset.PerFrameFunctionalGroupsSequence = [_group(*frame) for frame in frames]
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(path, enforce_file_format=True)
     return path
+
+
+def _group(pixels: np.ndarray, geometry: Geometry, index: int, groups: dict[str, dict[str, Any]]) -> Dataset:
+    """The functional groups of one frame."""
+    plain = slice_dataset(pixels, geometry, index)
+    own = {"PlanePositionSequence": {"ImagePositionPatient": plain.ImagePositionPatient},
+           "PlaneOrientationSequence": {"ImageOrientationPatient": plain.ImageOrientationPatient},
+           "PixelMeasuresSequence": {"PixelSpacing": plain.PixelSpacing, "SliceThickness": plain.SliceThickness}}
+    group = Dataset()
+    for sequence, values in {**own, **groups}.items():
+        item = Dataset()
+        for keyword, value in values.items():
+            setattr(item, keyword, value)
+        setattr(group, sequence, [item])
+    return group

@@ -17,6 +17,7 @@ from pathlib import Path
 from alhvr.core.errors import UserError
 from alhvr.core.files import is_partial, is_plain, read_bytes, write_bytes, written_atomically
 from alhvr.data.cases import Case
+from alhvr.data.dicom_file import file_of
 from alhvr.data.dicom_folder import files_of_series_folder, visible_files
 from alhvr.data.reading import is_dicom_slice, scan_name
 
@@ -199,6 +200,8 @@ class Source:
     files: tuple[Path, ...]
     one_of_many: bool = False
     """The first file stands for its series; the others are all of its folder, which may hold many series."""
+    name: str = ""
+    """Of what stands for a series: one file may hold several stacks."""
 
 
 Sources = tuple[Source, ...]
@@ -217,7 +220,8 @@ def sources_of(case: Case) -> Sources | None:
 
 def stamp(sources: Sources) -> tuple | None:
     """Path, size and time of each file, plain values; None when one is gone or was changed a moment ago."""
-    seen, newest = [], 0.0
+    seen: list = [source.name for source in sources if source.name]
+    newest = 0.0
     try:
         for path in _all_files(sources):
             found = os.stat(path)
@@ -253,10 +257,11 @@ def _source(path: Path) -> Source | None:
     """The files that hold a scan or label; None where a header does not name the one file with its voxels."""
     if path.is_dir():
         return Source(_plain(files_of_series_folder(path)))
+    whole, path = path.name, file_of(path)
     if not is_plain(path):
         return None
     if is_dicom_slice(path):
-        return Source((path, *_plain(visible_files(path.parent))), one_of_many=True)
+        return Source((path, *_plain(visible_files(path.parent))), one_of_many=True, name=whole)
     if not path.name.lower().endswith(_DETACHED):
         return Source((path,))
     with path.open("rb") as stream:

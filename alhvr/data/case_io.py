@@ -14,10 +14,9 @@ from alhvr.core.errors import UserError
 from alhvr.data.cases import Case
 from alhvr.data.geometry import Geometry
 from alhvr.data.label_names import IGNORED
-from alhvr.data.reading import Header, LabelVolume, distinct_values, probe, read_label, read_scan
+from alhvr.data.reading import Header, LabelVolume, distinct_values, probe, read_label, read_label_names, read_scan
 from alhvr.data.scan import Scan
 from alhvr.formats.labels import MAX_VALUE, NO_VALUE, LabelSet
-from alhvr.formats.segment_names import read_segment_names
 
 _FITTING_BYTES = 9
 """Of each voxel that a channel is resampled to: the result twice, and where it does not reach."""
@@ -147,8 +146,8 @@ def read_values(case: Case, not_annotated: int | None) -> LabelVolume:
     What the case's files mark as not annotated has the value ``not_annotated``, or NO_VALUE where that is None. Raises
     UserError as ``read_label``, and where the names in its header are no structures of the run.
     """
-    label = read_label(case.label)
-    segments = read_segment_names(case.label)
+    label = read_label(case.label, None if case.image == case.label else case.image)
+    segments = read_label_names(case.label)
     if label.array.dtype == np.int32 and (label.array == NO_VALUE).any():
         raise UserError(f"{case.label.name} holds the value {NO_VALUE}; 0 to {MAX_VALUE} is accepted.")
     if not (segments or case.meaning.by_value):

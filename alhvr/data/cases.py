@@ -22,8 +22,11 @@ from alhvr.data.channel_names import (
     name_channels,
     tells_channels,
 )
+from alhvr.data.dicom_file import file_of
+from alhvr.data.dicom_labels import common_values
 from alhvr.data.label_names import IGNORE, LabelMeaning, Structures, align, find_structures
 from alhvr.data.listing import Listing
+from alhvr.data.reading import read_label_names
 from alhvr.formats.labels import folded
 from alhvr.formats.segment_names import read_segment_names
 
@@ -276,7 +279,7 @@ def _incomplete(listing: Listing, names: Iterable[str], count: int) -> tuple[Inc
 
 def _file_fault(name: str, images: Iterable[Path]) -> str:
     """A sentence on the first of the ``images`` that is neither a plain file nor a folder; empty for none."""
-    odd = next((path for path in images if not path.is_dir() and not is_plain(path)), None)
+    odd = next((path for path in images if not path.is_dir() and not is_plain(file_of(path))), None)
     return "" if odd is None else f'The channel {shown(odd.name)} of the case "{shown(name)}" is no plain file.'
 
 
@@ -290,13 +293,21 @@ def _left_out(what: str, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _headers(cases: Iterable[Case]) -> dict[str, dict[int, str]]:
-    """What each label file calls its values; a file whose header cannot be read is told of when it is read whole."""
-    found = {}
+    """What each label file calls its values; a file whose header cannot be read is told of when it is read whole.
+
+    The numbers of DICOM labels mean nothing beyond their file, so each name has one value in all of them.
+    """
+    found, dicom = {}, {}
     for case in cases:
         with contextlib.suppress(UserError, OSError):
+            names = read_label_names(case.label)
+            kind = found if read_segment_names(case.label) else dicom
             name = case.label.name
-            found[f"{case.label.parent.name}/{name}" if name in found else name] = read_segment_names(case.label)
-    return {file: names for file, names in found.items() if names}
+            taken = name in found or name in dicom
+            kind[f"{case.label.parent.name}/{name}" if taken else name] = names
+    values = common_values([*found.values(), *dicom.values()])
+    dicom = {file: {values[folded(name)]: name for name in names.values()} for file, names in dicom.items()}
+    return {file: names for file, names in {**found, **dicom}.items() if names}
 
 
 def align_cases(found: CaseSet, known: Mapping[int, str]) -> CaseSet:

@@ -17,6 +17,7 @@ import numpy as np
 
 from alhvr.core.errors import UserError
 from alhvr.core.files import shown
+from alhvr.data.dicom_file import file_of
 from alhvr.data.dicom_stack import Stack
 from alhvr.data.geometry import Geometry
 from alhvr.data.reading import dicom_stack
@@ -36,8 +37,6 @@ _MAY_BE_EMPTY = {
     "StudyDate": r"(\d{8})?", "StudyTime": r"(\d{2,6}(\.\d{1,6})?)?", "AccessionNumber": ".*",
 }
 """Tags that every object of a study repeats and that may be empty, with what they may hold."""
-_SAME_PLACE_MM = 0.01
-"""Frames nearer than this lie at the same place."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +102,7 @@ def read_source(source: Path) -> DicomSource:
 
     with warnings.catch_warnings(), pydicom.config.disable_value_validation():
         warnings.simplefilter("ignore")
-        file = _multi_frame_file(source)
-        return _of_stack(source) if file is None else _of_frames(source, file)
+        return _of_stack(source)
 
 
 @contextmanager
@@ -119,91 +117,51 @@ def in_words(name: str, what: str) -> Iterator[None]:
         raise UserError(message, "Use the segmentation without --dicom-seg, or export the series again.") from error
 
 
-def _multi_frame_file(source: Path) -> Path | None:
-    """The one file with many frames that ``source`` is or holds; None for a series of single images."""
-    import pydicom
-
-    files = [source] if source.is_file() else [path for path in sorted(source.iterdir()) if path.is_file()]
-    found = []
-    for path in files if len(files) < 5 else ():  # its results may lie beside it
-        try:
-            header = pydicom.dcmread(path, specific_tags=["NumberOfFrames", "SOPClassUID", "Modality"],
-                                     stop_before_pixels=True, force=False)
-            many = int(header.get("NumberOfFrames") or 1) > 1 and header.get("Modality") != "SEG"
-        except Exception:  # noqa: BLE001 - whatever else it is, it is no image of many frames
-            continue
-        if many:
-            found.append(path)
-    return found[0] if len(found) == 1 else None
-
-
 def _of_stack(source: Path) -> DicomSource:
-    """The source of a series with a file for each slice."""
+    """The source of a series: a file for each slice, or one file with many frames."""
     import pydicom
 
     stack, name, headers = require_dicom(source), source.name, []
+    files = list(dict.fromkeys(file_of(path) for path in stack.files))
     if stack.shared_instance:
         raise UserError(f"{name}: {stack.shared_instance}; a DICOM segmentation refers to each image by it.", AGAIN)
-    for path in stack.files:
+    frames = tuple(frame for frame in stack.frames if frame is not None)
+    if len(files) != (1 if frames else len(stack.files)):
+        raise UserError(f"{name}: its slices are frames of {len(files)} files; a DICOM segmentation refers to one file "
+                        "with many frames, or to files of one image each.", WITHOUT)
+    for path in files:
         with in_words(name, f"the header of {shown(path.name)}"):
             headers.append(pydicom.dcmread(path, stop_before_pixels=True, force=True))
     with in_words(name, "the headers of its images"):
-        told = _mend(name, headers, [shown(path.name) for path in stack.files])
+        told = _mend(name, headers, [shown(path.name) for path in files])
         _require_one(name, headers)
+        _share_groups(headers, frames)
         _mend_distances(headers, stack.geometry)
-        positions = np.array([header.ImagePositionPatient for header in headers], dtype=float)
-        return DicomSource(name, headers, stack.geometry, positions, (), told)
+        return DicomSource(name, headers, stack.geometry, _positions(headers, frames), frames, told)
 
 
-def _of_frames(source: Path, file: Path) -> DicomSource:
-    """The source of one file with many frames, at the places that its functional groups tell."""
-    import pydicom
-
-    name = source.name
-    with in_words(name, f"the header of {shown(file.name)}"):
-        header = pydicom.dcmread(file, stop_before_pixels=True, force=True)
-        told = _mend(name, [header], [shown(file.name)])
-        positions, axes, (between_rows, between_columns) = _frame_places(name, header)
-        row, column = axes
-        normal = np.cross(row, column)
-        along = positions @ normal
-        order = [int(frame) for frame in np.argsort(along, kind="stable")]
-        frames = [frame for at, frame in enumerate(order)
-                  if at == 0 or along[frame] - along[order[at - 1]] > _SAME_PLACE_MM]
-        placed = positions[frames]
-        step = normal * _thickness(header) if len(frames) == 1 else (placed[-1] - placed[0]) / (len(frames) - 1)
-        affine = np.eye(4)
-        affine[:3, :3] = np.column_stack([row * between_columns, column * between_rows, step])
-        affine[:3, 3] = placed[0]
-        geometry = Geometry.from_affine((int(header.Columns), int(header.Rows), len(frames)), affine)
-        _mend_distances([header], geometry)
-        return DicomSource(name, [header], geometry, placed, tuple(frames), told)
-
-
-def _frame_places(name: str, header: Dataset) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
-    """Positions [N, 3] in LPS mm, directions [2, 3] along a row and a column, distances of rows and columns in mm."""
+def _positions(headers: Sequence[Dataset], frames: Sequence[int]) -> np.ndarray:
+    """[K, 3] in LPS mm: the centre of the first voxel of each slice."""
+    if not frames:
+        return np.array([header.ImagePositionPatient for header in headers], dtype=float)
+    (header,) = headers
     shared = header.SharedFunctionalGroupsSequence[0]
-    groups = list(header.PerFrameFunctionalGroupsSequence)
-    positions = [group.PlanePositionSequence[0].ImagePositionPatient for group in groups]
-    axes = [np.reshape(_group(shared, group, "PlaneOrientationSequence").ImageOrientationPatient, (2, 3)).astype(float)
-            for group in groups]
-    spacings = [tuple(map(float, _group(shared, group, "PixelMeasuresSequence").PixelSpacing)) for group in groups]
-    if np.ptp(axes, axis=0).max() > 1e-3 or np.ptp(spacings, axis=0).max() > 1e-3:
-        raise UserError(f"{name}: the frames of the file have several orientations or pixel spacings.",
-                        "Use the segmentation without --dicom-seg, or export the frames as several series.")
-    return np.asarray(positions, dtype=float), axes[0], spacings[0]
+    groups = [header.PerFrameFunctionalGroupsSequence[frame] for frame in frames]
+    places = [(group if "PlanePositionSequence" in group else shared).PlanePositionSequence[0] for group in groups]
+    return np.array([place.ImagePositionPatient for place in places], dtype=float)
 
 
-def _group(shared: Dataset, own: Dataset, keyword: str) -> Dataset:
-    """The functional group of a frame, its own or that of all frames."""
-    return (own if keyword in own else shared)[keyword].value[0]
+def _share_groups(headers: Sequence[Dataset], frames: Sequence[int]) -> None:
+    """Tells orientation and distances of pixels, alike in the slices of one grid, once for all frames of a file.
 
-
-def _thickness(header: Dataset) -> float:
-    """Of a single frame in mm; 1 where the header does not tell."""
-    measures = _group(header.SharedFunctionalGroupsSequence[0], header.PerFrameFunctionalGroupsSequence[0],
-                      "PixelMeasuresSequence")
-    return float(measures.get("SliceThickness") or 1.0)
+    Some scanners tell them for each frame, and highdicom looks for them in one place.
+    """
+    for frame in frames[:1]:
+        shared, own = (headers[0][sequence].value[index] for sequence, index in
+                       (("SharedFunctionalGroupsSequence", 0), ("PerFrameFunctionalGroupsSequence", frame)))
+        for keyword in ("PlaneOrientationSequence", "PixelMeasuresSequence"):
+            if keyword in own:
+                shared[keyword] = own[keyword]
 
 
 def _mend(name: str, headers: Sequence[Dataset], files: Sequence[str]) -> tuple[str, ...]:

@@ -11,9 +11,8 @@ from alhvr.core.files import shown
 from alhvr.core.progress import Reporter
 from alhvr.data.case_io import read_values
 from alhvr.data.cases import Case, CaseSet, align_cases, find_cases
-from alhvr.data.reading import content_hash
+from alhvr.data.reading import content_hash, read_label_names
 from alhvr.formats.labels import folded
-from alhvr.formats.segment_names import read_segment_names
 from alhvr.training.setup import RunSetup
 
 _PARTS = ("labeled", "validation")
@@ -75,7 +74,7 @@ def _require_same_meaning(before: Case, now: Case) -> None:
         raise UserError(f"In {shown(before.name)} the structures {list(now.not_annotated)} are said to be not annotated"
                         f"; when the run began they were {list(before.not_annotated)}.", _WAY_OUT)
     with contextlib.suppress(UserError, OSError):
-        if read_segment_names(before.label):
+        if read_label_names(before.label):
             return  # its own header names the values, and it was read with the names of the run
     values = {folded(name): value for name, value in now.meaning.by_name}
     called = {value: name for name, value in reversed(now.meaning.by_name)}

@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from dicom_files import write_multi_frame, write_series
+from dicom_files import write_enhanced, write_series
 from support import shared_data
 
 from alhvr.data.geometry import Geometry
@@ -51,10 +51,24 @@ def _source(folder: Path, case: str) -> Path:
     grid = _grid(case)
     array = np.random.default_rng(1).integers(0, 900, grid.shape_kji).astype(np.int16)
     if "frames" in case:
-        return write_multi_frame(folder / "series", array, grid, shuffled="order" in case)
+        return _frames(folder / "series.dcm", array, grid, shuffled="order" in case)
     write_series(folder / "series", array, grid, PatientBirthDate="", PatientSex="", StudyID="", AccessionNumber="",
                  StudyDate="20200102", StudyTime="101112", ReferringPhysicianName="")
     return folder / "series"
+
+
+def _frames(path: Path, array: np.ndarray, grid: Geometry, *, shuffled: bool) -> Path:
+    """One file of all slices; in another order, what all frames have in common is told once."""
+    order = np.random.default_rng(3).permutation(len(array)) if shuffled else range(len(array))
+    write_enhanced(path, [(array[k], grid, int(k), {}) for k in order])
+    if shuffled:
+        dataset = pydicom.dcmread(path)
+        for group in dataset.PerFrameFunctionalGroupsSequence:
+            for keyword in ("PlaneOrientationSequence", "PixelMeasuresSequence"):
+                setattr(dataset.SharedFunctionalGroupsSequence[0], keyword, group[keyword].value)
+                delattr(group, keyword)
+        dataset.save_as(path)
+    return path
 
 
 def _segmentation(source: DicomSource) -> Segmentation:

@@ -83,6 +83,7 @@ def odd_files(study: Study) -> Iterator[Finding]:
     """What reading found odd, but for voxels that are not finite, which have a rule of their own."""
     for part in ("labeled", "validation", "unlabeled"):
         odd = [(f, text) for f in study.part(part) for i in f.images for text in i.warnings if not i.n_not_finite]
+        odd += [(f, text) for f in study.part(part) if f.label for text in f.label.warnings]
         if odd:
             more = f" (and {len(odd) - _TOLD} more)" if len(odd) > _TOLD else ""
             told = " ".join(text for _, text in odd[:_TOLD])
