@@ -107,7 +107,7 @@ def test_the_next_run_makes_only_the_dicom_segmentation_that_is_missing(
         segment(request, SilentReporter())
     first = tmp_path / "out" / f"series.{ending}"
     before = first.stat()
-    with pytest.raises(SomeFailed, match="have no StudyInstanceUID"):
+    with pytest.raises(SomeFailed, match="has no StudyInstanceUID"):
         segment(request, SilentReporter())
     assert (first.stat().st_ino, first.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     for name, data in good.items():
