@@ -7,7 +7,7 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -75,7 +75,8 @@ def _variant(name: str) -> BenchmarkArm:
     if (match := re.fullmatch(r"beta-(0\.\d+|1(?:\.0)?)", name)) and float(match[1]) > 0:
         how = Arm(preset="paper", method={"beta": float(match[1])})
         return BenchmarkArm(name, f"the paper's text, beta {match[1]}", how)
-    known = [LABELS, ALL_LABELS, PLAIN, *get_args(PresetName), *METHODS, *ARMS, "regions-12", "modules-dtct", "beta-0.7"]
+    known = [LABELS, ALL_LABELS, PLAIN, *get_args(PresetName), *METHODS, *ARMS, "regions-12", "modules-dtct",
+             "beta-0.7"]
     raise ValueError(f"There is no arm {name}. Accepted: {', '.join(dict.fromkeys(known))}.")
 
 
@@ -136,13 +137,19 @@ def settings_file(run: Path) -> Path:
     return run.with_name(f"{run.name}.json")
 
 
-def measure_cost(protocol: Protocol, name: str, work: Path) -> dict[str, Any]:
-    """What a step of an arm costs, in steps of labels only: processor time of one thread, both in turns.
+def measure_costs(protocol: Protocol, names: Sequence[str], work: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What a step of each arm costs, in steps of labels only: processor time of one thread, both in turns.
 
     At POSITIONS places of a run, because an arm may cost more later than at its beginning; TURNS turns at each, whose
     median counts. What is read from the disk is read before. Call it in a process of its own.
     """
-    loops = {arm: _loop(protocol, arm, work) for arm in dict.fromkeys((LABELS, name))}
+    labels = _loop(protocol, LABELS, work)
+    for name in names:
+        yield name, _cost(protocol, name, {LABELS: labels} | ({} if name == LABELS else {
+            name: _loop(protocol, name, work)}))
+
+
+def _cost(protocol: Protocol, name: str, loops: dict[str, Any]) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {arm: [] for arm in loops}
     for position in range(POSITIONS):
         turns: dict[str, list[float]] = {arm: [] for arm in loops}

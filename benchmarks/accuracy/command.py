@@ -19,7 +19,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from accuracy.arms import ALL_LABELS, LABELS, Cell, arm_named, cells, measure_cost
+from accuracy.arms import ALL_LABELS, LABELS, Cell, arm_named, cells, measure_costs
 from accuracy.converters import DATA_SETS, Unlike, convert
 from accuracy.protocols import DATA_FOLDER, PROTOCOLS, NotHere, Protocol, protocol_named
 from accuracy.report import Results, write
@@ -47,15 +47,11 @@ def main(arguments: Sequence[str]) -> int:
 
 def _list(options: argparse.Namespace) -> None:
     for name, protocol in PROTOCOLS.items():
-        try:
-            protocol.pool(options.work) if name != "phantom" else None
-            there = "here"
-        except NotHere as error:
-            there = str(error)
         counts = ", ".join(map(str, protocol.labeled))
-        print(f"{name}: {protocol.title}; {counts} labelled, {protocol.draws} draws, {protocol.budget:,} steps; {there}")
-    print("Arms: labels, all-labels, plain, presets, methods, arms of benchmarks/training.py, regions-12, modules-dtct, "
-          "beta-0.7 and the like.")
+        print(f"{name}: {protocol.title}; {counts} labelled, {protocol.draws} draws, {protocol.budget:,} steps; "
+              f"{protocol.missing() or 'here'}")
+    print("Arms: labels, all-labels, plain, presets, methods, arms of benchmarks/training.py, regions-12, "
+          "modules-dtct, beta-0.7 and the like.")
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -72,7 +68,8 @@ def _run(options: argparse.Namespace) -> None:
 def _make(options: argparse.Namespace, protocol: Protocol, arms: Sequence[str], wished: Sequence[Cell]) -> None:
     """Measures the costs, tells the forecast, and makes the runs."""
     options.work.mkdir(parents=True, exist_ok=True)
-    protocol.pool(options.work)
+    if protocol.missing():
+        raise NotHere(protocol.missing())
     runner = Runner(protocol, options.work, Store(protocol, options.results), lambda line: print(line, flush=True))
     runner.measure(arms)
     print(runner.forecast(wished, options.jobs), flush=True)
@@ -121,7 +118,8 @@ def _convert(options: argparse.Namespace) -> None:
 
 
 def _cost_of(options: argparse.Namespace) -> None:
-    print(json.dumps(measure_cost(protocol_named(options.protocol), options.arm, options.work)))
+    for arm, found in measure_costs(protocol_named(options.protocol), options.arms, options.work):
+        print(json.dumps({"arm": arm, **found}), flush=True)
 
 
 def _score(options: argparse.Namespace) -> None:
@@ -152,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     converter.add_argument("source", type=Path)
     cost = _command(commands, "cost-of", _cost_of)
     cost.add_argument("protocol")
-    cost.add_argument("arm")
+    cost.add_argument("arms", nargs="+")
     scoring = _command(commands, "score", _score)
     scoring.add_argument("run", type=Path)
     scoring.add_argument("cases", type=Path)

@@ -133,8 +133,8 @@ def convert(name: str, source: Path, out: Path) -> str:
         raise Unlike(f"{source} holds no case of {name}. Expected: {about.layout}.")
     lacking = [case for case in found if not case.label.is_file()]
     if lacking:
-        raise Unlike(f"{len(lacking)} of {len(found)} scans have no label, the first: {lacking[0].image.name}. Expected: "
-                     f"{about.layout}.")
+        raise Unlike(f"{len(lacking)} of {len(found)} scans have no label, the first: {lacking[0].image.name}. "
+                     f"Expected: {about.layout}.")
     patients = list(dict.fromkeys(case.patient for case in found))
     train, test = about.split(source, patients)
     absent = sorted({*train, *test} - set(patients))

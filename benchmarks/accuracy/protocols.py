@@ -22,12 +22,20 @@ from accuracy import DATA, NAMES
 COMMON, HELD_BACK = "common", "held back"
 ALL = "all"
 """In place of a number of labelled patients."""
-DATA_FOLDER = Path(os.environ.get("ALHVR_BENCHMARK_DATA", DATA))
+DATA_FOLDER = Path(os.environ.get("ALHVR_BENCHMARK_DATA", Path.home() / "alhvr-data"))
 """Where ``convert`` puts the data sets of the paper."""
 
 
 class NotHere(Exception):
     """The data of a protocol is not on this machine; one line."""
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What has to lie where, and where it comes from in words."""
+
+    place: Path
+    words: str
 
 
 @dataclass(frozen=True)
@@ -63,8 +71,9 @@ class Protocol:
 
     name: str
     title: str
-    pool: Callable[[Path], Pool]
-    """From a folder for what has to be made first; raises NotHere."""
+    make_pool: Callable[[Path], Pool]
+    """From a folder for what has to be made first."""
+    needs: tuple[Needed, ...]
     labeled: tuple[int, ...]
     budget: int
     """What a run may cost, in steps of the arm "labels"."""
@@ -81,6 +90,16 @@ class Protocol:
     """Score also those who come last in a draw; else they are in the archive."""
     remark: str = ""
     """What a reader of its tables should know."""
+
+    def missing(self) -> str:
+        """What is not here and where to get it, in one line; "" where all is here."""
+        return next((need.words for need in self.needs if not need.place.exists()), "")
+
+    def pool(self, work: Path) -> Pool:
+        """Everybody; raises NotHere."""
+        if self.missing():
+            raise NotHere(self.missing())
+        return self.make_pool(work)
 
     def drawn(self, pool: Pool, draw: int) -> list[str]:
         """The patients that may be labelled, in the order of a draw."""
@@ -127,7 +146,7 @@ def _link(folder: Path, cases: Iterable[CaseFiles], names: dict[str, str], *, la
 
 
 def _acdc_small(work: Path) -> Pool:
-    folder = _require(DATA / "acdc", "acdc-small needs ACDC as ../shared/data/acdc has it")
+    folder = DATA / "acdc"
     split = json.loads((folder / "split.json").read_text())
     order, cases = split["train_patients_in_order"], []
     for part in ("train", "val"):
@@ -139,8 +158,7 @@ def _acdc_small(work: Path) -> Pool:
 
 
 def _hippocampus(work: Path, change: Callable[[Path, CaseFiles, int], CaseFiles | None] | None = None) -> Pool:
-    folder = _require(DATA / "hippocampus", "hippocampus-small needs the hippocampus task of the Medical Segmentation "
-                      "Decathlon as ../shared/data/hippocampus has it")
+    folder = DATA / "hippocampus"
     split = json.loads((folder / "split.json").read_text())
     drawable, common = tuple(split["labeled_20"]), tuple(split["val"])
     cases = [CaseFiles(path.name, path.name, path, folder / "labels" / path.name)
@@ -172,8 +190,7 @@ def _foreign(work: Path, case: CaseFiles, number: int) -> CaseFiles | None:
         return None
     target = work / "hippocampus-foreign" / case.name
     if not target.exists():
-        hearts = sorted((_require(DATA / "left-atrium", "hippocampus-foreign needs ../shared/data/left-atrium")
-                         / "images").iterdir())
+        hearts = sorted((DATA / "left-atrium" / "images").iterdir())
         heart = SimpleITK.Cast(SimpleITK.ReadImage(str(hearts[number // 4 % len(hearts)])), SimpleITK.sitkFloat32)
         size = SimpleITK.ReadImage(str(case.image)).GetSize()
         rng = np.random.default_rng(number)
@@ -215,19 +232,23 @@ def _phantom(work: Path) -> Pool:
     return Pool(**named, cases=cases, names={str(value): name for value, name in LABEL_NAMES.items()})
 
 
-def _require(folder: Path, what: str) -> Path:
-    if not folder.is_dir():
-        raise NotHere(f"{what}, and {folder} is not there.")
-    return folder
+def _development(name: str, words: str) -> Needed:
+    """A data set of the developers."""
+    return Needed(DATA / name, f"{words} is needed, as {DATA / name} has it, which is not there; ALHVR_TEST_DATA may "
+                  "say another folder.")
 
 
-def converted(name: str, source: str) -> Callable[[Path], Pool]:
-    """The pool of a data set that ``convert`` wrote; ``source`` says in words where it comes from."""
+def _download(name: str, words: str) -> Needed:
+    """A data set of the paper."""
+    folder = DATA_FOLDER / name
+    return Needed(folder / "pool.json", f"{name} is not there: get {words}, and run: python -m benchmarks accuracy "
+                  f"convert {name} DOWNLOAD (it writes {folder}; ALHVR_BENCHMARK_DATA may say another place).")
+
+
+def _converted(name: str) -> Callable[[Path], Pool]:
+    """The pool of a data set that ``convert`` wrote."""
     def read(work: Path) -> Pool:
         folder = DATA_FOLDER / name
-        if not (folder / "pool.json").exists():
-            raise NotHere(f"{name} is not there: get {source}, and run: python -m benchmarks accuracy convert {name} "
-                          f"DOWNLOAD (it writes {folder}).")
         record = json.loads((folder / "pool.json").read_text())
         cases = tuple(CaseFiles(case["name"], case["patient"], folder / "images" / case["name"],
                                 folder / "labels" / case["name"]) for case in record["cases"])
@@ -241,33 +262,37 @@ def _shared_order(data: str) -> Callable[[Pool, int], Sequence[str]]:
 
 
 _ACDC = ("--patch-size", "128,128", "--batch-size", "8")
-_ACDC_PAPER = "the ACDC challenge's training set (100 patients), from its organisers after registration"
+_VOLUMES = ("--patch-size", "96,96,96", "--batch-size", "4")
 _HIPPOCAMPUS = {"labeled": (1, 3, 10), "budget": 180, "plan": {"network": "unet"}, "training": {"validations": 3},
                 "order": _shared_order("hippocampus")}
-_PAPER = {"training": {"validations": 20}, "draws": 3, "paper_metrics": True, "hold_back": False,
+_OF_HIPPOCAMPUS = _development("hippocampus", "The hippocampus task of the Medical Segmentation Decathlon")
+_PAPER = {"budget": 30_000, "training": {"validations": 20}, "draws": 3, "paper_metrics": True, "hold_back": False,
           "order": lambda pool, draw: pool.drawable}
 PROTOCOLS = {protocol.name: protocol for protocol in (
-    Protocol("acdc-small", "ACDC, 2-D, 128 x 128, batch 8", _acdc_small, (1, 3, 7), 1000, _ACDC,
-             training={"validations": 5}, order=_shared_order("acdc"),
+    Protocol("acdc-small", "ACDC, 2-D, 128 x 128, batch 8", _acdc_small, (_development("acdc", "ACDC"),), (1, 3, 7),
+             1000, _ACDC, training={"validations": 5}, order=_shared_order("acdc"),
              remark="The spacing is nominal, so that distances are in voxels. All labels: 14 patients."),
-    Protocol("hippocampus-small", "Hippocampus, 3-D", _hippocampus, **_HIPPOCAMPUS),
+    Protocol("hippocampus-small", "Hippocampus, 3-D", _hippocampus, (_OF_HIPPOCAMPUS,), **_HIPPOCAMPUS),
     Protocol("hippocampus-shifted", "Hippocampus, 3-D, an archive from another scanner (scaled, blurred)",
-             lambda work: _hippocampus(work, _shifted), **_HIPPOCAMPUS,
+             lambda work: _hippocampus(work, _shifted), (_OF_HIPPOCAMPUS,), **_HIPPOCAMPUS,
              remark="All labels: 20 patients, because the archive has none."),
     Protocol("hippocampus-foreign", "Hippocampus, 3-D, every fourth scan of the archive a heart",
-             lambda work: _hippocampus(work, _foreign), **_HIPPOCAMPUS),
-    Protocol("phantom", "Generated CT, 2-D, 64 x 64, batch 4", _phantom, (1, 3), 150,
+             lambda work: _hippocampus(work, _foreign), (_OF_HIPPOCAMPUS, _development(
+                 "left-atrium", "The left atrium data set")), **_HIPPOCAMPUS),
+    Protocol("phantom", "Generated CT, 2-D, 64 x 64, batch 4", _phantom, (), (1, 3), 150,
              ("--patch-size", "64,64", "--batch-size", "4"), {"width": 4, "dimensions": 2}, {"validations": 3},
              draws=3),
-    Protocol("acdc-paper", "ACDC, 2-D, the paper's split", converted("acdc-paper", _ACDC_PAPER), (7, 14), 30_000,
-             ("--patch-size", "256,256", "--batch-size", "24"), **_PAPER, remark="The labelled patients are the paper's in every draw; a draw is another seed."),
-    Protocol("abdomen-paper", "AbdomenCT-1K, 3-D, 30 scans to train and 11 to test",
-             converted("abdomen-paper", "AbdomenCT-1K (three parts of images and the masks), from Zenodo"), (1, 3),
-             30_000, ("--patch-size", "96,96,96", "--batch-size", "4"), **_PAPER, remark="The paper's split is not published; this one is ours, so that its figures "
-             "cannot be compared one to one."),
-    Protocol("brats-paper", "BraTS 2019, 3-D, whole tumour on FLAIR",
-             converted("brats-paper", "the BraTS 2019 training set (HGG and LGG), from its organisers after "
-                       "registration"), (25,), 30_000, ("--patch-size", "96,96,96", "--batch-size", "4"), **_PAPER,
+    Protocol("acdc-paper", "ACDC, 2-D, the paper's split", _converted("acdc-paper"), (_download(
+                 "acdc-paper", "the ACDC challenge's training set (100 patients), from its organisers after "
+                 "registration"),), (7, 14), options=("--patch-size", "256,256", "--batch-size", "24"), **_PAPER,
+             remark="The labelled patients are the paper's in every draw; a draw is another seed."),
+    Protocol("abdomen-paper", "AbdomenCT-1K, 3-D, 30 scans to train and 11 to test", _converted("abdomen-paper"),
+             (_download("abdomen-paper", "AbdomenCT-1K (three parts of images and the masks), from Zenodo"),), (1, 3),
+             options=_VOLUMES, **_PAPER, remark="The paper's split is not published; this one is ours, so that its "
+             "figures cannot be compared one to one."),
+    Protocol("brats-paper", "BraTS 2019, 3-D, whole tumour on FLAIR", _converted("brats-paper"), (_download(
+                 "brats-paper", "the BraTS 2019 training set (HGG and LGG), from its organisers after registration"),),
+             (25,), options=_VOLUMES, **_PAPER,
              remark="Where the download has no lists of the 250 and 60 patients, the split is ours."),
 )}
 

@@ -124,15 +124,15 @@ def parts(results: Results) -> Iterator[Part]:
 def _about(results: Results) -> Part:
     protocol = results.protocol
     return Part("What is compared", [
-        f"{protocol.title}. Every run costs the same: {protocol.budget:,} steps of labels only, or fewer steps of an arm "
-        "whose steps cost more (processor time of one thread, measured in turns; validations are not counted).",
-        "Scored are the mean weights after the last step, both networks averaged, nothing cleaned: nothing is chosen by "
-        "anybody's labels. The curves are of the common patients, and choose nothing either.",
+        f"{protocol.title}. Every run costs the same: {protocol.budget:,} steps of labels only, or fewer steps of an "
+        "arm whose steps cost more (processor time of one thread, measured in turns; validations are not counted).",
+        "Scored are the mean weights after the last step, both networks averaged, nothing cleaned: nothing is chosen "
+        "by anybody's labels. The curves are of the common patients, and choose nothing either.",
         "The unit is the patient (mean over structures and over the patient's scans). Intervals are 95 %: a bootstrap "
         "over draws of the labelled patients and over patients, no narrower than Student's t over either. Wilcoxon's "
-        "signed-rank test is on the patients' means over the draws, with Holm over all cells of a table. Harm: share of "
-        f"the draws that lose more than {100 * HARM:g} point to labels only. A draw is nested: its first patient is "
-        "labelled in all.",
+        "signed-rank test is on the patients' means over the draws, Holm over all cells of a group. Harm: share of "
+        f"the draws that lose more than {100 * HARM:g} point to labels only. Draws are nested: who is labelled first "
+        "is among those of every larger number.",
         *([protocol.remark] if protocol.remark else [])])
 
 
@@ -219,9 +219,9 @@ def _costs(results: Results) -> Part:
                      " ".join(f"{part:.2f}" for part in cost["by_position"]),
                      f"{np.mean(spent) / 60:.1f}" if spent else ""])
     return Part("What a step costs", [
-        "In steps of labels only: processor time of one thread, both in one process and in turns, at five places of a "
-        "run. Minutes are processor time of whole runs, with reading, validations and export; a sitting that was killed "
-        "is not in them."],
+        "In steps of labels only: processor time of one thread, both in one process and in turns, at five places of "
+        "a run. Minutes are processor time of whole runs, with reading, validations and export; a sitting that was "
+        "killed is not in them."],
         [Table("Cost", ("arm", "what it is", "cost of a step", "by place", "minutes a run"), rows)] if rows else [])
 
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,11 +71,16 @@ class Runner:
 
     def measure(self, arms: Sequence[str]) -> None:
         """What a step of each arm costs, where it is not known yet."""
-        for arm in dict.fromkeys(arms):
-            if arm not in self.store.read()["cost"]:
-                found = json.loads(self._child(["cost-of", self.protocol.name, arm], self.work / "cost.log"))
-                self.store.put("cost", arm, {**found, "code": code_version()})
-                self.say(f"A step of {arm} costs {found['ratio']:.2f} steps of labels.")
+        known = self.store.read()["cost"]
+        unknown = [arm for arm in dict.fromkeys(arms) if arm not in known]
+        if not unknown:
+            return
+        self.say(f"Measuring what a step of {', '.join(unknown)} costs ...")
+        for line in self._lines(["cost-of", self.protocol.name, *unknown], self.work / "cost.log"):
+            found = json.loads(line)
+            arm = found.pop("arm")
+            self.store.put("cost", arm, {**found, "code": code_version()})
+            self.say(f"A step of {arm} costs {found['ratio']:.2f} steps of labels.")
 
     def steps(self, arm: str) -> int:
         """How many steps of an arm the budget buys, one at least."""
@@ -92,7 +97,7 @@ class Runner:
         costs = [entry["labels_step_s"] for entry in self.store.read()["cost"].values()]
         hours = len(left) * self.protocol.budget * (sum(costs) / len(costs) if costs else math.nan) / 3600
         return (f"{len(left)} runs to make, {len(wanted) - len(left)} are done: about {hours:.2g} hours of processor "
-                f"time for their steps, {hours / max(1, min(jobs, len(left) or 1)):.2g} hours with {jobs} side by side. "
+                f"time for their steps, {hours / max(1, min(jobs, len(left))):.2g} hours with {jobs} side by side. "
                 "Reading, validations and scoring come on top.")
 
     def make(self, wanted: Sequence[Cell], *, jobs: int = 1, again: bool = False) -> None:
@@ -131,9 +136,9 @@ class Runner:
             return
         groups = [name for name in (COMMON, HELD_BACK)
                   if any((cases / name.replace(" ", "_") / "labels").glob("*"))]
-        scores = json.loads(self._child(
-            ["score", run, cases, CHOSEN if cell.chosen else LAST, *(["--paper"] if self.protocol.paper_metrics else []),
-             "--groups", *groups], run.with_name(f"{run.name}.log")))
+        words = ["score", run, cases, CHOSEN if cell.chosen else LAST, "--groups", *groups]
+        words += ["--paper"] if self.protocol.paper_metrics else []
+        scores = json.loads(list(self._lines(words, run.with_name(f"{run.name}.log")))[-1])
         self.store.put("runs", cell.key, {**record, "scores": scores, **_from_run(run)})
         dice = [one["dice"] for case in scores[COMMON].values() for one in case.values() if one["dice"] is not None]
         self.say(f"{cell.key}: Dice {sum(dice) / max(1, len(dice)):.3f}, {steps} steps")
@@ -162,16 +167,16 @@ class Runner:
             raise KeyboardInterrupt
         return "" if child.returncode == 0 else f"exit code {child.returncode}: {_last_line(log)}"
 
-    def _child(self, words: Sequence[Any], log: Path) -> str:
-        """What a command of this benchmark prints, run with one thread in a process of its own."""
+    def _lines(self, words: Sequence[Any], log: Path) -> Iterator[str]:
+        """The lines that a command of this benchmark prints, run with one thread in a process of its own."""
         log.parent.mkdir(parents=True, exist_ok=True)
         arguments = [sys.executable, "-m", "benchmarks", "accuracy", *map(str, words), "--work", str(self.work)]
         with log.open("a") as file:
-            done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=file, env=_environment(), cwd=ROOT,
-                                  text=True, check=False, preexec_fn=_die_with_parent)
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(map(str, words[:3]))} ended with {done.returncode}: {_last_line(log)}")
-        return done.stdout.splitlines()[-1]
+            child = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=file, env=_environment(), cwd=ROOT,
+                                     text=True, preexec_fn=_die_with_parent)
+            yield from child.stdout
+            if child.wait():
+                raise RuntimeError(f"{' '.join(map(str, words[:3]))} ended with {child.returncode}: {_last_line(log)}")
 
 
 def _environment() -> dict[str, str]:

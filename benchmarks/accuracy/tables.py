@@ -43,7 +43,8 @@ def lines(number: int, protocol: Protocol, labeled: int) -> list[Line]:
     rows = json.loads(FILE.read_text())[_KEYS[number]]
     known = {row["dataset"] for row in rows}
     data = _DATA_SETS.get(protocol.name.split("-")[0], "")
-    rows = [row for row in rows if row["dataset"] == (data if data in known else sorted(known)[-1 if number == 4 else 0])]
+    shown = data if data in known else "ACDC" if "ACDC" in known else min(known)
+    rows = [row for row in rows if row["dataset"] == shown]
     if number in (2, 3, 4):
         rows = _of_one_count(rows, labeled)
     return list(_lines(number, rows))
