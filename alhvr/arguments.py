@@ -225,12 +225,38 @@ def _add_segment(commands: Any) -> None:
                         help="do not compress the maps beside the regions: larger, quicker to write and to read")
     parser.add_argument("--dicom-seg", action="store_true",
                         help="also write a DICOM Segmentation; inputs must be DICOM series")
+    _add_dicom(parser)
     parser.add_argument("--format", choices=["seg.nrrd", "nii.gz", "nrrd", "mha"], default="seg.nrrd",
                         help="file format of the segmentation")
     parser.add_argument("--backend", default="auto", metavar="NAME",
                         help="what runs the networks; auto: the fastest that is installed")
     _add_device(parser)
     _add_progress(parser)
+
+
+def _add_dicom(parser: argparse.ArgumentParser) -> None:
+    """What --dicom-seg may be told; each of them asks for it."""
+    parser.add_argument("--dicom-kind", choices=["binary", "fractional", "labelmap"],
+                        help="kind of the DICOM Segmentation: binary, which most viewers read; fractional, with the "
+                             "probability of each label where it won; labelmap, which is new in the standard")
+    parser.add_argument("--dicom-regions", action="store_true",
+                        help="also write the high-value regions as a second DICOM Segmentation; with --regions")
+    parser.add_argument("--rtstruct", action="store_true", help="also write contours as a DICOM RT Structure Set")
+    parser.add_argument("--dicom-report", action="store_true",
+                        help="also write a DICOM structured report (TID 1500) with the volumes in ml")
+    parser.add_argument("--dicom-creator", metavar="FAMILY^GIVEN", help="content creator (ALHVR^Automatic)")
+    parser.add_argument("--dicom-series-number", type=int, metavar="N",
+                        help="series number of the segmentation (300); those after it are for the other objects")
+    parser.add_argument("--dicom-series-description", metavar="TEXT",
+                        help="series description that viewers list (ALHVR segmentation)")
+
+
+def dicom_wishes(options: argparse.Namespace) -> dict[str, Any]:
+    """What was asked of DICOM files, as DicomOptions takes it; empty for nothing."""
+    wishes = {"kind": options.dicom_kind, "regions": options.dicom_regions, "rtstruct": options.rtstruct,
+              "report": options.dicom_report, "creator": options.dicom_creator,
+              "series_number": options.dicom_series_number, "series_description": options.dicom_series_description}
+    return {name: value for name, value in wishes.items() if value is not None and value is not False}
 
 
 def _add_rank(commands: Any) -> None:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alhvr.arguments import build_parser, check_config, run_config
+from alhvr.arguments import build_parser, check_config, dicom_wishes, run_config
 from alhvr.core.errors import DEMO, Cancelled, UserError, require_generator, require_memory, require_train
 from alhvr.core.files import shown
 from alhvr.core.progress import BarReporter, JsonReporter, Reporter
@@ -253,10 +253,12 @@ def _with_forecast(found: CheckResult, config: RunConfig, out: Path, context: Ru
 
 def _segment(options: argparse.Namespace, reporter: Reporter) -> None:
     """Segments; SomeFailed at the end where an input could not be."""
-    from alhvr.inference.run import SegmentRequest, SomeFailed, segment
+    from alhvr.inference.run import DicomOptions, SegmentRequest, SomeFailed, segment
 
+    wishes = dicom_wishes(options)
     request = SegmentRequest(model=options.model, inputs=tuple(options.inputs), out=options.out,
-                             regions=options.regions, dicom_seg=options.dicom_seg, file_format=options.format,
+                             regions=options.regions, dicom_seg=options.dicom_seg or bool(wishes),
+                             dicom=DicomOptions(**wishes), file_format=options.format,
                              device=options.device or "auto", backend=options.backend, fusion=options.fusion,
                              temperature=options.temperature, compressed=not options.uncompressed,
                              series=tuple(options.series or ()))

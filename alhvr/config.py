@@ -173,18 +173,18 @@ class TrainingConfig:
     """Number of optimiser steps; ignored when minutes is given."""
     minutes: float | None = None
     """Train for this time instead; warm-up and decay follow the clock. Validation is included."""
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    """Stochastic gradient descent with momentum as in the paper, or AdamW, which gets further in few steps and wants a
-    learning rate of about 0.001 and a weight decay of about 0.01."""
-    learning_rate: float = 0.01
+    optimizer: Literal["sgd", "adamw"] = "adamw"
+    """AdamW, which gets further in few steps, or stochastic gradient descent with momentum as in the paper; SGD wants a
+    learning rate of about 0.01 and a weight decay of about 0.0001."""
+    learning_rate: float = 0.001
     """Largest learning rate, at the start or after the warm-up."""
-    learning_rate_warmup: float = 0.0
+    learning_rate_warmup: float = 0.05
     """Part of the run, 0 to 1, over which the learning rate rises from 0."""
     learning_rate_decay: Literal["constant", "poly"] = "poly"
     """Constant as in the paper, or (1 - progress) ** 0.9."""
     momentum: float = 0.9
     """Momentum of SGD."""
-    weight_decay: float = 1e-4
+    weight_decay: float = 0.01
     """L2 penalty of SGD, or the decay of AdamW."""
     ema_decay: float = 0.99
     """Decay of the exponential mean of the weights that is validated and kept; 0 turns it off."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from alhvr.config import AugmentConfig, CopyPasteConfig, MethodConfig, PresetName, RunConfig, TrainingConfig
 
@@ -52,12 +53,27 @@ RELEASED_AUGMENT = AugmentConfig(mirror=True, quarter_turns=True, rotate_degrees
 """Mirrors, quarter turns and rotations, as the released code has them."""
 
 
+_RELEASED_OPTIMIZER = {"optimizer": "sgd", "learning_rate": 0.01, "learning_rate_warmup": 0.0, "momentum": 0.9,
+                       "weight_decay": 1e-4}
+_OUR_OPTIMIZER = {name: getattr(TrainingConfig(), name) for name in _RELEASED_OPTIMIZER}
+
+
+def before_optimizers(training: Any) -> dict[str, Any]:
+    """What counts for settings ``training`` that were written before there was a choice of optimiser: SGD.
+
+    Empty for others, and for those that say nothing of it.
+    """
+    old = isinstance(training, dict) and "momentum" in training and "optimizer" not in training
+    return dict(_RELEASED_OPTIMIZER) if old else {}
+
+
 def with_preset(config: RunConfig, preset: PresetName) -> RunConfig:
     """``config`` with the method, the optimiser and, where they say something, the augmentation of ``preset``.
 
-    ``paper`` and ``official``: constant rate, no mean of the weights, running statistics, every slice once an epoch,
-    the released augmentation (the paper names none). ``official`` also: fp32, the released normalization and grid, and
-    the best state of each network. Both take the V-Net in 3-D. Seeds, length, device, and what only users decide stay.
+    ``paper`` and ``official``: SGD at a constant rate, no mean of the weights, running statistics, every slice once an
+    epoch, the released augmentation (the paper names none). ``official`` also: fp32, the released normalization and
+    grid, and the best state of each network. Both take the V-Net in 3-D. Seeds, length, device, and what only users
+    decide stay.
     """
     ours = preset in ("standard", "best")
     if ours:
@@ -69,15 +85,11 @@ def with_preset(config: RunConfig, preset: PresetName) -> RunConfig:
         method = replace(PAPER_METHOD if preset == "paper" else OFFICIAL_METHOD, beta=None)
         augment, decay, ema, statistics, balanced = RELEASED_AUGMENT, "constant", 0.0, "running", False
     official = preset == "official"
-    training = replace(config.training, augment=augment, optimizer="sgd", learning_rate=0.01, learning_rate_warmup=0.0,
-                       copy_paste=CopyPasteConfig(), learning_rate_decay=decay, momentum=0.9,
-                       weight_decay=1e-4, ema_decay=ema, batch_norm_statistics=statistics,
-                       selection="network" if official else "pair", balanced=balanced,
-                       precision="fp32" if official else config.training.precision)
+    training = replace(config.training, augment=augment, **(_OUR_OPTIMIZER if ours else _RELEASED_OPTIMIZER),
+                       copy_paste=CopyPasteConfig(use=preset == "best"), learning_rate_decay=decay, ema_decay=ema,
+                       batch_norm_statistics=statistics, selection="network" if official else "pair",
+                       balanced=balanced, precision="fp32" if official else config.training.precision)
     plan = replace(config.plan, network_3d="unet" if ours else "vnet")
-    if preset == "best":
-        training = replace(training, optimizer="adamw", learning_rate=1e-3, learning_rate_warmup=0.05,
-                           weight_decay=1e-2, copy_paste=CopyPasteConfig(use=True))
     if official:
         plan = replace(plan, stretch=True, normalization=plan.normalization or "released")
     return replace(config, method=method, training=training, plan=plan)

@@ -75,6 +75,8 @@ def _measured(number: int, label: Label, segmentation: Segmentation, seg: Datase
     sites = None if region is None else [sr.FindingSite(anatomic_location=concept(region), laterality=side)]
     return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(uid=segment.TrackingUID, identifier=segment.TrackingID),
-        referenced_segment=sr.ReferencedSegment.from_segmentation(seg, segment_number=number),
+        referenced_segment=sr.ReferencedSegment(
+            seg.SOPClassUID, seg.SOPInstanceUID, segment_number=number,
+            source_series=sr.SourceSeriesForSegmentation(seg.ReferencedSeriesSequence[0].SeriesInstanceUID)),
         finding_category=concept(label.category), finding_type=concept(label.type), finding_sites=sites,
         algorithm_id=None, measurements=[volume])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from alhvr.config import RunConfig, from_dict
 from alhvr.core.errors import UserError
 from alhvr.methods.registry import METHODS
 from alhvr.networks.registry import NETWORKS
-from alhvr.presets import with_preset
+from alhvr.presets import before_optimizers, with_preset
 
 Kind = Literal["choice", "number", "whole", "sizes"]
 PRESETS = ("best", "paper", "official")
@@ -77,7 +77,9 @@ def config_of(settings: Any, where: str = "settings") -> RunConfig:
 
     Raises UserError for a name or a value that is not accepted; ``where`` is what holds them, for the message.
     """
-    return from_dict(RunConfig, settings, where, base=_defaults(preset_of(settings)))
+    base, training = _defaults(preset_of(settings)), settings.get("training") if isinstance(settings, dict) else None
+    base = replace(base, training=replace(base.training, **before_optimizers(training)))
+    return from_dict(RunConfig, settings, where, base=base)
 
 
 def preset_of(settings: Any) -> str:

@@ -21,7 +21,7 @@ from alhvr.data.dicom_rule import parse_rules
 from alhvr.data.reading import Header, probe
 from alhvr.data.reading_process import ReadingProcess
 from alhvr.data.scan import Scan
-from alhvr.export.dicom_seg import require_dicom
+from alhvr.export.dicom_seg import DicomOptions, require_dicom
 from alhvr.formats.labels import LabelSet
 from alhvr.formats.model_folder import MANIFEST
 from alhvr.inference.backends import choose_backend
@@ -33,7 +33,7 @@ from alhvr.inference.results_index import FILE_NAME, FileFingerprint, ResultsInd
 from alhvr.inference.summary import DONE_BEFORE, FAILED, KEPT, SEGMENTED, Outcome, SegmentResult, SomeFailed
 from alhvr.inference.writer import DICOM_AT_WORK, Origin, ResultWriter, Written, stage_of
 
-__all__ = ["SegmentRequest", "SegmentResult", "SomeFailed", "segment"]
+__all__ = ["DicomOptions", "SegmentRequest", "SegmentResult", "SomeFailed", "segment"]
 
 
 def segment(request: SegmentRequest, reporter: Reporter) -> SegmentResult:
@@ -128,7 +128,8 @@ class _Folder:
                 continue
             start = time.monotonic()
             try:
-                written = writer.add_dicom_seg(case.name, self._request.target(case), case.image, labels)
+                written = writer.add_dicom(case.name, self._request.target(case), case.image, labels,
+                                           self._request.dicom)
             except BatchAborted:
                 raise
             except UserError as error:
@@ -159,7 +160,7 @@ class _Folder:
             for file in written.files:
                 self._reporter.artifact("result", str(file))
             fault = written.dicom_seg_fault
-            reason = fault and f"The DICOM segmentation was not written; {written.files[0]} was. {fault}"
+            reason = fault and f"A DICOM file was not written; {written.files[0]} was. {fault}"
             self._add(Outcome(case.name, SEGMENTED, finished.seconds, written.entry.volumes_ml, written.entry.nominal,
                               written.files, reason))
         self._tell_progress()
@@ -266,7 +267,8 @@ class CaseProcessor:
         for warning in loaded.scan.warnings:
             reporter.warning(f"{case.name}: {warning}")
         with _errors_naming(case.name):
-            prediction = self._predictor.segment(loaded.scan, regions=self._request.regions, reporter=reporter,
+            prediction = self._predictor.segment(loaded.scan, regions=self._request.regions,
+                                                 probabilities=self._request.wants_probabilities, reporter=reporter,
                                                  should_stop=should_stop)
         return Made(prediction, loaded.mark, loaded.seconds + time.monotonic() - start, self._predictor.ran_with)
 
@@ -274,8 +276,8 @@ class CaseProcessor:
         """Writes the results of a scan; raises UserError."""
         start = time.monotonic()
         origin = Origin(case.name, case.image, self._request.target(case), made.mark, self._model,
-                        self._request.regions, self._request.dicom_seg, self._request.fusion,
-                        self._request.temperature, made.ran_with)
+                        self._request.regions, self._request.dicom if self._request.dicom_seg else None,
+                        self._request.fusion, self._request.temperature, made.ran_with)
         with _errors_naming(case.name):
             written = self._writer.write(origin, made.prediction)
         return Finished(written, made.seconds + time.monotonic() - start)
@@ -291,7 +293,8 @@ class CaseProcessor:
 
         Raises UserError when they are not free though nothing is being computed.
         """
-        how = {"regions": self._request.regions, "voxel_bytes": header.voxel_bytes}
+        how = {"regions": self._request.regions,
+               "voxel_bytes": header.voxel_bytes + self._request.wants_probabilities}
         if case.more_images:
             how["voxel_bytes"], how["reading_bytes"] = reading_bytes(case, header)
         if computing is None:

@@ -129,7 +129,7 @@ class _Work:
             return [draft.segmentation(case.name), draft.regions(case.name), draft.score_file(case.name)]
 
         origin = Origin(case.name, case.image, self.drafts.segmentation(case.name).name, made.mark, self._identity,
-                        regions=False, dicom_seg=False, ran_with=made.ran_with)
+                        regions=False, dicom=None, ran_with=made.ran_with)
         self._writer.write_files(origin, prediction.segmentation, write_all)
         return score
 
