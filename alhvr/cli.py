@@ -241,12 +241,13 @@ def _rank(options: argparse.Namespace, reporter: Reporter) -> None:
                         "Give a model and the folders of the archive, or --project.")
     from alhvr.ranking.run import RankRequest, rank
 
+    config = check_config(options, project)
     request = RankRequest(model=options.model, archive=tuple(options.archive),
                           out=options.out or Path("review", "ranking.json"), known=options.known,
                           decisions=project.review_folder / DECISIONS if project else None, count=options.count,
                           round_number=1 if options.round is None else options.round, seed=options.seed,
-                          at_most=options.at_most, device=options.device or "auto",
-                          not_annotated=check_config(options, project).data.not_annotated)
+                          at_most=options.at_most, device=options.device or config.training.device,
+                          precision=config.training.precision, not_annotated=config.data.not_annotated)
     ranking = rank(request, reporter)
     if options.progress == "bar":
         write_out(ranking.table() + "\n")
