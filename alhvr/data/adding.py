@@ -17,12 +17,13 @@ from alhvr.core.errors import UserError
 from alhvr.core.files import read_json, shown, write_json, write_refused, written_by_name
 from alhvr.core.progress import Reporter
 from alhvr.data.case_file import CASE_FILE
+from alhvr.data.case_io import uncropped
 from alhvr.data.cases import Case, find_cases
 from alhvr.data.channel_names import Channel
 from alhvr.data.folder_content import LABEL_FOLDERS, label_base
 from alhvr.data.geometry import Geometry
 from alhvr.data.label_names import IGNORED, parse_label_names
-from alhvr.data.reading import ENDINGS, distinct_values, is_image_file, read_label, read_scan, scan_name
+from alhvr.data.reading import ENDINGS, distinct_values, is_image_file, probe, read_label, read_scan, scan_name
 from alhvr.formats.labels import folded
 from alhvr.formats.segment_names import read_segment_names
 
@@ -217,7 +218,7 @@ def _add(cases: Path, case: Case, changes: Mapping[int, int]) -> str:
         stem = name if len(case.images) == 1 else f"{name}_{channel:04d}"
         _copy_or_write(image, cases / "images", stem, lambda path=image: _voxels(path))
     if changes:
-        label = read_label(case.label)
+        label = uncropped(case.label, read_label(case.label), lambda: probe(case.image).geometry)
         array = label.array.copy()
         for value, target in changes.items():
             array[label.array == value] = target
