@@ -282,8 +282,9 @@ def _rank(options: argparse.Namespace, reporter: Reporter) -> None:
                           out=options.out or Path("review", "ranking.json"), known=options.known,
                           decisions=project.review_folder / DECISIONS if project else None, count=options.count,
                           round_number=1 if options.round is None else options.round, seed=options.seed,
-                          at_most=options.at_most, device=options.device or "auto",
-                          not_annotated=config.data.not_annotated, series=config.data.series)
+                          at_most=options.at_most, device=options.device or config.training.device,
+                          precision=config.training.precision, not_annotated=config.data.not_annotated,
+                          series=config.data.series)
     ranking = rank(request, reporter)
     if options.progress == "bar":
         write_out(ranking.table() + "\n")

@@ -12,7 +12,7 @@ from alhvr.export.dicom_objects import ENDINGS as DICOM_ENDINGS
 from alhvr.export.dicom_seg import FRACTIONAL, DicomOptions
 from alhvr.inference.inputs import files_of
 from alhvr.inference.results_index import ResultEntry, ResultsIndex
-from alhvr.inference.summary import DONE_BEFORE, KEPT, Outcome
+from alhvr.inference.summary import DONE_BEFORE, KEPT, CaseResult
 
 AGAIN = "To do it again, delete the result or choose another --out folder."
 
@@ -78,7 +78,7 @@ class SegmentRequest:
                 raise UserError(f"The result would overwrite the scan {image} itself.",
                                 "Choose another --out folder or --format.")
 
-    def done_before(self, case: Case, record: ResultsIndex, model: str) -> Outcome | None:
+    def done_before(self, case: Case, record: ResultsIndex, model: str) -> CaseResult | None:
         """The outcome of ``case`` when nothing is to be done for it: it is done, or its result was changed since.
 
         ``model`` is the SHA-256 of the model's manifest; the request is one that ``beside`` gave. Where and with what
@@ -91,11 +91,11 @@ class SegmentRequest:
         files = tuple(self.out / name for name in asked_for)
         for path in files:
             if path.exists() and not record.wrote(path):
-                return Outcome(case.name, KEPT, files=files, reason=kept_because(path.name))
+                return CaseResult(case.name, KEPT, files=files, reason=kept_because(path.name))
         if not (self._asks_no_more_than(entry, model) and entry.input.fits(*files_of(case, record))
                 and all(entry.files[path.name].fits(path) for path in files)):
             return None
-        return Outcome(case.name, DONE_BEFORE, volumes_ml=entry.volumes_ml, nominal=entry.nominal, files=files)
+        return CaseResult(case.name, DONE_BEFORE, volumes_ml=entry.volumes_ml, nominal=entry.nominal, files=files)
 
     def lacks_dicom_seg_only(self, case: Case, record: ResultsIndex, model: str) -> bool:
         """True when ``done_before`` is None for nothing but DICOM files that can be made of the segmentation."""

@@ -30,7 +30,7 @@ from alhvr.inference.pipeline import BatchAborted, Pipeline, Steps
 from alhvr.inference.predictor import Prediction, Predictor
 from alhvr.inference.request import AGAIN, SegmentRequest, kept_because
 from alhvr.inference.results_index import FILE_NAME, FileFingerprint, ResultsIndex
-from alhvr.inference.summary import DONE_BEFORE, FAILED, KEPT, SEGMENTED, Outcome, SegmentResult, SomeFailed
+from alhvr.inference.summary import DONE_BEFORE, FAILED, KEPT, SEGMENTED, CaseResult, SegmentResult, SomeFailed
 from alhvr.inference.writer import DICOM_AT_WORK, Origin, ResultWriter, Written, stage_of
 
 __all__ = ["DicomOptions", "SegmentRequest", "SegmentResult", "SomeFailed", "segment"]
@@ -68,7 +68,7 @@ class _Folder:
         self._record, self._reporter, self._stop = record, reporter, stop
         self._start = time.monotonic()
         self._inputs = Inputs()
-        self._outcomes: dict[str, Outcome] = {}
+        self._outcomes: dict[str, CaseResult] = {}
         self._countdown = Countdown(0)
 
     def segment(self, inputs: Inputs, model: Model) -> SegmentResult:
@@ -155,24 +155,24 @@ class _Folder:
         for warning in written.warnings:
             self._reporter.warning(warning)
         if written.kept:
-            self._add(Outcome(case.name, KEPT, files=written.files, reason=kept_because(written.kept)))
+            self._add(CaseResult(case.name, KEPT, files=written.files, reason=kept_because(written.kept)))
         else:
             for file in written.files:
                 self._reporter.artifact("result", str(file))
             fault = written.dicom_seg_fault
             reason = fault and f"A DICOM file was not written; {written.files[0]} was. {fault}"
-            self._add(Outcome(case.name, SEGMENTED, finished.seconds, written.entry.volumes_ml, written.entry.nominal,
-                              written.files, reason))
+            self._add(CaseResult(case.name, SEGMENTED, finished.seconds, written.entry.volumes_ml,
+                                 written.entry.nominal, written.files, reason))
         self._tell_progress()
 
     def _failed(self, case: Case, error: UserError) -> None:
         if self._is_single():
             raise error
         self._reporter.warning(f"{case.name} was not segmented: {error}")
-        self._outcomes[case.name] = Outcome(case.name, FAILED, reason=str(error))
+        self._outcomes[case.name] = CaseResult(case.name, FAILED, reason=str(error))
         self._tell_progress()
 
-    def _add(self, outcome: Outcome) -> None:
+    def _add(self, outcome: CaseResult) -> None:
         self._outcomes[outcome.name] = outcome
         if outcome.reason:
             self._reporter.warning(f"{outcome.name}: {outcome.reason}")
@@ -198,7 +198,7 @@ class _Folder:
 
     def _result(self) -> SegmentResult:
         """The outcomes so far, in the order of the inputs."""
-        bad = [Outcome(name, FAILED, reason=str(error)) for name, error in self._inputs.bad.items()]
+        bad = [CaseResult(name, FAILED, reason=str(error)) for name, error in self._inputs.bad.items()]
         found = [self._outcomes[case.name] for case in self._inputs.cases if case.name in self._outcomes]
         return SegmentResult((*bad, *found), time.monotonic() - self._start)
 
