@@ -26,6 +26,7 @@ from alhvr.data.dicom_file import file_of
 from alhvr.data.dicom_folder import LeftOut
 from alhvr.data.dicom_labels import common_values
 from alhvr.data.dicom_rule import SeriesRule
+from alhvr.data.dicom_zip import is_zip, unpack
 from alhvr.data.label_names import IGNORE, LabelMeaning, Structures, align, find_structures
 from alhvr.data.listing import Listing
 from alhvr.data.reading import read_label_names
@@ -123,7 +124,7 @@ class CaseSet:
 
 def find_cases(folder: Path, *, labeled: bool, channels: Sequence[Channel] | int | None = None,
                strict: bool = True, rules: Sequence[SeriesRule] = ()) -> CaseSet:
-    """The scans in ``folder``, whatever its layout (see docs of the command line).
+    """The scans in ``folder``, whatever its layout (see docs of the command line), or in a zip file of such a one.
 
     ``labeled``: only cases with a label, the others named in a warning; otherwise every scan, without labels.
     ``channels`` that every case must have, or their number; None: as many as the folder tells. ``rules``: which DICOM
@@ -132,7 +133,10 @@ def find_cases(folder: Path, *, labeled: bool, channels: Sequence[Channel] | int
     for; when a labelled case lacks a channel (without labels, or where it is not ``strict``, such a scan is left out
     with a warning); and for mistakes in cases.json.
     """
-    folder = Path(folder)
+    folder, told = Path(folder), ()
+    if is_zip(folder):
+        unpacked = unpack(folder)
+        folder, told = unpacked.folder, unpacked.notes
     if not folder.is_dir():
         message = f"The folder {folder.name} is not there." if not folder.exists() else f"{folder.name} is no folder."
         raise UserError(message, f"Give a folder with {LAYOUTS}.")
@@ -156,7 +160,7 @@ def find_cases(folder: Path, *, labeled: bool, channels: Sequence[Channel] | int
         found = _archive(folder, listing, overrides, count)
     else:
         found = _labeled(folder, listing, overrides, count, strict=strict)
-    return replace(found, left_out=listing.left_out, rules=rules)
+    return replace(found, left_out=listing.left_out, rules=rules, notes=(*told, *found.notes))
 
 
 def join_archives(sets: Sequence[CaseSet]) -> CaseSet:

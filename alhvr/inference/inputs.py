@@ -16,6 +16,7 @@ from alhvr.data.cases import Case, find_cases, say_left_out
 from alhvr.data.channel_names import Channel, channel_fault, list_channels, split_number
 from alhvr.data.dicom_folder import files_beside, files_of_series_folder
 from alhvr.data.dicom_rule import SeriesRule
+from alhvr.data.dicom_zip import is_zip
 from alhvr.data.image_2d import PICTURE_ENDINGS
 from alhvr.data.reading import ENDINGS, is_dicom_slice, is_image_file, scan_name
 from alhvr.inference.results_index import ResultsIndex
@@ -100,7 +101,7 @@ def _expand(path: Path, request: InputQuery, inputs: Inputs, reporter: Reporter)
     whole = Path(os.path.abspath(path))
     if path.name == CASE_FILE:
         _expand(whole.parent, request, inputs, reporter)
-    elif path.is_dir():
+    elif path.is_dir() or is_zip(path):
         _expand_folder(whole, request, inputs, reporter)
     elif len(request.channels) > 1:
         case = _with_its_channels(path, request.channels)
