@@ -56,6 +56,12 @@ def test_draws_are_nested_and_nobody_who_is_scored_is_learnt_from(protocol: Any,
             assert not (cell / "unlabeled" / "labels").exists()
 
 
+def test_a_case_that_an_earlier_version_left_in_a_folder_is_not_learnt_from(protocol: Any, tmp_path: Path) -> None:
+    root = protocol.link(1, 0, tmp_path / "work")
+    (root / "labeled" / "images" / "x1.nii.gz").symlink_to(tmp_path / "x1.nii.gz")
+    assert inside(protocol.link(1, 0, tmp_path / "work") / "labeled") == {"a"}
+
+
 def test_all_labels_learns_from_everybody_whose_label_is_known_and_not_scored(protocol: Any, tmp_path: Path) -> None:
     cell = protocol.link("all", 0, tmp_path / "work")
     assert inside(cell / "labeled") == set("abcdef") and inside(cell / "common") == set("xy")

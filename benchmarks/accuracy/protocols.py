@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -96,10 +96,14 @@ class Protocol:
         return next((need.words for need in self.needs if not need.place.exists()), "")
 
     def pool(self, work: Path) -> Pool:
-        """Everybody; raises NotHere."""
+        """Everybody; raises NotHere. What has to be made is made by one process at a time."""
+        import filelock
+
         if self.missing():
             raise NotHere(self.missing())
-        return self.make_pool(work)
+        work.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(work / ".pool.lock"):
+            return self.make_pool(work)
 
     def drawn(self, pool: Pool, draw: int) -> list[str]:
         """The patients that may be labelled, in the order of a draw."""
@@ -132,7 +136,12 @@ def _has_label(pool: Pool, patient: str) -> bool:
     return any(case.label for case in pool.cases if case.patient == patient)
 
 
-def _link(folder: Path, cases: Iterable[CaseFiles], names: dict[str, str], *, labels: bool) -> None:
+def _link(folder: Path, cases: Sequence[CaseFiles], names: dict[str, str], *, labels: bool) -> None:
+    """Links these cases and no others; what an earlier version of a protocol left is removed."""
+    wanted = {case.name for case in cases}
+    for left in [path for kind in ("images", "labels") for path in (folder / kind).glob("*")]:
+        if left.name not in wanted and left.is_symlink():
+            left.unlink()
     for case in cases:
         for kind, source in (("images", case.image), ("labels", case.label if labels else None)):
             if source is None:

@@ -148,7 +148,10 @@ class Runner:
         return self.work / self.protocol.name / cell.key.replace("/", "-")
 
     def _train(self, words: list[str], run: Path) -> str:
-        """Trains to the end; returns why it could not, or "". Raises KeyboardInterrupt where it was paused."""
+        """Trains to the end; returns why it could not, or "".
+
+        Raises KeyboardInterrupt where it was paused, RuntimeError where a signal ended it: neither is a failure.
+        """
         if (run / "model" / "manifest.json").exists():
             return ""
         _wait_until_free(run)
@@ -165,6 +168,8 @@ class Runner:
                                    "clock_s": round(time.monotonic() - began, 1), "code": child.returncode}) + "\n")
         if child.returncode == 130:
             raise KeyboardInterrupt
+        if child.returncode < 0:
+            raise RuntimeError(f"{run.name} was ended by signal {-child.returncode}. The same command goes on with it.")
         return "" if child.returncode == 0 else f"exit code {child.returncode}: {_last_line(log)}"
 
     def _lines(self, words: Sequence[Any], log: Path) -> Iterator[str]:
@@ -180,7 +185,7 @@ class Runner:
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}"}
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
 def _die_with_parent() -> None:
@@ -214,7 +219,8 @@ def _from_run(run: Path) -> dict[str, Any]:
     """What a finished run tells of itself: its curve, its time, its plan."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     about = json.loads((run / "model" / "alhvr.json").read_text())["training"]
-    spent = [json.loads(line) for line in run.with_name(f"{run.name}.spent.jsonl").read_text().splitlines()]
+    file = run.with_name(f"{run.name}.spent.jsonl")
+    spent = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     return {"curve": {str(line["iteration"]): line["mean_dice"] for line in lines if "mean_dice" in line},
             "minutes": about["minutes"], "precision": about["precision"],
             "processor_s": round(sum(entry["processor_s"] for entry in spent), 1), "sittings": len(spent)}
