@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_rank(commands)
     _add_evaluate(commands)
     _add_describe(commands)
+    _add_pacs(commands)
     return parser
 
 
@@ -172,6 +173,38 @@ def _add_evaluate(commands: Any) -> None:
 def _add_describe(commands: Any) -> None:
     parser = _command(commands, "describe", "Tell what a model segments and how it was trained.")
     parser.add_argument("model", type=Path, metavar="MODEL", help="model folder")
+
+
+def _add_pacs(commands: Any) -> None:
+    parser = _command(commands, "pacs", "Find studies in an archive, pull them, push results. No other host is "
+                                        "contacted, and nothing listens.")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
+    find = actions.add_parser("find", help="list studies, or the series of one; names of patients are not asked for")
+    pull = actions.add_parser("pull", help="bring a study or a series here")
+    push = actions.add_parser("push", help="send DICOM files there")
+    for action in (find, pull, push):
+        action.add_argument("server", metavar="SERVER", help="dicom://AET@host:port (dicoms:// for TLS), or "
+                            "http(s)://host/path of a DICOMweb service")
+    find.add_argument("--patient-id", default="", metavar="ID", help="ID of the patient; * for any letters")
+    find.add_argument("--accession", default="", metavar="NUMBER", help="accession number")
+    find.add_argument("--date", default="", metavar="YYYYMMDD[-YYYYMMDD]", help="day or days of the study")
+    find.add_argument("--modality", default="", metavar="NAME", help="CT, MR, SEG, ...")
+    find.add_argument("--description", default="", metavar="TEXT", help="of the study or series; * for any letters")
+    find.add_argument("--study", default="", metavar="UID", help="list the series of this study")
+    pull.add_argument("--study", required=True, metavar="UID", help="StudyInstanceUID, as find lists it")
+    pull.add_argument("--series", default="", metavar="UID", help="this series alone")
+    pull.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder; each series gets one in it")
+    push.add_argument("inputs", nargs="+", type=Path, metavar="PATH", help="DICOM files, or folders with them")
+    for action in (find, pull, push):
+        action.add_argument("--aet", default="ALHVR", metavar="TITLE", help="own application entity title (ALHVR)")
+        action.add_argument("--credentials", type=Path, metavar="FILE",
+                            help="JSON with user and password, or token, that nobody else may read; left out: "
+                                 "ALHVR_PACS_USER and ALHVR_PACS_PASSWORD, or ALHVR_PACS_TOKEN, of the environment")
+        action.add_argument("--trust", type=Path, metavar="FILE", help="certificates (PEM) to trust in place of the "
+                            "system's")
+        action.add_argument("--certificate", nargs=2, type=Path, metavar=("FILE", "KEY"),
+                            help="own certificate and its key (PEM), where the archive asks for one")
+        _add_progress(action)
 
 
 def _sizes(text: str) -> tuple[int, ...]:

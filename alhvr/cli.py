@@ -291,9 +291,34 @@ def _rank(options: argparse.Namespace, reporter: Reporter) -> None:
     reporter.finished(ranking=str(ranking.file), scans=len(ranking.scans), left_out=len(ranking.left_out))
 
 
+def _pacs(options: argparse.Namespace, reporter: Reporter) -> None:
+    from alhvr.pacs.run import Query, find, pull, push
+    from alhvr.pacs.server import server_of
+
+    server = server_of(options.server, own_title=options.aet, credentials=options.credentials, trusted=options.trust,
+                       certificate=tuple(options.certificate) if options.certificate else None)
+    if options.action == "find":
+        found = find(server, Query(options.patient_id, options.accession, options.date, options.modality,
+                                   options.description, options.study))
+        if options.progress == "bar":
+            write_out("".join("  ".join(text or "-" for text in item.values()) + "\n" for item in found))
+        reporter.finished(found=found)
+    elif options.action == "pull":
+        pulled = pull(server, options.study, options.out, reporter, series=options.series)
+        for folder in pulled.folders:
+            reporter.artifact("series", str(folder))
+        reporter.finished(series=len(pulled.folders), objects=pulled.n_files, before=pulled.n_before)
+    else:
+        pushed = push(server, options.inputs, reporter)
+        if pushed.left_out:
+            reporter.note(f"{len(pushed.left_out)} files are no DICOM and were not sent.")
+        reporter.finished(objects=pushed.n_sent)
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace, Reporter], None]] = {
     "demo": _demo, "sample": _sample, "add": _add, "check": _check, "train": _train, "compare": _compare,
     "segment": _segment, "rank": _rank, "evaluate": _evaluate, "describe": _describe,
+    "pacs": _pacs,
 }
 """What each command runs."""
 

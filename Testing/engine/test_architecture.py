@@ -31,6 +31,7 @@ ROOMS = {
     "bundle": {"ground", "formats", "data", "networks"},
     "export": {"ground", "formats", "data"},
     "evaluation": {"ground", "formats", "data", "bundle", "inference"},
+    "pacs": {"ground", "data"},
     "checking": {"ground", "pages", "formats", "data"},
     "phantom": {"ground", "formats", "data", "bundle", "export"},
     "inference": {"ground", "formats", "data", "bundle", "export", "networks"},
@@ -46,7 +47,7 @@ ROOMS = {
     "project_options": {"ground", "formats"},
     "api": {"ground", "formats", "data", "evaluation", "inference", "checking", "training"},
     "cli": {"ground", "networks", "methods", "bundle", "evaluation", "inference", "checking", "training", "demo",
-            "phantom", "ranking", "comparison", "arguments", "project_options", "formats", "data"},
+            "pacs", "phantom", "ranking", "comparison", "arguments", "project_options", "formats", "data"},
 }
 """Each room, and the rooms that it may import from."""
 
@@ -55,7 +56,7 @@ IF_PRESENT = {"openvino"}
 """Used where it is installed, asked for by nobody."""
 BEHIND_TORCH = {"onnx"}
 """torch.onnx needs it; no file imports it itself."""
-PACKAGES = {"PIL": "pillow"}
+PACKAGES = {"PIL": "pillow", "dicomweb_client": "dicomweb-client"}
 """Packages that are called otherwise than what is imported."""
 LIGHT_ROOMS = {"ground", "pages", "formats", "data", "bundle", "export", "evaluation", "inference", "checking",
                "ranking", "cli"}
