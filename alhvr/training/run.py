@@ -183,7 +183,8 @@ def checked_setup(request: TrainRequest, context: RunContext, *, trainings: int 
     start = load_pretrained(request.start_from)
     compute = choose_compute(config.training)
     found = check(Folders(request.labeled, request.unlabeled, request.validation), context,
-                  CheckOptions(config.data.not_annotated, start.override_plan(config.plan) if start else config.plan))
+                  CheckOptions(config.data.not_annotated, start.override_plan(config.plan) if start else config.plan,
+                               config.data.series))
     setup = None
     if may_train(found, force=request.force):
         setup = plan_run(found, config, start=start, compute=compute, reporter=context.reporter)
