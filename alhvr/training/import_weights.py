@@ -103,7 +103,7 @@ def _networks(spec: NetworkSpec, found: Sequence[ReleasedNetwork], files: Sequen
         expected = network.state_dict()
         unknown = sorted(weights.weights.keys() - expected.keys())
         if unknown:
-            raise UserError(f"{shown(path)} holds a layer that would be {unknown[0]:.100}, of which there is none here.",
+            raise UserError(f"{shown(path)} holds a layer that would be {unknown[0]:.100}, which is not there here.",
                             "Give the weights of a U-Net or a V-Net of the released code.")
         for name, value in expected.items():
             seen = weights.weights.get(name)

@@ -83,7 +83,7 @@ def without_head() -> dict[str, torch.Tensor]:
     (lambda: {**released("unet"), "encoder.down2.maxpool_conv.1.conv_conv.0.weight": torch.zeros(7, 4, 3, 3)},
      r"encoder.2.first.conv.weight here is of shape \(7, 4, 3, 3\); \(8, 4, 3, 3\) fits"),
     (lambda: {**released("unet"), "encoder.down9.maxpool_conv.1.conv_conv.0.bias": torch.zeros(1)},
-     "would be encoder.9.first.conv.bias, of which there is none here"),
+     "would be encoder.9.first.conv.bias, which is not there here"),
     (without_head, "the first or the last layer is missing"),
     (lambda: {**released("unet"), "transformer.0.weight": torch.zeros(1)}, "'transformer.0.weight', which is no layer"),
     (lambda: {**released("vnet"), "encoder.block_ten.conv.0.weight": torch.zeros(1)}, "which is no layer"),
