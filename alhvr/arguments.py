@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_rank(commands)
     _add_evaluate(commands)
     _add_describe(commands)
+    _add_import(commands)
     _add_pacs(commands)
     return parser
 
@@ -173,6 +174,16 @@ def _add_evaluate(commands: Any) -> None:
 def _add_describe(commands: Any) -> None:
     parser = _command(commands, "describe", "Tell what a model segments and how it was trained.")
     parser.add_argument("model", type=Path, metavar="MODEL", help="model folder")
+
+
+def _add_import(commands: Any) -> None:
+    parser = _command(commands, "import-weights", "Make a model of the weights that ALHVR's authors' code saves.")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE.pth", help="weights of one network, or of both")
+    parser.add_argument("--structures", required=True, metavar="NAMES",
+                        help="names of the structures in the order of their label values, with commas between")
+    parser.add_argument("--modality", choices=["CT", "MR", "other"], default="MR", help="what the scans are")
+    parser.add_argument("--out", type=Path, required=True, metavar="MODEL", help="model folder to write")
+    _add_progress(parser)
 
 
 def _add_pacs(commands: Any) -> None:

@@ -209,6 +209,16 @@ def _describe(options: argparse.Namespace, reporter: Reporter) -> None:
     write_out("".join(f"{shown(line.expandtabs())}\n" for line in lines))
 
 
+def _import_weights(options: argparse.Namespace, reporter: Reporter) -> None:
+    require_train("alhvr import-weights")
+    from alhvr.training.import_weights import ImportRequest, import_weights
+
+    structures = tuple(name.strip() for name in options.structures.split(","))
+    model = import_weights(ImportRequest(tuple(options.files), structures, options.out, options.modality), reporter)
+    reporter.artifact("model", str(model))
+    reporter.finished(model=str(model))
+
+
 def _check(options: argparse.Namespace, reporter: Reporter) -> None:
     """Checks, tells and writes; raises UserError where there is a fault."""
     from alhvr.checking.context import RunContext
@@ -318,6 +328,7 @@ def _pacs(options: argparse.Namespace, reporter: Reporter) -> None:
 COMMANDS: dict[str, Callable[[argparse.Namespace, Reporter], None]] = {
     "demo": _demo, "sample": _sample, "add": _add, "check": _check, "train": _train, "compare": _compare,
     "segment": _segment, "rank": _rank, "evaluate": _evaluate, "describe": _describe,
+    "import-weights": _import_weights,
     "pacs": _pacs,
 }
 """What each command runs."""
