@@ -74,7 +74,8 @@ class WebArchive:
         try:
             yield
         except requests.exceptions.SSLError as error:
-            raise UserError(f"{name} shows no certificate that is trusted.", "Give the right one by --trust.") from error
+            raise UserError(f"{name} shows no certificate that is trusted.",
+                            "Give the right one by --trust.") from error
         except requests.exceptions.TooManyRedirects as error:
             raise UserError(f"{name} points to another address, which is not followed.",
                             "Give the address of the DICOMweb service itself.") from error

@@ -76,38 +76,20 @@ class DimseArchive:
         asked.QueryRetrieveLevel, asked.StudyInstanceUID = "SERIES" if series else "STUDY", study
         if series:
             asked.SeriesInstanceUID = series
-        faults: list[BaseException] = []
-
-        def store(event: Any) -> int:
-            """Takes one object; once one could not be taken, no further one is."""
-            try:
-                if faults:
-                    return REFUSED_HERE
-                head = event.dataset
-                take(Image(str(head.SeriesInstanceUID), str(head.SOPInstanceUID), event.encoded_dataset()))
-            except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that asked
-                faults.append(error)
-                return REFUSED_HERE
-            return SUCCESS
-
+        arriving, failed = _Arriving(take), 0
         application = self._application()
         application.add_requested_context(Model)
         kinds = _wanted()
-        for kind in kinds:
-            application.add_requested_context(kind, list(NATIVE))
-        for syntax in COMPRESSED:
-            for kind in kinds[:(MOST_CONTEXTS - 1 - len(kinds)) // len(COMPRESSED)]:
-                application.add_requested_context(kind, syntax)
+        for kind, syntaxes in _contexts(kinds):
+            application.add_requested_context(kind, syntaxes)
         roles = [build_role(kind, scp_role=True) for kind in kinds]
-        failed = 0
-        with self._connected(application, ext_neg=roles, evt_handlers=[(evt.EVT_C_STORE, store)]) as connection:
+        handlers = [(evt.EVT_C_STORE, arriving.store)]
+        with self._connected(application, ext_neg=roles, evt_handlers=handlers) as connection:
             for status, _ in connection.send_c_get(asked, Model):
-                if faults:
-                    break
+                arriving.raise_fault()
                 failed = getattr(status, "NumberOfFailedSuboperations", failed) or 0
                 self._require_status(status, "to give the images", warn=True)
-        if faults:
-            raise faults[0]
+        arriving.raise_fault()
         if failed:
             raise UserError(f"{self._server.name} could not give {failed} objects, for example of a kind or a coding "
                             "that is not read here; the others are there.", "Ask its administrator for them.")
@@ -198,6 +180,40 @@ class DimseArchive:
             raise UserError(f"{self._server.name} refused {what} (status {status.Status:04X}).",
                             "Look by alhvr pacs find whether it has the study; ask its administrator whether this is "
                             "allowed.")
+
+
+class _Arriving:
+    """Takes the objects that arrive, in the thread of the connection."""
+
+    def __init__(self, take: Callable[[Image], None]) -> None:
+        self._take = take
+        self._fault: BaseException | None = None
+
+    def store(self, event: Any) -> int:
+        """Takes one object; once one could not be taken, no further one is."""
+        if self._fault is not None:
+            return REFUSED_HERE
+        try:
+            head = event.dataset
+            self._take(Image(str(head.SeriesInstanceUID), str(head.SOPInstanceUID), event.encoded_dataset()))
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that asked
+            self._fault = error
+            return REFUSED_HERE
+        return SUCCESS
+
+    def raise_fault(self) -> None:
+        """Raises what went wrong while an object was taken."""
+        if self._fault is not None:
+            raise self._fault
+
+
+def _contexts(kinds: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Kinds with codings, as many as one connection may propose beside the question: compressed ones for images."""
+    for kind in kinds:
+        yield kind, list(NATIVE)
+    for syntax in COMPRESSED:
+        for kind in kinds[:(MOST_CONTEXTS - 1 - len(kinds)) // len(COMPRESSED)]:
+            yield kind, [syntax]
 
 
 def _wanted() -> list[str]:

@@ -20,7 +20,8 @@ ACCEPTED = "dicom://AET@host:port (dicoms:// for TLS), or http(s)://host/path of
 USER, PASSWORD, TOKEN = "ALHVR_PACS_USER", "ALHVR_PACS_PASSWORD", "ALHVR_PACS_TOKEN"
 """Environment variables that credentials are taken from."""
 DEFAULT_PORTS = {DIMSE: 104, DIMSE_TLS: 2762, HTTP: 80, HTTPS: 443}
-PACKAGES = ("pynetdicom", "dicomweb_client")
+PACKAGES = {DIMSE: ("pynetdicom",), DIMSE_TLS: ("pynetdicom",), HTTP: ("dicomweb_client", "requests"),
+            HTTPS: ("dicomweb_client", "requests")}
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _AET = re.compile(r"[ -\[\]-~]{1,16}")
 
@@ -86,7 +87,6 @@ class Server:
 def server_of(address: str, *, own_title: str = "ALHVR", credentials: Path | None = None, trusted: Path | None = None,
               certificate: tuple[Path, Path] | None = None) -> Server:
     """The server at ``address`` with the credentials of the file, or of the environment; raises UserError."""
-    _require_packages()
     try:
         parts = urlsplit(address)
         port = parts.port
@@ -97,6 +97,7 @@ def server_of(address: str, *, own_title: str = "ALHVR", credentials: Path | Non
                         "and the history of the shell would see.",
                         f"Set {USER} and {PASSWORD}, or give a file by --credentials.")
     require(parts.scheme in SCHEMES and bool(parts.hostname), "the address of the archive", address, ACCEPTED)
+    _require_packages(parts.scheme)
     require(bool(_AET.fullmatch(own_title)), "--aet", own_title, "1 to 16 ASCII characters")
     found = Server(parts.scheme, parts.hostname, port or DEFAULT_PORTS[parts.scheme], parts.username or "",
                    address if parts.scheme in (HTTP, HTTPS) else "", own_title,
@@ -135,8 +136,8 @@ def require_uid(uid: str, what: str) -> str:
     return uid
 
 
-def _require_packages() -> None:
-    missing = [name for name in PACKAGES if find_spec(name) is None]
+def _require_packages(scheme: str) -> None:
+    missing = [name for name in PACKAGES[scheme] if find_spec(name) is None]
     if missing:
         raise UserError(f"alhvr pacs needs packages that are not installed: {', '.join(missing)}.",
                         "Install them: pip install 'alhvr[pacs]'.")
