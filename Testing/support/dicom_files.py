@@ -63,7 +63,8 @@ def slice_dataset(pixels: np.ndarray, geometry: Geometry, index: int, **tags: An
     dataset.Modality = tags.get("Modality", "MR")
     dataset.SOPClassUID = CTImageStorage if dataset.Modality == "CT" else MRImageStorage
     dataset.SOPInstanceUID = generate_uid()
-    dataset.StudyInstanceUID = dataset.FrameOfReferenceUID = generate_uid(entropy_srcs=["alhvr test"])
+    dataset.StudyInstanceUID = generate_uid(entropy_srcs=["alhvr test"])
+    dataset.FrameOfReferenceUID = generate_uid(entropy_srcs=["alhvr test frame"])
     dataset.PatientName, dataset.PatientID = "Invented^Person", "0000"
     dataset.InstanceNumber = index + 1
     dataset.ImagePositionPatient = [f"{x:.6f}" for x in geometry.index_to_lps([[0, 0, index]])[0]]

@@ -18,7 +18,7 @@ from alhvr.data.geometry import Geometry
 from alhvr.data.intensity import Statistics
 from alhvr.data.reading import scan_name
 
-VERSION = 1
+VERSION = 2
 """Of everything that facts say and how it is found out; facts of another version are not used."""
 _DAMAGED = (ValueError, KeyError, TypeError, IndexError, AttributeError, zlib.error, UserError)
 

@@ -17,6 +17,7 @@ from alhvr.core.errors import UserError
 from alhvr.core.files import read_json, shown, write_json, write_refused, written_by_name
 from alhvr.core.progress import Reporter
 from alhvr.data.case_file import CASE_FILE
+from alhvr.data.case_io import uncropped
 from alhvr.data.cases import Case, find_cases
 from alhvr.data.channel_names import Channel
 from alhvr.data.folder_content import LABEL_FOLDERS, label_base
@@ -26,6 +27,7 @@ from alhvr.data.reading import (
     ENDINGS,
     distinct_values,
     is_image_file,
+    probe,
     read_label,
     read_label_names,
     read_scan,
@@ -225,7 +227,7 @@ def _add(cases: Path, case: Case, changes: Mapping[int, int]) -> str:
         stem = name if len(case.images) == 1 else f"{name}_{channel:04d}"
         _copy_or_write(image, cases / "images", stem, lambda path=image: _voxels(path))
     if changes:
-        label = read_label(case.label, case.image)
+        label = uncropped(case.label, read_label(case.label, case.image), lambda: probe(case.image).geometry)
         array = label.array.copy()
         for value, target in changes.items():
             array[label.array == value] = target

@@ -9,10 +9,10 @@ from pathlib import Path
 from alhvr.core.errors import UserError
 from alhvr.core.files import shown
 from alhvr.core.progress import Reporter
-from alhvr.data.case_io import read_values
+from alhvr.data.case_io import read_values, uncropped
 from alhvr.data.cases import Case, CaseSet, align_cases, find_cases
 from alhvr.data.dicom_rule import parse_rules
-from alhvr.data.reading import content_hash, read_label_names
+from alhvr.data.reading import content_hash, probe, read_label_names
 from alhvr.formats.labels import folded
 from alhvr.training.setup import RunSetup
 
@@ -50,7 +50,8 @@ def _require_same_files(setup: RunSetup) -> None:
         for case in getattr(setup, part):
             known = setup.label_hashes.get(f"{part}/{case.name}")
             if known is not None:
-                label = read_values(case, setup.annotation.value_for_not_annotated)
+                label = uncropped(case.label, read_values(case, setup.annotation.value_for_not_annotated),
+                                  lambda case=case: probe(case.image).geometry)
                 changed += [case] if content_hash(label) != known else []
     if changed:
         more = f", and so were {len(changed) - 1} more" if len(changed) > 1 else ""
