@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -112,14 +112,16 @@ def files_beside(path: Path) -> list[Path]:
     return files_of_series(path) or visible_files(file_of(path).parent)
 
 
-def list_series(folder: Path, rules: Sequence[SeriesRule] = ()) -> SeriesListing:
+def list_series(folder: Path, rules: Sequence[SeriesRule] = (),
+                own_results: Callable[[Path], Set[str]] = lambda place: frozenset()) -> SeriesListing:
     """Every DICOM series at any depth, named after its folder, with parents where two folders have one name.
 
     A series with a fault is listed like any other: reading it tells the fault. Localizers and colour images beside
     other series are left out, and so is what none of the ``rules`` asks for. Slices of one series that lie in several
-    folders are brought together where they make one stack.
+    folders are brought together where they make one stack. ``own_results`` tells the names of results in a folder,
+    which are no labels.
     """
-    walk = _Walk(folder)
+    walk = _Walk(folder, own_results)
     places = list(_folders(folder))
     for count, place in enumerate(places):
         say_indexed(count, len(places))
@@ -142,8 +144,8 @@ def list_series(folder: Path, rules: Sequence[SeriesRule] = ()) -> SeriesListing
 class _Walk:
     """What the folders hold, one after the other; slices are forgotten once a folder was looked at."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, own_results: Callable[[Path], Set[str]]) -> None:
+        self.folder, self._own_results = folder, own_results
         self.places: list[_Place] = []
         self.frames: list[Path] = []
         self.labels: list[Path] = []
@@ -155,7 +157,9 @@ class _Walk:
         """Takes in one folder."""
         files = visible_files(place)
         found = series_of_files(files)
-        self.labels += [item.path for item in found.unusable if item.kind == "no image" and item.reason in LABELS]
+        labels = [item.path for item in found.unusable if item.kind == "no image" and item.reason in LABELS]
+        own = self._own_results(place) if labels else frozenset()
+        self.labels += [path for path in labels if path.name not in own]
         frames = _frames(found)
         if frames:
             self.frames += sorted(frames)

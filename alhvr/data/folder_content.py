@@ -185,7 +185,7 @@ def _sort(path: Path, parts: tuple[str, ...], content: Content, results: Set[str
 
 def _sort_series(content: Content, rules: Sequence[SeriesRule]) -> set[Path]:
     """Adds the DICOM series and the DICOM images without a place in the patient; returns the folders of the series."""
-    found = list_series(content.folder, rules)
+    found = list_series(content.folder, rules, _results)
     content.series.append(found)
     for text in found.warnings:
         content.passed.say(text)

@@ -20,6 +20,11 @@ from alhvr.data.dicom_labels import read_dicom_label, read_label_object
 from alhvr.data.dicom_rtstruct import fill_even_odd
 from alhvr.data.geometry import Geometry
 from alhvr.data.reading import probe
+from alhvr.data.scan import Segmentation
+from alhvr.export.dicom_rtstruct import write_rtstruct
+from alhvr.export.dicom_seg import DicomOptions
+from alhvr.export.dicom_source import read_source
+from alhvr.formats.labels import LabelSet
 
 SIZE = (14, 12, 7)
 
@@ -107,8 +112,9 @@ def boxes(geometry: Geometry, low: tuple[int, int], high: tuple[int, int], slice
     return [geometry.index_to_lps([(*corner, k) for corner in corners]) for k in slices]
 
 
-@pytest.mark.parametrize("kind", ["BINARY", "FRACTIONAL", "LABELMAP"])
-@pytest.mark.parametrize("geometry", GRIDS.values(), ids=GRIDS)
+@pytest.mark.parametrize(("geometry", "kind"), [
+    *((geometry, "BINARY") for geometry in GRIDS.values()), (GRIDS["oblique"], "FRACTIONAL"),
+    (GRIDS["flipped"], "LABELMAP")], ids=[*GRIDS, "fractional", "label map"])
 def test_a_dicom_seg_is_the_label_of_the_series_it_refers_to(tmp_path: Path, geometry: Geometry, kind: str) -> None:
     files = scan(tmp_path / "a", geometry)
     scan(tmp_path / "b", geometry)
@@ -261,3 +267,29 @@ def test_a_check_takes_labels_and_says_what_was_resampled(tmp_path: Path) -> Non
     found = check(Folders(labeled=tmp_path), RunContext())
     assert found.facts[0].usable and found.labels.names == ("long part", "short part")
     assert any("lies on another grid" in finding.seen for finding in found.findings)
+
+
+@pytest.mark.parametrize("geometry", GRIDS.values(), ids=GRIDS)
+def test_contours_that_are_written_here_come_back_as_they_were(tmp_path: Path, geometry: Geometry) -> None:
+    mask = asymmetric()
+    mask[2, 4:6, 3] = 0
+    scan(tmp_path / "a", geometry)
+    names = LabelSet.from_names({1: "long part", 2: "short part"})
+    segmentation = Segmentation("a", mask, probe(tmp_path / "a").geometry, names)
+    write_rtstruct(tmp_path / "rt.dcm", segmentation, read_source(tmp_path / "a"), DicomOptions())
+    (case,) = find_cases(tmp_path, labeled=True).cases
+    np.testing.assert_array_equal(read_label_of(case, segmentation.geometry).array, mask)
+
+
+def test_the_label_of_one_stack_of_several_is_that_stacks_alone(tmp_path: Path) -> None:
+    geometry = grid(AXIAL)
+    for phase in range(2):
+        files = scan(tmp_path / str(phase), geometry, SeriesInstanceUID="1.2.3", TemporalPositionIdentifier=phase + 1)
+        for file in files:
+            (tmp_path / "all").mkdir(exist_ok=True)
+            file.rename(tmp_path / "all" / f"{phase}-{file.name}")
+        (tmp_path / str(phase)).rmdir()
+    second = sorted((tmp_path / "all").glob("1-*"), reverse=True)
+    write_seg(tmp_path / "x.dcm", second, asymmetric())
+    (case,) = find_cases(tmp_path, labeled=True).cases
+    assert case.image.name.startswith("1-")
