@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alhvr.arguments import build_parser, check_config, run_config
+from alhvr.arguments import build_parser, check_config, dicom_wishes, run_config
 from alhvr.core.errors import DEMO, Cancelled, UserError, require_generator, require_memory, require_train
 from alhvr.core.files import shown
 from alhvr.core.progress import BarReporter, JsonReporter, Reporter
@@ -123,6 +123,9 @@ def _add(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _train(options: argparse.Namespace, reporter: Reporter) -> None:
+    if options.prove:
+        _compare(options, reporter)
+        return
     request = _train_request(options, _told_project(options, reporter))
     from alhvr.training.run import train
 
@@ -148,8 +151,13 @@ def _compare(options: argparse.Namespace, reporter: Reporter) -> None:
     request = _train_request(options, project)
     from alhvr.comparison.run import CompareRequest, compare
 
-    both = not options.no_labels_only and (project is None or project.compare)
+    both = not getattr(options, "no_labels_only", False) and (project is None or project.compare)
     outcome = compare(CompareRequest(request, with_labels_only=both), reporter).outcome
+    if project is not None and options.then_queued:
+        from alhvr.comparison.queue import begin_next
+
+        device = [] if options.device is None else ["--device", options.device]
+        begin_next(project.folder, [*device, "--then-queued", "--progress", "json"], reporter)
     reporter.finished(out=str(options.out), verdict=outcome.verdict, offered=outcome.offered)
 
 
@@ -214,7 +222,7 @@ def _check(options: argparse.Namespace, reporter: Reporter) -> None:
         raise UserError(f"--out is {options.out.name}.", "Give a file that ends in .json; the page is put beside it.")
     if options.out and not options.out.absolute().parent.is_dir():
         raise UserError(f"There is no folder {options.out.parent}.", "Make it, or give another --out.")
-    wishes = CheckOptions(config.data.not_annotated, config.plan)
+    wishes = CheckOptions(config.data.not_annotated, config.plan, config.data.series)
     with StopRequest() as stop:
         context = RunContext(reporter, stop)
         found = check(Folders(options.labeled, options.unlabeled, options.validation), context, wishes)
@@ -245,12 +253,15 @@ def _with_forecast(found: CheckResult, config: RunConfig, out: Path, context: Ru
 
 def _segment(options: argparse.Namespace, reporter: Reporter) -> None:
     """Segments; SomeFailed at the end where an input could not be."""
-    from alhvr.inference.run import SegmentRequest, SomeFailed, segment
+    from alhvr.inference.run import DicomOptions, SegmentRequest, SomeFailed, segment
 
+    wishes = dicom_wishes(options)
     request = SegmentRequest(model=options.model, inputs=tuple(options.inputs), out=options.out,
-                             regions=options.regions, dicom_seg=options.dicom_seg, file_format=options.format,
+                             regions=options.regions, dicom_seg=options.dicom_seg or bool(wishes),
+                             dicom=DicomOptions(**wishes), file_format=options.format,
                              device=options.device or "auto", backend=options.backend, fusion=options.fusion,
-                             temperature=options.temperature, compressed=not options.uncompressed)
+                             temperature=options.temperature, compressed=not options.uncompressed,
+                             series=tuple(options.series or ()))
     try:
         result = segment(request, reporter)
     except SomeFailed as failures:
@@ -266,21 +277,48 @@ def _rank(options: argparse.Namespace, reporter: Reporter) -> None:
                         "Give a model and the folders of the archive, or --project.")
     from alhvr.ranking.run import RankRequest, rank
 
+    config = check_config(options, project)
     request = RankRequest(model=options.model, archive=tuple(options.archive),
                           out=options.out or Path("review", "ranking.json"), known=options.known,
                           decisions=project.review_folder / DECISIONS if project else None, count=options.count,
                           round_number=1 if options.round is None else options.round, seed=options.seed,
-                          at_most=options.at_most, device=options.device or "auto",
-                          not_annotated=check_config(options, project).data.not_annotated)
+                          at_most=options.at_most, device=options.device or config.training.device,
+                          precision=config.training.precision, not_annotated=config.data.not_annotated,
+                          series=config.data.series)
     ranking = rank(request, reporter)
     if options.progress == "bar":
         write_out(ranking.table() + "\n")
     reporter.finished(ranking=str(ranking.file), scans=len(ranking.scans), left_out=len(ranking.left_out))
 
 
+def _pacs(options: argparse.Namespace, reporter: Reporter) -> None:
+    from alhvr.pacs.run import Query, find, pull, push
+    from alhvr.pacs.server import server_of
+
+    server = server_of(options.server, own_title=options.aet, credentials=options.credentials, trusted=options.trust,
+                       certificate=tuple(options.certificate) if options.certificate else None)
+    if options.action == "find":
+        found = find(server, Query(options.patient_id, options.accession, options.date, options.modality,
+                                   options.description, options.study))
+        if options.progress == "bar":
+            write_out("".join("  ".join(text or "-" for text in item.values()) + "\n" for item in found))
+        reporter.finished(found=found)
+    elif options.action == "pull":
+        pulled = pull(server, options.study, options.out, reporter, series=options.series)
+        for folder in pulled.folders:
+            reporter.artifact("series", str(folder))
+        reporter.finished(series=len(pulled.folders), objects=pulled.n_files, before=pulled.n_before)
+    else:
+        pushed = push(server, options.inputs, reporter)
+        if pushed.left_out:
+            reporter.note(f"{len(pushed.left_out)} files are no DICOM and were not sent.")
+        reporter.finished(objects=pushed.n_sent)
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace, Reporter], None]] = {
     "demo": _demo, "sample": _sample, "add": _add, "check": _check, "train": _train, "compare": _compare,
     "segment": _segment, "rank": _rank, "evaluate": _evaluate, "describe": _describe,
+    "pacs": _pacs,
 }
 """What each command runs."""
 

@@ -20,6 +20,10 @@ from screenshot_studio import ROOT, TRAINER_FILE, Studio
 
 PICTURES = ROOT / "docs" / "pictures"
 LARGER = 1.25
+LOOKS = (("", {}), ("-dark", {"dark": True}), ("-large-letters", {"scale": LARGER}))
+"""Ending of the name, and how the panel is shown."""
+COLOURS = 256
+"""Of a picture file, which makes it a third as large."""
 
 
 def main() -> None:
@@ -40,31 +44,39 @@ def play(studio: Studio, minutes: float | None, no_training: bool) -> None:
     """Every step, with a picture of each."""
     session = studio.panel.logic.session
     studio.panel.say("")
-    studio.take("empty")
+    take(studio, "empty")
     click(studio, "Header", "sampleButton")
     studio.wait(lambda: session.state == "ready", "a sample that can be trained on")
     if minutes is not None:
         session.save(minutes=minutes)
     show_first_case(studio)
-    studio.take("cases")
-    for name, look in (("cases-dark", {"dark": True}), ("cases-large-letters", {"scale": LARGER})):
-        studio.take(name, **look)
+    take(studio, "cases")
     checker = studio.section("Check").checker
     studio.wait(lambda: checker.isRunning or checker.isWaiting, "a forecast")
     studio.wait(lambda: not (checker.isRunning or checker.isWaiting), "the end of the forecast")
     studio.panel.showSection("CheckSection")
-    studio.take("ready")
+    take(studio, "ready")
     studio.panel.showSection("SettingsSection")
-    studio.take("settings")
+    take(studio, "settings")
     if no_training:
         return
     click(studio, "Settings", "trainButton")
     train(studio, session)
     studio.panel.showSection("OutcomeSection")
-    studio.take("outcome")
-    studio.take("outcome-dark", dark=True)
+    take(studio, "outcome")
     keep(studio)
+    segment_archive(studio)
     review(studio)
+
+
+def take(studio: Studio, name: str, views: Callable[[int], np.ndarray] | None = None) -> None:
+    """The panel beside the views: as it is, dark, and with larger letters."""
+    from PIL import Image
+
+    for ending, look in LOOKS:
+        studio.take(f"{name}{ending}", views=views, **look)
+        path = studio.out / f"trainer-{name}{ending}.png"
+        Image.open(path).quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def train(studio: Studio, session: Any) -> None:
@@ -81,8 +93,7 @@ def train(studio: Studio, session: Any) -> None:
     studio.section("Training").ui.previewBox.currentIndex = 1
     studio.panel.say("")
     studio.settle(3.0)
-    studio.take("training", views=beside_plot(studio))
-    studio.take("training-dark", dark=True, views=beside_plot(studio))
+    take(studio, "training", beside_plot(studio))
     studio.wait(lambda: session.state in ("finished", "failed"), "the end of the training")
     if session.state == "failed":
         raise RuntimeError(session.sentence)
@@ -97,6 +108,19 @@ def keep(studio: Studio) -> None:
     studio.wait(lambda: studio.panel.logic.session.project.kept is not None, "a kept model")
 
 
+def segment_archive(studio: Studio) -> None:
+    """All of it, and the first result beside its scan."""
+    ui = studio.section("Outcome").ui
+    studio.panel.showSection("OutcomeSection")
+    ui.segmentArchiveButton.click()
+    studio.wait(lambda: ui.busyFrame.isHidden(), "an archive that is segmented")
+    ui.archiveTable.setCurrentCell(0, 0)
+    ui.openResultButton.click()
+    studio.settle(1.0)
+    studio.look_at_all()
+    take(studio, "archive")
+
+
 def review(studio: Studio) -> None:
     """The first scan of the list with its draft."""
     section = studio.section("Review")
@@ -109,7 +133,7 @@ def review(studio: Studio) -> None:
     section.ui.worstButton.click()
     studio.settle(1.0)
     studio.panel.showSection("ReviewSection")
-    studio.take("next")
+    take(studio, "next")
 
 
 def click(studio: Studio, section: str, button: str) -> None:
@@ -164,6 +188,9 @@ def plot_image(chart: Any, side: int) -> np.ndarray:
     view.GetScene().AddItem(plot)
     plot.SetTitle(chart.GetTitle())
     plot.SetShowLegend(True)
+    if not chart.GetYAxisRangeAuto():
+        plot.GetAxis(0).SetBehavior(vtk.vtkAxis.FIXED)
+        plot.GetAxis(0).SetRange(*chart.GetYAxisRange())
     plot.GetAxis(0).SetTitle(chart.GetYAxisTitle())
     plot.GetAxis(1).SetTitle(chart.GetXAxisTitle())
     for number in range(chart.GetNumberOfPlotSeriesNodes()):

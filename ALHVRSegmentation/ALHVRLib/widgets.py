@@ -1,4 +1,4 @@
-"""Widgets: a button that asks before it acts, a bar for running work, and drops from the file manager."""
+"""Widgets: a button that asks before it acts, a bar for running work, pictures that suit the theme, dropped files."""
 
 from __future__ import annotations
 
@@ -106,6 +106,21 @@ class BusyBar:
         self.onProgress("", None)
         for button in self._buttons:
             button.enabled = self.work is None
+
+
+class PaletteWatch(qt.QObject):
+    """Event filter that draws a picture anew when the colours of its label change, as with the theme."""
+
+    def __init__(self, label: qt.QLabel, draw: Callable[[], None]) -> None:
+        qt.QObject.__init__(self)
+        self._draw = draw
+        label.installEventFilter(self)
+
+    def eventFilter(self, _watched: qt.QObject, event: qt.QEvent) -> bool:
+        """After the change; every event passes."""
+        if event.type() == qt.QEvent.PaletteChange:
+            self._draw()
+        return False
 
 
 class DropFilter(qt.QObject):

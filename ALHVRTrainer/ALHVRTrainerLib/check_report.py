@@ -74,6 +74,8 @@ class ArchiveFound:
     """0 is within the labelled scans, above ALIKE is off."""
     what: str = ""
     """What is off, in one sentence."""
+    name: str = ""
+    """What the engine calls it."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def _case(entry: dict[str, Any], names: dict[str, str]) -> CaseFound:
 def _scan(entry: dict[str, Any], far: dict[str, Any]) -> ArchiveFound:
     files = _texts(entry, "files")
     return ArchiveFound(files[0] if files else "", _text(entry, "image_problem"), finite(far.get("how_far")) or 0.0,
-                        _text(far, "what"))
+                        _text(far, "what"), _text(entry, "name"))
 
 
 def _picture(record: object) -> np.ndarray | None:

@@ -6,6 +6,7 @@ The folder is the truth: what is not in it is not known here after a restart. Tw
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +109,16 @@ class ProjectSession:
         project.write()
         self.project = project
         self.changed()
+
+    def reread(self) -> None:
+        """Take over what another program has written into project.json; a damaged file changes nothing here."""
+        if self.project is None:
+            return
+        with contextlib.suppress(UserError):
+            project, before = read_project(self.project.folder), self.project
+            self.project = project
+            if project != before:
+                self.changed()
 
     def changed(self) -> None:
         """Something in the project or about it is different now."""

@@ -81,6 +81,7 @@ class qSlicerLoadableModule(QtCore.QObject):
     _name = ""
     _logic = None
     _representation = None
+    _action = None
 
     name = computed("name", str, lambda m: m._name)
     path = computed("path", str, lambda m: m._path)
@@ -108,6 +109,13 @@ class qSlicerLoadableModule(QtCore.QObject):
     @slot()
     def widgetRepresentation(self) -> Any:
         return self._representation
+
+    @slot()
+    def action(self) -> Any:
+        """What the list of modules and the toolbar show; made once, with the icon of that moment."""
+        if self._action is None:
+            self._action = QtGui.QAction(self.icon, self.title, self)
+        return self._action
 
 
 @stand_in

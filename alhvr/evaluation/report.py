@@ -10,6 +10,7 @@ import numpy as np
 
 from alhvr.core.errors import UserError
 from alhvr.core.progress import Reporter, SilentReporter
+from alhvr.data.case_io import uncropped
 from alhvr.data.geometry import Geometry
 from alhvr.evaluation.metrics import ABSENT, ABSENT_PAPER, UNKNOWN, ClassScore, present_values, score
 from alhvr.evaluation.results import CaseScores, Report
@@ -109,7 +110,7 @@ def read_pair(case: str, predictions: Side, references: Side, naming: Naming, no
     if case in naming.clashes:
         raise UserError(naming.clashes[case])
     found = read_side(paths[0], naming.predictions, None)
-    true = read_side(paths[1], naming.references, not_annotated)
+    true = uncropped(paths[1], read_side(paths[1], naming.references, not_annotated), lambda: found.geometry)
     difference = true.geometry.difference(found.geometry)
     if difference:
         raise UserError(f"reference and prediction lie on different grids: {difference}.")

@@ -53,6 +53,8 @@ class Prediction:
     """Confidence maps and high-value regions; None when they were not asked for."""
     doubt: Doubt | None = None
     """None when it was not asked for."""
+    probability: np.ndarray | None = None
+    """uint8 [K, J, I], 255 = 1: of the label at each voxel; None when it was not asked for."""
 
 
 @dataclass(frozen=True)
@@ -147,11 +149,13 @@ class Predictor:
         require(needed, geometry.shape_kji, advice=f"Close other programs, {advice}segment a part of the scan.")
         return needed.total
 
-    def segment(self, scan: Scan, *, regions: bool = False, doubt: bool = False, reporter: Reporter | None = None,
-                should_stop: Callable[[], bool] = lambda: False) -> Prediction:
+    def segment(self, scan: Scan, *, regions: bool = False, doubt: bool = False, probabilities: bool = False,
+                reporter: Reporter | None = None, should_stop: Callable[[], bool] = lambda: False) -> Prediction:
         """The segmentation of ``scan`` as the model's settings want it, and with ``regions`` its region maps.
 
         ``doubt``, beside the regions: also what plain measures say, for comparing.
+        ``probabilities``: keep that of the label at each voxel, one byte each.
+
         Progress goes to ``reporter``; ``should_stop`` is asked often, and Cancelled raised when it says so.
         Raises UserError for another number of channels than the model's, and OutOfMemory where even one window at a
         time is too much.
@@ -159,7 +163,7 @@ class Predictor:
         watch = _Watch(f"segmenting {scan.name}", reporter or SilentReporter(), should_stop)
         planes = PreparedPlanes(scan, self._plan)
         values = self._labels.to_values(np.arange(self._labels.n_classes))
-        maps = _Maps({self._settings.fusion: ClassMap(planes.transform, values)},
+        maps = _Maps({self._settings.fusion: ClassMap(planes.transform, values, probabilities=probabilities)},
                      self._confidence_maps(planes.transform, doubt=doubt) if regions else {})
         with memory_as_user_error("cpu"):
             self._run(planes, maps, watch)
@@ -172,7 +176,8 @@ class Predictor:
             a, b, teacher, *rest = (found.array for found in maps.confidences.values())
             found = make_region_maps(a, b, teacher, self._settings, scan.geometry)
             unsure = Doubt(*rest) if rest else None
-        return Prediction(Segmentation(scan.name, array, scan.geometry, self._labels), found, unsure)
+        return Prediction(Segmentation(scan.name, array, scan.geometry, self._labels), found, unsure,
+                          maps.classes[self._settings.fusion].probability)
 
     def segment_all(self, scan: Scan, *, rules: Sequence[str] | None = None, reporter: Reporter | None = None,
                     should_stop: Callable[[], bool] = lambda: False) -> dict[str, np.ndarray]:

@@ -53,6 +53,10 @@ class ArchiveView:
         """Connect the buttons."""
         ui = self._ui
         ui.archiveTree.setHeaderLabels([_("Folder"), _("Used"), _("Left out"), _("Unlike")])
+        header = ui.archiveTree.header()
+        header.setStretchLastSection(False)
+        for column in range(4):  # also when letters become larger
+            header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents if column else qt.QHeaderView.Stretch)
         ui.archiveTree.setFixedHeight(TREE_PX)
         ui.archiveWhyText.setFixedHeight(TEXT_PX)
         ui.archiveFolderButton.connect("clicked()", self.onFolder)
@@ -154,8 +158,6 @@ class ArchiveView:
             item = qt.QTreeWidgetItem([name, *texts])
             item.setToolTip(0, str(folder))
             tree.addTopLevelItem(item)
-        for column in range(4):
-            tree.resizeColumnToContents(column)
         self._ui.archiveWhyText.plainText = reasons(report)
 
 

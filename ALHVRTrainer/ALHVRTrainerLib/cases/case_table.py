@@ -95,7 +95,7 @@ def read_table(project: Path) -> CaseTable:
     except (UserError, OSError) as error:
         record, named, problem = {}, {}, str(error)
     images, labels = by_stem(cases / "images"), by_stem(cases / "labels")
-    both = sorted(images.keys() & labels, key=_natural)
+    both = sorted(images.keys() & labels, key=natural)
     headers = {name: header_names(labels[name]) for name in both}
     table = name_table(named, headers.values(), record)
     reader = _Reader(table, report, entries_of(record))
@@ -206,7 +206,7 @@ def _member(part: object, by_value: dict[int, str]) -> str:
     return part if isinstance(part, str) else by_value.get(part, f"label {part}") if isinstance(part, int) else ""
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def natural(name: str) -> list[tuple[int, str]]:
     """Sorts "case 2" before "case 10"."""
     return [(int(digits), "") if digits else (-1, text.casefold())
             for digits, text in re.findall(r"(\d{1,9})|(\D+|\d)", name)]

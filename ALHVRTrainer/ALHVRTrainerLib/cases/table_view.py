@@ -111,6 +111,8 @@ class TableView:
         ticks = [_tick(case, name) for name in cases.names]
         slices = _item("" if case.nSlices is None else str(case.nSlices), _("Slices in which anything is annotated."))
         held = _item(TICKS[ANNOTATED] if case.heldOut else "", _("Held out for scoring: nothing is learnt from it."))
+        for item in (slices, held):
+            item.setTextAlignment(qt.Qt.AlignCenter)
         fault = _item("", case.fault or _("Nothing was found."))
         if case.fault:
             kind = qt.QStyle.SP_MessageBoxCritical if case.stopsTraining else qt.QStyle.SP_MessageBoxWarning

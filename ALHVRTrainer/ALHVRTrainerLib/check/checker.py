@@ -174,7 +174,8 @@ class Checker:
     def _settings(self) -> tuple:
         """What a forecast depends on."""
         project = self._session.project
-        return (self._inputs(), repr(project.settings), project.minutes, project.start_from)
+        settings = {part: values for part, values in project.settings.items() if part != "preview"}
+        return (self._inputs(), repr(settings), project.minutes, project.start_from)
 
     def _wantsForecast(self) -> bool:
         report = self._session.table().report

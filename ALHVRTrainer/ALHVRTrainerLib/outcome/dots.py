@@ -11,8 +11,11 @@ WIDTH, HEIGHT = 360, 170
 LEFT, RIGHT, TOP, BOTTOM = 44, 24, 10, 26
 """Margins in pixels: numbers stand left, names below."""
 RADIUS = 4
-BLUE, ORANGE = (0, 114, 178), (213, 94, 0)
-"""Cases that got better with the last step or stayed, and those that got worse."""
+ON_PALE = ((0, 114, 178), (213, 94, 0))
+ON_DARK = ((86, 180, 233), (240, 140, 60))
+"""Cases that got better with the last step or stayed, and those that got worse: blue and orange, as the ground is."""
+MIDDLE = 128
+"""Of the lightness, 0 to 255."""
 
 
 def dots_picture(outcome: Outcome, palette: qt.QPalette) -> qt.QPixmap:
@@ -22,7 +25,8 @@ def dots_picture(outcome: Outcome, palette: qt.QPalette) -> qt.QPixmap:
     painter = qt.QPainter()
     painter.begin(picture)
     painter.setRenderHint(qt.QPainter.Antialiasing, True)
-    _Drawing(painter, outcome, palette.color(qt.QPalette.WindowText)).draw()
+    colours = ON_DARK if palette.color(qt.QPalette.Window).lightness() < MIDDLE else ON_PALE
+    _Drawing(painter, outcome, palette.color(qt.QPalette.WindowText), colours).draw()
     painter.end()
     return picture
 
@@ -30,8 +34,10 @@ def dots_picture(outcome: Outcome, palette: qt.QPalette) -> qt.QPixmap:
 class _Drawing:
     """One picture on its way."""
 
-    def __init__(self, painter: qt.QPainter, outcome: Outcome, ink: qt.QColor) -> None:
+    def __init__(self, painter: qt.QPainter, outcome: Outcome, ink: qt.QColor,
+                 colours: tuple[tuple[int, int, int], tuple[int, int, int]]) -> None:
         self._painter, self._outcome, self._ink = painter, outcome, ink
+        self._colours = colours
         values = [score for case in outcome.cases for score in case.values()]
         low = min([0.1 * int(10 * score) for score in values] or [0.0])
         self._low, self._high = (low, 1.0) if low < 1 else (0.0, 1.0)
@@ -66,7 +72,7 @@ class _Drawing:
         if not scores:
             return
         worse = len(scores) > 1 and scores[-1][1] < scores[-2][1]
-        colour = qt.QColor(*(ORANGE if worse else BLUE))
+        colour = qt.QColor(*self._colours[worse])
         points = [(self._x(arm), self._y(score)) for arm, score in scores]
         self._painter.setPen(qt.QPen(colour))
         for (x, y), (next_x, next_y) in zip(points, points[1:], strict=False):

@@ -15,7 +15,8 @@ from ALHVRLib.models import store
 from ALHVRLib.models.import_model import ImportResult, ModelImport
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.section import Section
-from ALHVRLib.widgets import BusyBar, ConfirmButton
+from ALHVRLib.widgets import BusyBar, ConfirmButton, PaletteWatch
+from ALHVRTrainerLib.outcome.archive_results import ArchiveResults
 from ALHVRTrainerLib.outcome.dots import dots_picture, dots_text
 from ALHVRTrainerLib.outcome.result import FILE, PAGE, Outcome, column_title, read_outcome, stamp_of
 from ALHVRTrainerLib.outcome.share import ModelPacking
@@ -46,6 +47,7 @@ class OutcomeSection(Section):
         ui = self.ui
         self._keepButtons = {ARCHIVE: ui.keepArchiveButton, LABELS_ONLY: ui.keepLabelsButton}
         self._busy = BusyBar(ui, ())
+        self._archive = ArchiveResults(ui, panel.logic.session, self._busy, panel.say)
         self._discard = ConfirmButton(ui.discardButton, _("Press again to delete it"))
 
     @property
@@ -62,7 +64,9 @@ class OutcomeSection(Section):
         self.ui.shareButton.connect("clicked()", self.onShare)
         self.ui.pageButton.connect("clicked()", self.onPage)
         self.ui.worstButton.connect("clicked()", self.onWorst)
+        self._palette = PaletteWatch(self.ui.dotsLabel, self._drawDots)
         self._busy.setUp()
+        self._archive.setUp()
         self.refresh()
 
     def refresh(self) -> None:
@@ -76,6 +80,16 @@ class OutcomeSection(Section):
             if comes and self.panel.section(TrainingSection).control.may(("finished",)):
                 self.frame.collapsed = False
         self._showButtons()
+        self._archive.refresh()
+
+    @property
+    def isUsingModels(self) -> bool:
+        """Whether a model is being kept or packed, or segments the archive."""
+        return self._busy.work is not None
+
+    def dropScene(self) -> None:
+        """The scene goes, with what was opened in it."""
+        self._archive.dropScene()
 
     def cleanUp(self) -> None:
         """Leave no thread and no child."""
@@ -184,11 +198,15 @@ class OutcomeSection(Section):
             self.ui.captionLabel.text = _("Means over the held-out cases: Dice, and below it HD95 (*: not found in "
                                           "some case).")
             fill_table(self.ui.scoreTable, outcome)
-            picture = dots_picture(outcome, self.widget.palette)
-            self.ui.dotsLabel.setPixmap(picture)
-            self.ui.dotsLabel.setFixedHeight(picture.height())
+            self._drawDots()
             self.ui.dotsLabel.toolTip = dots_text(outcome)
             self._showWorst(outcome)
+
+    def _drawDots(self) -> None:
+        if self._outcome is not None:
+            picture = dots_picture(self._outcome, self.ui.dotsLabel.palette)
+            self.ui.dotsLabel.setPixmap(picture)
+            self.ui.dotsLabel.setFixedHeight(picture.height())
 
     def _showWorst(self, outcome: Outcome) -> None:
         if outcome.worst is not None:

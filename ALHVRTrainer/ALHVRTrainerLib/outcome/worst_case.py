@@ -1,7 +1,8 @@
-"""The worst case: a held-out scan, its label and what the model made of it, as nodes of the user's."""
+"""Opening what a model made: the worst held-out case with its label, and one scan of the archive with its result."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import slicer
@@ -10,6 +11,7 @@ from slicer.i18n import tr as _
 from ALHVRLib.models.untrusted_files import one_line
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.scene.segment_masks import hide_segmentations
+from ALHVRTrainerLib.training.preview_files import ARCHIVE, PreviewCase, read_preview
 
 
 def load_case(image: Path, label: Path, segmentation: Path | None) -> None:
@@ -24,6 +26,43 @@ def load_case(image: Path, label: Path, segmentation: Path | None) -> None:
     if segmentation is None:
         raise SceneError(_("The segmentation of {name} was not kept.").format(name=scan.GetName()))
     _addSegments(segmentation, _("{scan} as the model found it"), scan, filled=False)
+
+
+class ShownResult:
+    """A scan of the archive with its result in the scene; the next one takes its place, but not that of edits."""
+
+    def __init__(self) -> None:
+        self._ids: tuple[str, ...] = ()
+
+    def show(self, name: str, image: Path, segmentation: Path, allowed: Sequence[Path]) -> None:
+        """Load and show both; SceneError, in one sentence, where a file cannot be loaded, with nothing changed.
+
+        allowed: folders in which the scan may lie.
+        """
+        data = read_preview(PreviewCase(name, ARCHIVE, image, segmentation, None), allowed)
+        if data.image is None:
+            raise SceneError(data.problem)
+        result = _loaded(slicer.util.loadSegmentation, segmentation)
+        self._removeFormer()
+        scan = slicer.util.addVolumeFromArray(data.image.voxels, data.image.ijk_to_ras, name)
+        hide_segmentations(but=(result.GetID(),))
+        result.SetName(_("{scan} as the model found it").format(scan=name))
+        result.SetReferenceImageGeometryParameterFromVolumeNode(scan)
+        slicer.util.setSliceViewerLayers(background=scan, fit=True, rotateToVolumePlane=True)
+        self._ids = (scan.GetID(), result.GetID())
+
+    def forget(self) -> None:
+        """The scene goes."""
+        self._ids = ()
+
+    def _removeFormer(self) -> None:
+        nodes = [slicer.mrmlScene.GetNodeByID(node_id) for node_id in self._ids]
+        if any(node is not None and node.IsA("vtkMRMLSegmentationNode") and node.GetModifiedSinceRead()
+               for node in nodes):
+            return
+        for node in nodes:
+            if node is not None:
+                slicer.mrmlScene.RemoveNode(node)
 
 
 def _addSegments(path: Path, title: str, scan: slicer.vtkMRMLVolumeNode, *, filled: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import qt
@@ -13,13 +14,13 @@ from alhvr.formats.labels import folded
 from alhvr.formats.project import models_of
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.section import Section
-from ALHVRLib.widgets import BusyBar
+from ALHVRLib.widgets import BusyBar, PaletteWatch
 from ALHVRTrainerLib.engine_job import EngineJob, JobEnd
 from ALHVRTrainerLib.python_setup import chosen_python
 from ALHVRTrainerLib.review import curve
 from ALHVRTrainerLib.review.accept import accept, decline
 from ALHVRTrainerLib.review.opened import OpenScan
-from ALHVRTrainerLib.review.record import RankedScan, Ranking, read_decisions, read_ranking
+from ALHVRTrainerLib.review.record import Decision, RankedScan, Ranking, read_decisions, read_ranking
 from ALHVRTrainerLib.review.scan_table import ScanTable
 from ALHVRTrainerLib.review.toolbar import ReviewBar
 
@@ -50,6 +51,8 @@ class ReviewSection(Section):
         """Structures that are not looked at now, by folded name."""
         self._listed: tuple = ()
         """What the table of structures shows."""
+        self._decisions: Sequence[Decision] = ()
+        self._palette = PaletteWatch(self.ui.curvePicture, self._drawCurve)
         self._busy = BusyBar(self.ui, [self.ui.rankButton])
         self._table = ScanTable(self.ui.scansTable, self._showButtons)
         self._bar = ReviewBar({"right": self.onRight, "whole": self.onWhole, "previous": self.onPrevious,
@@ -317,13 +320,17 @@ class ReviewSection(Section):
         table.setFixedHeight(min(MOST_ROWS, len(listed)) * ROW_HEIGHT + ROW_HEIGHT + 8)
         self._listed = listed
 
+    def _drawCurve(self) -> None:
+        if curve.accepted(self._decisions):
+            palette = self.ui.curvePicture.palette
+            self.ui.curvePicture.setPixmap(curve.picture(self._decisions, PICTURE_WIDTH, palette))
+
     def _showCurve(self) -> None:
-        decisions = read_decisions(self._session.project)
+        self._decisions = decisions = read_decisions(self._session.project)
         words = curve.in_words(decisions)
         self.ui.curveFrame.setVisible(bool(words))
         self.ui.curveLabel.text = words
-        if words:
-            self.ui.curvePicture.setPixmap(curve.picture(decisions, PICTURE_WIDTH, self.ui.curvePicture.palette))
+        self._drawCurve()
         run = self._session.newestRun()
         newest = 0 if run is None else int(run.name)
         since = sum(decision.run == newest for decision in curve.accepted(decisions))

@@ -1,7 +1,8 @@
 """RunControl: begins, resumes, pauses, finishes and discards the runs of a project, one at a time; others wait.
 
 All of it is a command line on the project folder and files beside the run, so that a window that comes later, and a
-person in a terminal, can do the same.
+person in a terminal, can do the same. Whoever waits is begun by the process of the run before, which needs no window;
+the window begins what is left over, as after a run of a terminal, and follows runs that others begin.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import qt
 from slicer.i18n import tr as _
 
 from alhvr.core.errors import UserError
 from alhvr.core.files import write_refused
-from alhvr.formats.run_state import ask
+from alhvr.formats.project import PROJECT_FILE
+from alhvr.formats.run_state import HEARTBEAT, ask
 from ALHVRLib.child_process import LaunchError
-from ALHVRTrainerLib.outcome.result import outcome_sentence
-from ALHVRTrainerLib.run.detached import end_by_force, start_detached
+from ALHVRTrainerLib.outcome.result import outcome_sentence, stamp_of
+from ALHVRTrainerLib.run.detached import EVENTS, end_by_force, start_detached
 from ALHVRTrainerLib.run.follower import Follower
 from ALHVRTrainerLib.run.reader import RunReader
 
@@ -33,6 +36,8 @@ QUEUED = ("minutes", "start_from", "compare", "settings")
 MAY_RESUME = ("paused", "failed", "lost")
 MAY_STOP = ("training", "pausing")
 MAY_PAUSE = ("starting", "training")
+WATCH_MS = 2000
+"""Between two looks at whether another program has changed the project, which cost two questions to the disk."""
 
 
 class RunControl:
@@ -48,6 +53,13 @@ class RunControl:
                  python: Callable[[], str] = str) -> None:
         self._session, self._onTick, self._python = session, onTick, python
         self._follower = Follower(self._onLook)
+        self._seen: tuple[object, ...] = ()
+        """What project.json and the folder of the runs were at the last look."""
+        self._nextIsDue = False
+        """The run is done, and nobody has looked whether another waits."""
+        self._timer = qt.QTimer()
+        self._timer.setInterval(WATCH_MS)
+        self._timer.connect("timeout()", self.look)
 
     @property
     def state(self) -> str:
@@ -82,9 +94,31 @@ class RunControl:
         self._session.run = None if run is None else self
         if run is not None:
             self._follower.attach(run)
+        if self._session.project is None:
+            self._timer.stop()
+        else:
+            self._timer.start()
+
+    def look(self, *_arguments: object) -> None:
+        """See whether another program has changed project.json, or begun a run where none goes on."""
+        session = self._session
+        if session.project is None:
+            return
+        seen = tuple(stamp_of(path) for path in (session.project.folder / PROJECT_FILE, session.project.runs_folder))
+        if seen == self._seen:
+            return
+        session.reread()
+        run = session.newestRun()
+        if run != self._follower.folder:
+            if session.isBusy or (run is not None and not _has_begun(run)):
+                return  # looked at again: that one is not under way yet, or has to wait
+            self.attach()
+            session.changed()
+        self._seen = seen
 
     def cleanUp(self) -> None:
         """The panel goes; the run goes on."""
+        self._timer.stop()
         self._follower.detach()
         self._session.run = None
 
@@ -147,7 +181,8 @@ class RunControl:
     def _launch(self, run: Path) -> None:
         """Start the command for a run whose folder is there, and follow it."""
         for_more = ["--resume"] if (run / REQUEST).exists() else []
-        arguments = ["compare", "--project", self._session.folder, "--out", run, *for_more, "--progress", "json"]
+        arguments = ["compare", "--project", self._session.folder, "--out", run, *for_more, "--then-queued",
+                     "--progress", "json"]
         try:
             process = start_detached(arguments, run, self._python())
         except LaunchError as error:
@@ -180,16 +215,24 @@ class RunControl:
             raise UserError(self._session.holderText())
 
     def _onLook(self, reader: RunReader) -> None:
-        """After each look: who waits begins when the run is over."""
+        """After each look: who waits begins when the run is over and its process is gone without beginning it."""
         news = "state" in reader.changed
         self._onTick(reader)
-        if news and reader is self.reader:
-            if reader.state == "finished":
-                self._startNext()
+        if reader is not self.reader:
+            return
+        if news:
+            self._nextIsDue = reader.state == "finished"
             self._session.changed()
+        if self._nextIsDue and not reader.isProcessThere:
+            self._nextIsDue = False
+            self.look()
+            if self._session.newestRun() == reader.folder and not reader.isElsewhere:
+                self._startNext()
+                self._session.changed()
 
     def _startNext(self) -> None:
         """Begin the run that waits longest; where it cannot begin, it waits on."""
+        self._session.reread()
         project = self._session.project
         if not project.queue or self._session.isReadOnly or self._session.isBusy:
             return
@@ -198,3 +241,9 @@ class RunControl:
             self._session.save(**waiting)
             self.start()
             self._session.save(queue=project.queue[1:])
+
+
+def _has_begun(run: Path) -> bool:
+    """Whether its process has said anything."""
+    stamps = (stamp_of(run / name) for name in (HEARTBEAT, EVENTS))
+    return any(stamp is not None and stamp[1] > 0 for stamp in stamps)

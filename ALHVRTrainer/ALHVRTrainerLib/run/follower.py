@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TICK_MS, CATCHING_UP_MS = 500, 25
 """From one look to the next; and while a long run that is new to this window is read."""
-BUDGET_S = 0.008
+BUDGET_S = 0.006
 """What reading may take of a tick."""
 
 

@@ -127,6 +127,19 @@ class RunReader:
             found.add((self._child.pid, self._child.start))
         return found
 
+    @property
+    def isElsewhere(self) -> bool:
+        """Whether it was another computer that worked on the run last."""
+        beat = self.look.heartbeat
+        return beat is not None and beat.host != socket.gethostname()
+
+    @property
+    def isProcessThere(self) -> bool:
+        """Whether a process of this computer is at work on the run still, also after it said that it is done."""
+        beat = self.look.heartbeat
+        marks = (self._child, None if beat is None else ProcessMark(beat.pid, beat.start, beat.host))
+        return any(mark is not None and mark.is_running() for mark in marks)
+
     def logText(self) -> str:
         """The newest of what was noted and of what the process wrote besides, for a person."""
         return "\n".join([*self._log, *_last_lines(self.folder / STDERR)])

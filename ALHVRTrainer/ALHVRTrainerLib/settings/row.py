@@ -1,8 +1,11 @@
-"""SettingRow: one setting in the panel, as its description says: title, field, unit, reset arrow and a sentence."""
+"""SettingRow: one setting in the panel, as its description says: title, field, unit, reset arrow and a sentence.
+
+PreviewRow: the choice of a scan by its name, as which scans there are is known from the project alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import qt
@@ -14,6 +17,16 @@ ARROW = "\u21ba"
 MOST_LETTERS = 60
 BELOW = 8
 """Pixels between a sentence and the next setting."""
+MOST_SCANS = 2000
+"""In one list."""
+PREVIEWS = (
+    SettingDescription("preview", "held_out", "Held-out case to show", "Shown while it trains, redrawn with its "
+                       "segmentation and regions whenever the training is scored.", "choice",
+                       words={None: "the first one"}),
+    SettingDescription("preview", "archive", "Scan of the archive to show", "The same of a scan without a label; "
+                       "choose one that you know.", "choice", words={None: "the first one"}),
+)
+"""Which scans a training shows; what it learns is the same with any of them."""
 
 
 class SettingRow:
@@ -123,6 +136,49 @@ class SettingRow:
         if value is None:
             return _(self.setting.automatic)
         return ", ".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}"
+
+
+class PreviewRow:
+    """A list of scans, the first entry leaving the choice to the engine.
+
+    Args:
+        setting: one of PREVIEWS.
+        box: the list in the panel.
+        onChange: as that of SettingRow.
+    """
+
+    def __init__(self, setting: SettingDescription, box: qt.QComboBox,
+                 onChange: Callable[[SettingDescription, Any], None]) -> None:
+        self.setting, self._box, self._onChange = setting, box, onChange
+        self._offered: tuple[str | None, ...] = ()
+        self._showing = False
+        box.toolTip = _(setting.sentence)
+        box.setAccessibleName(_(setting.title))
+        box.connect("currentIndexChanged(int)", self.onChosen)
+
+    def show(self, names: Sequence[str], value: object) -> None:
+        """Offer these names; a value that is none of them stays the choice, and is said to be missing."""
+        names = tuple(dict.fromkeys(names))[:MOST_SCANS]
+        value = value if isinstance(value, str) and value else None
+        offered = (None, *names, *(() if value is None or value in names else (value,)))
+        self._showing = True
+        if offered != self._offered:
+            self._offered = offered
+            self._box.clear()
+            for name in offered:
+                self._box.addItem(self._words(name, names))
+        self._box.setCurrentIndex(offered.index(value))
+        self._showing = False
+
+    def onChosen(self, place: int) -> None:
+        """Another one was chosen."""
+        if not self._showing and 0 <= place < len(self._offered):
+            self._onChange(self.setting, self._offered[place])
+
+    def _words(self, name: str | None, names: Sequence[str]) -> str:
+        if name is None:
+            return _(self.setting.words[None])
+        return name if name in names else _("{name} (not there)").format(name=name[:MOST_LETTERS])
 
 
 def sizes_in(text: str) -> tuple[int, ...] | str | None:

@@ -32,7 +32,7 @@ from ALHVRTrainerLib.settings.length import (
     plan_in_words,
     user_defaults,
 )
-from ALHVRTrainerLib.settings.row import SettingRow
+from ALHVRTrainerLib.settings.row import PREVIEWS, PreviewRow, SettingRow
 from ALHVRTrainerLib.training.section import TrainingSection
 
 if TYPE_CHECKING:
@@ -58,6 +58,9 @@ class SettingsSection(Section):
     def __init__(self, panel: Panel) -> None:
         super().__init__(panel)
         self._rows = [SettingRow(setting, self.ui.rowsFrame, self.onSetting) for setting in SETTINGS]
+        boxes = (self.ui.heldOutBox, self.ui.archiveScanBox)
+        self._previews = [PreviewRow(setting, box, self.onSetting)
+                          for setting, box in zip(PREVIEWS, boxes, strict=True)]
         self._starts: list[str | None] = [None]
         """What each place of the list of models stands for, as in project.json."""
         self._custom = False
@@ -171,7 +174,8 @@ class SettingsSection(Section):
     def onKeepDefaults(self, *_arguments: object) -> None:
         """New projects begin as this one is."""
         project = self._session.project
-        keep_defaults(Defaults(project.settings, project.minutes, project.compare))
+        settings = {part: values for part, values in project.settings.items() if part != "preview"}  # names of scans
+        keep_defaults(Defaults(settings, project.minutes, project.compare))
         self.panel.say(_("New projects begin with these settings."))
 
     def onTrain(self, *_arguments: object) -> None:
@@ -231,9 +235,21 @@ class SettingsSection(Section):
         for row in self._rows:
             preset = "standard" if row.setting.key == "method.preset" else preset_of(settings)
             row.show(value_in(settings, row.setting), row.setting.default(preset), not self._session.isReadOnly)
+        self._showPreviews()
         words = self._forecastWords()
         self.ui.forecastLabel.text = words
         self.ui.forecastLabel.setVisible(bool(words))
+
+    def _showPreviews(self) -> None:
+        """Which scans can be shown while it trains: those that are held out and those that the check could read."""
+        table, settings = self._session.table(), self._session.project.settings
+        held_out = [row.name for row in table.rows if row.heldOut and not row.leftOut]
+        archive = [scan.name for scan in table.report.archive if scan.name and not scan.problem]
+        for row, names in zip(self._previews, (held_out, archive), strict=True):
+            row.show(names, value_in(settings, row.setting))
+        has_archive = bool(self._session.project.archive)
+        for widget in (self.ui.archiveScanTitle, self.ui.archiveScanBox):
+            widget.setVisible(has_archive)
 
     def _forecastWords(self) -> str:
         """What the training will take on this computer, as the check tried it; "" where nobody knows."""

@@ -16,6 +16,7 @@ from ALHVRTrainerLib.project_session import BUSY
 from ALHVRTrainerLib.python_setup import chosen_python
 from ALHVRTrainerLib.run.closing import CloseGuard
 from ALHVRTrainerLib.run.control import MAY_PAUSE, MAY_RESUME, MAY_STOP, RunControl
+from ALHVRTrainerLib.run.sign import TrainingSign
 from ALHVRTrainerLib.run.words import arm_title
 from ALHVRTrainerLib.training.charts import CHARTS, DICE, Charts, PlotLayout
 from ALHVRTrainerLib.training.health import health
@@ -45,6 +46,7 @@ class TrainingSection(Section):
         self._preview = PreviewBox(self.ui, panel.logic.session)
         self._discard = ConfirmButton(self.ui.discardButton, _("Press again to delete it"))
         self._guard = CloseGuard(lambda: self._try(self.control.pause))
+        self._sign = TrainingSign()
         self._entered = False
         self._stale = set(CHARTS)
         """Charts that do not show the newest points."""
@@ -77,12 +79,14 @@ class TrainingSection(Section):
         self._entered = parameters is not None
         if not self._entered:
             self._giveBack()
+        self._showSign()
 
     def refresh(self) -> None:
         """Show what the run is."""
         reader = self.control.reader
         self.ui.stateLabel.text = _("Nothing is being trained.") if reader is None else reader.sentence
         self._guard.watch(self.control.may(BUSY))
+        self._showSign()
         self._showButtons()
         self._showProgress(reader)
         waiting = self.control.nWaiting
@@ -104,6 +108,7 @@ class TrainingSection(Section):
         self._preview.cleanUp()
         self._discard.takeBack()
         self._guard.cleanUp()
+        self._sign.cleanUp()
         self.panel.logic.session.onOpened.remove(self.onOpened)
         self.control.cleanUp()
 
@@ -150,10 +155,16 @@ class TrainingSection(Section):
         if "losses" in reader.changed:
             self._stale |= set(CHARTS) - {DICE}
         if reader.changed:
+            self._showSign()
             self._showProgress(reader)
         reader.changed.clear()
         if self._isShown:
             self._show(reader)
+
+    def _showSign(self) -> None:
+        reader = self.control.reader
+        state, sentence = ("", "") if reader is None else (reader.state, reader.sentence)
+        self._sign.show(state, sentence, panelIsOpen=self._entered)
 
     def _show(self, reader: RunReader) -> None:
         """Curves and preview as they are now; slowly where only losses are new."""

@@ -70,6 +70,28 @@ def test_the_dots_of_better_and_worse_cases_have_their_colours(opened: Callable)
         assert (abs(pixels - colour).sum(axis=2) < 12).sum() > 60
 
 
+def test_the_dots_suit_the_theme_that_is_chosen_while_they_are_shown(opened: Callable) -> None:
+    from ALHVRTrainerLib.outcome.dots import ON_DARK
+    from slicer_stand_in.pictures import look, panel_image
+
+    label = opened().ui.dotsLabel
+    with look(label, dark=True):
+        pixels = panel_image(label).astype(int)
+    ground = pixels[2, 2]
+    assert ground.mean() < 100 and (abs(pixels - ON_DARK[0]).sum(axis=2) < 12).sum() > 60
+    assert all(contrast(colour, ground) > 3 for colour in ON_DARK)
+
+
+def contrast(colour: Any, ground: Any) -> float:
+    """As WCAG 2 has it; 3 is the least for graphics."""
+    def light(rgb: Any) -> float:
+        linear = [((part / 255 + 0.055) / 1.055) ** 2.4 for part in rgb]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((light(colour), light(ground)))
+    return (high + 0.05) / (low + 0.05)
+
+
 def test_a_kept_model_is_installed_and_noted_in_the_project(opened: Callable, trainer: Any,
                                                             monkeypatch: pytest.MonkeyPatch) -> None:
     from alhvr.formats.project import Kept

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from child_watch import is_running, let_qt_work, let_qt_work_for
+from module_worlds import wait_until
 
 SETTINGS = {"training": {"threads": 1, "precision": "fp32", "validations": 400, "iterations": 4000},
             "plan": {"patch_size": [32, 32], "batch_size": 4}}
@@ -104,3 +105,72 @@ def test_a_training_survives_a_bad_day_with_one_curve(trainer: Any, project_fold
     assert list(outcome["arms"]) == ["labels-only"] and outcome["offered"] == "labels-only"
     assert trainer.logic.session.run.sentence == outcome["sentence"]
     assert trainer.panel.openSection == "OutcomeSection"
+
+
+def test_a_run_that_waits_begins_while_no_window_is_open(trainer: Any, project_folder: Callable) -> None:
+    short = {**SETTINGS, "training": {**SETTINGS["training"], "validations": 1, "iterations": 2}}
+    project = project_folder(archive=0, minutes=None, settings=short)
+    section = training(trainer, project)
+    section.control.start()
+    section.control.start()
+    trainer.cleanup()
+    second = project / "runs" / "2"
+    until = time.monotonic() + PATIENCE_S
+    while not (second / "outcome.json").exists():
+        assert time.monotonic() < until, [path.read_text() for path in project.glob("runs/*/stderr.txt")]
+        time.sleep(0.2)
+    trainer.setup()
+    section = training(trainer, project)
+    wait(section, lambda reader: reader.state == "finished" and reader.folder == second)
+    assert trainer.logic.session.project.queue == ()
+    wait_until(lambda: not section.control.reader.isProcessThere)
+
+
+def test_an_archive_that_is_unplugged_costs_no_run(trainer: Any, project_folder: Callable) -> None:
+    project = project_folder(minutes=None, settings=SETTINGS, compare=False)
+    archive = trainer_archive(project)
+    away = archive.with_name("unplugged")
+    section = training(trainer, project)
+    section.control.start()
+    wait(section, lambda _: len(curve(section)) > 0)
+
+    archive.rename(away)  # while it trains, and while the panel is open
+    before = len(curve(section))
+    wait(section, lambda reader: reader.state == "training" and len(curve(section)) > before)
+    trainer.panel.refresh()
+    cases = trainer.panel.section(cases_section())
+    assert cases.ui.archiveLabel.text == "Archive: archive is not there now; plug in its disk, or remove the folder."
+
+    section.ui.pauseButton.click()
+    wait(section, lambda reader: reader.state == "paused")
+    before = curve(section)
+    section.ui.resumeButton.click()  # it cannot go on without its scans
+    until_failed(section)
+    sentence = section.ui.stateLabel.text
+    assert sentence.startswith("Stopped: ") and str(archive) in sentence and "Traceback" not in sentence, sentence
+
+    away.rename(archive)  # plugged in again
+    section.ui.resumeButton.click()
+    wait(section, lambda reader: reader.state == "training" and len(curve(section)) > len(before))
+    assert curve(section)[:len(before)] == before
+    section.control.discard()
+
+
+def trainer_archive(project: pathlib.Path) -> pathlib.Path:
+    return pathlib.Path(json.loads((project / "project.json").read_text())["archive"][0])
+
+
+def cases_section() -> Any:
+    from ALHVRTrainerLib.cases.section import CasesSection
+
+    return CasesSection
+
+
+def curve(section: Any) -> list[list[float]]:
+    """Held-out Dice of the training with the archive."""
+    arms = section.control.reader.arms
+    return arms["archive"].mean.points().T.tolist() if "archive" in arms else []
+
+
+def until_failed(section: Any) -> None:
+    wait_until(lambda: section.control.reader.state in ("failed", "lost"), PATIENCE_S)

@@ -101,7 +101,7 @@ def test_a_folded_setting_is_written_and_its_arrow_leads_back(settings: Any, pro
 
 def test_a_preset_brings_its_own_defaults(settings: Any, project: pathlib.Path) -> None:
     preset, beta = row(settings, "method.preset"), row(settings, "method.beta")
-    preset.field.setCurrentIndex(1)
+    preset.field.setCurrentIndex(2)
     assert written(project)["settings"] == {"method": {"preset": "paper"}}
     assert beta.field.text == "the paper's" and not beta.reset.enabled
 
@@ -209,3 +209,43 @@ def test_the_forecast_of_the_check_stands_beside_the_slider(trainer: Any, settin
     monkeypatch.setattr(trainer.panel.section(CheckSection).checker, "isForecasting", True)
     trainer.panel.refresh()
     assert settings.ui.forecastLabel.text == "Trying what these settings take..."
+
+
+def write_scans(project: pathlib.Path) -> None:
+    """A check that has read two scans of the archive and could not read a third; a case is held out."""
+    cases = [{"part": "unlabeled", "name": name, "files": [f"{name}.nrrd"], "image_problem": problem}
+             for name, problem in (("scan0", ""), ("scan1", ""), ("bad", "It is damaged."))]
+    (project / "check.json").write_text(json.dumps({"format": "alhvr check", "findings": [], "cases": cases}))
+    (project / "cases" / "cases.json").write_text(json.dumps({"cases": {"case1": {"held_out": True}}}))
+
+
+def test_the_scans_that_a_training_shows_are_chosen_among_those_that_it_has(trainer: Any, settings: Any,
+                                                                            project: pathlib.Path) -> None:
+    write_scans(project)
+    trainer.panel.refresh()
+    boxes = (settings.ui.heldOutBox, settings.ui.archiveScanBox)
+    offered = [[box.itemText(place) for place in range(box.count)] for box in boxes]
+    assert offered == [["the first one", "case1"], ["the first one", "scan0", "scan1"]]
+    settings.ui.heldOutBox.setCurrentIndex(1)
+    settings.ui.archiveScanBox.setCurrentIndex(2)
+    assert written(project)["settings"] == {"preview": {"held_out": "case1", "archive": "scan1"}}
+    settings.ui.heldOutBox.setCurrentIndex(0)
+    assert written(project)["settings"] == {"preview": {"archive": "scan1"}}
+
+
+def test_a_scan_to_show_that_is_gone_stays_the_choice_and_is_said_to_be_missing(trainer: Any, settings: Any) -> None:
+    trainer.logic.session.save(settings={"preview": {"archive": "old"}})
+    assert settings.ui.archiveScanBox.currentText == "old (not there)"
+
+
+def test_which_scans_are_shown_asks_for_no_new_forecast_and_is_no_default(trainer: Any, settings: Any, checked: Any,
+                                                                          project: pathlib.Path,
+                                                                          tmp_path: pathlib.Path) -> None:
+    from ALHVRTrainerLib.check.section import CheckSection
+
+    checker = trainer.panel.section(CheckSection).checker
+    checked.save(settings={"preview": {"held_out": "case1"}})
+    assert not checker._wantsForecast()
+    settings.ui.defaultsButton.click()
+    trainer.logic.session.new(tmp_path / "another")
+    assert written(tmp_path / "another")["settings"] == {}

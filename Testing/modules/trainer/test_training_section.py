@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from child_watch import let_qt_work
+from child_watch import let_qt_work, let_qt_work_for
 from run_worlds import dice_line, write_heartbeat, write_lines, write_preview, write_run
 from support import ROOT
 
@@ -202,6 +204,103 @@ def test_a_reloaded_module_finds_the_run_again(opened: Callable, trainer: Any) -
     assert section(trainer).control.reader.curves.best.dice == 0.64
 
 
+GONE = 2**22 - 3
+"""No process has this ID."""
+
+
+def has_ended(shown: Any) -> None:
+    """The run is done, and so is its process."""
+    write_heartbeat(shown.control.reader.folder, "finished", pid=GONE)
+    shown.control.reader._child = None
+
+
+def test_what_the_process_of_the_run_has_begun_is_not_begun_again(opened: Callable, trainer: Any,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    from ALHVRTrainerLib.run.control import RunControl
+
+    monkeypatch.setattr(RunControl, "_launch", lambda control, run: pytest.fail("begun twice"))
+    shown, session = opened(), trainer.logic.session
+    for minutes in (5.0, 6.0):
+        session.save(minutes=minutes)
+        shown.control.start()
+    write_run(session.folder / "runs" / "2", "running")
+    write_queue(session.folder, session.project.queue[1:])
+    has_ended(shown)
+    let_qt_work(lambda: shown.control.reader.folder.name == "2" and shown.control.state == "training")
+    assert [waiting["minutes"] for waiting in session.project.queue] == [6.0]
+
+
+def write_queue(folder: pathlib.Path, queue: tuple) -> None:
+    """As another program does."""
+    record = json.loads((folder / "project.json").read_text())
+    (folder / "project.json").write_text(json.dumps({**record, "queue": queue}))
+
+
+def test_a_run_that_a_terminal_begins_is_followed(trainer: Any, project: pathlib.Path) -> None:
+    shown, session = section(trainer), trainer.logic.session
+    (project / "runs" / "1").mkdir(parents=True)
+    shown.control.look()
+    assert session.run is None  # it has said nothing yet
+    write_run(project / "runs" / "1")
+    let_qt_work(lambda: session.state == "training")
+    assert shown.ui.pauseButton.enabled
+
+
+def test_what_another_program_writes_into_the_project_is_taken_over(trainer: Any, project: pathlib.Path) -> None:
+    write_queue(project, ({"minutes": 3.0},))
+    let_qt_work(lambda: section(trainer).control.nWaiting == 1)
+    (project / "project.json").write_text("{")
+    section(trainer).control.look()
+    assert section(trainer).control.nWaiting == 1
+
+
+def test_looking_for_what_others_did_takes_less_than_a_millisecond(trainer: Any, project: pathlib.Path) -> None:
+    control = section(trainer).control
+    for number in range(1, 200):
+        (project / "runs" / str(number)).mkdir(parents=True)
+    write_run(project / "runs" / "200")
+    control.look()
+    began_at = time.process_time()
+    for _look in range(100):
+        control.look()
+    assert (time.process_time() - began_at) / 100 < 0.001
+
+
+def dot_of(module: Any) -> tuple[int, int, int]:
+    """Colour of the module's icon in the list of modules, at its lower right."""
+    return module.action().icon.pixmap(64, 64).toImage().pixelColor(48, 48).getRgb()[:3]
+
+
+def test_another_module_shows_that_a_training_goes_on(opened: Callable, trainer: Any, main_window: Any) -> None:
+    import slicer
+
+    module = slicer.modules.alhvrtrainer
+    slicer.util.selectModule("ALHVRTrainer")
+    plain = dot_of(module)
+    shown = opened()
+    assert dot_of(module) == (63, 127, 208) and shown._sign._button is None
+    slicer.util.selectModule("Data")
+    button = shown._sign._button
+    assert button.text == "ALHVR Trainer: Training with the archive, 40 min left."
+    has_ended(shown)
+    let_qt_work(lambda: dot_of(module) == (46, 158, 91))
+    button.click()
+    assert trainer.parent.isEntered and dot_of(module) == plain and shown._sign._button is None
+
+
+def test_a_panel_that_goes_leaves_no_sign(opened: Callable, trainer: Any, main_window: Any) -> None:
+    import slicer
+
+    module = slicer.modules.alhvrtrainer
+    plain = dot_of(module)
+    opened()
+    trainer.exit()
+    assert dot_of(module) != plain
+    trainer.cleanup()
+    assert dot_of(module) == plain
+    trainer.setup()
+
+
 def test_what_waits_is_counted_and_kept_in_the_project(opened: Callable, trainer: Any) -> None:
     shown = opened()
     assert shown.control.start() == "The training waits until the one that goes on is done."
@@ -220,6 +319,9 @@ def test_what_waits_begins_when_the_run_is_done(opened: Callable, trainer: Any,
     shown.control.start()
     trainer.logic.session.save(minutes=60.0)
     write_heartbeat(shown.control.reader.folder, "finished")
+    let_qt_work_for(0.5)
+    assert not begun  # its process is still there, and begins it by itself
+    has_ended(shown)
     let_qt_work(lambda: bool(begun))
     assert begun == [trainer.logic.session.folder / "runs" / "2"]
     assert trainer.logic.session.project.queue == () and trainer.logic.session.project.minutes == 5.0
@@ -229,8 +331,8 @@ def test_what_cannot_begin_waits_on(opened: Callable, trainer: Any, monkeypatch:
     shown = opened()
     shown.control.start()
     monkeypatch.setenv("PATH", "")
-    write_heartbeat(shown.control.reader.folder, "finished")
-    let_qt_work(lambda: shown.control.state == "finished")
+    has_ended(shown)
+    let_qt_work(lambda: shown.control.state == "finished" and not shown.control._nextIsDue)
     assert len(trainer.logic.session.project.queue) == 1 and len(trainer.logic.session.runs()) == 1
 
 
