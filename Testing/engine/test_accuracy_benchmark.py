@@ -278,8 +278,11 @@ def test_an_arm_gets_the_steps_that_the_same_cost_buys_and_the_forecast_counts_w
     assert (runner.steps("labels"), runner.steps("standard")) == (100, 62)
     wished = cells(runner.protocol, ["labels", "standard"], labeled=[3], draws=[0, 1])
     runner.store.put("runs", "3/labels/0", {"steps": 100})
-    assert runner.forecast(wished, 2).startswith(
-        "3 runs to make, 1 are done: about 3 hours of processor time for their steps, 1.5 hours with 2 side by side.")
+    assert runner.forecast(wished, 2).startswith("3 runs to make, 1 are done: about 3 hours of processor time, 1.5 "
+                                                 "hours with 2 side by side, for their steps; reading, validations")
+    runner.store.put("runs", "3/labels/1", {"processor_s": 7200.0, "sittings": 1})
+    assert runner.forecast(wished, 1) == ("2 runs to make, 2 are done: about 4 hours of processor time, as the "
+                                          "finished ones took.")
 
 
 def test_a_run_that_fails_is_kept_with_its_reason_and_made_again_only_when_asked(runner: Any) -> None:

@@ -92,13 +92,16 @@ class Runner:
         return [cell for cell in wanted if cell.key not in runs or (again and "failed" in runs[cell.key])]
 
     def forecast(self, wanted: Sequence[Cell], jobs: int) -> str:
-        """What is to come, in one sentence; every run costs the same."""
-        left = self.open(wanted)
-        costs = [entry["labels_step_s"] for entry in self.store.read()["cost"].values()]
-        hours = len(left) * self.protocol.budget * (sum(costs) / len(costs) if costs else math.nan) / 3600
+        """What is to come: by the finished runs where there are any, else by what the steps cost."""
+        left, record = self.open(wanted), self.store.read()
+        whole = [run["processor_s"] for run in record["runs"].values() if run.get("sittings") == 1]
+        steps = [self.protocol.budget * entry["labels_step_s"] for entry in record["cost"].values()]
+        known, what = (whole, "as the finished ones took") if whole else (
+            steps, "for their steps; reading, validations and scoring come on top")
+        hours = len(left) * (sum(known) / len(known) if known else math.nan) / 3600
+        side = f", {hours / min(jobs, len(left)):.2g} hours with {jobs} side by side" if jobs > 1 and left else ""
         return (f"{len(left)} runs to make, {len(wanted) - len(left)} are done: about {hours:.2g} hours of processor "
-                f"time for their steps, {hours / max(1, min(jobs, len(left))):.2g} hours with {jobs} side by side. "
-                "Reading, validations and scoring come on top.")
+                f"time{side}, {what}.")
 
     def make(self, wanted: Sequence[Cell], *, jobs: int = 1, again: bool = False) -> None:
         """Every run that is not done; Ctrl-C lets the ones that are under way save themselves."""
