@@ -40,10 +40,13 @@ class ALHVRTrainer(ScriptedLoadableModule):
         slicer.app.connect("startupCompleted()", self.onStartupCompleted)
 
     def onStartupCompleted(self, *_arguments: object) -> None:
-        """Offer the generated project in Slicer's Sample Data."""
+        """Offer the generated project in Slicer's Sample Data, and show by a dot that a training goes on."""
+        from ALHVRTrainerLib.run.sign import StartLook
+
         from ALHVRLib.sample_data import register_sample
 
         register_sample("ALHVRTrainingSample", "ALHVRTrainer", "ALHVRTrainerLib.header_section:HeaderSection")
+        self._look = StartLook()
 
 
 class ALHVRTrainerWidget(ModuleWidget):

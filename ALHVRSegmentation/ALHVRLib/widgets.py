@@ -108,17 +108,17 @@ class BusyBar:
             button.enabled = self.work is None
 
 
-class PaletteWatch(qt.QObject):
-    """Event filter that draws a picture anew when the colours of its label change, as with the theme."""
+class LookWatch(qt.QObject):
+    """Event filter that draws something anew when a widget's colours or letters change, as with the theme."""
 
-    def __init__(self, label: qt.QLabel, draw: Callable[[], None]) -> None:
+    def __init__(self, widget: qt.QWidget, draw: Callable[[], None]) -> None:
         qt.QObject.__init__(self)
         self._draw = draw
-        label.installEventFilter(self)
+        widget.installEventFilter(self)
 
     def eventFilter(self, _watched: qt.QObject, event: qt.QEvent) -> bool:
         """After the change; every event passes."""
-        if event.type() == qt.QEvent.PaletteChange:
+        if event.type() in (qt.QEvent.PaletteChange, qt.QEvent.FontChange):
             self._draw()
         return False
 

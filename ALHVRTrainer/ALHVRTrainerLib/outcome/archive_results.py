@@ -62,10 +62,12 @@ class ArchiveResults:
         session: the open project.
         busy: shows the work, one at a time.
         say: called with a sentence and its kind.
+        onChange: called when the work begins or ends; lets refresh() be called.
     """
 
-    def __init__(self, ui: Any, session: ProjectSession, busy: BusyBar, say: Callable[[str, str], None]) -> None:
-        self._ui, self._session, self._busy, self._say = ui, session, busy, say
+    def __init__(self, ui: Any, session: ProjectSession, busy: BusyBar, say: Callable[[str, str], None],
+                 onChange: Callable[[], None]) -> None:
+        self._ui, self._session, self._busy, self._say, self._onChange = ui, session, busy, say, onChange
         self._results: tuple[ScanResult, ...] = ()
         self._failed: dict[Path, tuple[ScanResult, ...]] = {}
         """By folder of results: what could not be segmented when it was tried last here."""
@@ -130,7 +132,7 @@ class ArchiveResults:
             arguments = ["segment", "--model", model, *project.archive_folders, "--out", folder]
             self._busy.begin(EngineJob(arguments, _("Segmenting the archive"), onProgress=self._onProgress,
                                        onEnd=lambda end: self._onEnd(folder, end), python=chosen_python()))
-            self._showButtons()
+            self._onChange()
 
     def onOpen(self, *_arguments: object) -> None:
         """Show the chosen scan with its result, in place of the one that was opened before."""
@@ -156,7 +158,7 @@ class ArchiveResults:
     def _onEnd(self, folder: Path, end: JobEnd) -> None:
         self._busy.end()
         self._failed[folder] = failures_in(end.summary)
-        self.refresh()
+        self._onChange()
         done = sum(result.segmentation is not None for result in self._results)
         if end.kind == "finished":
             self._say(_("{n} scans of the archive are segmented.").format(n=done), "note")

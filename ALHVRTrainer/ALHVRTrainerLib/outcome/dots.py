@@ -8,8 +8,8 @@ from slicer.i18n import tr as _
 from ALHVRTrainerLib.outcome.result import Outcome, column_title
 
 WIDTH, HEIGHT = 360, 170
-LEFT, RIGHT, TOP, BOTTOM = 44, 24, 10, 26
-"""Margins in pixels: numbers stand left, names below."""
+RIGHT, TOP, EDGE = 24, 10, 8
+"""Pixels; numbers stand left, names below."""
 RADIUS = 4
 ON_PALE = ((0, 114, 178), (213, 94, 0))
 ON_DARK = ((86, 180, 233), (240, 140, 60))
@@ -18,12 +18,13 @@ MIDDLE = 128
 """Of the lightness, 0 to 255."""
 
 
-def dots_picture(outcome: Outcome, palette: qt.QPalette) -> qt.QPixmap:
-    """The picture, in the colours of the panel."""
+def dots_picture(outcome: Outcome, palette: qt.QPalette, font: qt.QFont) -> qt.QPixmap:
+    """The picture, in the colours and letters of the panel."""
     picture = qt.QPixmap(WIDTH, HEIGHT)
     picture.fill(palette.color(qt.QPalette.Window))
     painter = qt.QPainter()
     painter.begin(picture)
+    painter.setFont(font)
     painter.setRenderHint(qt.QPainter.Antialiasing, True)
     colours = ON_DARK if palette.color(qt.QPalette.Window).lightness() < MIDDLE else ON_PALE
     _Drawing(painter, outcome, palette.color(qt.QPalette.WindowText), colours).draw()
@@ -38,6 +39,9 @@ class _Drawing:
                  colours: tuple[tuple[int, int, int], tuple[int, int, int]]) -> None:
         self._painter, self._outcome, self._ink = painter, outcome, ink
         self._colours = colours
+        self._metrics = qt.QFontMetrics(painter.font())
+        self._left = self._metrics.boundingRect("0.00").width() + 2 * EDGE
+        self._floor = HEIGHT - self._metrics.height() - EDGE
         values = [score for case in outcome.cases for score in case.values()]
         low = min([0.1 * int(10 * score) for score in values] or [0.0])
         self._low, self._high = (low, 1.0) if low < 1 else (0.0, 1.0)
@@ -52,11 +56,11 @@ class _Drawing:
     def _x(self, arm: str) -> int:
         """In the middle of the arm's share of the width."""
         shown = self._outcome.shown
-        return LEFT + int((WIDTH - LEFT - RIGHT) * (shown.index(arm) + 0.5) / len(shown))
+        return self._left + int((WIDTH - self._left - RIGHT) * (shown.index(arm) + 0.5) / len(shown))
 
     def _y(self, score: float) -> int:
         part = (min(max(score, self._low), self._high) - self._low) / (self._high - self._low)
-        return HEIGHT - BOTTOM - int(part * (HEIGHT - TOP - BOTTOM))
+        return self._floor - int(part * (self._floor - TOP))
 
     def _drawAxis(self) -> None:
         faint = qt.QColor(self._ink)
@@ -64,7 +68,7 @@ class _Drawing:
         for number in range(3):
             score = self._low + number / 2 * (self._high - self._low)
             self._painter.setPen(faint)
-            self._painter.drawLine(LEFT, self._y(score), WIDTH - RIGHT, self._y(score))
+            self._painter.drawLine(self._left, self._y(score), WIDTH - RIGHT, self._y(score))
             self._painter.setPen(self._ink)
             self._painter.drawText(qt.QPoint(4, self._y(score) + 4), f"{score:.2f}")
 
@@ -83,11 +87,10 @@ class _Drawing:
 
     def _drawNames(self) -> None:
         self._painter.setPen(self._ink)
-        metrics = qt.QFontMetrics(self._painter.font())
         for arm in self._outcome.shown:
             name = column_title(arm)
-            left = self._x(arm) - metrics.boundingRect(name).width() // 2
-            self._painter.drawText(qt.QPoint(left, HEIGHT - 8), name)
+            left = self._x(arm) - self._metrics.boundingRect(name).width() // 2
+            self._painter.drawText(qt.QPoint(left, HEIGHT - EDGE), name)
 
 
 def dots_text(outcome: Outcome) -> str:

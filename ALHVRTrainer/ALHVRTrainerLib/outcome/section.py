@@ -15,7 +15,7 @@ from ALHVRLib.models import store
 from ALHVRLib.models.import_model import ImportResult, ModelImport
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.section import Section
-from ALHVRLib.widgets import BusyBar, ConfirmButton, PaletteWatch
+from ALHVRLib.widgets import BusyBar, ConfirmButton, LookWatch
 from ALHVRTrainerLib.outcome.archive_results import ArchiveResults
 from ALHVRTrainerLib.outcome.dots import dots_picture, dots_text
 from ALHVRTrainerLib.outcome.result import FILE, PAGE, Outcome, column_title, read_outcome, stamp_of
@@ -47,7 +47,7 @@ class OutcomeSection(Section):
         ui = self.ui
         self._keepButtons = {ARCHIVE: ui.keepArchiveButton, LABELS_ONLY: ui.keepLabelsButton}
         self._busy = BusyBar(ui, ())
-        self._archive = ArchiveResults(ui, panel.logic.session, self._busy, panel.say)
+        self._archive = ArchiveResults(ui, panel.logic.session, self._busy, panel.say, self._showButtons)
         self._discard = ConfirmButton(ui.discardButton, _("Press again to delete it"))
 
     @property
@@ -64,7 +64,8 @@ class OutcomeSection(Section):
         self.ui.shareButton.connect("clicked()", self.onShare)
         self.ui.pageButton.connect("clicked()", self.onPage)
         self.ui.worstButton.connect("clicked()", self.onWorst)
-        self._palette = PaletteWatch(self.ui.dotsLabel, self._drawDots)
+        self._looks = (LookWatch(self.ui.dotsLabel, self._drawDots),
+                       LookWatch(self.ui.scoreTable, partial(fit_rows, self.ui.scoreTable)))
         self._busy.setUp()
         self._archive.setUp()
         self.refresh()
@@ -80,7 +81,6 @@ class OutcomeSection(Section):
             if comes and self.panel.section(TrainingSection).control.may(("finished",)):
                 self.frame.collapsed = False
         self._showButtons()
-        self._archive.refresh()
 
     @property
     def isUsingModels(self) -> bool:
@@ -204,7 +204,7 @@ class OutcomeSection(Section):
 
     def _drawDots(self) -> None:
         if self._outcome is not None:
-            picture = dots_picture(self._outcome, self.ui.dotsLabel.palette)
+            picture = dots_picture(self._outcome, self.ui.dotsLabel.palette, self.ui.dotsLabel.font)
             self.ui.dotsLabel.setPixmap(picture)
             self.ui.dotsLabel.setFixedHeight(picture.height())
 
@@ -232,6 +232,7 @@ class OutcomeSection(Section):
         self.ui.worstButton.enabled = idle
         for button in (self.ui.continueButton, self.ui.discardButton, self.ui.shareButton, self.ui.pageButton):
             button.setVisible(outcome is not None)
+        self._archive.refresh()
 
     def _keepText(self, arm: str) -> str:
         text = _("Keep with archive") if arm == ARCHIVE else _("Keep labels only")
@@ -268,9 +269,14 @@ def fill_table(table: qt.QTableWidget, outcome: Outcome) -> None:
     for column in range(len(titles)):
         mode = qt.QHeaderView.Stretch if column else qt.QHeaderView.ResizeToContents
         table.horizontalHeader().setSectionResizeMode(column, mode)
+    fit_rows(table)
+
+
+def fit_rows(table: qt.QTableWidget) -> None:
+    """Make the table as high as its rows; again when letters become larger."""
     table.resizeRowsToContents()
-    height = table.horizontalHeader().sizeHint.height() + 4
-    table.setFixedHeight(height + sum(table.rowHeight(row) for row in range(min(len(rows), MOST_ROWS))))
+    rows = min(table.rowCount, MOST_ROWS)
+    table.setFixedHeight(table.horizontalHeader().sizeHint.height() + 4 + sum(map(table.rowHeight, range(rows))))
 
 
 def _score_text(outcome: Outcome, arm: str, name: str) -> str:

@@ -10,7 +10,8 @@ from slicer.i18n import tr as _
 
 from ALHVRLib.models.untrusted_files import one_line
 from ALHVRLib.scene.errors import SceneError
-from ALHVRLib.scene.segment_masks import hide_segmentations
+from ALHVRLib.scene.label_images import fingerprint
+from ALHVRLib.scene.segment_masks import hide_segmentations, segment_ids
 from ALHVRTrainerLib.training.preview_files import ARCHIVE, PreviewCase, read_preview
 
 
@@ -33,6 +34,8 @@ class ShownResult:
 
     def __init__(self) -> None:
         self._ids: tuple[str, ...] = ()
+        self._content: dict[str, str] = {}
+        """Of the result as it was loaded."""
 
     def show(self, name: str, image: Path, segmentation: Path, allowed: Sequence[Path]) -> None:
         """Load and show both; SceneError, in one sentence, where a file cannot be loaded, with nothing changed.
@@ -49,7 +52,7 @@ class ShownResult:
         result.SetName(_("{scan} as the model found it").format(scan=name))
         result.SetReferenceImageGeometryParameterFromVolumeNode(scan)
         slicer.util.setSliceViewerLayers(background=scan, fit=True, rotateToVolumePlane=True)
-        self._ids = (scan.GetID(), result.GetID())
+        self._ids, self._content = (scan.GetID(), result.GetID()), _content(result)
 
     def forget(self) -> None:
         """The scene goes."""
@@ -57,12 +60,19 @@ class ShownResult:
 
     def _removeFormer(self) -> None:
         nodes = [slicer.mrmlScene.GetNodeByID(node_id) for node_id in self._ids]
-        if any(node is not None and node.IsA("vtkMRMLSegmentationNode") and node.GetModifiedSinceRead()
-               for node in nodes):
+        result = nodes[-1] if nodes else None
+        if result is not None and _content(result) != self._content:
             return
         for node in nodes:
             if node is not None:
                 slicer.mrmlScene.RemoveNode(node)
+
+
+def _content(result: slicer.vtkMRMLSegmentationNode) -> dict[str, str]:
+    """What tells an edited segmentation: name and voxels of each segment, by ID."""
+    segmentation = result.GetSegmentation()
+    found = {one: segmentation.GetSegment(one) for one in segment_ids(result)}
+    return {one: f"{segment.GetName()} {fingerprint(segment)}" for one, segment in found.items()}
 
 
 def _addSegments(path: Path, title: str, scan: slicer.vtkMRMLVolumeNode, *, filled: bool) -> None:

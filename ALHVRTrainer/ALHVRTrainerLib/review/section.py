@@ -14,7 +14,7 @@ from alhvr.formats.labels import folded
 from alhvr.formats.project import models_of
 from ALHVRLib.scene.errors import SceneError
 from ALHVRLib.section import Section
-from ALHVRLib.widgets import BusyBar, PaletteWatch
+from ALHVRLib.widgets import BusyBar, LookWatch
 from ALHVRTrainerLib.engine_job import EngineJob, JobEnd
 from ALHVRTrainerLib.python_setup import chosen_python
 from ALHVRTrainerLib.review import curve
@@ -52,7 +52,7 @@ class ReviewSection(Section):
         self._listed: tuple = ()
         """What the table of structures shows."""
         self._decisions: Sequence[Decision] = ()
-        self._palette = PaletteWatch(self.ui.curvePicture, self._drawCurve)
+        self._look = LookWatch(self.ui.curvePicture, self._drawCurve)
         self._busy = BusyBar(self.ui, [self.ui.rankButton])
         self._table = ScanTable(self.ui.scansTable, self._showButtons)
         self._bar = ReviewBar({"right": self.onRight, "whole": self.onWhole, "previous": self.onPrevious,

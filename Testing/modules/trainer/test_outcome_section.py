@@ -82,6 +82,16 @@ def test_the_dots_suit_the_theme_that_is_chosen_while_they_are_shown(opened: Cal
     assert all(contrast(colour, ground) > 3 for colour in ON_DARK)
 
 
+def test_the_table_of_scores_grows_with_the_letters(opened: Callable, trainer: Any) -> None:
+    from slicer_stand_in.pictures import look
+
+    table = opened().ui.scoreTable
+    with look(trainer.parent, scale=1.5):
+        rows = [table.rowHeight(row) for row in range(table.rowCount)]
+        assert table.height >= sum(rows) + table.horizontalHeader().height
+        assert rows[0] >= 2 * table.fontMetrics().height()
+
+
 def contrast(colour: Any, ground: Any) -> float:
     """As WCAG 2 has it; 3 is the least for graphics."""
     def light(rgb: Any) -> float:

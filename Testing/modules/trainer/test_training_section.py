@@ -288,6 +288,29 @@ def test_another_module_shows_that_a_training_goes_on(opened: Callable, trainer:
     assert trainer.parent.isEntered and dot_of(module) == plain and shown._sign._button is None
 
 
+def test_a_slicer_that_starts_shows_that_a_training_goes_on(trainer: Any, project_folder: Callable,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    import slicer
+    from ALHVRTrainerLib import recent_projects
+    from ALHVRTrainerLib.run.sign import StartLook, TrainingSign
+
+    module, folder = slicer.modules.alhvrtrainer, project_folder()
+    plain = dot_of(module)
+    monkeypatch.delattr(slicer.modules, "ALHVRTrainerWidget")  # the panel was not opened yet
+    recent_projects.remember(folder)
+    for state, colour in (("running", (63, 127, 208)), ("paused", plain), ("failed", (208, 48, 48))):
+        write_run(folder / "runs" / "1", state)
+        look = StartLook()
+        let_qt_work(lambda one=look: not one._thread.isWatched)
+        assert dot_of(module) == colour
+    TrainingSign().show("failed", "", panelIsOpen=True)
+    assert dot_of(module) == plain
+    (folder / "project.json").write_text("{")
+    look = StartLook()
+    let_qt_work(lambda: not look._thread.isWatched)
+    assert dot_of(module) == plain
+
+
 def test_a_panel_that_goes_leaves_no_sign(opened: Callable, trainer: Any, main_window: Any) -> None:
     import slicer
 
@@ -299,6 +322,14 @@ def test_a_panel_that_goes_leaves_no_sign(opened: Callable, trainer: Any, main_w
     trainer.cleanup()
     assert dot_of(module) == plain
     trainer.setup()
+
+
+def test_window_and_engine_call_the_files_of_a_run_alike(slicer_app: object) -> None:
+    from ALHVRTrainerLib.run import control, detached
+
+    from alhvr.comparison import queue
+
+    assert (detached.EVENTS, detached.STDERR, control.QUEUED) == (queue.EVENTS, queue.STDERR, queue.QUEUED)
 
 
 def test_what_waits_is_counted_and_kept_in_the_project(opened: Callable, trainer: Any) -> None:
