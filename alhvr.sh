@@ -102,7 +102,7 @@ set_up() {
     exec 9<&-
 }
 
-# set_up_test_tools: what draws the modules' views and panels without a screen, git, and strace, of Debian's.
+# set_up_test_tools: what draws the modules' views and panels without a screen, git, strace, and what DICOM is held against.
 set_up_test_tools() {
     local libraries="libEGL.so.1 libGL.so.1 libxkbcommon.so.0 libdbus-1.so.3 libfontconfig.so.1 libX11.so.6 libglib-2.0.so.0"
     if ! "$python" -c "import ctypes, sys; [ctypes.CDLL(name) for name in sys.argv[1:]]" $libraries 2> /dev/null \
@@ -113,6 +113,16 @@ set_up_test_tools() {
     command -v git > /dev/null || install_system_packages git
     # What shows that no command looks anything up; there is none of it on some processors.
     command -v strace > /dev/null || install_system_packages strace || say "Without strace, the tests of privacy are skipped."
+    command -v dciodvfy > /dev/null || install_system_packages dicom3tools \
+        || say "Without dicom3tools, no validator looks at the DICOM files that are written."
+    # Debian starts Orthanc's server when it is installed, where there is systemd; a test command must not leave one.
+    if ! command -v Orthanc > /dev/null; then
+        if [ -d /run/systemd/system ]; then
+            say "Orthanc is not installed: the tests with a real DICOM archive are skipped. (apt-get install orthanc orthanc-dicomweb)"
+        else
+            install_system_packages orthanc orthanc-dicomweb || say "Without Orthanc, the tests with a DICOM archive are skipped."
+        fi
+    fi
 }
 
 # set_up_stable_slicer: the core of the stable release, beside .venv, for a second run of the modules' tests.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import slicer
@@ -12,14 +11,13 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
-    ScriptedLoadableModuleWidget,
 )
-from slicer.util import VTKObservationMixin
+
+from ALHVRLib.module_widget import ModuleWidget
 
 if TYPE_CHECKING:
+    from ALHVRLib.panel import Panel
     from ALHVRSegmentationLib.parameters import ALHVRSegmentationParameterNode
-
-LIBRARIES = ("ALHVRLib", "ALHVRSegmentationLib", "ALHVRTrainerLib")  # loaded again together
 
 
 class ALHVRSegmentation(ScriptedLoadableModule):
@@ -48,58 +46,19 @@ class ALHVRSegmentation(ScriptedLoadableModule):
         register_sample("ALHVRSample", "ALHVRSegmentation", "ALHVRSegmentationLib.models.section:ModelsSection")
 
 
-class ALHVRSegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel's life in Slicer: scene and parameter node come and go, the sections stay."""
+class ALHVRSegmentationWidget(ModuleWidget):
+    """The panel in Slicer."""
 
-    def __init__(self, parent: object | None = None) -> None:
-        ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
-        self.logic = None
-        self.panel = None
+    def makeLogic(self) -> ALHVRSegmentationLogic:
+        """The parameter node."""
+        return ALHVRSegmentationLogic()
 
-    def setup(self) -> None:
-        """Build the sections; what they need besides Slicer is looked for when they need it."""
-        super().setup()
+    def makePanel(self) -> Panel:
+        """All sections."""
         from ALHVRLib.panel import Panel  # not when Slicer starts
         from ALHVRSegmentationLib.sections import NOTICE, SECTIONS
 
-        self.logic = ALHVRSegmentationLogic()
-        self.panel = Panel(self, self.logic, SECTIONS, NOTICE)
-        self.panel.build()
-        scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self.onSceneReady)
-        self.addObserver(scene, scene.EndImportEvent, self.onSceneReady)
-        self.panel.follow(self.logic.getParameterNode())
-
-    def enter(self) -> None:
-        """The panel is shown."""
-        self.panel.follow(self.logic.getParameterNode())
-
-    def exit(self) -> None:
-        """Another panel is shown: what the user does there is not ours to react to; a running job goes on."""
-        self.panel.follow(None)
-
-    def onSceneStartClose(self, *_arguments: object) -> None:
-        """Hold nothing of a scene that goes."""
-        self.panel.dropScene()
-
-    def onSceneReady(self, *_arguments: object) -> None:
-        """Begin anew, with what a loaded scene remembers, where the panel is on the screen."""
-        if self.parent.isEntered:
-            self.panel.follow(self.logic.getParameterNode())
-
-    def cleanup(self) -> None:
-        """End what runs, forget all nodes."""
-        self.removeObservers()
-        if self.panel is not None:
-            self.panel.cleanUp()
-
-    def onReload(self) -> None:
-        """Load the files of the library again too, not only this one."""
-        for name in [name for name in sys.modules if name.partition(".")[0] in LIBRARIES]:
-            del sys.modules[name]
-        super().onReload()
+        return Panel(self, self.logic, SECTIONS, NOTICE)
 
 
 class ALHVRSegmentationLogic(ScriptedLoadableModuleLogic):

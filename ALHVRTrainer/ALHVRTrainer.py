@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import slicer
@@ -12,14 +11,13 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
-    ScriptedLoadableModuleWidget,
 )
-from slicer.util import VTKObservationMixin
+
+from ALHVRLib.module_widget import ModuleWidget
 
 if TYPE_CHECKING:
     from ALHVRTrainerLib.parameters import ALHVRTrainerParameterNode
-
-LIBRARIES = ("ALHVRLib", "ALHVRSegmentationLib", "ALHVRTrainerLib")  # loaded again together
+    from ALHVRTrainerLib.trainer_panel import TrainerPanel
 
 
 class ALHVRTrainer(ScriptedLoadableModule):
@@ -51,60 +49,25 @@ class ALHVRTrainer(ScriptedLoadableModule):
         self._look = StartLook()
 
 
-class ALHVRTrainerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel's life in Slicer: scene and parameter node come and go, project and sections stay."""
+class ALHVRTrainerWidget(ModuleWidget):
+    """The panel in Slicer; the project stays when scenes come and go."""
 
-    def __init__(self, parent: object | None = None) -> None:
-        ScriptedLoadableModuleWidget.__init__(self, parent)
-        VTKObservationMixin.__init__(self)
-        self.logic = None
-        self.panel = None
+    def makeLogic(self) -> ALHVRTrainerLogic:
+        """The parameter node and the project."""
+        return ALHVRTrainerLogic()
 
-    def setup(self) -> None:
-        """Build the sections; what they need besides Slicer is looked for when they need it."""
-        super().setup()
+    def makePanel(self) -> TrainerPanel:
+        """All sections."""
         from ALHVRTrainerLib.sections import NOTICE, SECTIONS
         from ALHVRTrainerLib.trainer_panel import TrainerPanel  # not when Slicer starts
 
-        self.logic = ALHVRTrainerLogic()
-        self.panel = TrainerPanel(self, self.logic, SECTIONS, NOTICE)
-        self.panel.build()
-        scene = slicer.mrmlScene
-        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self.onSceneReady)
-        self.addObserver(scene, scene.EndImportEvent, self.onSceneReady)
-        self.panel.follow(self.logic.getParameterNode())
-
-    def enter(self) -> None:
-        """The panel is shown."""
-        self.panel.follow(self.logic.getParameterNode())
-
-    def exit(self) -> None:
-        """Another panel is shown; a run goes on."""
-        self.panel.follow(None)
-
-    def onSceneStartClose(self, *_arguments: object) -> None:
-        """Hold nothing of a scene that goes; the project stays."""
-        self.panel.dropScene()
-
-    def onSceneReady(self, *_arguments: object) -> None:
-        """Begin anew where the panel is on the screen."""
-        if self.parent.isEntered:
-            self.panel.follow(self.logic.getParameterNode())
+        return TrainerPanel(self, self.logic, SECTIONS, NOTICE)
 
     def cleanup(self) -> None:
-        """Forget all nodes and give the project free; a run goes on. After a reload Slicer calls it again."""
-        self.removeObservers()
-        if self.panel is not None:
-            self.panel.cleanUp()
+        """Give the project free too; a run goes on."""
+        super().cleanup()
+        if self.logic is not None:
             self.logic.session.close()
-            self.panel = None
-
-    def onReload(self) -> None:
-        """Load the files of both libraries again too, not only this one."""
-        for name in [name for name in sys.modules if name.partition(".")[0] in LIBRARIES]:
-            del sys.modules[name]
-        super().onReload()
 
 
 class ALHVRTrainerLogic(ScriptedLoadableModuleLogic):

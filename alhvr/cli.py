@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alhvr.arguments import build_parser, check_config, run_config
+from alhvr.arguments import build_parser, check_config, dicom_wishes, run_config
 from alhvr.core.errors import DEMO, Cancelled, UserError, require_generator, require_memory, require_train
 from alhvr.core.files import shown
 from alhvr.core.progress import BarReporter, JsonReporter, Reporter
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from alhvr.checking.context import RunContext
     from alhvr.checking.result import CheckResult
     from alhvr.config import RunConfig
+    from alhvr.evaluation.regions import RegionReport
+    from alhvr.evaluation.report import Report
     from alhvr.formats.project import Project
     from alhvr.training.run import TrainRequest
 
@@ -121,6 +123,9 @@ def _add(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _train(options: argparse.Namespace, reporter: Reporter) -> None:
+    if options.prove:
+        _compare(options, reporter)
+        return
     request = _train_request(options, _told_project(options, reporter))
     from alhvr.training.run import train
 
@@ -146,7 +151,7 @@ def _compare(options: argparse.Namespace, reporter: Reporter) -> None:
     request = _train_request(options, project)
     from alhvr.comparison.run import CompareRequest, compare
 
-    both = not options.no_labels_only and (project is None or project.compare)
+    both = not getattr(options, "no_labels_only", False) and (project is None or project.compare)
     outcome = compare(CompareRequest(request, with_labels_only=both), reporter).outcome
     if project is not None and options.then_queued:
         from alhvr.comparison.queue import begin_next
@@ -156,11 +161,34 @@ def _compare(options: argparse.Namespace, reporter: Reporter) -> None:
     reporter.finished(out=str(options.out), verdict=outcome.verdict, offered=outcome.offered)
 
 
+def _evaluate_regions(options: argparse.Namespace, reporter: Reporter) -> None:
+    from alhvr.evaluation.region_cases import RegionRequest, regions_of_model, regions_of_results
+    from alhvr.evaluation.regions import BETAS
+
+    if (options.model is None) == (options.predictions is None):
+        raise UserError("--regions needs --predictions or --model, one of them.",
+                        "Give a folder that alhvr segment --regions wrote, or a model that segments the cases.")
+    request = RegionRequest(options.reference, options.beta or BETAS, options.not_annotated, options.device or "auto")
+    of, source = (regions_of_model, options.model) if options.model else (regions_of_results, options.predictions)
+    _tell_scores(of(source, request, reporter), options, reporter)
+
+
 def _evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
+    if options.regions:
+        _evaluate_regions(options, reporter)
+        return
+    if options.predictions is None or options.model is not None or options.beta is not None:
+        wrong = "--predictions is missing." if options.predictions is None else "--model and --beta need --regions."
+        raise UserError(wrong, "Give the folder of segmentations, or --regions with a --model.")
     from alhvr.evaluation.report import evaluate_folders
 
     report = evaluate_folders(options.predictions, options.reference, paper_metrics=options.paper_metrics,
                               not_annotated=options.not_annotated, reporter=reporter)
+    _tell_scores(report, options, reporter)
+
+
+def _tell_scores(report: Report | RegionReport, options: argparse.Namespace, reporter: Reporter) -> None:
+    """The table for people or the warnings for programs, and the file where one is wanted."""
     if options.out:
         report.write_json(options.out)
         reporter.artifact("scores", str(options.out))
@@ -181,6 +209,16 @@ def _describe(options: argparse.Namespace, reporter: Reporter) -> None:
     write_out("".join(f"{shown(line.expandtabs())}\n" for line in lines))
 
 
+def _import_weights(options: argparse.Namespace, reporter: Reporter) -> None:
+    require_train("alhvr import-weights")
+    from alhvr.training.import_weights import ImportRequest, import_weights
+
+    structures = tuple(name.strip() for name in options.structures.split(","))
+    model = import_weights(ImportRequest(tuple(options.files), structures, options.out, options.modality), reporter)
+    reporter.artifact("model", str(model))
+    reporter.finished(model=str(model))
+
+
 def _check(options: argparse.Namespace, reporter: Reporter) -> None:
     """Checks, tells and writes; raises UserError where there is a fault."""
     from alhvr.checking.context import RunContext
@@ -194,7 +232,7 @@ def _check(options: argparse.Namespace, reporter: Reporter) -> None:
         raise UserError(f"--out is {options.out.name}.", "Give a file that ends in .json; the page is put beside it.")
     if options.out and not options.out.absolute().parent.is_dir():
         raise UserError(f"There is no folder {options.out.parent}.", "Make it, or give another --out.")
-    wishes = CheckOptions(config.data.not_annotated, config.plan)
+    wishes = CheckOptions(config.data.not_annotated, config.plan, config.data.series)
     with StopRequest() as stop:
         context = RunContext(reporter, stop)
         found = check(Folders(options.labeled, options.unlabeled, options.validation), context, wishes)
@@ -225,12 +263,15 @@ def _with_forecast(found: CheckResult, config: RunConfig, out: Path, context: Ru
 
 def _segment(options: argparse.Namespace, reporter: Reporter) -> None:
     """Segments; SomeFailed at the end where an input could not be."""
-    from alhvr.inference.run import SegmentRequest, SomeFailed, segment
+    from alhvr.inference.run import DicomOptions, SegmentRequest, SomeFailed, segment
 
+    wishes = dicom_wishes(options)
     request = SegmentRequest(model=options.model, inputs=tuple(options.inputs), out=options.out,
-                             regions=options.regions, dicom_seg=options.dicom_seg, file_format=options.format,
+                             regions=options.regions, dicom_seg=options.dicom_seg or bool(wishes),
+                             dicom=DicomOptions(**wishes), file_format=options.format,
                              device=options.device or "auto", backend=options.backend, fusion=options.fusion,
-                             temperature=options.temperature, compressed=not options.uncompressed)
+                             temperature=options.temperature, compressed=not options.uncompressed,
+                             series=tuple(options.series or ()))
     try:
         result = segment(request, reporter)
     except SomeFailed as failures:
@@ -246,21 +287,49 @@ def _rank(options: argparse.Namespace, reporter: Reporter) -> None:
                         "Give a model and the folders of the archive, or --project.")
     from alhvr.ranking.run import RankRequest, rank
 
+    config = check_config(options, project)
     request = RankRequest(model=options.model, archive=tuple(options.archive),
                           out=options.out or Path("review", "ranking.json"), known=options.known,
                           decisions=project.review_folder / DECISIONS if project else None, count=options.count,
                           round_number=1 if options.round is None else options.round, seed=options.seed,
-                          at_most=options.at_most, device=options.device or "auto",
-                          not_annotated=check_config(options, project).data.not_annotated)
+                          at_most=options.at_most, device=options.device or config.training.device,
+                          precision=config.training.precision, not_annotated=config.data.not_annotated,
+                          series=config.data.series)
     ranking = rank(request, reporter)
     if options.progress == "bar":
         write_out(ranking.table() + "\n")
     reporter.finished(ranking=str(ranking.file), scans=len(ranking.scans), left_out=len(ranking.left_out))
 
 
+def _pacs(options: argparse.Namespace, reporter: Reporter) -> None:
+    from alhvr.pacs.run import Query, find, pull, push
+    from alhvr.pacs.server import server_of
+
+    server = server_of(options.server, own_title=options.aet, credentials=options.credentials, trusted=options.trust,
+                       certificate=tuple(options.certificate) if options.certificate else None)
+    if options.action == "find":
+        found = find(server, Query(options.patient_id, options.accession, options.date, options.modality,
+                                   options.description, options.study))
+        if options.progress == "bar":
+            write_out("".join("  ".join(text or "-" for text in item.values()) + "\n" for item in found))
+        reporter.finished(found=found)
+    elif options.action == "pull":
+        pulled = pull(server, options.study, options.out, reporter, series=options.series)
+        for folder in pulled.folders:
+            reporter.artifact("series", str(folder))
+        reporter.finished(series=len(pulled.folders), objects=pulled.n_files, before=pulled.n_before)
+    else:
+        pushed = push(server, options.inputs, reporter)
+        if pushed.left_out:
+            reporter.note(f"{len(pushed.left_out)} files are no DICOM and were not sent.")
+        reporter.finished(objects=pushed.n_sent)
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace, Reporter], None]] = {
     "demo": _demo, "sample": _sample, "add": _add, "check": _check, "train": _train, "compare": _compare,
     "segment": _segment, "rank": _rank, "evaluate": _evaluate, "describe": _describe,
+    "import-weights": _import_weights,
+    "pacs": _pacs,
 }
 """What each command runs."""
 

@@ -7,17 +7,16 @@ Row numbers refer to the table of differences between the paper and its released
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from alhvr.networks.registry import DEFAULT_NETWORK, WIDTHS, accepted, is_accepted
 from alhvr.settings import check_choices, from_dict, require, to_dict
 
-__all__ = ["OFFICIAL_METHOD", "PAPER_METHOD", "RELEASED_AUGMENT", "AugmentConfig", "DataConfig", "MethodConfig",
-           "PlanConfig", "PresetName", "PreviewConfig", "RunConfig", "SegmentingConfig", "TrainingConfig", "from_dict",
-           "to_dict", "with_preset"]
+__all__ = ["AugmentConfig", "CopyPasteConfig", "DataConfig", "MethodConfig", "PlanConfig", "PresetName",
+           "PreviewConfig", "RunConfig", "SegmentingConfig", "TrainingConfig", "from_dict", "to_dict"]
 
-PresetName = Literal["standard", "paper", "official"]
+PresetName = Literal["standard", "best", "paper", "official"]
 BETA_OF_PAPER = {2: 0.8, 3: 0.7}
 """By dimensions: the paper's beta for ACDC (2-D), and for BraTS (3-D)."""
 
@@ -29,8 +28,8 @@ class MethodConfig:
     name: str = "alhvr"
     """The method, one of ``alhvr.methods.registry``. What is said of ALHVR's losses below matters to alhvr alone."""
     preset: PresetName = "standard"
-    """Where the values come from: our own choices for few labels and short runs, the paper's text taken literally, or
-    the released code's semantics."""
+    """Where the values come from, see ``alhvr.presets``: our own choices for few labels and short runs, the recipe for
+    few labels and a large archive, the paper's text taken literally, or the released code's semantics."""
     beta: float | None = 0.8
     """Share of the least confident pixels whose mean is the threshold gamma (Eq. 11), between 0 and 1; None takes the
     paper's, 0.8 in 2-D and 0.7 in 3-D."""
@@ -91,6 +90,12 @@ class MethodConfig:
     """The perturbed pass also updates the running statistics of batch norm, as in the released code."""
     perturb_labeled: bool = False
     """Labelled images are decoded perturbed too; no loss uses them, only batch statistics change."""
+    teacher_decay: float = 0.99
+    """Of the methods with a mean teacher: decay of the mean of the student's weights that the teacher is."""
+    teacher_noise: float = 0.1
+    """Of the same: standard deviation of the noise on the teacher's images, in units of the prepared intensities."""
+    teacher_passes: int = 8
+    """Of ug-mcl: noisy passes of the teacher from whose mean the uncertainty is taken."""
 
     def __post_init__(self) -> None:
         """Checks the ranges; raises UserError."""
@@ -105,6 +110,9 @@ class MethodConfig:
             require(getattr(self, name) >= 0, name, getattr(self, name), "a number of 0 or more")
         require(set(self.cross_pseudo_regions) <= {1, 2, 3}, "cross_pseudo_regions", self.cross_pseudo_regions,
                 "any of 1, 2, 3")
+        require(0 <= self.teacher_decay < 1, "teacher_decay", self.teacher_decay, "0 to below 1")
+        require(self.teacher_noise >= 0, "teacher_noise", self.teacher_noise, "a number of 0 or more")
+        require(1 <= self.teacher_passes <= 64, "teacher_passes", self.teacher_passes, "1 to 64")
 
 
 @dataclass(frozen=True)
@@ -133,6 +141,31 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
+class CopyPasteConfig:
+    """Training images of which one part is a labelled scan and the other one of the archive (Bai et al., CVPR 2023).
+
+    The archive's part is labelled by the mean of the weights where that is confident, else not annotated: the method
+    learns there as it does where nobody annotated. It takes the place of the plain batch, at about its cost.
+    """
+
+    use: bool = False
+    """Mix labelled scans with those of the archive; without it both are in the batch, each image whole."""
+    begin: float = 0.35
+    """Part of the run, 0 to 1, that learns from the labels alone before it."""
+    confidence: float = 0.8
+    """Largest probability, 0 to 1, from which on a pixel of the archive takes the class that the mean weights see."""
+    side: float = 2 / 3
+    """Sides of the box that is cut out, in sides of the patch, 0 to 1; in half of the images it shows the labelled
+    scan, in the others the archive."""
+
+    def __post_init__(self) -> None:
+        """Checks the ranges; raises UserError."""
+        require(0 <= self.begin < 1, "begin", self.begin, "0 to below 1")
+        require(0 <= self.confidence <= 1, "confidence", self.confidence, "0 to 1")
+        require(0 < self.side < 1, "side", self.side, "a number between 0 and 1")
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """One training run: how long, how fast, on what."""
 
@@ -140,14 +173,19 @@ class TrainingConfig:
     """Number of optimiser steps; ignored when minutes is given."""
     minutes: float | None = None
     """Train for this time instead; warm-up and decay follow the clock. Validation is included."""
-    learning_rate: float = 0.01
-    """Learning rate of SGD at the start."""
+    optimizer: Literal["sgd", "adamw"] = "adamw"
+    """AdamW, which gets further in few steps, or stochastic gradient descent with momentum as in the paper; SGD wants a
+    learning rate of about 0.01 and a weight decay of about 0.0001."""
+    learning_rate: float = 0.001
+    """Largest learning rate, at the start or after the warm-up."""
+    learning_rate_warmup: float = 0.05
+    """Part of the run, 0 to 1, over which the learning rate rises from 0."""
     learning_rate_decay: Literal["constant", "poly"] = "poly"
     """Constant as in the paper, or (1 - progress) ** 0.9."""
     momentum: float = 0.9
     """Momentum of SGD."""
-    weight_decay: float = 1e-4
-    """L2 penalty of SGD."""
+    weight_decay: float = 0.01
+    """L2 penalty of SGD, or the decay of AdamW."""
     ema_decay: float = 0.99
     """Decay of the exponential mean of the weights that is validated and kept; 0 turns it off."""
     batch_norm_statistics: Literal["measured", "running"] = "measured"
@@ -176,6 +214,8 @@ class TrainingConfig:
     """Seed of every random draw."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     """Random changes of the training patches."""
+    copy_paste: CopyPasteConfig = field(default_factory=CopyPasteConfig)
+    """Mixing labelled scans with those of the archive."""
 
     def __post_init__(self) -> None:
         """Checks the ranges; raises UserError."""
@@ -183,6 +223,7 @@ class TrainingConfig:
         require(self.iterations >= 1, "iterations", self.iterations, "a whole number of 1 or more")
         require(self.minutes is None or 0 < self.minutes < math.inf, "minutes", self.minutes, "a number above 0")
         require(self.learning_rate > 0, "learning_rate", self.learning_rate, "a number above 0")
+        require(0 <= self.learning_rate_warmup < 1, "learning_rate_warmup", self.learning_rate_warmup, "0 to below 1")
         require(0 <= self.momentum < 1, "momentum", self.momentum, "0 to below 1")
         require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "a number of 0 or more")
         require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "0 to below 1")
@@ -249,10 +290,13 @@ class DataConfig:
 
     not_annotated: int = 255
     """Label value of voxels that are not annotated; they take no part in the supervised loss. No structure has it."""
+    series: tuple[str, ...] = ()
+    """Which DICOM series are wanted, one rule each as for --series; empty: as cases.json says, else all."""
 
     def __post_init__(self) -> None:
         """Checks the range; raises UserError."""
         require(1 <= self.not_annotated <= 65535, "not_annotated", self.not_annotated, "a label value of 1 to 65535")
+        require(len(self.series) <= 20, "series", self.series, "up to 20 rules")
 
 
 @dataclass(frozen=True)
@@ -319,71 +363,3 @@ class RunConfig:
         Names and values are those of RUN/config.json; UserError for one that is not known or not accepted.
         """
         return from_dict(cls, parts)
-
-
-PAPER_METHOD = MethodConfig(
-    preset="paper",
-    teacher_competition=True,
-    threshold_scope="image",
-    warmup_fraction=1.0,
-    feature_stride=1,
-    prototype_mean="pixels",
-    entropy_mean="masked",
-    clean_dropout=False,
-)
-"""The paper's text taken literally where it says something, evident bugs of the released code fixed; in 2-D."""
-
-OFFICIAL_METHOD = MethodConfig(
-    preset="official",
-    beta=0.8,
-    teacher_competition=True,
-    temperature=0.1,
-    max_weight=0.1,
-    warmup_fraction=1.0,
-    warmup_shape="staircase",
-    warmup_iterations=30_000,
-    ce_alignment="broadcast",
-    ce_weight=1.0,
-    cosine_loss="all",
-    feature_stride=8,
-    absent_class="zero",
-    sharpening="binary",
-    detach_teacher=False,
-    detach_prototypes=False,
-    entropy_mean="all",
-    dice="official",
-    clean_dropout=True,
-    tie_teacher="b",
-    perturbed_statistics=True,
-    perturb_labeled=True,
-)
-"""The released code's semantics, for parity; in 2-D."""
-
-RELEASED_AUGMENT = AugmentConfig(mirror=True, quarter_turns=True, rotate_degrees=20.0, scale=0.0, intensity=False,
-                                 law="released")
-"""Mirrors, quarter turns and rotations, as the released code has them."""
-
-
-def with_preset(config: RunConfig, preset: PresetName) -> RunConfig:
-    """``config`` with the method, the optimiser and, where they say something, the augmentation of ``preset``.
-
-    ``paper`` and ``official``: constant rate, no mean of the weights, running statistics, every slice once an epoch,
-    the released augmentation (the paper names none). ``official`` also: fp32, the released normalization and grid, and
-    the best state of each network. Both take the V-Net in 3-D. Seeds, length, device, and what only users decide stay.
-    """
-    if preset == "standard":
-        chosen = TrainingConfig()
-        method, augment, statistics = MethodConfig(), AugmentConfig(), chosen.batch_norm_statistics
-        decay, ema, balanced = chosen.learning_rate_decay, chosen.ema_decay, chosen.balanced
-    else:
-        method = replace(PAPER_METHOD if preset == "paper" else OFFICIAL_METHOD, beta=None)
-        augment, decay, ema, statistics, balanced = RELEASED_AUGMENT, "constant", 0.0, "running", False
-    official = preset == "official"
-    training = replace(config.training, augment=augment, learning_rate=0.01, learning_rate_decay=decay, momentum=0.9,
-                       weight_decay=1e-4, ema_decay=ema, batch_norm_statistics=statistics,
-                       selection="network" if official else "pair", balanced=balanced,
-                       precision="fp32" if official else config.training.precision)
-    plan = replace(config.plan, network_3d="unet" if preset == "standard" else "vnet")
-    if official:
-        plan = replace(plan, stretch=True, normalization=plan.normalization or "released")
-    return replace(config, method=method, training=training, plan=plan)

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK
-from accuracy import HERE, NAMES, link_cases, machine, read_run, spread
+from accuracy import DATA, HERE, NAMES, machine, spread
 
 SEEDS = 3
 RIGHT_VENTRICLE = 1
@@ -47,8 +47,6 @@ class Arm:
 
 def _scribbles(name: str) -> np.ndarray:
     """0 to 3, and 4 where nobody annotated."""
-    from accuracy import DATA
-
     return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(DATA / "acdc" / "train" / "scribbles" / name)))
 
 
@@ -185,6 +183,43 @@ def write_results(setting: str, results: dict, length: str, command: str) -> str
     (folder / f"partial_{setting}.json").write_text(json.dumps(
         {"length": length, "machine": about, "command": command, "results": results}, indent=1) + "\n")
     return text
+
+
+def link_cases(setting: str, work: Path) -> Path:
+    """Makes labeled/, unlabeled/ and validation/ case folders of links to the shared data, by its split.json."""
+    root = work / "cases"
+    split = json.loads((DATA / setting / "split.json").read_text())
+    if setting == "hippocampus":
+        images = sorted(p.name for p in (DATA / setting / "images").iterdir())
+        parts = {"labeled": split["labeled_10"], "validation": split["val"]}
+        parts["unlabeled"] = [n for n in images if n not in parts["labeled"] + parts["validation"]]
+        sources = dict.fromkeys(parts, DATA / setting)
+    else:
+        train = DATA / setting / "train"
+        first = tuple(split["train_patients_in_order"][:7])
+        names = sorted(p.name for p in (train / "images").iterdir())
+        parts = {"labeled": [n for n in names if n.startswith(first)],
+                 "unlabeled": [n for n in names if not n.startswith(first)],
+                 "validation": sorted(p.name for p in (DATA / setting / "val" / "images").iterdir())}
+        sources = {"labeled": train, "unlabeled": train, "validation": DATA / setting / "val"}
+    for part, names in parts.items():
+        for kind in ("images",) if part == "unlabeled" else ("images", "labels"):
+            (root / part / kind).mkdir(parents=True, exist_ok=True)
+            for name in names:
+                link = root / part / kind / name
+                if not link.exists():
+                    link.symlink_to(sources[part] / kind / name)
+        (root / part / "labels.json").write_text(json.dumps(NAMES[setting]))
+    return root
+
+
+def read_run(run: Path) -> dict:
+    """Scores of a finished run: the curve of the weight mean, and every way to segment at the best iteration."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    record = json.loads((run / "model" / "alhvr.json").read_text())["training"]
+    return {"curve": {line["iteration"]: line["mean_dice"] for line in lines if "mean_dice" in line},
+            "dice": record["validation_dice"], "ways": record["validation_dice_by_way"],
+            "minutes": record["minutes"], "precision": record["precision"]}
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """``alhvr train`` without the short cuts that could cost accuracy; it takes the arguments of ``alhvr``.
 
 fp32 instead of bf16, torch's dropout instead of the engine's, and labelled images decoded under perturbation too.
-The slow side of the comparison in accuracy.py (arm "plain"). The losses are the engine's: their fast forms equal the
-direct ones to 1e-6, which the tests show.
+The arm "plain" of ``python -m benchmarks accuracy``. The losses are the engine's: their fast forms equal the direct
+ones to 1e-6, which the tests show.
 """
 
 from __future__ import annotations

@@ -5,9 +5,11 @@
 
 Three labelled patients (six volumes) in the beginning; in each of five rounds a model is trained anew, some scans of
 the pool are chosen, and their true labels stand for the corrections of a person. The pool are the other patients whose
-labels are known, eleven of fourteen. A seed is another choice of the first three patients and another seed of training
-and of what is drawn. All arms of a seed begin with the same model, and none takes two scans of one patient in a round.
-The Dice is that of the weights of the last step on the 20 validation volumes, on which nothing is chosen.
+labels are known, eleven of fourteen. With ``--retraining`` a model goes on from the one of the round before, for so
+many iterations, as a person does who has minutes; without it each is trained from nothing. A seed is another choice of
+the first three patients and another seed of training and of what is drawn. All arms of a seed begin with the same
+model, and none takes two scans of one patient in a round. The Dice is that of the weights of the last step on the 20
+validation volumes, on which nothing is chosen.
 
 One JSON line a round is added to WORK/rounds.jsonl; a run that was stopped goes on after the last one. ``report``
 writes benchmarks/results/review_loop.md and review_loop.json.
@@ -54,6 +56,7 @@ class Loop:
     per_round: int
     pool_patients: int
     archive: bool
+    retraining: int | None = None
 
     @property
     def lines(self) -> Path:
@@ -104,8 +107,8 @@ def alhvr(log: Path, *arguments: object) -> None:
                        env=environment)
 
 
-def train(loop: Loop, seed: int, run: Path, labelled: Sequence[str]) -> dict:
-    """Trains on these volumes and scores on the validation volumes."""
+def train(loop: Loop, seed: int, run: Path, labelled: Sequence[str], start: Path | None) -> dict:
+    """Trains on these volumes, from the model ``start`` on or from nothing, and scores on the validation volumes."""
     run.parent.mkdir(parents=True, exist_ok=True)
     cases = link(run.with_name(f"{run.name}-cases"), labelled)
     validation = sorted(path.name.removesuffix(".nii.gz") for path in (DATA / "acdc" / "val" / "images").iterdir())
@@ -114,8 +117,9 @@ def train(loop: Loop, seed: int, run: Path, labelled: Sequence[str]) -> dict:
         "training": {"threads": 1, "validations": 1}, "segmenting": {"fusion": "mean", "largest_component": "off"},
         "method": {} if loop.archive else {"name": "labels-only"}}))
     command = ["train", "--labeled", cases, "--validation", link(loop.work / "validation", validation, "val"),
-               "--out", run, "--config", config, "--seed", seed, "--iterations", loop.iterations,
-               "--patch-size", "128,128", "--batch-size", "8"]
+               "--out", run, "--config", config, "--seed", seed, "--iterations",
+               loop.retraining if start else loop.iterations]
+    command += ["--from", start] if start else ["--patch-size", "128,128", "--batch-size", "8"]
     if loop.archive:
         known = labelled_order("acdc", 0)
         others = [n for n in volumes(["patient"]) if not n.startswith(tuple(known))]
@@ -177,13 +181,21 @@ def run_arm(loop: Loop, arm: str, seed: int, first: Lock) -> None:
         run = loop.work / (f"seed-{seed}-first" if number == 0 else f"seed-{seed}-{arm}-{number}")
         chosen, reasons, drafts = [], {}, {}
         with first if number == 0 else nullcontext():  # the first model of a seed is that of all its arms
-            trained = train(loop, seed, run, labelled)
+            trained = train(loop, seed, run, labelled, _model_before(loop, arm, seed, number))
             if number < loop.rounds:
                 chosen, reasons, drafts = choose(loop, arm, seed, number, run)
         loop.add({"seed": seed, "arm": arm, "round": number, "labelled": len(labelled), "chosen": chosen,
                   "reasons": reasons, "draft_dice": drafts, **trained, "iterations": loop.iterations,
-                  "archive": loop.archive, "seconds": round(time.monotonic() - began, 1)})
+                  "retraining": loop.retraining, "archive": loop.archive,
+                  "seconds": round(time.monotonic() - began, 1)})
         labelled = labelled + chosen
+
+
+def _model_before(loop: Loop, arm: str, seed: int, number: int) -> Path | None:
+    """The model of the round before, where training goes on from it."""
+    if loop.retraining is None or number == 0:
+        return None
+    return loop.work / (f"seed-{seed}-first" if number == 1 else f"seed-{seed}-{arm}-{number - 1}") / "model"
 
 
 def report(loop: Loop, target: Path) -> str:
@@ -211,7 +223,8 @@ def report(loop: Loop, target: Path) -> str:
     about, first = machine(), entries[0]
     text = "\n".join([
         "# The review loop, simulated", "",
-        f"ACDC, 2-D, 128x128, batch 8, {first['iterations']} iterations a training "
+        f"ACDC, 2-D, 128x128, batch 8, {first['iterations']} iterations "
+        f"{_lengths(first)} "
         f"({'with the archive' if first['archive'] else 'labels only'}), {FIRST_PATIENTS} labelled patients in the "
         f"beginning; mean foreground Dice on the validation volumes, mean ± standard deviation over seeds. Each seed "
         "has other first patients.", "", *rows, "", *(_sentence(arm, gain) for arm, gain in gains.items()), "",
@@ -223,6 +236,12 @@ def report(loop: Loop, target: Path) -> str:
     (target / "review_loop.md").write_text(text)
     (target / "review_loop.json").write_text(json.dumps({"machine": about, "rounds": entries}, indent=1) + "\n")
     return text
+
+
+def _lengths(entry: dict) -> str:
+    if entry.get("retraining") is None:
+        return "a training"
+    return f"for the first model and {entry['retraining']} more on from it in each round"
 
 
 def _gain(ours: dict[int, float], others: dict[int, float]) -> tuple[float, float] | None:
@@ -256,6 +275,8 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--iterations", type=int, default=1000, help="of each training")
+    parser.add_argument("--retraining", type=int, help="iterations of each round, on from the model before; left out: "
+                                                       "each training begins anew")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--per-round", type=int, default=2, help="scans that are corrected in a round")
     parser.add_argument("--pool-patients", type=int, default=11, help="patients of the pool; fewer for a quick try")
@@ -264,7 +285,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=HERE / "results", help="folder of the report")
     options = parser.parse_args()
     loop = Loop(options.work.absolute(), options.iterations, options.rounds, options.per_round, options.pool_patients,
-                options.archive)
+                options.archive, options.retraining)
     if options.what == "report":
         print(report(loop, options.results))
         return

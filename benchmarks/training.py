@@ -46,7 +46,7 @@ class Study:
 ACDC = ("--patch-size", "128,128", "--batch-size", "8")
 STUDIES = {
     **{f"acdc-{n}-{steps}": Study("acdc", n, steps, validations, ACDC)
-       for n in (1, 3, 7) for steps, validations in ((1000, 5), (2000, 5))},
+       for n in (1, 3, 7) for steps, validations in ((1000, 5), (1400, 5), (1600, 5), (2000, 5))},
     **{f"hippocampus-{n}-{steps}": Study("hippocampus", n, steps, validations, (), {"network": "unet"})
        for n in (3, 10) for steps, validations in ((180, 3), (1500, 5))},
     **{f"hippocampus-{network}-{n}-{steps}": Study("hippocampus", n, steps, validations, (), {"network": network})
@@ -68,9 +68,16 @@ class Arm:
 _BOTH = {"max_weight": 0.1, "teacher_competition": True}
 """Both modules, with the paper's largest lambda."""
 _OFF = {**_BOTH, "ce_weight": 0.0, "cosine_weight": 0.0, "mse_weight": 0.0, "entropy_weight": 0.0}
+ADAMW = {
+    "labels-adamw": Arm(archive=False),
+    "standard": Arm(),
+    "best": Arm(preset="best"),
+}
+"""With our own optimiser; the other arms of our own were trained with SGD before there was another."""
+SGD = {"optimizer": "sgd", "learning_rate": 0.01, "learning_rate_warmup": 0.0, "weight_decay": 1e-4}
 ARMS = {
     "labels": Arm(archive=False),
-    "standard": Arm(),
+    **ADAMW,
     "paper": Arm(preset="paper"),
     "official": Arm(preset="official"),
     "lambda-0": Arm(method={"max_weight": 0.0}),
@@ -90,8 +97,10 @@ ARMS = {
     "scaled": Arm(archive=False, augment={"scale": 0.3}),
 }
 MEANINGS = {
-    "labels": "labels only",
+    "labels": "labels only, SGD",
     "standard": "the archive, our own choices: CG-CPCL alone",
+    "best": "the archive, labelled scans and those of the archive in one image, AdamW",
+    "labels-adamw": "labels only, AdamW",
     "paper": "the archive, the paper's text",
     "official": "the archive, the released code's semantics",
     "lambda-0": "the archive in the batch, no loss on it: it acts through the batch statistics",
@@ -153,6 +162,8 @@ def run_one(name: str, arm: str, draw: int, work: Path) -> None:
     run.parent.mkdir(parents=True, exist_ok=True)
     config = run.with_suffix(".json")
     training = {"threads": 1, "validations": study.validations, **how.training}
+    if how.preset == "standard" and arm not in ADAMW:
+        training = SGD | training
     if how.preset != "official":
         training["precision"] = "bf16"
     if how.augment:

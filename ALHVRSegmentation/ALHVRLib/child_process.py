@@ -20,9 +20,9 @@ from subprocess import Popen
 import slicer
 from slicer.i18n import tr as _
 
+from alhvr.core.process import WORK_VARIABLE, belongs, end_all, is_alive, is_running, start_of
 from ALHVRLib import child_events, paths
 from ALHVRLib.child_events import Event, ExitStatus, Progress, parse_line, progress_of
-from ALHVRLib.os_process import WORK_VARIABLE, belongs, end_all, is_running, start_of
 from ALHVRLib.watched_thread import WatchedThread
 
 LINE_BYTES = 8 << 20
@@ -192,17 +192,20 @@ class Output:
             self._put(cut if len(cut) == len(line.text) else cut + "…", len(cut))
         for event in line.events:
             if event.kind == "child":
-                self._meet(event.fields.get("pid"))
+                self._meet(event.fields.get("pid"), event.fields.get("start"))
             else:
                 self._put(event, len(data))
 
-    def _meet(self, pid: object) -> None:
-        """Take the process ID that the child reports, if it is one of ours."""
+    def _meet(self, pid: object, start: object) -> None:
+        """Take the process ID that the child reports, if it is one of ours.
+
+        A short command may have ended before this is read; there is nothing to end then, and nothing to tell.
+        """
         if self._pid is not None:
             return
         if belongs(pid, {self._process.pid}, self._work_folder):
             self._pid = (pid, start_of(pid))
-        else:
+        elif not (isinstance(start, str) and type(pid) is int and not is_alive(pid)):
             self._put(f"(The process ID {pid!r:.40} is not that of the command, and is not used.)")
 
     def _put(self, said: Event | str | int, size: int = 100) -> None:

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from slicer.i18n import tr as _
 
+from alhvr.core.process import is_alive
 from ALHVRLib import paths
 from ALHVRLib.child_events import Event, ExitStatus
 from ALHVRLib.child_process import ChildProcess, Surroundings
-from ALHVRLib.os_process import is_alive
 from ALHVRLib.requirements import MB, Requirement
 
 TRIES, PAUSE_S = 4, 0.2

@@ -60,8 +60,10 @@ class Panel:
         return tuple(self._sections)
 
     def section(self, kind: type[Section]) -> Section:
-        """The section of a class."""
-        return next(section for section in self._sections if isinstance(section, kind))
+        """The section of a class, or of what that was before another module's reload loaded its file again."""
+        name = (kind.__module__, kind.__qualname__)
+        return next(section for section in self._sections
+                    if any((base.__module__, base.__qualname__) == name for base in type(section).__mro__))
 
     def resourcePath(self, name: str) -> str:
         """Path of a file in the module's Resources."""

@@ -164,6 +164,13 @@ def test_a_finished_comparison_is_not_begun_again_in_its_folder(study: Path, who
     assert (whole[0] / "heartbeat.json").read_bytes() == before
 
 
+def test_a_training_that_is_to_prove_what_the_archive_gives_is_a_comparison(study: Path, whole) -> None:
+    proving = ["train", *comparison(study, whole[0])[1:], "--prove"]
+    alhvr(*proving).refused("already holds a comparison", "--resume")
+    done = alhvr(*proving, "--resume")
+    assert done.code == 0 and done.events[-1]["verdict"] == read_json(whole[0] / "outcome.json")["verdict"]
+
+
 def test_with_the_archive_alone_a_start_is_still_compared_with(study: Path, whole, tmp_path: Path) -> None:
     start = whole[0] / "labels-only" / "model"
     arguments = comparison(study, tmp_path / "run", "--no-labels-only", "--from", start, iterations=1)

@@ -115,6 +115,17 @@ def test_a_stop_saves_ends_with_130_and_prints_the_command_to_go_on(study, whole
         assert_same_end(out, whole)
 
 
+def test_a_run_that_mixes_images_and_was_stopped_ends_as_one_that_was_not(study: Path, tmp_path: Path) -> None:
+    runs = [(tmp_path / name, [*run_of(study, tmp_path / name), "--preset", "best"]) for name in ("whole", "stopped")]
+    (whole, arguments), (out, same) = runs
+    assert alhvr(*arguments).code == 0
+    running = Running(tuple(same))
+    running.wait_until(exists(out / "checkpoints" / "best.pt"), "a validation, after steps with mixed images")
+    running.kill()
+    assert alhvr(*resumed(out)).code == 0
+    assert_same_end(out, whole)
+
+
 def test_a_second_ctrl_c_ends_at_once_and_says_how_to_go_on(study: Path, tmp_path: Path) -> None:
     running = Running(tuple(run_of(study, tmp_path / "run", MANY)))
     running.wait_until(exists(tmp_path / "run" / "checkpoints" / "last.pt"), "the first checkpoint")

@@ -13,8 +13,9 @@ import pytest
 
 from alhvr import cli
 from alhvr.arguments import build_parser, run_config
-from alhvr.config import OFFICIAL_METHOD, PAPER_METHOD, RunConfig, to_dict, with_preset
+from alhvr.config import RunConfig, to_dict
 from alhvr.core.errors import Cancelled, UserError
+from alhvr.presets import OFFICIAL_METHOD, PAPER_METHOD, with_preset
 
 COMMANDS = ["demo", "sample", "check", "train", "segment", "rank", "evaluate", "describe"]
 
@@ -74,7 +75,7 @@ def test_help_needs_no_heavy_library() -> None:
     (["train", "--out", "r", "--minutes", "inf"], "minutes is inf. Accepted: "),
     (["train", "--out", "r", "--batch-size", "1"], "batch-size is 1. Accepted: "),
     (["train", "--out", "r", "--patch-size", "100,100"], "patch-size is (100, 100). Accepted: "),
-    (["train", "--out", "r", "--preset", "best"], "argument --preset: invalid choice: 'best'"),
+    (["train", "--out", "r", "--preset", "worst"], "argument --preset: invalid choice: 'worst'"),
     (["check"], "There is no folder to check. Give --labeled, --unlabeled or --validation."),
     (["check", "--labeled", ".", "--not-annotated", "0"], "not-annotated is 0. Accepted: a label value of 1 to 65535"),
     (["check", "--labeled", ".", "--out", "c.html"], "--out is c.html. Give a file that ends in .json"),

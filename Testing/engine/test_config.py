@@ -9,9 +9,6 @@ import pytest
 
 from alhvr.config import (
     BETA_OF_PAPER,
-    OFFICIAL_METHOD,
-    PAPER_METHOD,
-    RELEASED_AUGMENT,
     AugmentConfig,
     MethodConfig,
     PlanConfig,
@@ -20,9 +17,10 @@ from alhvr.config import (
     TrainingConfig,
     from_dict,
     to_dict,
-    with_preset,
 )
 from alhvr.core.errors import UserError
+from alhvr.formats.settings_description import config_of
+from alhvr.presets import OFFICIAL_METHOD, PAPER_METHOD, RELEASED_AUGMENT, with_preset
 
 OUT_OF_RANGE = [
     (MethodConfig, "beta", 1.5), (MethodConfig, "beta", 0.0), (MethodConfig, "beta", float("nan")),
@@ -166,3 +164,10 @@ def test_the_standard_preset_sets_everything_back() -> None:
 def test_a_name_that_cannot_be_shown_on_one_line_is_refused(name: str) -> None:
     with pytest.raises(UserError, match="name is"):
         RunConfig(name=name)
+
+
+def test_settings_from_before_there_was_a_choice_of_optimiser_train_with_sgd() -> None:
+    old = config_of({"training": {"learning_rate": 0.02, "momentum": 0.9}}).training
+    assert (old.optimizer, old.learning_rate, old.learning_rate_warmup, old.weight_decay) == ("sgd", 0.02, 0.0, 1e-4)
+    assert config_of({"training": {"learning_rate": 0.02}}).training.optimizer == "adamw"
+    assert config_of({"training": {"momentum": 0.9, "optimizer": "adamw"}}).training.learning_rate == 0.001

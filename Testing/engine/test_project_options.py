@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from alhvr.arguments import build_parser, check_config, run_config
+from alhvr.cli import main
 from alhvr.core.errors import UserError
 from alhvr.formats.project import Kept, Project, create_project
 from alhvr.project_options import places, project_of
@@ -113,6 +114,18 @@ def test_a_ranking_takes_the_newest_model_and_knows_the_cases(project: Project) 
     assert (found.model, found.known, found.round) == (model, project.cases_folder, 2)
     assert found.out == project.folder / "review" / "ranking.json" and len(found.archive) == 2
     assert options(project, "rank", "--round", "5", "--model", "m").round == 5
+
+
+@pytest.mark.parametrize(("arguments", "device"), [((), "cpu"), (("--device", "auto"), "auto")])
+def test_a_ranking_takes_device_and_precision_from_the_project(project: Project, monkeypatch: pytest.MonkeyPatch,
+                                                               arguments: tuple[str, ...], device: str) -> None:
+    finished(project.run_folder(1))
+    replace(project, settings={"training": {"device": "cpu", "precision": "fp32"}}).write()
+    asked = []
+    monkeypatch.setattr("alhvr.ranking.run.rank", lambda request, _reporter: asked.append(request) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["rank", "--project", str(project.folder), *arguments])
+    assert (asked[0].device, asked[0].precision) == (device, "fp32")
 
 
 @pytest.mark.parametrize(("told", "arm"), [

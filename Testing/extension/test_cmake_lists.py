@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -131,6 +132,19 @@ def run_child(extension: Path, *arguments: str) -> subprocess.CompletedProcess[s
 def test_the_child_finds_the_engine_that_is_installed_beside_it(extension: Path) -> None:
     done = run_child(extension, "--version")
     assert done.returncode == 0 and "alhvr as installed" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("below", ["", "ALHVRSegmentation"], ids=["installed", "source tree"])
+def test_the_child_runs_pip_where_no_engine_can_be_imported(extension: Path, tmp_path: Path, below: str) -> None:
+    for name in (Path("Resources", "Scripts", "ALHVRChild.py"), Path("alhvr", "core", "process.py")):
+        place = tmp_path / ("" if name.parts[0] == "alhvr" else below) / name
+        place.parent.mkdir(parents=True)
+        shutil.copyfile(extension / name, place)
+    (tmp_path / "alhvr" / "__init__.py").write_text("raise ImportError")
+    done = run_child(tmp_path / below, "--pip", "--version")
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert done.returncode == 0 and "pip " in done.stdout, done.stderr
+    assert lines[0]["event"] == "child" and lines[0]["start"].isdigit() == sys.platform.startswith("linux")
 
 
 def test_the_installed_engine_says_what_is_wrong_with_a_model_folder(extension: Path, tmp_path: Path) -> None:

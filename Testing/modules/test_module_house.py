@@ -130,7 +130,7 @@ def test_all_files_of_the_module_load_nothing_heavier_than_numpy_through_the_eng
     assert "alhvr.formats.labels" in own and not {name.partition(".")[0] for name in loaded} & HEAVY
     assert own <= OF_THE_ENGINE | {"alhvr", "alhvr.config", "alhvr.core", "alhvr.core.streams", "alhvr.formats",
                                    "alhvr.methods", "alhvr.methods.registry", "alhvr.networks",
-                                   "alhvr.networks.registry", "alhvr.settings"}
+                                   "alhvr.networks.registry", "alhvr.presets", "alhvr.settings"}
     assert changed == []
 
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    generate_uid,
+)
 
 from alhvr.data.geometry import Geometry
 
@@ -55,7 +63,8 @@ def slice_dataset(pixels: np.ndarray, geometry: Geometry, index: int, **tags: An
     dataset.Modality = tags.get("Modality", "MR")
     dataset.SOPClassUID = CTImageStorage if dataset.Modality == "CT" else MRImageStorage
     dataset.SOPInstanceUID = generate_uid()
-    dataset.StudyInstanceUID = dataset.FrameOfReferenceUID = generate_uid(entropy_srcs=["alhvr test"])
+    dataset.StudyInstanceUID = generate_uid(entropy_srcs=["alhvr test"])
+    dataset.FrameOfReferenceUID = generate_uid(entropy_srcs=["alhvr test frame"])
     dataset.PatientName, dataset.PatientID = "Invented^Person", "0000"
     dataset.InstanceNumber = index + 1
     dataset.ImagePositionPatient = [f"{x:.6f}" for x in geometry.index_to_lps([[0, 0, index]])[0]]
@@ -74,3 +83,39 @@ def slice_dataset(pixels: np.ndarray, geometry: Geometry, index: int, **tags: An
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     return dataset
+
+
+def write_enhanced(path: Path, frames: Sequence[tuple[np.ndarray, Geometry, int, dict[str, Any]]],
+                   **tags: Any) -> Path:
+    """One Enhanced MR file (CT where ``Modality`` says so) of frames, each pixels int16 [J, I], grid, slice and groups.
+
+    The groups of a frame are tags by functional group, such as {"MREchoSequence": {"EffectiveEchoTime": 10.0}}.
+    """
+    pixels, geometry, index, _ = frames[0]
+    dataset = slice_dataset(pixels, geometry, index, **{"SeriesInstanceUID": generate_uid(), **tags})
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
+        delattr(dataset, keyword)
+    dataset.SOPClassUID = EnhancedCTImageStorage if dataset.Modality == "CT" else EnhancedMRImageStorage
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.NumberOfFrames = len(frames)
+    dataset.PixelData = b"".join(plane.astype("<i2").tobytes() for plane, *_ in frames)
+    dataset.SharedFunctionalGroupsSequence = [Dataset()]
+    dataset.PerFrameFunctionalGroupsSequence = [_group(*frame) for frame in frames]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def _group(pixels: np.ndarray, geometry: Geometry, index: int, groups: dict[str, dict[str, Any]]) -> Dataset:
+    """The functional groups of one frame."""
+    plain = slice_dataset(pixels, geometry, index)
+    own = {"PlanePositionSequence": {"ImagePositionPatient": plain.ImagePositionPatient},
+           "PlaneOrientationSequence": {"ImageOrientationPatient": plain.ImageOrientationPatient},
+           "PixelMeasuresSequence": {"PixelSpacing": plain.PixelSpacing, "SliceThickness": plain.SliceThickness}}
+    group = Dataset()
+    for sequence, values in {**own, **groups}.items():
+        item = Dataset()
+        for keyword, value in values.items():
+            setattr(item, keyword, value)
+        setattr(group, sequence, [item])
+    return group

@@ -21,7 +21,7 @@ from alhvr.bundle.description import InferenceSettings, ModelDescription, defaul
 from alhvr.bundle.metadata import inference_config, metadata
 from alhvr.core.errors import ModelError, UserError
 from alhvr.core.files import read_bytes, read_json, shown, to_json
-from alhvr.core.torch_file import write_tensors
+from alhvr.core.torch_file import is_plain, write_tensors
 from alhvr.formats.model_description import NetworkSpec, rules_of
 from alhvr.formats.model_folder import (
     CARD,
@@ -96,7 +96,7 @@ class Model:
             raise
         except Exception as error:  # noqa: BLE001  what torch raises for a file that is none of its own has no list
             raise ModelError(f"{path} holds no plain weights.", COPY_AGAIN) from error
-        if not isinstance(flat, dict) or not all(isinstance(key, str) and _is_plain(value, torch)
+        if not isinstance(flat, dict) or not all(isinstance(key, str) and is_plain(value)
                                                  for key, value in flat.items()):
             raise ModelError(f"{path} holds something else than weights by name.", COPY_AGAIN)
         for key, value in flat.items():
@@ -155,13 +155,6 @@ def read_model(folder: Path) -> Model:
     except UserError as error:
         raise ModelError(f"{shown(folder / DESCRIPTION)}: {error.message}", error.hint or COPY_AGAIN) from error
     return Model(description, folder, files)
-
-
-def _is_plain(value: Any, torch: Any) -> bool:
-    """True for a tensor of numbers that are all in memory; one number repeated a million million times is none."""
-    if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.is_quantized:
-        return False
-    return value.device.type == "cpu" and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def _write_texts(folder: Path, description: ModelDescription, *, with_graphs: bool) -> None:

@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import stat
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -16,12 +15,12 @@ from pathlib import Path
 
 from alhvr.core.errors import UserError
 from alhvr.core.files import is_partial, is_plain, read_bytes, write_bytes, written_atomically
+from alhvr.core.system import FOLDER_VARIABLE, user_caches
 from alhvr.data.cases import Case
-from alhvr.data.dicom_folder import files_of_series_folder, visible_files
+from alhvr.data.dicom_file import file_of
+from alhvr.data.dicom_folder import files_beside, files_of_series_folder
 from alhvr.data.reading import is_dicom_slice, scan_name
 
-FOLDER_VARIABLE = "ALHVR_CACHE"
-"""Names another folder than the user's cache folder for the cache's own folder to lie in; empty keeps nothing."""
 OWN_FOLDER = "alhvr-check-cache"
 """Below the folder that the variable names."""
 MARK = "CACHEDIR.TAG"
@@ -131,19 +130,8 @@ def _folder() -> Path | None:
     if chosen is not None:
         return Path(chosen).absolute() / OWN_FOLDER if chosen else None
     with suppress(RuntimeError):
-        return _user_caches() / "alhvr" / "check"
+        return user_caches() / "alhvr" / "check"
     return None
-
-
-def _user_caches() -> Path:
-    """Where programs of this system keep what they can do without; raises RuntimeError when nobody is at home."""
-    if sys.platform == "win32":
-        named, usual = os.environ.get("LOCALAPPDATA", ""), ("AppData", "Local")
-    elif sys.platform == "darwin":
-        named, usual = "", ("Library", "Caches")
-    else:
-        named, usual = os.environ.get("XDG_CACHE_HOME", ""), (".cache",)
-    return Path(named) if named and Path(named).is_absolute() else Path.home().joinpath(*usual)
 
 
 def _is_ours(folder: Path) -> bool:
@@ -199,6 +187,8 @@ class Source:
     files: tuple[Path, ...]
     one_of_many: bool = False
     """The first file stands for its series; the others are all of its folder, which may hold many series."""
+    name: str = ""
+    """Of what stands for a series: one file may hold several stacks."""
 
 
 Sources = tuple[Source, ...]
@@ -217,7 +207,8 @@ def sources_of(case: Case) -> Sources | None:
 
 def stamp(sources: Sources) -> tuple | None:
     """Path, size and time of each file, plain values; None when one is gone or was changed a moment ago."""
-    seen, newest = [], 0.0
+    seen: list = [source.name for source in sources if source.name]
+    newest = 0.0
     try:
         for path in _all_files(sources):
             found = os.stat(path)
@@ -253,10 +244,11 @@ def _source(path: Path) -> Source | None:
     """The files that hold a scan or label; None where a header does not name the one file with its voxels."""
     if path.is_dir():
         return Source(_plain(files_of_series_folder(path)))
+    whole, path = path.name, file_of(path)
     if not is_plain(path):
         return None
     if is_dicom_slice(path):
-        return Source((path, *_plain(visible_files(path.parent))), one_of_many=True)
+        return Source((path, *_plain(files_beside(path))), one_of_many=True, name=whole)
     if not path.name.lower().endswith(_DETACHED):
         return Source((path,))
     with path.open("rb") as stream:

@@ -20,7 +20,7 @@ from alhvr.core.errors import UserError
 from alhvr.core.files import shown
 from alhvr.core.progress import Countdown
 from alhvr.core.system import available_bytes, free_cores
-from alhvr.data.case_io import read_values
+from alhvr.data.case_io import read_values, uncropped
 from alhvr.data.cases import Case
 from alhvr.data.fingerprint import fingerprint
 from alhvr.data.reading import LabelVolume, content_hash, is_dicom_slice, is_read_here, probe, read_scan
@@ -223,6 +223,8 @@ def examine_case(part: str, case: Case, terms: ExamineOptions) -> CaseFacts:
         if isinstance(scan, Problem):
             facts = replace(facts, image_problem=scan)
             break
+        if label is not None and not facts.images:
+            label = uncropped(case.label, label, lambda geometry=scan.geometry: geometry)
         facts = _with_channel(facts, scan, label, terms)
     if label is not None and facts.label is None:
         facts = replace(facts, label=label_facts(label, None, terms.not_annotated))

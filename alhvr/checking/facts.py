@@ -18,7 +18,7 @@ from alhvr.data.geometry import Geometry
 from alhvr.data.intensity import Statistics
 from alhvr.data.reading import scan_name
 
-VERSION = 1
+VERSION = 2
 """Of everything that facts say and how it is found out; facts of another version are not used."""
 _DAMAGED = (ValueError, KeyError, TypeError, IndexError, AttributeError, zlib.error, UserError)
 
@@ -100,6 +100,8 @@ class LabelFacts:
     """All slices."""
     outline: np.ndarray | None = None
     """uint8 like the scan's thumbnail: label values (255 at most) of the same slice, for the picture."""
+    warnings: tuple[str, ...] = ()
+    """What was changed while reading it; facts with any are not kept, as they tell names."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class CaseFacts:
 
 def to_text(facts: CaseFacts) -> str | None:
     """One line of JSON; None for facts that cannot be kept: files with a problem, which is told with their names."""
-    if not facts.usable or len(facts.images) != len(facts.case.images):
+    if not facts.usable or len(facts.images) != len(facts.case.images) or (facts.label and facts.label.warnings):
         return None
     try:
         images = [_from_image(i, path) for i, path in zip(facts.images, facts.case.images, strict=True)]

@@ -40,6 +40,8 @@ class Finding:
 KINDS = {
     "unusable_folder": "Folder that holds no cases to use",
     "layout": "Layout of a folder",
+    "series_rule": "Rule for DICOM series",
+    "series_left_out": "DICOM series that are not used",
     "left_out_of_folder": "Files left out of a folder",
     "names_differ": "Folders that name a label value differently",
     "unusable_names": "Names that cannot be used",

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from alhvr.checking.facts import LabelFacts, StructureFacts
 from alhvr.core.files import open_plain
 from alhvr.data.axes import Arrangement, AxisTransform, arrangement, slice_axis
-from alhvr.data.dicom_file import is_dicom_file, read_header
+from alhvr.data.dicom_file import file_of, is_dicom_file, read_header
 from alhvr.data.dicom_folder import files_of_series_folder
 from alhvr.data.geometry import Geometry
 from alhvr.data.intensity import Statistics, sample_voxels
@@ -52,6 +52,7 @@ def label_facts(label: LabelVolume, scan: Geometry | None, not_annotated: int) -
         n_not_annotated=sum(int(np.count_nonzero(plane == not_annotated)) for plane in label.array),
         annotated_slices=_slices(label.array != not_annotated, axis),
         slices=label.array.shape[axis],
+        warnings=label.warnings,
     )
 
 
@@ -229,7 +230,7 @@ def read_tags(path: Path, key: bytes) -> DicomTags:
 
     The patient ID itself is never kept: ``key`` (up to 64 bytes) makes digests that nobody can guess back.
     """
-    files = [path] if path.is_file() else files_of_series_folder(path)
+    files = [file_of(path)] if not path.is_dir() else files_of_series_folder(path)
     file = next((file for file in files if is_dicom_file(file)), None)
     if file is None:
         return DicomTags()

@@ -45,6 +45,9 @@ def to_record(result: CheckResult) -> dict[str, Any]:
         "findings": [_finding(finding) for finding in result.findings],
         "forecast": None if result.forecast is None else asdict(result.forecast),
         "archive": [asdict(entry) for entry in result.unlike],
+        "series_rules": {part: [str(rule) for rule in cases.rules] for part, cases in result.sets.items()},
+        "series_left_out": [{"part": part, "path": str(one.path), "what": one.what, "reason": one.reason}
+                            for part, cases in result.sets.items() for one in cases.left_out],
         "cases": [_case(facts) for facts in result.facts],
     }
 

@@ -20,6 +20,8 @@ from alhvr.core.files import shown
 from alhvr.data.case_file import CASE_FILE
 from alhvr.data.cases import CaseSet, align_cases, find_cases, join_archives
 from alhvr.data.channel_names import Channel
+from alhvr.data.dicom_index import told_of_indexing
+from alhvr.data.dicom_rule import SeriesRule, parse_rules
 from alhvr.formats.labels import NO_VALUE
 
 _LABELED = {"labeled": True, "validation": True, "unlabeled": False}
@@ -60,6 +62,8 @@ class CheckOptions:
     """Label value of voxels that are not annotated."""
     plan: PlanConfig = PlanConfig()
     """Modality and normalisation, where the user says so."""
+    series: tuple[str, ...] = ()
+    """Which DICOM series are wanted, one rule each; empty: as cases.json says."""
 
 
 def check(folders: Folders, context: RunContext, wishes: CheckOptions | None = None) -> CheckResult:
@@ -68,7 +72,8 @@ def check(folders: Folders, context: RunContext, wishes: CheckOptions | None = N
     Raises UserError where no folder is given, Cancelled when the watch wants it.
     """
     wishes = wishes or CheckOptions()
-    sets, unusable = _with_held_out(*_find_sets(folders), given=folders.validation is not None)
+    found = _find_sets(folders, parse_rules(wishes.series), context)
+    sets, unusable = _with_held_out(*found, given=folders.validation is not None)
     asked = wishes.not_annotated
     not_annotated = effective_not_annotated(asked, sets.values())
     contradicts = not_annotated == NO_VALUE and asked != DataConfig.not_annotated
@@ -92,8 +97,12 @@ def effective_not_annotated(value: int, sets: Iterable[CaseSet]) -> int:
     return NO_VALUE if any(value in found.label_names for found in sets) else value
 
 
-def _find_sets(folders: Folders) -> tuple[dict[str, CaseSet], list[Finding]]:
-    """The cases of each part, by absolute path, and the folders that hold none to use."""
+def _find_sets(folders: Folders, rules: tuple[SeriesRule, ...],
+               context: RunContext) -> tuple[dict[str, CaseSet], list[Finding]]:
+    """The cases of each part, by absolute path, and the folders that hold none to use.
+
+    Without ``rules``, those of the first folder count for all that have none of their own.
+    """
     if not any(folders.of(part) for part in _LABELED):
         raise UserError("There is no folder to check.", "Give --labeled, --unlabeled or --validation.")
     sets: dict[str, CaseSet] = {}
@@ -103,8 +112,10 @@ def _find_sets(folders: Folders) -> tuple[dict[str, CaseSet], list[Finding]]:
         found = []
         for folder in dict.fromkeys(Path(os.path.abspath(folder)) for folder in folders.of(part)):
             try:
-                found.append(find_cases(folder, labeled=labeled, channels=channels, strict=False))
+                with told_of_indexing(lambda done, total: context.step("reading DICOM headers", done, total)):
+                    found.append(find_cases(folder, labeled=labeled, channels=channels, strict=False, rules=rules))
                 channels = channels or found[0].channels or found[0].n_channels
+                rules = rules or found[0].rules
             except UserError as error:
                 unusable.append(_unusable(folder, error, labeled=labeled))
         if found:
@@ -144,5 +155,6 @@ def _with_held_out(sets: dict[str, CaseSet], unusable: list[Finding], *, given: 
         told = (f"Cases that {CASE_FILE} holds out are not used, because a folder of validation cases is given "
                 f"({len(held)}).")
         return {**sets, "labeled": replace(learnt, notes=(*learnt.notes, told))}, unusable
-    validation = replace(sets["labeled"], cases=held, warnings=(), incomplete=(), notes=(), label_notes=())
+    validation = replace(sets["labeled"], cases=held, warnings=(), incomplete=(), notes=(), label_notes=(),
+                         left_out=(), rules=())
     return {"labeled": learnt, "validation": validation, **{p: s for p, s in sets.items() if p != "labeled"}}, unusable

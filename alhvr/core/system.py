@@ -27,6 +27,9 @@ _NO_MEMORY = ("out of memory", "allocate memory", "bad_alloc", "bad allocation",
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _NEVER = 2**31 - 1
 
+FOLDER_VARIABLE = "ALHVR_CACHE"
+"""Names another folder than the user's cache folder for the cache's own folder to lie in; empty keeps nothing."""
+
 
 def available_bytes(root: Path = Path("/")) -> int | None:
     """Bytes that a program may still take without making others swap; None where the system does not tell.
@@ -206,3 +209,14 @@ def keep_freed_memory() -> bool:
     if not hasattr(library, "gnu_get_libc_version"):
         return False
     return bool(library.mallopt(_M_MMAP_MAX, 0)) and bool(library.mallopt(_M_TRIM_THRESHOLD, _NEVER))
+
+
+def user_caches() -> Path:
+    """Where programs of this system keep what they can do without; raises RuntimeError when nobody is at home."""
+    if sys.platform == "win32":
+        named, usual = os.environ.get("LOCALAPPDATA", ""), ("AppData", "Local")
+    elif sys.platform == "darwin":
+        named, usual = "", ("Library", "Caches")
+    else:
+        named, usual = os.environ.get("XDG_CACHE_HOME", ""), (".cache",)
+    return Path(named) if named and Path(named).is_absolute() else Path.home().joinpath(*usual)

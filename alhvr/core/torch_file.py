@@ -54,6 +54,15 @@ def read_tensors(path: Path) -> dict[str, Any]:
     return values
 
 
+def is_plain(value: Any) -> bool:
+    """True for a tensor of numbers that are all in memory; one number repeated a million million times is none."""
+    import torch
+
+    if not isinstance(value, torch.Tensor) or value.layout != torch.strided or value.is_quantized:
+        return False
+    return value.device.type == "cpu" and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+
+
 def _require_whole(file: BinaryIO, path: Path) -> None:
     """Raises DamagedTensors unless ``file`` is a ZIP as torch writes it, and every entry fits its checksum."""
     n_bytes = os.fstat(file.fileno()).st_size

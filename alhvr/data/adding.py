@@ -17,12 +17,22 @@ from alhvr.core.errors import UserError
 from alhvr.core.files import read_json, shown, write_json, write_refused, written_by_name
 from alhvr.core.progress import Reporter
 from alhvr.data.case_file import CASE_FILE
+from alhvr.data.case_io import uncropped
 from alhvr.data.cases import Case, find_cases
 from alhvr.data.channel_names import Channel
 from alhvr.data.folder_content import LABEL_FOLDERS, label_base
 from alhvr.data.geometry import Geometry
 from alhvr.data.label_names import IGNORED, parse_label_names
-from alhvr.data.reading import ENDINGS, distinct_values, is_image_file, read_label, read_scan, scan_name
+from alhvr.data.reading import (
+    ENDINGS,
+    distinct_values,
+    is_image_file,
+    probe,
+    read_label,
+    read_label_names,
+    read_scan,
+    scan_name,
+)
 from alhvr.formats.labels import folded
 from alhvr.formats.segment_names import read_segment_names
 
@@ -199,7 +209,7 @@ def _values_of(case: Case, own: Mapping[int, str], values: Mapping[int, str]) ->
     if read_segment_names(case.label):
         return {}
     by_name = {folded(name): value for value, name in values.items()}
-    targets = {value: by_name[folded(name)] for value, name in own.items()}
+    targets = {value: by_name[folded(name)] for value, name in (read_label_names(case.label) or own).items()}
     for value, target in case.meaning.by_value:
         targets[value] = _RESERVED if target == IGNORED else targets.get(target, target)
     return {value: target for value, target in targets.items() if value != target}
@@ -217,13 +227,13 @@ def _add(cases: Path, case: Case, changes: Mapping[int, int]) -> str:
         stem = name if len(case.images) == 1 else f"{name}_{channel:04d}"
         _copy_or_write(image, cases / "images", stem, lambda path=image: _voxels(path))
     if changes:
-        label = read_label(case.label)
+        label = uncropped(case.label, read_label(case.label, case.image), lambda: probe(case.image).geometry)
         array = label.array.copy()
         for value, target in changes.items():
             array[label.array == value] = target
         _write(cases / "labels" / f"{name}.nrrd", array, label.geometry)
     else:
-        _copy_or_write(case.label, cases / "labels", name, lambda: _label_voxels(case.label))
+        _copy_or_write(case.label, cases / "labels", name, lambda: _label_voxels(case))
     return name
 
 
@@ -243,8 +253,8 @@ def _voxels(path: Path) -> tuple[np.ndarray, Geometry]:
     return scan.array, scan.geometry
 
 
-def _label_voxels(path: Path) -> tuple[np.ndarray, Geometry]:
-    label = read_label(path)
+def _label_voxels(case: Case) -> tuple[np.ndarray, Geometry]:
+    label = read_label(case.label, case.image)
     return label.array, label.geometry
 
 

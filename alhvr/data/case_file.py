@@ -1,6 +1,7 @@
 """cases.json: what people say of their cases where the layout of the folder cannot tell.
 
 {"channels": ["T1", {"name": "FLAIR", "modality": "MR"}],
+ "series": ["T1: description=*t1*, contrast=no", "FLAIR: description=*flair*"],
  "join": {"whole tumour": ["edema", 1, 4]},
  "cases": {"patient 1": {"images": ["t1/p1.nii.gz", "flair/p1.nii.gz"], "label": "labels/p1.nii.gz",
                          "not_annotated": ["right ventricle", 3], "patient": "A17", "held_out": true}}}
@@ -10,6 +11,7 @@ called after it. A path may lead out of the folder, since scans often lie on ano
 the ending of an image, a DICOM file or a folder, and what lies outside is named in a warning: whoever opens the data
 set of a stranger sees that it reaches for other files. "join" makes one structure of others, each given by its
 name or its label value; the joined structure has the smallest of their values and takes their place everywhere.
+"series" says which DICOM series are wanted, in the folder and in an archive that says nothing of its own.
 A case with "held_out": true is for scoring, and nothing is learnt from it; one with "left_out": true is not used;
 "annotator" and "annotated_on" are texts for people.
 """
@@ -27,6 +29,7 @@ from alhvr.core.files import shown
 from alhvr.data.case_layouts import read_json
 from alhvr.data.case_paths import require_case_name, require_image_path, say_outside
 from alhvr.data.channel_names import Channel, parse_channels
+from alhvr.data.dicom_rule import EXAMPLE, SeriesRule, parse_rules
 from alhvr.data.label_names import LabelMeaning
 from alhvr.data.listing import Listing
 from alhvr.formats.labels import clean_name, folded
@@ -64,6 +67,8 @@ class CaseFile:
     """What every case has, in order; empty where it is not said."""
     cases: dict[str, CaseEntry] = field(default_factory=dict)
     """By case name."""
+    rules: tuple[SeriesRule, ...] = ()
+    """Which DICOM series are wanted; empty where it is not said."""
     joins: dict[str, tuple[str | int, ...]] = field(default_factory=dict)
     """Structures that are made of others: names or label values of these, by the name of the whole."""
 
@@ -76,7 +81,7 @@ def read_case_file(folder: Path) -> CaseFile:
     record = read_json(path)
     if not isinstance(record, dict):
         raise UserError(f"{CASE_FILE} is no list of cases.", 'Write it as {"cases": {"patient 1": {...}}}.')
-    _require_known(CASE_FILE, record, ("channels", "join", "cases"))
+    _require_known(CASE_FILE, record, ("channels", "series", "join", "cases"))
     cases = record.get("cases", {})
     if not isinstance(cases, dict):
         raise UserError(f'"cases" in {CASE_FILE} is no object.', 'Write it as {"patient 1": {...}}.')
@@ -84,7 +89,7 @@ def read_case_file(folder: Path) -> CaseFile:
         require_case_name(CASE_FILE, name)
     channels = parse_channels(CASE_FILE, record["channels"]) if "channels" in record else ()
     return CaseFile(channels, {name: _parse_case(folder, name, entry) for name, entry in cases.items()},
-                    _parse_joins(record.get("join", {})))
+                    _parse_rules(record.get("series", [])), _parse_joins(record.get("join", {})))
 
 
 def merge(listing: Listing, overrides: CaseFile, folder: Path, *, labeled: bool) -> Listing:
@@ -175,6 +180,14 @@ def _parse_case(folder: Path, name: str, record: Any) -> CaseEntry:
         raise UserError(f'{what} has "not_annotated": {absent!r}.', "Write a list of names or label values.")
     return CaseEntry(tuple(folder / path for path in images), folder / label if label else None, tuple(absent), patient,
                      record.get("held_out", False), record.get("left_out", False))
+
+
+def _parse_rules(record: Any) -> tuple[SeriesRule, ...]:
+    """The rules for DICOM series: one text, or a list of several."""
+    texts = [record] if isinstance(record, str) else record
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise UserError(f'"series" in {CASE_FILE} is no list of rules.', f'Write it as ["{EXAMPLE}"].')
+    return parse_rules(texts)
 
 
 def _parse_joins(record: Any) -> dict[str, tuple[str | int, ...]]:

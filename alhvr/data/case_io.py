@@ -14,10 +14,9 @@ from alhvr.core.errors import UserError
 from alhvr.data.cases import Case
 from alhvr.data.geometry import Geometry
 from alhvr.data.label_names import IGNORED
-from alhvr.data.reading import Header, LabelVolume, distinct_values, probe, read_label, read_scan
+from alhvr.data.reading import Header, LabelVolume, distinct_values, probe, read_label, read_label_names, read_scan
 from alhvr.data.scan import Scan
 from alhvr.formats.labels import MAX_VALUE, NO_VALUE, LabelSet
-from alhvr.formats.segment_names import read_segment_names
 
 _FITTING_BYTES = 9
 """Of each voxel that a channel is resampled to: the result twice, and where it does not reach."""
@@ -147,8 +146,8 @@ def read_values(case: Case, not_annotated: int | None) -> LabelVolume:
     What the case's files mark as not annotated has the value ``not_annotated``, or NO_VALUE where that is None. Raises
     UserError as ``read_label``, and where the names in its header are no structures of the run.
     """
-    label = read_label(case.label)
-    segments = read_segment_names(case.label)
+    label = read_label(case.label, None if case.image == case.label else case.image)
+    segments = read_label_names(case.label)
     if label.array.dtype == np.int32 and (label.array == NO_VALUE).any():
         raise UserError(f"{case.label.name} holds the value {NO_VALUE}; 0 to {MAX_VALUE} is accepted.")
     if not (segments or case.meaning.by_value):
@@ -163,12 +162,32 @@ def read_label_of(case: Case, geometry: Geometry, not_annotated: int | None = No
     """As ``read_values``, of a case whose scan lies on ``geometry``; raises UserError without label or elsewhere."""
     if case.label is None:
         raise UserError(f"{case.image.name} has no label.", "Add one of the same name to the folder labels.")
-    label = read_values(case, not_annotated)
+    label = uncropped(case.label, read_values(case, not_annotated), lambda: geometry)
     difference = geometry.difference(label.geometry)
     if difference:
         raise UserError(f"The label {case.label.name} lies on another grid than its scan {case.image.name}: "
                         f"{difference}.", "Check that both belong together, or resample the label to the scan.")
     return label
+
+
+def uncropped(path: Path, label: LabelVolume, grid_of_scan: Callable[[], Geometry]) -> LabelVolume:
+    """``label`` on the whole grid of its scan, with background around it, where its file is cropped.
+
+    3D Slicer may write a segmentation (.seg.nrrd) no larger than what is segmented, on the voxels of the scan; what is
+    outside is background in Slicer. Any other label is given back as it is. ``grid_of_scan`` is asked for these alone.
+    """
+    if not path.name.lower().endswith(".seg.nrrd"):
+        return label
+    geometry = grid_of_scan()
+    if label.geometry.size_ijk == geometry.size_ijk:
+        return label
+    start = geometry.index_of(label.geometry)
+    if start is None:
+        return label
+    array = np.zeros(geometry.shape_kji, label.array.dtype)
+    box = tuple(slice(first, first + size) for first, size in zip(start, label.geometry.size_ijk, strict=True))[::-1]
+    array[box] = label.array
+    return LabelVolume(array, geometry)
 
 
 def _with_changes(array: np.ndarray, changes: Mapping[int, int], not_annotated: int | None) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,9 @@ from alhvr.data.channel_names import (
     parse_channels,
     split_number,
 )
+from alhvr.data.dicom_folder import SeriesListing, images_of_series
+from alhvr.data.dicom_match import match_labels
+from alhvr.data.dicom_rule import SeriesRule
 from alhvr.data.folder_content import LABEL_FOLDERS, Content, Item, PassedOver, read_content, read_labels
 from alhvr.data.h5_file import IMAGE, LABEL, datasets_of, has_h5py, require_h5py
 from alhvr.data.image_2d import PICTURE_ENDINGS
@@ -34,10 +37,11 @@ LAYOUTS = ("images/ with labels/ beside it, a Decathlon or nnU-Net dataset.json,
            "as it is downloaded (ACDC, BraTS, AbdomenCT-1K, SSL4MIS, BIDS), or a cases.json")
 
 
-def list_folder(folder: Path, channels: int | None = None) -> Listing:
+def list_folder(folder: Path, channels: int | None = None, rules: Sequence[SeriesRule] = ()) -> Listing:
     """Recognises the layout of ``folder`` and lists its scans; raises UserError for broken or doubled entries.
 
-    ``channels``: how many each scan must have, None where that is to be found out.
+    ``channels``: how many each scan must have, None where that is to be found out. ``rules``: which DICOM series are
+    wanted; none for all.
     """
     description = read_json(folder / "dataset.json") if os.path.lexists(folder / "dataset.json") else {}
     if not isinstance(description, dict):
@@ -46,29 +50,35 @@ def list_folder(folder: Path, channels: int | None = None) -> Listing:
     if (folder / "imagesTr").is_dir() or "training" in description:
         listing = _list_dataset(folder, description, passed)
     elif (folder / "images").is_dir():
-        listing = _list_images_and_labels(folder, channels, passed)
+        listing = _list_images_and_labels(folder, channels, passed, rules)
     else:
-        listing = _list_tree(folder, channels, passed)
+        listing = _list_tree(folder, channels, passed, rules)
     return replace(listing, warnings=(*listing.warnings, *passed.warnings()), notes=(*listing.notes, *passed.notes()))
 
 
-def _list_images_and_labels(folder: Path, channels: int | None, passed: PassedOver) -> Listing:
+def _list_images_and_labels(folder: Path, channels: int | None, passed: PassedOver,
+                            rules: Sequence[SeriesRule]) -> Listing:
     """images/ holds files or series at any depth; labels/ (or masks/ and the like) and labels.json are optional."""
     place = _label_folder(folder)
-    labels = [] if place is None else read_labels(place, passed)
-    content = read_content(folder / "images", passed, named_labels={item.stem for item in labels})
+    labels, dicom_labels = ([], []) if place is None else read_labels(place, passed)
+    content = read_content(folder / "images", passed, named_labels={item.stem for item in labels}, rules=rules)
     _pass_beside(folder, {"images"} | ({place.name} if place else set()), passed)
+    for series in content.series if dicom_labels else ():
+        matched = match_labels(dicom_labels, series.identities, images_of_series)
+        series.labels.update(matched.labels)
+        for text in matched.warnings:
+            passed.say(text)
     listing = _list_content(folder, content, labels, channels)
     if place is None or place.name == "labels":
         return listing
     return replace(listing, notes=(*listing.notes, f"Labels are taken from the folder {shown(place.name)}."))
 
 
-def _list_tree(folder: Path, channels: int | None, passed: PassedOver) -> Listing:
+def _list_tree(folder: Path, channels: int | None, passed: PassedOver, rules: Sequence[SeriesRule]) -> Listing:
     """Scans at any depth, of all kinds, with label files beside them or in folders of labels."""
     place = _label_folder(folder)
     named = {scan_name(path) for path in place.iterdir()} if place is not None else set()
-    content = read_content(folder, passed, named_labels=named)
+    content = read_content(folder, passed, named_labels=named, rules=rules)
     found = recognise(content)
     if found is not None:
         return replace(found, label_names=_label_names(folder))
@@ -84,13 +94,30 @@ def _list_content(folder: Path, content: Content, labels: list[Item], channels: 
     for name, item in scans.items():
         if LABEL in h5.get(item, ()):
             paired.setdefault(name, item.path)
+    of_series = {path: label for series in content.series for path, label in series.labels.items()}
+    for name, item in scans.items():
+        if item.path in of_series:
+            paired.setdefault(name, of_series[item.path])
     only_series = bool(scans) and all(item.is_series for item in scans.values())
     count = 1 if channels is None and only_series and content.folder == folder else channels
     images = group_channels({name: item.path for name, item in scans.items()}, paired.keys(), count)
     modality = next(iter(content.modalities)) if only_series and len(content.modalities) == 1 else None
     note = (f"Taken for labels by their names: {len(beside)} ({', '.join(shown(i.path.name) for i in beside[:3])}"
             f"{', ...' if len(beside) > 3 else ''}).",) if beside else ()
-    return Listing(images, paired, _label_names(folder), modality, notes=note)
+    left_out = tuple(one for series in content.series for one in series.left_out)
+    found = Listing(images, paired, _label_names(folder), modality, notes=note, left_out=left_out)
+    return _with_channels(found, content.series[0]) if content.series and content.series[0].channels else found
+
+
+def _with_channels(listing: Listing, series: SeriesListing) -> Listing:
+    """``listing`` with the studies whose series become channels by rule; a label of any of them is that of the case."""
+    images = {case: {series.channel_names.index(name): path for name, path in found.items()}
+              for case, found in series.channels.items()}
+    labels = {case: next((series.labels[path] for path in found.values() if path in series.labels), None)
+              for case, found in images.items()}
+    return replace(listing, images={**listing.images, **images}, modality=None,
+                   labels={**listing.labels, **{case: label for case, label in labels.items() if label}},
+                   channels=tuple(Channel(name) for name in series.channel_names))
 
 
 def _scans(content: Content, h5: list[Item]) -> list[Item]:

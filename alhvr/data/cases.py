@@ -22,8 +22,14 @@ from alhvr.data.channel_names import (
     name_channels,
     tells_channels,
 )
+from alhvr.data.dicom_file import file_of
+from alhvr.data.dicom_folder import LeftOut
+from alhvr.data.dicom_labels import common_values
+from alhvr.data.dicom_rule import SeriesRule
+from alhvr.data.dicom_zip import is_zip, unpack
 from alhvr.data.label_names import IGNORE, LabelMeaning, Structures, align, find_structures
 from alhvr.data.listing import Listing
+from alhvr.data.reading import read_label_names
 from alhvr.formats.labels import folded
 from alhvr.formats.segment_names import read_segment_names
 
@@ -100,6 +106,10 @@ class CaseSet:
     """How label values are mapped by name, joined or taken for not annotated, one sentence each."""
     more_folders: tuple[Path, ...] = ()
     """Where the cases lie too: an archive may have several folders."""
+    left_out: tuple[LeftOut, ...] = ()
+    """DICOM series that are not used, each with its reason."""
+    rules: tuple[SeriesRule, ...] = ()
+    """Which DICOM series were asked for; empty for all."""
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -113,22 +123,28 @@ class CaseSet:
 
 
 def find_cases(folder: Path, *, labeled: bool, channels: Sequence[Channel] | int | None = None,
-               strict: bool = True) -> CaseSet:
-    """The scans in ``folder``, whatever its layout (see docs of the command line).
+               strict: bool = True, rules: Sequence[SeriesRule] = ()) -> CaseSet:
+    """The scans in ``folder``, whatever its layout (see docs of the command line), or in a zip file of such a one.
 
     ``labeled``: only cases with a label, the others named in a warning; otherwise every scan, without labels.
-    ``channels`` that every case must have, or their number; None: as many as the folder tells. Raises UserError when
+    ``channels`` that every case must have, or their number; None: as many as the folder tells. ``rules``: which DICOM
+    series are wanted; none: as cases.json says, else all. Raises UserError when
     the folder is missing, holds no scans, no labelled ones where labels are asked for, or other channels than asked
     for; when a labelled case lacks a channel (without labels, or where it is not ``strict``, such a scan is left out
     with a warning); and for mistakes in cases.json.
     """
-    folder = Path(folder)
+    folder, told = Path(folder), ()
+    if is_zip(folder):
+        unpacked = unpack(folder)
+        folder, told = unpacked.folder, unpacked.notes
     if not folder.is_dir():
         message = f"The folder {folder.name} is not there." if not folder.exists() else f"{folder.name} is no folder."
         raise UserError(message, f"Give a folder with {LAYOUTS}.")
     overrides = read_case_file(folder)
     count = channels if channels is None or isinstance(channels, int) else max(1, len(channels))
-    listing = merge(list_folder(folder, count or len(overrides.channels) or None), overrides, folder, labeled=labeled)
+    rules = tuple(rules) or overrides.rules
+    listing = list_folder(folder, count or len(overrides.channels) or None, rules)
+    listing = merge(listing, overrides, folder, labeled=labeled)
     listing = _with_usable_names(listing)
     if not listing.images:
         seen = " ".join(("", *listing.warnings, *listing.notes))
@@ -141,8 +157,10 @@ def find_cases(folder: Path, *, labeled: bool, channels: Sequence[Channel] | int
     count = count or len(named) or common_count(listing.images.values())
     listing = replace(listing, warnings=(*listing.warnings, *oddities), channels=named or name_channels(count))
     if not labeled:
-        return _archive(folder, listing, overrides, count)
-    return _labeled(folder, listing, overrides, count, strict=strict)
+        found = _archive(folder, listing, overrides, count)
+    else:
+        found = _labeled(folder, listing, overrides, count, strict=strict)
+    return replace(found, left_out=listing.left_out, rules=rules, notes=(*told, *found.notes))
 
 
 def join_archives(sets: Sequence[CaseSet]) -> CaseSet:
@@ -161,7 +179,8 @@ def join_archives(sets: Sequence[CaseSet]) -> CaseSet:
     modalities = {found.modality for found in sets}
     said = {kind: tuple(f"{shown(found.folder.name)}: {text}" for found in sets for text in getattr(found, kind))
             for kind in ("warnings", "notes", "label_notes")}
-    return replace(sets[0], cases=tuple(cases), incomplete=tuple(incomplete), label_names=names,
+    unused = tuple(one for found in sets for one in found.left_out)
+    return replace(sets[0], left_out=unused, cases=tuple(cases), incomplete=tuple(incomplete), label_names=names,
                    modality=modalities.pop() if len(modalities) == 1 else None,
                    channels=next((found.channels for found in sets if found.channels), ()),
                    more_folders=tuple(found.folder for found in sets[1:]), **said)
@@ -276,7 +295,7 @@ def _incomplete(listing: Listing, names: Iterable[str], count: int) -> tuple[Inc
 
 def _file_fault(name: str, images: Iterable[Path]) -> str:
     """A sentence on the first of the ``images`` that is neither a plain file nor a folder; empty for none."""
-    odd = next((path for path in images if not path.is_dir() and not is_plain(path)), None)
+    odd = next((path for path in images if not path.is_dir() and not is_plain(file_of(path))), None)
     return "" if odd is None else f'The channel {shown(odd.name)} of the case "{shown(name)}" is no plain file.'
 
 
@@ -290,13 +309,21 @@ def _left_out(what: str, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _headers(cases: Iterable[Case]) -> dict[str, dict[int, str]]:
-    """What each label file calls its values; a file whose header cannot be read is told of when it is read whole."""
-    found = {}
+    """What each label file calls its values; a file whose header cannot be read is told of when it is read whole.
+
+    The numbers of DICOM labels mean nothing beyond their file, so each name has one value in all of them.
+    """
+    found, dicom = {}, {}
     for case in cases:
         with contextlib.suppress(UserError, OSError):
+            names = read_label_names(case.label)
+            kind = found if read_segment_names(case.label) else dicom
             name = case.label.name
-            found[f"{case.label.parent.name}/{name}" if name in found else name] = read_segment_names(case.label)
-    return {file: names for file, names in found.items() if names}
+            taken = name in found or name in dicom
+            kind[f"{case.label.parent.name}/{name}" if taken else name] = names
+    values = common_values([*found.values(), *dicom.values()])
+    dicom = {file: {values[folded(name)]: name for name in names.values()} for file, names in dicom.items()}
+    return {file: names for file, names in {**found, **dicom}.items() if names}
 
 
 def align_cases(found: CaseSet, known: Mapping[int, str]) -> CaseSet:

@@ -5,6 +5,7 @@ pydicom is imported where a DICOM file was found: it takes longer to load than t
 
 from __future__ import annotations
 
+import re
 import struct
 import time
 import warnings
@@ -24,13 +25,41 @@ DICOM_ENDINGS = (".dcm", ".ima", ".dicom")
 HEAD_BYTES = 256
 """What is read of a file to see what it is."""
 _LONGEST_VALUE_BYTES = 1 << 20
-_MOST_READS = 200_000
-_LONGEST_S = 10.0
-"""Limits of reading one header: bytes of a value, elements, seconds."""
 _MOST_INFLATED_BYTES = 1 << 27
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """Of reading one header."""
+
+    value_bytes: int
+    """Of one value."""
+    reads: int
+    longest_s: float
+
+
+_USUAL = _Limits(_LONGEST_VALUE_BYTES, 200_000, 10.0)
+_LARGE = _Limits(1 << 28, 20_000_000, 120.0)
 _VOXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 """UID of the transfer syntax whose data set is packed as a whole."""
+
+
+_STACK = re.compile(r"(.+)@([1-9][0-9]{0,4})", re.DOTALL)
+
+
+def stack_path(file: Path, number: int) -> Path:
+    """What stands for one of several stacks that a file of many frames holds, counted from 1; no file has that name."""
+    return file.with_name(f"{file.name}@{number}")
+
+
+def file_of(path: Path) -> Path:
+    """The file that holds a stack; ``path`` itself for everything that is there, or is no stack of a file."""
+    found = _STACK.fullmatch(path.name)
+    if found is None or path.exists():
+        return path
+    file = path.with_name(found[1])
+    return file if file.is_file() else path
 
 
 def why_not_used(path: Path) -> str:
@@ -101,10 +130,11 @@ class Header:
     """Of the voxels, as many as are there; 4294967295 where they are compressed, None where there are none."""
 
 
-def read_header(file: BinaryIO, tags: tuple[str, ...]) -> Header:
+def read_header(file: BinaryIO, tags: tuple[str, ...], *, large: bool = False) -> Header:
     """The ``tags`` of an open DICOM file; raises ValueError and whatever pydicom raises for a damaged one.
 
-    Bounded in time and memory. Text goes by the file's own character set.
+    Bounded in time and memory, with more room where the header is that of many frames or contours (``large``). Text
+    goes by the file's own character set.
     """
     import pydicom
     from pydicom.datadict import tag_for_keyword
@@ -126,7 +156,8 @@ def read_header(file: BinaryIO, tags: tuple[str, ...]) -> Header:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        values = pydicom.filereader.read_partial(_Bounded(file, size), stop_when=is_voxels, force=True,
+        bounded = _Bounded(file, size, _LARGE if large else _USUAL)
+        values = pydicom.filereader.read_partial(bounded, stop_when=is_voxels, force=True,
                                                  specific_tags=[tag_for_keyword(tag) for tag in tags])
     return Header(values, lengths[0] if lengths else None)
 
@@ -134,14 +165,16 @@ def read_header(file: BinaryIO, tags: tuple[str, ...]) -> Header:
 class _Bounded:
     """A file that ends in ValueError when a header asks for more than any true one, or for more than there is."""
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file, self._size, self._reads, self._end_s = file, size, 0, time.monotonic() + _LONGEST_S
+    def __init__(self, file: BinaryIO, size: int, limits: _Limits) -> None:
+        self._file, self._size, self._reads, self._limits = file, size, 0, limits
+        self._end_s = time.monotonic() + limits.longest_s
         self.tell, self.name = file.tell, ""
 
     def read(self, size: int = -1) -> bytes:
         """As of a file."""
         self._reads += 1
-        if size > _LONGEST_VALUE_BYTES or self._reads > _MOST_READS or time.monotonic() > self._end_s:
+        limits = self._limits
+        if size > limits.value_bytes or self._reads > limits.reads or time.monotonic() > self._end_s:
             raise ValueError("it has no end")
         return self._file.read(size)
 

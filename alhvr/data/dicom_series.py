@@ -5,16 +5,18 @@ from __future__ import annotations
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from alhvr.core.files import shown
-from alhvr.data.dicom_file import why_not_used
-from alhvr.data.dicom_slice import PASS_TAGS, SliceHeader, Unusable, read_slice
+from alhvr.data.dicom_file import stack_path, why_not_used
+from alhvr.data.dicom_slice import PASS_TAGS, SliceHeader, Unusable
 from alhvr.data.scan import Modality
 
+LABELS = ("SEG", "RTSTRUCT")
+"""Modalities of DICOM files that hold labels; whoever lists a folder says what became of them."""
 _LEAST = 3
 """Slices that a part of a series needs beside other parts."""
 _SAME_SERIES_TAGS = ("StudyInstanceUID", "FrameOfReferenceUID", "SeriesDescription")
@@ -22,6 +24,8 @@ _SAME_SERIES_TAGS = ("StudyInstanceUID", "FrameOfReferenceUID", "SeriesDescripti
 _COPY = "Copy or export the series again."
 _APART = "Put each of them into a folder of its own."
 
+_TIMES = ("TriggerTime", "TemporalPositionIdentifier", "AcquisitionTime")
+"""Tags that grow from pass to pass, though not alike at each place."""
 _SAME_PLACE_MM = 0.01
 """Slices nearer than this lie at the same place."""
 _UNEVEN = 1.5
@@ -40,6 +44,12 @@ class Series:
     hint: str = _COPY
     left_out: tuple[Unusable, ...] = ()
     """Files that are damaged and may belong to it."""
+    number: int = 0
+    """Where one file of many frames holds several stacks: which of them it is, from 1; 0 for all else."""
+    part: dict[str, str] = field(default_factory=dict)
+    """Of a series that was split: the tags that tell this part from the others, and what they hold."""
+    is_mixed: bool = False
+    """Its images lie in several directions, as those of a localizer, so that they are no stack."""
 
     @property
     def summary(self) -> str:
@@ -57,7 +67,7 @@ class Series:
     @property
     def shared_instance(self) -> str:
         """How many images have a SOPInstanceUID that another has, in words; "" for none."""
-        counts = Counter(item.instance_uid for item in self.slices if item.instance_uid)
+        counts = Counter((item.instance_uid, item.frame) for item in self.slices if item.instance_uid)
         sharing = sum(count for count in counts.values() if count > 1)
         if len(counts) == 1 and sharing:
             return f"all {sharing} images have one SOPInstanceUID"
@@ -66,7 +76,8 @@ class Series:
     @property
     def path(self) -> Path:
         """The first file, which stands for the series where its folder holds several."""
-        return self.slices[0].path
+        first = self.slices[0].path
+        return stack_path(first, self.number) if self.number else first
 
 
 @dataclass(frozen=True)
@@ -79,21 +90,33 @@ class Found:
     """Files that are no slice, of all kinds."""
 
 
-def series_of_files(paths: Sequence[Path]) -> Found:
-    """The series of some files."""
-    slices, unusable, unknown = [], [], []
-    for path in paths:
-        found = read_slice(path)
-        if isinstance(found, SliceHeader):
-            slices.append(found)
+def series_of(files: Iterable[tuple[Path, tuple[SliceHeader, ...] | Unusable | None]]) -> Found:
+    """The series of some files that were read already, each as ``read_slices`` gives it."""
+    slices: list[SliceHeader] = []
+    unusable, unknown, count = [], [], 0
+    for count, (path, found) in enumerate(files, start=1):  # noqa: B007 - how many there were
+        if isinstance(found, tuple):
+            slices += found
         elif isinstance(found, Unusable):
             unusable.append(found)
         else:
             unknown.append(path)
     endings = {ending(item.path) for item in slices}
     unusable += [Unusable(path, why_not_used(path), "damaged") for path in unknown if ending(path) in endings]
-    series = sorted(_stacks(slices), key=lambda each: each.path)
-    return Found(tuple(_with_unusable(series, unusable, len(paths))), tuple(unusable))
+    series = sorted(_numbered(_stacks(slices)), key=lambda each: each.path)
+    return Found(tuple(_with_unusable(series, unusable, count)), tuple(unusable))
+
+
+def _numbered(series: Sequence[Series]) -> list[Series]:
+    """The series, numbered where one file begins several."""
+    times = Counter(each.slices[0].path for each in series)
+    seen: Counter[Path] = Counter()
+    found = []
+    for each in series:
+        first = each.slices[0].path
+        seen[first] += 1
+        found.append(replace(each, number=seen[first]) if times[first] > 1 else each)
+    return found
 
 
 def ending(path: Path) -> str:
@@ -111,7 +134,7 @@ def _with_unusable(series: Sequence[Series], unusable: Sequence[Unusable], n_fil
             return []
         first = bad[0]
         fault = f"holds no DICOM image that can be used: {_counted(bad, n_files)}"
-        return [Series((), left_out_notes((), other), fault, first.hint)]
+        return [Series((), left_out_notes((), other), fault, first.hint, tuple(bad))]
     mine = [[item for item in bad if item.series_uid and item.series_uid == each.slices[0].series_uid]
             for each in series]
     rest = [item for item in bad if not any(item in own for own in mine)]
@@ -132,7 +155,7 @@ def left_out_notes(bad: Sequence[Unusable], other: Sequence[Unusable]) -> tuple[
     if placeless:
         notes.append(f"images without a place in the patient were left out: {len(placeless)}, the first "
                      f"{shown(placeless[0].path.name)}")
-    objects = Counter(item.reason for item in other if item.kind == "no image")
+    objects = Counter(item.reason for item in other if item.kind == "no image" and item.reason not in LABELS)
     if objects:
         kinds = ", ".join(f"{count} {shown(kind)}" for kind, count in sorted(objects.items()))
         notes.append(f"DICOM files that are no images were left out: {kinds}")
@@ -195,7 +218,7 @@ def _of_one_uid(parts: Sequence[list[SliceHeader]]) -> list[Series]:
         count = sum(len(part) for part in parts)
         fault = (f"is no stack: its {count} images have {len(parts)} different orientations, matrix sizes or pixel "
                  "spacings")
-        return [Series(tuple(item for part in parts for item in part), (), fault, _APART)]
+        return [Series(tuple(item for part in parts for item in part), (), fault, _APART, is_mixed=True)]
     few = [item for part in parts if len(part) < _LEAST for item in part]
     series = [stack for part in whole for stack in _stack(part)]
     notes = []
@@ -209,22 +232,69 @@ def _of_one_uid(parts: Sequence[list[SliceHeader]]) -> list[Series]:
 
 
 def _stack(slices: list[SliceHeader]) -> list[Series]:
-    """One stack of slices of one grid; several where the slices are several passes that a tag tells apart."""
+    """One stack of slices of one grid; several where the slices are several passes that tags tell apart."""
     slices, notes = without_copies(slices, same_instance=True)
     if is_even(slices):
         return [Series(tuple(slices), notes)]
-    for tag in PASS_TAGS:
-        parts: dict[str, list[SliceHeader]] = defaultdict(list)
-        for item in slices:
-            parts[item.tags[tag]].append(item)
-        if len(parts) > 1 and all(len(part) >= _LEAST and is_even(part) for part in parts.values()):
-            note = f"the images of its series were split by {tag} into {len(parts)} stacks; each is a scan of its own"
-            passes = [Series(tuple(part)) for part in parts.values()]
-            return [replace(passes[0], notes=(note, *notes)), *passes[1:]]
+    passes = _passes(slices, PASS_TAGS) or _passes_by_rank(slices)
+    if passes:
+        tags = " and ".join(passes[0].part)
+        note = f"the images of its series were split by {tags} into {len(passes)} stacks; each is a scan of its own"
+        return [replace(passes[0], notes=(note, *notes)), *passes[1:]]
     single, more = without_copies(slices, same_instance=False)
     if is_even(single):
         return [Series(tuple(single), (*notes, *more))]
     return [Series(tuple(slices), notes, why_uneven(slices), _hint(slices))]
+
+
+def _passes(slices: Sequence[SliceHeader], tags: Sequence[str]) -> list[Series]:
+    """The passes that the first of the ``tags`` tells apart, or that several tell apart together; none otherwise."""
+    splits = []
+    for number, tag in enumerate(tags):
+        parts: dict[str, list[SliceHeader]] = defaultdict(list)
+        for item in slices:
+            parts[item.tags.get(tag, "")].append(item)
+        if len(parts) > 1 and all(len(part) >= _LEAST for part in parts.values()):
+            if all(is_even(part) for part in parts.values()):
+                return [Series(tuple(part), part={tag: value}) for value, part in parts.items()]
+            splits.append((number, tag, parts))
+    for number, tag, parts in splits:
+        found = []
+        for value, part in parts.items():
+            inner = [Series(tuple(part))] if is_even(part) else _passes(part, tags[number + 1:])
+            if not inner:
+                break
+            found += [replace(each, part={tag: value, **each.part}) for each in inner]
+        else:
+            return found
+    return []
+
+
+def _passes_by_rank(slices: Sequence[SliceHeader]) -> list[Series]:
+    """The passes of a cine whose times differ from place to place: the first time of each place, the second, ..."""
+    heights = np.round(_heights(slices) / _SAME_PLACE_MM).astype(np.int64)
+    order = np.argsort(heights, kind="stable")
+    places = np.split(order, 1 + np.flatnonzero(np.diff(heights[order]) > 1))
+    n_passes = len(places[0])
+    if len(places) < _LEAST or n_passes < 2 or any(len(place) != n_passes for place in places):
+        return []
+    for tag in _TIMES:
+        values = np.array([_number(item.tags.get(tag, "")) for item in slices])
+        if not np.isfinite(values).all() or any(len(set(values[place])) != n_passes for place in places):
+            continue
+        ranked = [place[np.argsort(values[place])] for place in places]
+        passes = [[slices[place[rank]] for place in ranked] for rank in range(n_passes)]
+        if all(is_even(part) for part in passes):
+            return [Series(tuple(part), part={tag: f"rank {rank}"}) for rank, part in enumerate(passes, start=1)]
+    return []
+
+
+def _number(text: str) -> float:
+    """NaN for what is no number."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
 
 
 def _hint(slices: Sequence[SliceHeader]) -> str:
@@ -287,8 +357,7 @@ def without_copies(slices: list[SliceHeader], *, same_instance: bool) -> tuple[l
     if len(slices) < 2:
         return slices, ()
     heights = _heights(slices)
-    kept: list[SliceHeader] = []
-    copies: set[Path] = set()
+    copies: set[tuple[Path, int | None]] = set()
     last_mm = -np.inf
     here: list[SliceHeader] = []
     for index in np.argsort(heights, kind="stable"):
@@ -297,16 +366,18 @@ def without_copies(slices: list[SliceHeader], *, same_instance: bool) -> tuple[l
         last_mm = heights[index]
         if any((not same_instance or item.instance_uid == other.instance_uid) and _is_copy(item, other)
                for other in here):
-            copies.add(item.path)
+            copies.add((item.path, item.frame))
         else:
             here.append(item)
-    kept = [item for item in slices if item.path not in copies]
-    first = next((shown(item.path.name) for item in slices if item.path in copies), "")
+    kept = [item for item in slices if (item.path, item.frame) not in copies]
+    first = next((shown(item.path.name) for item in slices if (item.path, item.frame) in copies), "")
     return kept, ((f"images that are there twice were taken once: {len(copies)}, the first {first}",) if copies else ())
 
 
 def _is_copy(one: SliceHeader, other: SliceHeader) -> bool:
     """Whether two files at one place hold the same voxels."""
+    if one.frame is not None or other.frame is not None:
+        return False
     if np.abs(np.subtract(one.position_lps_mm, other.position_lps_mm)).max() >= _SAME_PLACE_MM:
         return False
     try:

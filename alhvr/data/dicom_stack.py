@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +14,16 @@ import SimpleITK as sitk
 
 from alhvr.core.errors import UserError
 from alhvr.core.files import shown
-from alhvr.data.dicom_file import DEFLATED, DICOM_ENDINGS, inflated_size, is_dicom_file, starts_with_preamble
-from alhvr.data.dicom_folder import find_series, series_of_folder
+from alhvr.data.dicom_file import (
+    DEFLATED,
+    DICOM_ENDINGS,
+    file_of,
+    inflated_size,
+    is_dicom_file,
+    starts_with_preamble,
+)
+from alhvr.data.dicom_folder import series_of_file, series_of_folder
+from alhvr.data.dicom_frames import stored_frames
 from alhvr.data.dicom_series import Series
 from alhvr.data.geometry import Geometry
 from alhvr.data.itk_io import itk_name
@@ -46,11 +55,16 @@ class Stack:
     """A series in order: files from slice 0 upwards and their grid."""
 
     files: tuple[Path, ...]
+    """Of each slice; the same one again where it holds many frames."""
     geometry: Geometry
     modality: Modality
     warnings: tuple[str, ...]
     shared_instance: str = ""
     """That images have one SOPInstanceUID, in words, so that nothing can refer to one of them; "" where none have."""
+    frames: tuple[int | None, ...] = ()
+    """Of each slice, which frame of its file it is, from 0; None where the file holds nothing else."""
+    scales: tuple[tuple[float, float], ...] = ()
+    """Rescale slope and intercept of each slice."""
 
 
 def find_stack(path: Path) -> Stack | None:
@@ -61,13 +75,15 @@ def find_stack(path: Path) -> Stack | None:
     """
     if path.is_dir():
         return order_series(path.name, _only_series(path))
-    if not (path.exists() and path.name.lower().endswith(DICOM_ENDINGS)) and not is_dicom_file(path):
+    file = file_of(path)
+    if not (file.exists() and file.name.lower().endswith(DICOM_ENDINGS)) and not is_dicom_file(file):
         return None
-    found = find_series(path.parent)
-    for series in found.series:
-        if any(item.path == path for item in series.slices):
-            return order_series(path.parent.name, series)
-    reason = next((item.reason for item in found.unusable if item.path == path), "it is a copy or a localizer")
+    found = series_of_file(path)
+    for is_wanted in (lambda series: series.path == path, lambda series: any(s.path == path for s in series.slices)):
+        for series in found.series:
+            if series.slices and is_wanted(series):
+                return order_series(path.parent.name, series)
+    reason = next((item.reason for item in found.unusable if item.path == file), "it is a copy or a localizer")
     raise UserError(f"{shown(path.name)} is no DICOM image that can be read: {reason}.",
                     "Give another file or a folder.")
 
@@ -94,8 +110,9 @@ def order_series(name: str, series: Series) -> Stack:
     geometry = replace(fitted, spacing_mm=(*first.spacing_ij_mm, fitted.spacing_mm[2]))
     told = (*_oddities(name, positions, normal, step_mm), *_header_oddities(name, series),
             *(f"{name}: {note}." for note in series.notes))
-    return Stack(tuple(series.slices[i].path for i in order), geometry, series.modality, told,
-                 series.shared_instance)
+    slices = [series.slices[i] for i in order]
+    return Stack(tuple(item.path for item in slices), geometry, series.modality, told, series.shared_instance,
+                 tuple(item.frame for item in slices), tuple(item.scale for item in slices))
 
 
 def read_stack(name: str, stack: Stack) -> Volume:
@@ -103,22 +120,47 @@ def read_stack(name: str, stack: Stack) -> Volume:
 
     int16 where every value is a whole number that fits, else float32.
     """
+    array = np.empty(stack.geometry.shape_kji, dtype=np.int16)
+    for index, plane in _planes(name, stack):
+        if array.dtype == np.int16 and not _fits_int16(plane):
+            array = array.astype(np.float32)
+        array[index] = plane.reshape(array.shape[1:])
+    return Volume(array, stack.geometry, stack.modality, stack.warnings)
+
+
+def _planes(name: str, stack: Stack) -> Iterator[tuple[int, np.ndarray]]:
+    """Index and scaled voxels [J, I] of each slice, in any order; raises UserError where one cannot be decoded."""
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
-    array = np.empty(stack.geometry.shape_kji, dtype=np.int16)
+    of_file: dict[Path, list[int]] = {}
     for index, path in enumerate(stack.files):
-        reader.SetFileName(itk_name(path))
+        of_file.setdefault(path, []).append(index)
+    for path, indices in of_file.items():
         try:
             check_structure(path)
-            plane = sitk.GetArrayFromImage(reader.Execute())[0]
-            if array.dtype == np.int16 and not _fits_int16(plane):
-                array = array.astype(np.float32)
-            array[index] = plane.reshape(array.shape[1:])
-        except (RuntimeError, ValueError) as error:
+            reader.SetFileName(itk_name(path))
+            if stack.frames[indices[0]] is None:
+                yield indices[0], sitk.GetArrayFromImage(reader.Execute())[0]
+                continue
+        except ValueError as error:
             raise UserError(f"{name}: the image {shown(path.name)} cannot be decoded; it is cut short, damaged or of a "
                             "rare coding.", "Copy or export the series again.") from error
-    return Volume(array, stack.geometry, stack.modality, stack.warnings)
+        except RuntimeError:
+            pass
+        yield from zip(indices, _frames(name, stack, path, indices), strict=True)
+
+
+def _frames(name: str, stack: Stack, path: Path, indices: Sequence[int]) -> Iterator[np.ndarray]:
+    """The scaled voxels of the slices ``indices`` of a stack, which are frames of the file ``path``."""
+    try:
+        stored = stored_frames(path, [stack.frames[index] or 0 for index in indices])
+        for index, plane in zip(indices, stored, strict=True):
+            slope, intercept = stack.scales[index]
+            whole = slope == 1 and intercept.is_integer() and np.issubdtype(plane.dtype, np.integer)
+            yield plane.astype(np.int64) + int(intercept) if whole else plane.astype(np.float32) * slope + intercept
+    except UserError as error:
+        raise UserError(f"{name}: {error.message}", error.hint) from error
 
 
 def _fits_int16(plane: np.ndarray) -> bool:

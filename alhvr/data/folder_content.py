@@ -7,14 +7,16 @@ Linked folders are followed once. Hidden folders are never looked into.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from alhvr.core.errors import UserError
 from alhvr.core.files import read_json, require_plain, shown
 from alhvr.data.dicom_file import DICOM_ENDINGS, is_dicom_file
-from alhvr.data.dicom_folder import list_series
+from alhvr.data.dicom_folder import SeriesListing, list_series
+from alhvr.data.dicom_labels import is_dicom_label
+from alhvr.data.dicom_rule import SeriesRule
 from alhvr.data.h5_file import H5_ENDINGS
 from alhvr.data.image_2d import PICTURE_ENDINGS
 from alhvr.data.reading import ENDINGS, scan_name
@@ -108,12 +110,16 @@ class Content:
     """HDF5 files."""
     modalities: set[str] = field(default_factory=set)
     """Of the DICOM series."""
+    series: list[SeriesListing] = field(default_factory=list)
+    """What the listing of DICOM series says; empty where no DICOM was looked for."""
 
 
-def read_content(folder: Path, passed: PassedOver, *, named_labels: Set[str] = frozenset()) -> Content:
+def read_content(folder: Path, passed: PassedOver, *, named_labels: Set[str] = frozenset(),
+                 rules: Sequence[SeriesRule] = ()) -> Content:
     """Everything below ``folder``; what is not taken goes into ``passed``.
 
     ``named_labels``: names of labels that lie elsewhere; a file of one of these names is a scan whatever it is called.
+    ``rules``: which DICOM series are wanted; none for all.
     """
     content = Content(folder, passed)
     others: dict[Path, list[Path]] = {}
@@ -123,7 +129,7 @@ def read_content(folder: Path, passed: PassedOver, *, named_labels: Set[str] = f
                          if not _sort(path, place.relative_to(folder).parts, content, results, named_labels)
                          and path.name.lower() not in _OWN_FILES]
     if any(others.values()):
-        with_series = _sort_series(content)
+        with_series = _sort_series(content, rules)
         for place, files in others.items():
             has_series = bool(with_series & {place, *place.parents})
             for path in files:
@@ -131,16 +137,19 @@ def read_content(folder: Path, passed: PassedOver, *, named_labels: Set[str] = f
     return content
 
 
-def read_labels(folder: Path, passed: PassedOver) -> list[Item]:
-    """Every image file below ``folder``, which holds labels and nothing else."""
-    found = []
+def read_labels(folder: Path, passed: PassedOver) -> tuple[list[Item], list[Path]]:
+    """Every image file below ``folder``, which holds labels and nothing else, and every DICOM-SEG and RTSTRUCT."""
+    found: list[Item] = []
+    dicom: list[Path] = []
     for place, files in _places(folder, passed):
         for path in files:
             if path.name.lower().endswith((*ENDINGS, *PICTURE_ENDINGS)) and not path.name.lower().endswith(_RESULTS):
                 found.append(Item(path, scan_name(path), (folder.name, *place.relative_to(folder).parts)))
+            elif is_dicom_label(path):
+                dicom.append(path)
             elif path.name.lower() not in _OWN_FILES:
                 passed.add_other(path)
-    return found
+    return found, dicom
 
 
 def label_base(stem: str) -> str:
@@ -174,12 +183,13 @@ def _sort(path: Path, parts: tuple[str, ...], content: Content, results: Set[str
     return True
 
 
-def _sort_series(content: Content) -> set[Path]:
+def _sort_series(content: Content, rules: Sequence[SeriesRule]) -> set[Path]:
     """Adds the DICOM series and the DICOM images without a place in the patient; returns the folders of the series."""
-    found = list_series(content.folder)
+    found = list_series(content.folder, rules, _results)
+    content.series.append(found)
     for text in found.warnings:
         content.passed.say(text)
-    folders = set()
+    folders = {item.path if item.path.is_dir() else item.path.parent for item in found.left_out}
     for name, path in found.images.items():
         place = path if path.is_dir() else path.parent
         folders.add(place)

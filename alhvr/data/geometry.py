@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -119,6 +119,15 @@ class Geometry:
         if max(apart_mm, step_mm) <= tolerance_mm:
             return ""
         return f"{self._what_differs(other)}, corners up to {apart_mm:.3g} mm apart"
+
+    def index_of(self, part: Geometry) -> tuple[int, int, int] | None:
+        """Index (I, J, K) of the first voxel of ``part`` on this grid; None unless all its voxels are voxels of it."""
+        start = np.rint(self.lps_to_index(np.array([part.origin_lps_mm]))[0])
+        if not ((start >= 0) & (start + part.size_ijk <= self.size_ijk)).all():
+            return None
+        first_lps_mm = _floats(self.index_to_lps(start[None])[0])
+        cut = replace(self, size_ijk=part.size_ijk, origin_lps_mm=first_lps_mm)
+        return None if cut.difference(part) else _ints(start)
 
     def _what_differs(self, other: Geometry) -> str:
         """Spacing, else direction, else origin, with both values."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from alhvr.core.errors import UserError
 from alhvr.core.files import shown
 from alhvr.data.channel_names import Channel, Images, split_number
+from alhvr.data.dicom_folder import LeftOut
 from alhvr.data.folder_content import LABEL_FOLDERS, Item, PassedOver, label_base
 
 _IMAGE_FOLDERS = ("images", "image", "imagestr", "imagests", "img", "imgs", "scans", "volumes")
@@ -37,6 +38,8 @@ class Listing:
     """Structures that a dataset.json makes of several label values, by name."""
     patients: dict[str, str] = field(default_factory=dict)
     """Whose scan a case is, where the layout tells."""
+    left_out: tuple[LeftOut, ...] = ()
+    """DICOM series that are not used, each with its reason."""
     notes: tuple[str, ...] = ()
     """The layout that was recognised, and what was taken by a guess or not read, one sentence each."""
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from alhvr.core.errors import UserError
 from alhvr.core.files import require_plain
-from alhvr.data.dicom_file import DICOM_ENDINGS, is_dicom_file
+from alhvr.data.dicom_file import DICOM_ENDINGS, file_of, is_dicom_file
+from alhvr.data.dicom_labels import is_dicom_label, read_dicom_label, read_label_object
 from alhvr.data.dicom_stack import Stack, find_stack, read_stack
 from alhvr.data.geometry import Geometry
 from alhvr.data.h5_file import H5_ENDINGS, read_h5, read_h5_header
@@ -19,6 +20,7 @@ from alhvr.data.image_2d import PICTURE_ENDINGS, is_2d, read_2d, read_2d_header
 from alhvr.data.itk_io import read_itk, read_itk_header
 from alhvr.data.nifti import read_nifti, read_nifti_header
 from alhvr.data.scan import Modality, Scan, Segmentation, Volume
+from alhvr.formats.segment_names import read_segment_names
 
 ENDINGS = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 """Endings of the image files that are read, longest first."""
@@ -50,6 +52,8 @@ class LabelVolume:
     """Integers [K, J, I]: uint8 or uint16 where they fit, else int32."""
     geometry: Geometry
     """Where the voxels lie."""
+    warnings: tuple[str, ...] = ()
+    """What was changed while reading, one sentence each."""
 
 
 def probe(path: Path) -> Header:
@@ -91,9 +95,16 @@ def read_scan(path: Path | str, *, modality: Modality | None = None) -> Scan:
     return Scan(scan_name(path), array, volume.geometry, modality or volume.modality, path, warnings, n_not_finite)
 
 
-def read_label(path: Path) -> LabelVolume:
-    """Label values of a file; raises UserError when a value is no integer or the file no 3-D image."""
+def read_label(path: Path, scan: Path | None = None) -> LabelVolume:
+    """Label values of a file; raises UserError when a value is no integer or the file no 3-D image.
+
+    A DICOM-SEG or RTSTRUCT comes on the grid of its ``scan``, where that is given.
+    """
     path = Path(path)
+    if _is_dicom_label(path):
+        found = read_dicom_label(path, None if scan is None else probe(scan).geometry)
+        small = found.array.astype(np.uint8) if found.array.max() <= 255 else found.array
+        return LabelVolume(small, found.geometry, found.warnings)
     volume = _read_volume(path, label=True)
     array = volume.array
     if not np.issubdtype(array.dtype, np.integer):
@@ -109,6 +120,15 @@ def read_label(path: Path) -> LabelVolume:
         raise UserError(f"{path.name} holds label values from {low} to {high}; 0 to 65535 is accepted.")
     dtype = np.uint8 if low >= 0 and high <= 255 else np.uint16 if low >= 0 and high <= 65535 else np.int32
     return LabelVolume(np.ascontiguousarray(array, dtype=dtype), volume.geometry)
+
+
+def read_label_names(path: Path) -> dict[int, str]:
+    """What a label file calls its values, rising; empty where it names none. Raises UserError for a contradiction."""
+    return read_label_object(path).names if _is_dicom_label(path) else read_segment_names(path)
+
+
+def _is_dicom_label(path: Path) -> bool:
+    return not path.name.lower().endswith((*ENDINGS, *PICTURE_ENDINGS, *H5_ENDINGS)) and is_dicom_label(path)
 
 
 def distinct_values(array: np.ndarray) -> tuple[int, ...]:
@@ -139,6 +159,7 @@ def is_image_file(path: Path, endings: tuple[str, ...] = ENDINGS) -> bool:
 def is_dicom_slice(path: Path) -> bool:
     """True for a file that stands for the DICOM series it belongs to, by its ending or by its first bytes; False for an
     X-ray and the like."""
+    path = file_of(path)
     lower = path.name.lower()
     named = lower.endswith(DICOM_ENDINGS) or (not lower.endswith(ENDINGS) and is_dicom_file(path))
     return named and not is_2d(path)

@@ -25,6 +25,7 @@ import numpy as np
 from alhvr.core.errors import UserError
 from alhvr.core.files import shown
 from alhvr.core.signals import deaf_to_interrupts
+from alhvr.data.dicom_file import file_of
 from alhvr.data.geometry import Geometry
 from alhvr.data.reading import is_read_here, read_scan
 from alhvr.data.scan import Scan
@@ -71,7 +72,7 @@ class ReadingProcess:
 
     def read_scan(self, path: Path) -> Scan:
         """What ``reading.read_scan`` gives and raises."""
-        if is_read_here(path) or not path.exists() or self._helpless:
+        if is_read_here(path) or not file_of(Path(path)).exists() or self._helpless:
             return read_scan(path)
         with self._lock:
             running = self._started()

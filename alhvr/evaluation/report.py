@@ -10,6 +10,7 @@ import numpy as np
 
 from alhvr.core.errors import UserError
 from alhvr.core.progress import Reporter, SilentReporter
+from alhvr.data.case_io import uncropped
 from alhvr.data.geometry import Geometry
 from alhvr.evaluation.metrics import ABSENT, ABSENT_PAPER, UNKNOWN, ClassScore, present_values, score
 from alhvr.evaluation.results import CaseScores, Report
@@ -48,7 +49,7 @@ def evaluate_folders(
     skipped: dict[str, str] = {}
     for done, name in enumerate(sorted(references.files), start=1):
         try:
-            pair = _read_pair(name, found, references, naming, not_annotated)
+            pair = read_pair(name, found, references, naming, not_annotated)
             scored[name] = _score_case(pair, labels, paper_metrics)
         except UserError as error:
             skipped[name] = str(error)
@@ -87,7 +88,7 @@ class _Scored:
 
 
 @dataclass(frozen=True)
-class _Pair:
+class CasePair:
     """A prediction and its reference on one grid; 0 in both where nobody annotated anything."""
 
     found: np.ndarray
@@ -99,15 +100,17 @@ class _Pair:
     is_partial: bool
     mapped: str
     """Which value of a file became another by its name; empty for none."""
+    known: np.ndarray
+    """bool [K, J, I]: annotated, and the prediction is no structure of ``gaps``."""
 
 
-def _read_pair(case: str, predictions: Side, references: Side, naming: Naming, not_annotated: int | None) -> _Pair:
+def read_pair(case: str, predictions: Side, references: Side, naming: Naming, not_annotated: int | None) -> CasePair:
     """Raises UserError unless there is one readable file on both sides, on the same grid, with names that agree."""
     paths = (predictions.only(case, "prediction"), references.only(case, "reference"))
     if case in naming.clashes:
         raise UserError(naming.clashes[case])
     found = read_side(paths[0], naming.predictions, None)
-    true = read_side(paths[1], naming.references, not_annotated)
+    true = uncropped(paths[1], read_side(paths[1], naming.references, not_annotated), lambda: found.geometry)
     difference = true.geometry.difference(found.geometry)
     if difference:
         raise UserError(f"reference and prediction lie on different grids: {difference}.")
@@ -119,10 +122,11 @@ def _read_pair(case: str, predictions: Side, references: Side, naming: Naming, n
         arrays = tuple(np.where(unknown, 0, array).astype(array.dtype) for array in arrays)
     gaps = naming.gaps.get(case, ())
     mapped = next(filter(None, (say_mapped(path, naming.names) for path in paths)), "")
-    return _Pair(*arrays, true.geometry, gaps, bool(gaps) or bool(unknown.any()), mapped)
+    return CasePair(*arrays, true.geometry, gaps, bool(gaps) or bool(unknown.any()), mapped,
+                    ~unknown & ~np.isin(found.array, gaps))
 
 
-def _score_case(pair: _Pair, labels: LabelSet | None, paper_metrics: bool) -> _Scored:
+def _score_case(pair: CasePair, labels: LabelSet | None, paper_metrics: bool) -> _Scored:
     values = set(labels.values) if labels else present_values(pair.found) | present_values(pair.true)
     by_name: dict[str, ClassScore] = {}
     if values:

@@ -90,18 +90,18 @@ def find_predictions(folder: Path) -> Side:
 def find_references(folder: Path) -> Side:
     """The references in a folder of label files or a cases folder; raises UserError where there are none."""
     if (folder / "labels").is_dir() or any((folder / name).is_file() for name in ("dataset.json", CASE_FILE)):
-        return _of_cases(find_cases(folder, labeled=True, strict=False))
+        return of_cases(find_cases(folder, labeled=True, strict=False))
     files = _label_files(folder) or _label_files(folder, PICTURE_ENDINGS)
     if not files:
         with contextlib.suppress(UserError):
-            return _of_cases(find_cases(folder, labeled=True, strict=False))
+            return of_cases(find_cases(folder, labeled=True, strict=False))
         raise UserError(f"{folder} holds no label files.", "Give a folder of NIfTI, NRRD or MetaImage files.")
     own = Side(files, _named_beside(folder))
     if own.structures.names or folder.resolve().name not in ("labels", "labelsTr"):
         return own
     parent = folder.resolve().parent
     try:
-        beside = _of_cases(find_cases(parent, labeled=True))
+        beside = of_cases(find_cases(parent, labeled=True))
     except UserError as error:  # names and gaps are welcome, and the folder may be no cases folder
         told = [name for name in ("dataset.json", CASE_FILE) if (parent / name).is_file()]
         notes = (f"{' and '.join(told)} beside {folder.name} cannot be used: {error.message}",) if told else ()
@@ -180,7 +180,8 @@ def _label_files(folder: Path, endings: tuple[str, ...] = ENDINGS) -> dict[str, 
     return files
 
 
-def _of_cases(found: CaseSet) -> Side:
+def of_cases(found: CaseSet) -> Side:
+    """The labels of a cases folder."""
     return Side({case.name: [case.label] for case in found.cases if case.label},
                 Structures(found.label_names, found.cases[0].meaning, found.label_notes),
                 {case.name: case.not_annotated for case in found.cases})

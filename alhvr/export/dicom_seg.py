@@ -5,25 +5,21 @@ highdicom and pydicom are imported where they are used: they take longer to load
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import alhvr
-from alhvr.core.errors import UserError
-from alhvr.core.files import shown
-from alhvr.data.dicom_stack import Stack
-from alhvr.data.geometry import Geometry
-from alhvr.data.reading import dicom_stack
+from alhvr.core.errors import UserError, require
 from alhvr.data.scan import Segmentation
+from alhvr.export.dicom_source import UNICODE, DicomSource, in_words, read_source, require_dicom
 from alhvr.export.volumes import new_file
-from alhvr.formats.labels import Code, Label
+from alhvr.formats.labels import Code, Label, LabelSet, anatomic_region
+from alhvr.formats.region_tables import REGION_NAMES
 from alhvr.formats.terminology import ALGORITHM
 
 if TYPE_CHECKING:
@@ -31,25 +27,63 @@ if TYPE_CHECKING:
     from highdicom.sr import CodedConcept
     from pydicom import Dataset
 
+__all__ = ["ENDING", "DicomOptions", "DicomSegFile", "require_dicom", "write_dicom_seg"]
+
 ENDING = ".seg.dcm"
-SERIES_NUMBER = 300
-SERIES_DESCRIPTION = "ALHVR segmentation"
+REGIONS_ENDING = ".regions.seg.dcm"
+BINARY, FRACTIONAL, LABELMAP = KINDS = ("binary", "fractional", "labelmap")
 CONTENT_DESCRIPTION = "Automatic segmentation for research, not for diagnosis"
-CONTENT_CREATOR = "ALHVR^Automatic"
 SERIAL_NUMBER = "none"
 """Software has none, but the standard asks for one."""
-UNICODE = "ISO_IR 192"
-"""Character set of the file: names of labels and of the patient in any script."""
 TEXT_LENGTH = 64
-"""Longest text of DICOM's kind LO, in characters."""
+"""Longest text of DICOM's kinds LO and PN, in characters."""
+PARAMETERS_LENGTH = 10240
+"""Longest text of DICOM's kind LT."""
+LAST_NUMBER = 2**31 - 1
+"""Largest value of DICOM's kind IS."""
+REGION_RGB = {"reliable stable": (0.0, 0.62, 0.45), "reliable unstable": (0.90, 0.62, 0.0),
+              "unreliable stable": (0.84, 0.37, 0.0)}
+SPATIAL_CONCEPT = Code("SCT", "309825002", "Spatial and Relational Concept")
+"""CID 7150, for what is neither tissue nor organ."""
 
-_IDENTITY = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
-"""Without these no other object can refer to an image."""
-_MAY_BE_EMPTY = {
-    "PatientID": ".*", "PatientName": ".*", "PatientBirthDate": r"(\d{8})?", "PatientSex": "[MFO]?", "StudyID": ".*",
-    "StudyDate": r"(\d{8})?", "StudyTime": r"(\d{2,6}(\.\d{1,6})?)?", "AccessionNumber": ".*",
-}
-"""Tags that every object of a study repeats and that may be empty, with what they may hold."""
+
+@dataclass(frozen=True)
+class DicomOptions:
+    """Which DICOM objects are written beside a scan, and what they say of themselves."""
+
+    kind: str = BINARY
+    """Of the segmentation: binary (what most viewers read), fractional (the probability of each label where it won),
+    or labelmap (all labels in one frame, a class of the standard since 2024)."""
+    regions: bool = False
+    """Also the high-value regions, as a second segmentation."""
+    rtstruct: bool = False
+    """Also contours as an RT Structure Set."""
+    report: bool = False
+    """Also a structured report with the volume of each segment in ml."""
+    creator: str = "ALHVR^Automatic"
+    """Content creator: family name, "^", given name."""
+    series_number: int = 300
+    """Of the segmentation; the other objects take the numbers after it."""
+    series_description: str = "ALHVR segmentation"
+    """As viewers list it."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError for what DICOM does not hold."""
+        require(self.kind in KINDS, "the kind of DICOM segmentation", self.kind, ", ".join(KINDS))
+        good = 0 <= self.series_number <= LAST_NUMBER - 10
+        require(good, "the series number", self.series_number, f"0 to {LAST_NUMBER - 10}")
+        for what, value in (("content creator", self.creator), ("series description", self.series_description)):
+            good = value == dicom_text(value) and bool(value)
+            require(good, f"the {what}", value, f"a text of 1 to {TEXT_LENGTH} letters on one line, without backslash")
+        require(self.creator.count("^") <= 4 and "=" not in self.creator, "the content creator", self.creator,
+                "FAMILY^GIVEN")
+
+    @property
+    def key(self) -> str:
+        """By what a later call knows whether the same was asked for."""
+        extras = [name for name in ("regions", "rtstruct", "report") if getattr(self, name)]
+        return "|".join(["+".join([self.kind, *extras]), self.creator, str(self.series_number),
+                         self.series_description])
 
 
 @dataclass(frozen=True)
@@ -60,193 +94,174 @@ class DicomSegFile:
     """The file; None when no label has a voxel, which DICOM cannot hold."""
     warnings: tuple[str, ...]
     """What was left out or made up, one sentence each."""
+    dataset: Dataset | None = field(default=None, repr=False)
+    """What the file holds."""
 
 
-def require_dicom(source: Path) -> Stack:
-    """The ordered slices of a series folder, or of the series of a .dcm file; raises UserError for anything else."""
-    stack = dicom_stack(source)
-    if stack is None:
-        message = f"{source.name} is no DICOM series; a DICOM segmentation refers to the DICOM images it was made from."
-        raise UserError(message, "Segment the folder with the DICOM series, or leave out --dicom-seg.")
-    return stack
+@dataclass(frozen=True)
+class SegContent:
+    """What a DICOM segmentation is made of."""
+
+    segmentation: Segmentation
+    probability: np.ndarray | None = field(default=None, repr=False)
+    """uint8 [K, J, I], 255 = 1: of the label at each voxel, for a fractional segmentation."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Of the algorithm: model, fusion and the like."""
 
 
-def write_dicom_seg(path: Path, segmentation: Segmentation, source: Path) -> DicomSegFile:
-    """Writes the labels that have a voxel as binary segments that refer to the images of the series ``source``.
+def write_dicom_seg(path: Path, segmentation: Segmentation | SegContent, source: Path | DicomSource,
+                    options: DicomOptions | None = None) -> DicomSegFile:
+    """Writes the labels that have a voxel as segments that refer to the images of the series ``source``.
 
     Each frame takes place and orientation from the header of its own image, so it lies exactly there, whatever the
     order of the files and also where slice gaps are unequal. Patient and study are those of the series. Raises
     UserError when ``source`` is no DICOM series, its grid is another one, or its headers do not identify it; where
     the file cannot be written; and for whatever else is wrong with the headers.
     """
-    stack = require_dicom(source)
-    if stack.shared_instance:
-        raise UserError(f"{source.name}: {stack.shared_instance}; a DICOM segmentation refers to each image by it.",
-                        "Export the series again from the system it comes from.")
-    difference = segmentation.geometry.difference(stack.geometry)
-    if difference:
-        message = f"{segmentation.name}: the segmentation is not on the grid of the series {source.name}: {difference}."
-        raise UserError(message, "Give the series that was segmented.")
-    found = [label for label in segmentation.labels.labels if np.any(segmentation.array == label.value)]
+    import pydicom
+
+    content = segmentation if isinstance(segmentation, SegContent) else SegContent(segmentation)
+    segmentation, options = content.segmentation, options or DicomOptions()
+    images = source if isinstance(source, DicomSource) else read_source(source)
+    images.require_grid(segmentation.name, segmentation.geometry)
+    found = found_labels(segmentation)
     oddities = tuple(f'{segmentation.name}: no voxel is "{label.name}"; the DICOM segmentation leaves it out.'
                      for label in segmentation.labels.labels if label not in found)
     if not found:
         return DicomSegFile(None, (f"{segmentation.name}: nothing was found, so there is no DICOM segmentation.",))
-    import pydicom
-
     with warnings.catch_warnings(), pydicom.config.disable_value_validation():
         warnings.simplefilter("ignore")
-        headers, made_up = _headers(source.name, stack)
-        dataset = _dataset(source.name, headers, segmentation, found)
-        dataset.SpecificCharacterSet = UNICODE
-        with _in_words(source.name, "the headers of its images"), new_file(path) as file:
-            dataset.save_as(file, enforce_file_format=True)
-    return DicomSegFile(path, oddities + made_up)
+        dataset = _dataset(images, content, found, options)
+        save(path, dataset, images.name)
+    return DicomSegFile(path, oddities + images.warnings, dataset)
 
 
-def _headers(name: str, stack: Stack) -> tuple[list[Dataset], tuple[str, ...]]:
-    """Headers of the stack's images in its order, fixed where the standard allows it, and what was made up."""
-    import pydicom
-
-    headers = []
-    for path in stack.files:
-        with _in_words(name, f"the header of {shown(path.name)}"):
-            headers.append(pydicom.dcmread(path, stop_before_pixels=True, force=True))
-    with _in_words(name, "the headers of its images"):
-        for header in headers:
-            _mend(name, header)
-        _require_one(name, headers)
-        _mend_distances(headers, stack.geometry)
-        headers[0].decode()
-        headers[0].SpecificCharacterSet = UNICODE
-        return headers, _mend_frame_of_reference(name, headers)
+def write_regions_seg(path: Path, region: np.ndarray, source: DicomSource, content: SegContent,
+                      options: DicomOptions) -> DicomSegFile:
+    """Writes the high-value regions, uint8 [K, J, I] of 1 to 3, as a segmentation of their own; raises UserError."""
+    labels = tuple(Label(value, name, REGION_RGB[name], SPATIAL_CONCEPT, Code("99ALHVR", f"REGION{value}", name))
+                   for value, name in REGION_NAMES.items())
+    regions = Segmentation(content.segmentation.name, region, content.segmentation.geometry, LabelSet(labels))
+    about = replace(options, kind=BINARY, series_number=options.series_number + 1,
+                    series_description=dicom_text(f"{options.series_description[:50]} regions"))
+    return write_dicom_seg(path, replace(content, segmentation=regions, probability=None),
+                           replace(source, warnings=()), about)
 
 
-def _mend(name: str, header: Dataset) -> None:
-    """Empties odd values of tags that may be empty; raises UserError where nothing can refer to the image."""
-    from pydicom.datadict import dictionary_VR
-    from pydicom.dataelem import DataElement
-
-    missing = [keyword for keyword in _IDENTITY if not header.get(keyword)]
-    if missing:
-        message = f"{name}: the DICOM images have no {', '.join(missing)}, so nothing can refer to them."
-        raise UserError(message, "Export the series again from the system it comes from.")
-    for keyword, accepted in _MAY_BE_EMPTY.items():
-        if not re.fullmatch(accepted, _value(header, keyword)):
-            header[keyword] = DataElement(keyword, dictionary_VR(keyword), "")
-        header.setdefault(keyword, "")
+def save(path: Path, dataset: Dataset, name: str) -> None:
+    """Writes an object, whole or not at all; ``name`` is that of the scan, for messages. Raises UserError."""
+    dataset.SpecificCharacterSet = UNICODE
+    with in_words(name, "the headers of its images"), new_file(path) as file:
+        dataset.save_as(file, enforce_file_format=True)
 
 
-def _require_one(name: str, headers: Sequence[Dataset]) -> None:
-    """Raises UserError where the images are not of one study and series, as those that one object refers to must be."""
-    for keyword in ("StudyInstanceUID", "SeriesInstanceUID"):
-        count = len({str(header[keyword].value) for header in headers})
-        if count > 1:
-            raise UserError(f"{name}: the images have {count} different {keyword}s; one is needed to refer to.",
-                            "Use the segmentation without --dicom-seg, or export the images as one series.")
+def found_labels(segmentation: Segmentation) -> list[Label]:
+    """The labels that have a voxel, in order."""
+    counts = np.zeros(_highest(segmentation) + 1, dtype=np.int64)
+    for plane in segmentation.array:
+        counts += np.bincount(plane.ravel(), minlength=len(counts))
+    return [label for label in segmentation.labels.labels if counts[label.value]]
 
 
-def _value(header: Dataset, keyword: str) -> str:
-    """The value as text; one that cannot be read is as odd as can be."""
-    try:
-        return str(header.get(keyword) or "")
-    except Exception:  # noqa: BLE001 - one byte in a header makes pydicom raise anything
-        return "\n"
+def _highest(segmentation: Segmentation) -> int:
+    """The largest value in the array or of a label."""
+    return max(int(segmentation.array.max()), *segmentation.labels.values)
 
 
-@contextmanager
-def _in_words(name: str, what: str) -> Iterator[None]:
-    """Makes whatever a damaged header leads to a UserError without its content, which may tell of the patient."""
-    try:
-        yield
-    except (UserError, OSError):
-        raise
-    except Exception as error:
-        message = f"{name}: no DICOM segmentation can be made from {what} ({type(error).__name__})."
-        raise UserError(message, "Use the segmentation without --dicom-seg, or export the series again.") from error
+def equipment() -> dict[str, Any]:
+    """What made the objects, as highdicom takes it."""
+    return {"manufacturer": ALGORITHM, "manufacturer_model_name": ALGORITHM, "software_versions": alhvr.__version__,
+            "device_serial_number": SERIAL_NUMBER}
 
 
-def _mend_frame_of_reference(name: str, headers: Sequence[Dataset]) -> tuple[str, ...]:
-    """Gives all headers one frame of reference where one lacks it."""
-    if all(header.get("FrameOfReferenceUID") for header in headers):
-        return ()
-    from pydicom.uid import generate_uid
-
-    made_up = generate_uid()
-    for header in headers:
-        header.FrameOfReferenceUID = made_up
-    return (f"{name}: the DICOM images name no frame of reference; the DICOM segmentation has one of its own.",)
-
-
-def _dataset(name: str, headers: list[Dataset], segmentation: Segmentation, found: Sequence[Label]) -> Dataset:
-    """The whole object; ``headers`` are in the order of the slices of the segmentation."""
+def _dataset(source: DicomSource, content: SegContent, found: Sequence[Label], options: DicomOptions) -> Dataset:
+    """The whole object."""
     import highdicom
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+    from pydicom.uid import ExplicitVRLittleEndian, RLELossless, generate_uid
 
-    numbers = np.zeros(int(segmentation.array.max()) + 1, dtype=np.uint8)
-    numbers[[label.value for label in found]] = range(1, len(found) + 1)
-    with _in_words(name, "the headers of its images"):
+    instance = generate_uid()
+    compressed = options.kind != BINARY
+    with in_words(source.name, "the headers of its images"):
         return highdicom.seg.Segmentation(
-            source_images=headers,
-            pixel_array=numbers[segmentation.array],
-            segmentation_type="BINARY",
-            segment_descriptions=[_segment(number, label) for number, label in enumerate(found, start=1)],
+            source_images=source.headers,
+            pixel_array=_pixels(source, content, found, options.kind),
+            segmentation_type=options.kind.upper(),
+            segment_descriptions=[_segment(number, label, instance, content.parameters)
+                                  for number, label in enumerate(found, start=1)],
             series_instance_uid=generate_uid(),
-            series_number=SERIES_NUMBER,
-            sop_instance_uid=generate_uid(),
+            series_number=options.series_number,
+            sop_instance_uid=instance,
             instance_number=1,
-            manufacturer=ALGORITHM,
-            manufacturer_model_name=ALGORITHM,
-            software_versions=alhvr.__version__,
-            device_serial_number=SERIAL_NUMBER,
             content_label="SEGMENTATION",
             content_description=CONTENT_DESCRIPTION,
-            content_creator_name=CONTENT_CREATOR,
-            series_description=SERIES_DESCRIPTION,
-            transfer_syntax_uid=ExplicitVRLittleEndian,
+            content_creator_name=options.creator,
+            series_description=options.series_description,
+            transfer_syntax_uid=RLELossless if compressed else ExplicitVRLittleEndian,
+            **equipment(),
         )
 
 
-def _mend_distances(headers: Sequence[Dataset], geometry: Geometry) -> None:
-    """States the slice distance that the positions show, in mm: the object repeats it, and headers are often wrong."""
-    row, column = np.reshape(headers[0].ImageOrientationPatient, (2, 3)).astype(float)
-    gap_mm = abs(float(geometry.affine_lps[:3, 2] @ np.cross(row, column)))
-    for header in headers:
-        header.SpacingBetweenSlices = f"{gap_mm:.9g}"
-        if not header.get("SliceThickness"):
-            header.SliceThickness = header.SpacingBetweenSlices
+def _pixels(source: DicomSource, content: SegContent, found: Sequence[Label], kind: str) -> np.ndarray:
+    """Segment numbers [frame, J, I] in the order of the images; float32 [frame, J, I, segment] where fractional."""
+    array = content.segmentation.array
+    if kind != FRACTIONAL:
+        numbers = np.zeros(_highest(content.segmentation) + 1, dtype=np.uint8)
+        numbers[[label.value for label in found]] = range(1, len(found) + 1)
+        return source.by_frame(numbers[array])
+    if content.probability is None:
+        raise UserError(f"{content.segmentation.name}: there are no probabilities for a fractional segmentation.",
+                        "Segment the scan anew, or ask for a binary one.")
+    share = np.zeros((*array.shape, len(found)), dtype=np.float32)
+    for number, label in enumerate(found):
+        np.multiply(content.probability, np.float32(1 / 255), out=share[..., number], where=array == label.value)
+    return source.by_frame(share)
 
 
-def _segment(number: int, label: Label) -> SegmentDescription:
-    """Name, coded terms, colour and algorithm of segment ``number``."""
+def _segment(number: int, label: Label, instance: str, parameters: Mapping[str, str]) -> SegmentDescription:
+    """Name, coded terms, colour, region, tracking identifiers and algorithm of segment ``number``."""
     import highdicom
     from highdicom.color import CIELabColor
     from highdicom.seg import SegmentDescription
     from pydicom.sr.codedict import codes
+    from pydicom.uid import generate_uid
 
     algorithm = highdicom.AlgorithmIdentificationSequence(
-        ALGORITHM, family=codes.DCM.ArtificialIntelligence, version=alhvr.__version__)
+        ALGORITHM, family=codes.DCM.ArtificialIntelligence, version=alhvr.__version__, source=ALGORITHM,
+        parameters=_parameters(parameters) or None)
+    region = anatomic_region(label)
     segment = SegmentDescription(
         segment_number=number,
-        segment_label=_text(label.name),
-        segmented_property_category=_concept(label.category),
-        segmented_property_type=_concept(label.type),
+        segment_label=dicom_text(label.name),
+        segmented_property_category=concept(label.category),
+        segmented_property_type=concept(label.type),
         algorithm_type="AUTOMATIC",
         algorithm_identification=algorithm,
+        tracking_uid=generate_uid(entropy_srcs=[str(instance), str(number)]),
+        tracking_id=dicom_text(f"{ALGORITHM} {label.name}"),
+        anatomic_regions=None if region is None else [concept(region)],
         display_color=CIELabColor.from_rgb(*(round(255 * channel) for channel in label.colour_rgb)),
     )
     if label.modifier is not None:
         kind = segment.SegmentedPropertyTypeCodeSequence[0]
-        kind.SegmentedPropertyTypeModifierCodeSequence = [_concept(label.modifier)]
+        kind.SegmentedPropertyTypeModifierCodeSequence = [concept(label.modifier)]
+        if region is not None:
+            segment.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [concept(label.modifier)]
     return segment
 
 
-def _concept(code: Code) -> CodedConcept:
+def _parameters(parameters: Mapping[str, str]) -> dict[str, str]:
+    """As DICOM's kind LT takes them: no value holds what parts one from the next."""
+    clean = {name: " ".join(str(value).replace(",", ";").split()) for name, value in parameters.items() if value}
+    return clean if sum(len(name) + len(value) + 2 for name, value in clean.items()) < PARAMETERS_LENGTH else {}
+
+
+def concept(code: Code) -> CodedConcept:
+    """A coded term as highdicom takes it."""
     from highdicom.sr import CodedConcept
 
-    return CodedConcept(code.value, code.scheme, _text(code.meaning))
+    return CodedConcept(code.value, code.scheme, dicom_text(code.meaning))
 
 
-def _text(text: str) -> str:
+def dicom_text(text: str) -> str:
     """``text`` as DICOM's kind LO takes it; a backslash would split it in two."""
     return " ".join(text.replace("\\", " ").split())[:TEXT_LENGTH].strip()

@@ -159,6 +159,20 @@ def clean_name(name: str) -> str:
     return " ".join(plain.split())
 
 
+def anatomic_region(label: Label) -> Code | None:
+    """Where in the body a structure lies: itself for an organ, the organ that its name tells of for a lesion in it.
+
+    None where its name tells of no known organ.
+    """
+    anatomy = _anatomy()
+    if label.category.value == anatomy.organ.value:
+        return label.type
+    words = set(_words(label.name))
+    found = [(key, structure) for key, structure in anatomy.structures.items()
+             if structure.category == anatomy.organ and set(key) <= words]
+    return max(found, key=lambda item: len(item[0]))[1].type if found else None
+
+
 def _label_from_dict(entry: Mapping[str, Any]) -> Label:
     value, name, colour, modifier = entry["value"], entry["name"], entry["colour_rgb"], entry.get("modifier")
     require(type(value) is int, "the value of a label", value, "a whole number")
@@ -193,6 +207,7 @@ class _Anatomy:
 
     palette: tuple[Colour, ...]
     tissue: Code
+    organ: Code
     modifiers: dict[str, Code]
     structures: dict[tuple[str, ...], _Structure]
 
@@ -213,7 +228,7 @@ def _anatomy() -> _Anatomy:
         for name in entry["names"]
     }
     modifiers = {word: _sct(entry) for word, entry in table["modifiers"].items()}
-    return _Anatomy(tuple(palette.values()), categories["tissue"], modifiers, structures)
+    return _Anatomy(tuple(palette.values()), categories["tissue"], categories["anatomy"], modifiers, structures)
 
 
 def _sct(entry: Mapping[str, str]) -> Code:

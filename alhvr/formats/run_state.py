@@ -26,7 +26,7 @@ from typing import Any, Literal, get_args
 
 from alhvr.core.errors import UserError
 from alhvr.core.files import open_plain, parse_json, read_bytes, written_atomically
-from alhvr.core.process import ProcessMark, is_alive, start_of
+from alhvr.core.process import ProcessMark, is_running
 from alhvr.formats.project import ARMS
 
 HEARTBEAT = "heartbeat.json"
@@ -128,8 +128,8 @@ class RunLook:
 class RunWatch:
     """Looks at the run in ``folder`` again and again; ``is_running`` tells of a process ID and its start."""
 
-    def __init__(self, folder: Path, is_running: Callable[[int, str], bool] | None = None) -> None:
-        self._folder, self._is_running = folder, is_running or _is_running
+    def __init__(self, folder: Path, is_running: Callable[[int, str], bool] = is_running) -> None:
+        self._folder, self._is_running = folder, is_running
         self._seen: tuple[int, int] | None = None
         self._moved_at = time.monotonic()
 
@@ -153,10 +153,6 @@ class RunWatch:
         if seen != self._seen:
             self._seen, self._moved_at = seen, time.monotonic()
         return "elsewhere" if time.monotonic() - self._moved_at < PATIENCE_S else "lost"
-
-
-def _is_running(pid: int, start: str) -> bool:
-    return is_alive(pid) and start_of(pid) == start
 
 
 def ask(folder: Path, request: Request) -> None:

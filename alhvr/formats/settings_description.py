@@ -9,17 +9,18 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal
 
-from alhvr.config import RunConfig, from_dict, with_preset
+from alhvr.config import RunConfig, from_dict
 from alhvr.core.errors import UserError
 from alhvr.methods.registry import METHODS
 from alhvr.networks.registry import NETWORKS
+from alhvr.presets import before_optimizers, with_preset
 
 Kind = Literal["choice", "number", "whole", "sizes"]
-PRESETS = ("paper", "official")
+PRESETS = ("best", "paper", "official")
 """The presets that take values of their own; all others are those of the dataclasses."""
 
 
@@ -76,7 +77,9 @@ def config_of(settings: Any, where: str = "settings") -> RunConfig:
 
     Raises UserError for a name or a value that is not accepted; ``where`` is what holds them, for the message.
     """
-    return from_dict(RunConfig, settings, where, base=_defaults(preset_of(settings)))
+    base, training = _defaults(preset_of(settings)), settings.get("training") if isinstance(settings, dict) else None
+    base = replace(base, training=replace(base.training, **before_optimizers(training)))
+    return from_dict(RunConfig, settings, where, base=base)
 
 
 def preset_of(settings: Any) -> str:
@@ -129,9 +132,10 @@ SETTINGS = (
         "method", "name", "Method", "How the scans without labels are used.", "choice",
         words={name: kind.title for name, kind in METHODS.items()}),
     SettingDescription(
-        "method", "preset", "Values from", "Our own choices suit few labels and short runs; the other two repeat what "
+        "method", "preset", "Values from", "Our own choices suit few labels and short runs; two repeat what "
         "the paper says, or what its authors released.", "choice",
-        words={"standard": "our own choices", "paper": "the paper's text", "official": "the released code"}),
+        words={"standard": "our own choices", "best": "the recipe for a large archive",
+               "paper": "the paper's text", "official": "the released code"}),
     SettingDescription(
         "method", "beta", "beta", "Share of the least sure pixels that sets how sure a network has to be. Higher: more "
         "of each scan counts as sure. The paper takes 0.8 on slices, 0.7 on volumes.", "number", "of 1", 0.05, 1.0,

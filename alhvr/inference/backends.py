@@ -60,12 +60,14 @@ class Backend(Protocol):
         """Levels changed by ``perturbation``, which was drawn for their shapes; the input is not changed."""
 
 
-def choose_backend(model: Model, *, backend: str = "auto", device: str = "auto", threads: int | None = None) -> Backend:
+def choose_backend(model: Model, *, backend: str = "auto", device: str = "auto", threads: int | None = None,
+                   precision: str = "auto") -> Backend:
     """The ``backend`` (one of BACKENDS) that runs ``model`` on ``device`` (auto, cpu, cuda, mps).
 
     auto: torch where a GPU is asked for or, for device auto, there; else openvino, onnxruntime, torch, whichever is
-    installed first. ``threads`` on the CPU; None: as many as there are free cores. Raises UserError when the wish
-    cannot be met, ModelError when the networks cannot be run.
+    installed first. ``threads`` on the CPU; None: as many as there are free cores. ``precision`` (auto, fp32,
+    bf16, fp16): auto is the fastest; 16 bits count on a GPU only. Raises UserError when the wish cannot be met,
+    ModelError when the networks cannot be run.
     """
     _require_known(backend)
     graphs = model.graph_files()
@@ -77,18 +79,18 @@ def choose_backend(model: Model, *, backend: str = "auto", device: str = "auto",
         raise UserError(f"The model {model.folder} carries no ONNX networks, which backend {backend} runs.",
                         "Use --backend torch, or train the model anew with the package onnx installed.")
     if backend == "torch" or (backend == "auto" and (wants_gpu or not graphs)):
-        return _torch_backend(model, device, threads)
+        return _torch_backend(model, device, threads, precision)
     if backend == "auto" and device == "auto" and _gpu_is_there():
-        return _torch_backend(model, device, threads)
+        return _torch_backend(model, device, threads, precision)
     require_graphs(graphs, model.description.network)
     try:
-        return backend_of_graphs(graphs, backend=backend, threads=threads)
+        return backend_of_graphs(graphs, backend=backend, threads=threads, exact=precision == "fp32")
     except ModelError:
         raise
     except UserError:
         if backend != "auto" or not _is_installed("torch"):
             raise
-    return _torch_backend(model, "cpu", threads)
+    return _torch_backend(model, "cpu", threads, precision)
 
 
 def backend_of_graphs(graphs: Mapping[str, bytes | Path], *, backend: str = "auto",
@@ -117,12 +119,12 @@ def networks_of(graphs: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.rpartition("_")[0] for name in graphs))
 
 
-def _torch_backend(model: Model, device: str, threads: int | None) -> Backend:
+def _torch_backend(model: Model, device: str, threads: int | None, precision: str) -> Backend:
     if not _is_installed("torch"):
         what = f"device {device}" if device in ("cuda", "mps") else f"running {model.folder}"
         raise UserError(f"PyTorch is not installed, and {what} needs it; {_installed()}.",
                         "Install it: pip install 'alhvr[train]'.")
-    return import_module("alhvr.inference.torch_backend").from_model(model, device, threads)
+    return import_module("alhvr.inference.torch_backend").from_model(model, device, threads, precision)
 
 
 def _require_known(backend: str) -> None:

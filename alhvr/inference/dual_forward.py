@@ -134,6 +134,16 @@ def competing_confidence(probabilities: Mapping[str, np.ndarray]) -> np.ndarray:
     return reduce(np.maximum, (probability.max(axis=1) for probability in probabilities.values()))
 
 
+def doubts(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of ``probabilities`` [N, C, *S]: the entropy as a share of that of C equal ones, and 1 - the largest one.
+
+    Both float32 [N, *S], 0 to 1.
+    """
+    logs = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    entropy = -(probabilities * logs).sum(axis=1) / np.log(probabilities.shape[1])
+    return np.clip(entropy, 0, 1), 1 - probabilities.max(axis=1)
+
+
 def fuse(probabilities: Mapping[str, np.ndarray], rule: str) -> np.ndarray:
     """One probability vector per pixel, float32 [N, C, *S], from those of the networks by name.
 

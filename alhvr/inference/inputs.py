@@ -14,7 +14,9 @@ from alhvr.data.case_file import CASE_FILE
 from alhvr.data.case_paths import name_fault, say_alike
 from alhvr.data.cases import Case, find_cases, say_left_out
 from alhvr.data.channel_names import Channel, channel_fault, list_channels, split_number
-from alhvr.data.dicom_folder import files_of_series_folder
+from alhvr.data.dicom_folder import files_beside, files_of_series_folder
+from alhvr.data.dicom_rule import SeriesRule
+from alhvr.data.dicom_zip import is_zip
 from alhvr.data.image_2d import PICTURE_ENDINGS
 from alhvr.data.reading import ENDINGS, is_dicom_slice, is_image_file, scan_name
 from alhvr.inference.results_index import ResultsIndex
@@ -33,6 +35,8 @@ class InputQuery:
     """Folder of the results."""
     channels: tuple[Channel, ...] = ()
     """Those of the model; empty for one that nobody named."""
+    rules: tuple[SeriesRule, ...] = ()
+    """Which DICOM series of a folder are wanted; empty: as its cases.json says, else all."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def _files_of_image(source: Path, record: ResultsIndex) -> list[Path]:
     if source.is_dir():
         candidates = files_of_series_folder(source)
     elif is_dicom_slice(source):
-        candidates = source.parent.iterdir()
+        candidates = files_beside(source)
     elif source.name.lower().endswith(_HEADER_ENDINGS):
         candidates = (path for path in source.parent.iterdir() if path.stem == source.stem)
     else:
@@ -97,7 +101,7 @@ def _expand(path: Path, request: InputQuery, inputs: Inputs, reporter: Reporter)
     whole = Path(os.path.abspath(path))
     if path.name == CASE_FILE:
         _expand(whole.parent, request, inputs, reporter)
-    elif path.is_dir():
+    elif path.is_dir() or is_zip(path):
         _expand_folder(whole, request, inputs, reporter)
     elif len(request.channels) > 1:
         case = _with_its_channels(path, request.channels)
@@ -117,7 +121,7 @@ def _one_case(name: str, path: Path) -> Case:
 
 def _expand_folder(folder: Path, request: InputQuery, inputs: Inputs, reporter: Reporter) -> None:
     """Adds the cases of a folder; those that lack a channel are bad inputs."""
-    found = find_cases(folder, labeled=False, channels=request.channels)
+    found = find_cases(folder, labeled=False, channels=request.channels, rules=request.rules)
     images = [image for case in found.cases for image in case.images]
     kinds = (*ENDINGS, *PICTURE_ENDINGS)
     if any(image.parent.samefile(request.out) and is_image_file(image, kinds) for image in images):
@@ -125,6 +129,8 @@ def _expand_folder(folder: Path, request: InputQuery, inputs: Inputs, reporter: 
                         "Choose another --out folder, such as one within it.")
     for note in found.notes:
         reporter.note(note)
+    for one in found.left_out:
+        reporter.note(f"Not used: {shown(one.path.name)} ({one.what}): {one.reason}.")
     for warning in found.warnings:
         if warning not in say_left_out(found.incomplete):
             reporter.warning(warning)

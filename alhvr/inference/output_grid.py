@@ -27,12 +27,15 @@ class ClassMap:
     where another class than the background may win, and for classes that may win: nothing else can change a label.
     """
 
-    def __init__(self, transform: AxisTransform, values: np.ndarray) -> None:
-        """``values`` [C]: the value to write for each class; 0 for the background."""
+    def __init__(self, transform: AxisTransform, values: np.ndarray, *, probabilities: bool = False) -> None:
+        """``values`` [C]: the value to write for each class; 0 for the background. ``probabilities``: keep them too."""
         self.array = np.zeros(transform.source_shape, dtype=values.dtype)
         """[K, J, I] on the scan's own grid."""
+        self.probability = np.zeros(transform.source_shape, dtype=np.uint8) if probabilities else None
+        """uint8 [K, J, I], 255 = 1: of the winner, 0 where only the background could win; None where not kept."""
         self._values = values
         self._target = transform.arrange(self.array)
+        self._sure = None if self.probability is None else transform.arrange(self.probability)
         self._steps = PlaneRescaler(transform.shape, transform.arranged_shape)
         self._last: _Plane | None = None
         self._arrived = 0
@@ -59,10 +62,10 @@ class ClassMap:
                                  [apply_axes(crop.before, plane.values[index][crop.source]) for plane in planes])
                       for index in able]
         for k in places:
-            self._target[(k, *crop.target)] = self._winner(k, candidates, crop)
+            self._write_winner(k, candidates, crop)
 
-    def _winner(self, k: int, candidates: Sequence[_Candidate], crop: _Crop) -> np.ndarray:
-        """Value of the most probable class in plane ``k`` of the scan, [J, I] of the target of ``crop``."""
+    def _write_winner(self, k: int, candidates: Sequence[_Candidate], crop: _Crop) -> None:
+        """Writes the most probable class in plane ``k`` of the scan, [J, I] of the target of ``crop``."""
         best = winner = None
         for candidate in candidates:
             along_k, neighbours = self._steps.along_k, candidate.neighbours
@@ -72,7 +75,9 @@ class ClassMap:
             else:
                 np.copyto(winner, candidate.value, where=probability > best)
                 best = np.maximum(best, probability)
-        return winner
+        self._target[(k, *crop.target)] = winner
+        if self._sure is not None:
+            self._sure[(k, *crop.target)] = np.rint(np.clip(best, 0, 1) * 255).astype(np.uint8)
 
 
 class ConfidenceMap:

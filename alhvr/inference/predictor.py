@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import prod
 
 import numpy as np
@@ -20,7 +20,15 @@ from alhvr.data.scan import Scan, Segmentation
 from alhvr.formats.labels import LabelSet
 from alhvr.formats.region_tables import RegionMaps, certainty_levels, make_region_maps
 from alhvr.inference.backends import Backend, choose_backend
-from alhvr.inference.dual_forward import SLOTS, DualForward, DualOutput, competing_confidence, fuse, networks_for
+from alhvr.inference.dual_forward import (
+    SLOTS,
+    DualForward,
+    DualOutput,
+    competing_confidence,
+    doubts,
+    fuse,
+    networks_for,
+)
 from alhvr.inference.memory import UNMEASURED, MemoryForecast, SegmentWorkload, forecast, in_gb, require
 from alhvr.inference.output_grid import ClassMap, ConfidenceMap
 from alhvr.inference.postprocess import clear_small_components
@@ -43,6 +51,20 @@ class Prediction:
     """Label values."""
     regions: RegionMaps | None
     """Confidence maps and high-value regions; None when they were not asked for."""
+    doubt: Doubt | None = None
+    """None when it was not asked for."""
+    probability: np.ndarray | None = None
+    """uint8 [K, J, I], 255 = 1: of the label at each voxel; None when it was not asked for."""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """How unsure the mean of the networks' probabilities is, uint16 [K, J, I] on the scan's own grid."""
+
+    entropy: np.ndarray
+    """65535 = that of C equal probabilities."""
+    probability: np.ndarray
+    """1 - the largest probability, 65535 = 1."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +88,8 @@ class _Maps:
     classes: dict[str, ClassMap]
     """By fusion rule."""
     confidences: dict[str, ConfidenceMap]
-    """Both confidences, then that of the teacher; empty without regions."""
+    """Both confidences, then that of the teacher, then what Doubt holds, where it was asked for; empty without
+    regions."""
 
     def add(self, planes: Sequence[np.ndarray]) -> None:
         """Takes the next plane of the prepared grid, float32 [C, J, I] of each map."""
@@ -126,9 +149,12 @@ class Predictor:
         require(needed, geometry.shape_kji, advice=f"Close other programs, {advice}segment a part of the scan.")
         return needed.total
 
-    def segment(self, scan: Scan, *, regions: bool = False, reporter: Reporter | None = None,
-                should_stop: Callable[[], bool] = lambda: False) -> Prediction:
+    def segment(self, scan: Scan, *, regions: bool = False, doubt: bool = False, probabilities: bool = False,
+                reporter: Reporter | None = None, should_stop: Callable[[], bool] = lambda: False) -> Prediction:
         """The segmentation of ``scan`` as the model's settings want it, and with ``regions`` its region maps.
+
+        ``doubt``, beside the regions: also what plain measures say, for comparing.
+        ``probabilities``: keep that of the label at each voxel, one byte each.
 
         Progress goes to ``reporter``; ``should_stop`` is asked often, and Cancelled raised when it says so.
         Raises UserError for another number of channels than the model's, and OutOfMemory where even one window at a
@@ -137,19 +163,21 @@ class Predictor:
         watch = _Watch(f"segmenting {scan.name}", reporter or SilentReporter(), should_stop)
         planes = PreparedPlanes(scan, self._plan)
         values = self._labels.to_values(np.arange(self._labels.n_classes))
-        maps = _Maps({self._settings.fusion: ClassMap(planes.transform, values)},
-                     self._confidence_maps(planes.transform) if regions else {})
+        maps = _Maps({self._settings.fusion: ClassMap(planes.transform, values, probabilities=probabilities)},
+                     self._confidence_maps(planes.transform, doubt=doubt) if regions else {})
         with memory_as_user_error("cpu"):
             self._run(planes, maps, watch)
         array = maps.classes[self._settings.fusion].array
         if self._settings.largest_component:
             clear_small_components(array, self._labels.values, watch.check)
         watch.check()
-        found = None
+        found, unsure = None, None
         if regions:
-            confidences = (found.array for found in maps.confidences.values())
-            found = make_region_maps(*confidences, self._settings, scan.geometry)
-        return Prediction(Segmentation(scan.name, array, scan.geometry, self._labels), found)
+            a, b, teacher, *rest = (found.array for found in maps.confidences.values())
+            found = make_region_maps(a, b, teacher, self._settings, scan.geometry)
+            unsure = Doubt(*rest) if rest else None
+        return Prediction(Segmentation(scan.name, array, scan.geometry, self._labels), found, unsure,
+                          maps.classes[self._settings.fusion].probability)
 
     def segment_all(self, scan: Scan, *, rules: Sequence[str] | None = None, reporter: Reporter | None = None,
                     should_stop: Callable[[], bool] = lambda: False) -> dict[str, np.ndarray]:
@@ -168,10 +196,11 @@ class Predictor:
             self._run(planes, maps, watch)
         return {rule: found.array for rule, found in maps.classes.items()}
 
-    def _confidence_maps(self, transform: AxisTransform) -> dict[str, ConfidenceMap]:
+    def _confidence_maps(self, transform: AxisTransform, *, doubt: bool) -> dict[str, ConfidenceMap]:
         """Empty maps of what regions need, in the order in which ``_blend`` gives them."""
         slots = {str(slot): ConfidenceMap(transform) for slot in range(SLOTS)}
-        return {**slots, TEACHER: ConfidenceMap(transform, certainty_levels(self._settings.temperature))}
+        plain = {measure.name: ConfidenceMap(transform) for measure in fields(Doubt)} if doubt else {}
+        return {**slots, TEACHER: ConfidenceMap(transform, certainty_levels(self._settings.temperature)), **plain}
 
     def _run(self, planes: PreparedPlanes, maps: _Maps, watch: _Watch) -> None:
         """Runs the networks on every window of the prepared scan and gathers what they say in ``maps``."""
@@ -194,7 +223,7 @@ class Predictor:
                 self._step_down(len(group), prod(shape), watch)
                 continue
             self._pixels_before = max(self._pixels_before, len(group) * prod(shape))
-            _blend(blender, group, views, tuple(maps.classes))
+            _blend(blender, group, views, maps)
             del views
             done += len(group)
             watch.reporter.progress(watch.stage, done, len(windows), countdown.seconds_left(done))
@@ -222,11 +251,13 @@ class Predictor:
         return windows[:, :, 0] if self._plan.dimensions == 2 else windows
 
 
-def _blend(blender: Blender, group: Sequence[Window], views: DualOutput, rules: Sequence[str]) -> None:
+def _blend(blender: Blender, group: Sequence[Window], views: DualOutput, maps: _Maps) -> None:
     """Adds what the networks say of the windows in ``group``: probabilities by each rule, then confidences."""
-    found = [fuse(views.probabilities, rule) for rule in rules]
+    found = [fuse(views.probabilities, rule) for rule in maps.classes]
     if views.confidences:
         found += [confidence[:, None] for confidence in views.confidences]
         found.append(competing_confidence(views.probabilities)[:, None])
-    for window, *maps in zip(group, *found, strict=True):
-        blender.add(window, [values.reshape(len(values), *window.shape) for values in maps])
+    if len(maps.confidences) > SLOTS + 1:
+        found += [measure[:, None] for measure in doubts(fuse(views.probabilities, "mean"))]
+    for window, *parts in zip(group, *found, strict=True):
+        blender.add(window, [values.reshape(len(values), *window.shape) for values in parts])

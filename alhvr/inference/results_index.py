@@ -74,6 +74,8 @@ class ResultEntry:
     fusion: str | None = None
     temperature: float | None = None
     """Wishes that differed from the model's own settings; None where there was none."""
+    dicom: str = ""
+    """Which DICOM files were asked for, and with which settings; empty in older records."""
     ran_with: str = ""
     """What ran the networks, such as "openvino in bf16"; empty in older records. A result of another is as good."""
 
@@ -91,7 +93,7 @@ class ResultEntry:
                  "volumes_ml": {str(name): float(ml) for name, ml in values["volumes_ml"].items()},
                  "fusion": None if values.get("fusion") is None else str(values["fusion"]),
                  "temperature": None if values.get("temperature") is None else float(values["temperature"]),
-                 "ran_with": str(values.get("ran_with", "")),
+                 **{name: str(values.get(name, "")) for name in ("ran_with", "dicom")},
                  **{name: bool(values[name]) for name in ("regions", "dicom_seg", "nominal")}}
         if any(Path(name).name != name for name in (*parts["files"], *parts["before"])):
             raise ValueError("a name that is a path")

@@ -17,10 +17,11 @@ from alhvr.core.signals import StopRequest
 from alhvr.core.system import available_bytes
 from alhvr.data.case_io import read_case, reading_bytes
 from alhvr.data.cases import Case
+from alhvr.data.dicom_rule import parse_rules
 from alhvr.data.reading import Header, probe
 from alhvr.data.reading_process import ReadingProcess
 from alhvr.data.scan import Scan
-from alhvr.export.dicom_seg import require_dicom
+from alhvr.export.dicom_seg import DicomOptions, require_dicom
 from alhvr.formats.labels import LabelSet
 from alhvr.formats.model_folder import MANIFEST
 from alhvr.inference.backends import choose_backend
@@ -29,10 +30,10 @@ from alhvr.inference.pipeline import BatchAborted, Pipeline, Steps
 from alhvr.inference.predictor import Prediction, Predictor
 from alhvr.inference.request import AGAIN, SegmentRequest, kept_because
 from alhvr.inference.results_index import FILE_NAME, FileFingerprint, ResultsIndex
-from alhvr.inference.summary import DONE_BEFORE, FAILED, KEPT, SEGMENTED, Outcome, SegmentResult, SomeFailed
+from alhvr.inference.summary import DONE_BEFORE, FAILED, KEPT, SEGMENTED, CaseResult, SegmentResult, SomeFailed
 from alhvr.inference.writer import DICOM_AT_WORK, Origin, ResultWriter, Written, stage_of
 
-__all__ = ["SegmentRequest", "SegmentResult", "SomeFailed", "segment"]
+__all__ = ["DicomOptions", "SegmentRequest", "SegmentResult", "SomeFailed", "segment"]
 
 
 def segment(request: SegmentRequest, reporter: Reporter) -> SegmentResult:
@@ -53,7 +54,8 @@ def segment(request: SegmentRequest, reporter: Reporter) -> SegmentResult:
                              f"it is kept as {record.aside}. Scans are segmented again; results that differ from the "
                              "new ones are left as they are.")
         folder = _Folder(request, settings, record, reporter, stop)
-        wanted = InputQuery(request.inputs, request.out, model.description.plan.named_channels)
+        wanted = InputQuery(request.inputs, request.out, model.description.plan.named_channels,
+                            parse_rules(request.series))
         return folder.segment(list_inputs(wanted, record, reporter), model)
 
 
@@ -66,7 +68,7 @@ class _Folder:
         self._record, self._reporter, self._stop = record, reporter, stop
         self._start = time.monotonic()
         self._inputs = Inputs()
-        self._outcomes: dict[str, Outcome] = {}
+        self._outcomes: dict[str, CaseResult] = {}
         self._countdown = Countdown(0)
 
     def segment(self, inputs: Inputs, model: Model) -> SegmentResult:
@@ -126,7 +128,8 @@ class _Folder:
                 continue
             start = time.monotonic()
             try:
-                written = writer.add_dicom_seg(case.name, self._request.target(case), case.image, labels)
+                written = writer.add_dicom(case.name, self._request.target(case), case.image, labels,
+                                           self._request.dicom)
             except BatchAborted:
                 raise
             except UserError as error:
@@ -152,24 +155,24 @@ class _Folder:
         for warning in written.warnings:
             self._reporter.warning(warning)
         if written.kept:
-            self._add(Outcome(case.name, KEPT, files=written.files, reason=kept_because(written.kept)))
+            self._add(CaseResult(case.name, KEPT, files=written.files, reason=kept_because(written.kept)))
         else:
             for file in written.files:
                 self._reporter.artifact("result", str(file))
             fault = written.dicom_seg_fault
-            reason = fault and f"The DICOM segmentation was not written; {written.files[0]} was. {fault}"
-            self._add(Outcome(case.name, SEGMENTED, finished.seconds, written.entry.volumes_ml, written.entry.nominal,
-                              written.files, reason))
+            reason = fault and f"A DICOM file was not written; {written.files[0]} was. {fault}"
+            self._add(CaseResult(case.name, SEGMENTED, finished.seconds, written.entry.volumes_ml,
+                                 written.entry.nominal, written.files, reason))
         self._tell_progress()
 
     def _failed(self, case: Case, error: UserError) -> None:
         if self._is_single():
             raise error
         self._reporter.warning(f"{case.name} was not segmented: {error}")
-        self._outcomes[case.name] = Outcome(case.name, FAILED, reason=str(error))
+        self._outcomes[case.name] = CaseResult(case.name, FAILED, reason=str(error))
         self._tell_progress()
 
-    def _add(self, outcome: Outcome) -> None:
+    def _add(self, outcome: CaseResult) -> None:
         self._outcomes[outcome.name] = outcome
         if outcome.reason:
             self._reporter.warning(f"{outcome.name}: {outcome.reason}")
@@ -195,7 +198,7 @@ class _Folder:
 
     def _result(self) -> SegmentResult:
         """The outcomes so far, in the order of the inputs."""
-        bad = [Outcome(name, FAILED, reason=str(error)) for name, error in self._inputs.bad.items()]
+        bad = [CaseResult(name, FAILED, reason=str(error)) for name, error in self._inputs.bad.items()]
         found = [self._outcomes[case.name] for case in self._inputs.cases if case.name in self._outcomes]
         return SegmentResult((*bad, *found), time.monotonic() - self._start)
 
@@ -264,7 +267,8 @@ class CaseProcessor:
         for warning in loaded.scan.warnings:
             reporter.warning(f"{case.name}: {warning}")
         with _errors_naming(case.name):
-            prediction = self._predictor.segment(loaded.scan, regions=self._request.regions, reporter=reporter,
+            prediction = self._predictor.segment(loaded.scan, regions=self._request.regions,
+                                                 probabilities=self._request.wants_probabilities, reporter=reporter,
                                                  should_stop=should_stop)
         return Made(prediction, loaded.mark, loaded.seconds + time.monotonic() - start, self._predictor.ran_with)
 
@@ -272,8 +276,8 @@ class CaseProcessor:
         """Writes the results of a scan; raises UserError."""
         start = time.monotonic()
         origin = Origin(case.name, case.image, self._request.target(case), made.mark, self._model,
-                        self._request.regions, self._request.dicom_seg, self._request.fusion,
-                        self._request.temperature, made.ran_with)
+                        self._request.regions, self._request.dicom if self._request.dicom_seg else None,
+                        self._request.fusion, self._request.temperature, made.ran_with)
         with _errors_naming(case.name):
             written = self._writer.write(origin, made.prediction)
         return Finished(written, made.seconds + time.monotonic() - start)
@@ -289,7 +293,8 @@ class CaseProcessor:
 
         Raises UserError when they are not free though nothing is being computed.
         """
-        how = {"regions": self._request.regions, "voxel_bytes": header.voxel_bytes}
+        how = {"regions": self._request.regions,
+               "voxel_bytes": header.voxel_bytes + self._request.wants_probabilities}
         if case.more_images:
             how["voxel_bytes"], how["reading_bytes"] = reading_bytes(case, header)
         if computing is None:

@@ -24,7 +24,7 @@ _GAP = "  "
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CaseResult:
     """What became of one scan."""
 
     name: str
@@ -54,7 +54,7 @@ class Outcome:
 class SegmentResult:
     """What became of every input."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[CaseResult, ...]
     seconds: float
     """On the clock."""
 
@@ -92,7 +92,7 @@ class SomeFailed(UserError):
         self.result = result
 
 
-def summary(outcomes: Sequence[Outcome], seconds: float) -> str:
+def summary(outcomes: Sequence[CaseResult], seconds: float) -> str:
     """One line: how many scans of each kind, and how long it took."""
     counts = {kind: sum(outcome.kind == kind for outcome in outcomes) for kind in KINDS}
     parts = ", ".join(f"{count} {_SUMMARY.get(kind, kind)}" for kind, count in counts.items() if count)
@@ -100,7 +100,7 @@ def summary(outcomes: Sequence[Outcome], seconds: float) -> str:
     return f"{scans}: {parts or 'nothing to do'}; {in_words(seconds)} in all."
 
 
-def table(outcomes: Sequence[Outcome], width: int) -> str:
+def table(outcomes: Sequence[CaseResult], width: int) -> str:
     """Scan, outcome, seconds and volumes, at most ``width`` columns wide; the reasons below.
 
     Each structure has a column of its own where they fit, else there is one for all of them together.
@@ -138,7 +138,7 @@ def columns(text: str) -> int:
                for letter in text)
 
 
-def _volumes(outcomes: Sequence[Outcome], names: Sequence[str], title: str) -> list[str]:
+def _volumes(outcomes: Sequence[CaseResult], names: Sequence[str], title: str) -> list[str]:
     """The column of the volumes of these structures together; two decimals where all are small."""
     totals = [sum(o.volumes_ml.get(name, 0.0) for name in names) if o.volumes_ml else None for o in outcomes]
     digits = 1 if any(total is not None and total >= 100 for total in totals) else 2

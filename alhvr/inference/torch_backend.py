@@ -77,8 +77,9 @@ class _InFloat32(nn.Module):
         return self.layer(x.float())
 
 
-def from_model(model: Model, device: str = "auto", threads: int | None = None) -> TorchBackend:
-    """The networks of ``model`` on ``device`` (auto, cpu, cuda, mps); fp32 on a CPU, 16 bits on a GPU.
+def from_model(model: Model, device: str = "auto", threads: int | None = None,
+               precision: str = "auto") -> TorchBackend:
+    """The networks of ``model`` on ``device`` (auto, cpu, cuda, mps); fp32 on a CPU, on a GPU 16 bits or ``precision``.
 
     ``threads`` are torch's on the CPU, for the whole process; None: as many as there are free cores.
     Raises UserError when the weights do not fit the networks that the model describes, or the device is not there.
@@ -95,7 +96,8 @@ def from_model(model: Model, device: str = "auto", threads: int | None = None) -
     device = choose_device(device)
     if device == "cpu":
         torch.set_num_threads(threads or free_cores())
-    return TorchBackend(networks, device, _precision_for(device))
+    is_free = precision == "auto" or device == "cpu"
+    return TorchBackend(networks, device, _precision_for(device) if is_free else precision)
 
 
 def choose_device(name: str) -> str:

@@ -19,8 +19,8 @@ from alhvr.core.files import flush_folder, write_refused
 from alhvr.data.case_paths import require_result_name
 from alhvr.data.reading import read_label
 from alhvr.data.scan import Segmentation
-from alhvr.export.dicom_seg import ENDING as DICOM_SEG_ENDING
-from alhvr.export.dicom_seg import write_dicom_seg
+from alhvr.export.dicom_objects import write_dicom_objects
+from alhvr.export.dicom_seg import DicomOptions, SegContent
 from alhvr.export.volumes import FAST, write_region_maps, write_segmentation
 from alhvr.formats.labels import LabelSet
 from alhvr.inference.pipeline import BatchAborted
@@ -49,7 +49,8 @@ class Origin:
     model: str
     """SHA-256 of the model's manifest."""
     regions: bool
-    dicom_seg: bool
+    dicom: DicomOptions | None
+    """Which DICOM files to write beside it; None for none."""
     fusion: str | None = None
     temperature: float | None = None
     """Where these were not to be the model's own."""
@@ -102,15 +103,16 @@ class ResultWriter:
         """As ``write``, with the files that ``make`` writes into the folder that it is given."""
         return self._counted(lambda: self._write(origin, segmentation, lambda stage: _Staged(list(make(stage)))))
 
-    def add_dicom_seg(self, scan: str, target: str, source: Path, labels: LabelSet) -> Written:
-        """Writes the DICOM segmentation alone, from the segmentation file ``target`` that is done; see ``write``."""
+    def add_dicom(self, scan: str, target: str, source: Path, labels: LabelSet, options: DicomOptions) -> Written:
+        """Writes the DICOM files alone, from the segmentation file ``target`` that is done; see ``write``."""
         done = self._record.entry(target)
         found = read_label(self._folder / target)
         segmentation = Segmentation(scan, found.array, found.geometry, labels)
-        origin = Origin(scan, source, target, done.input, done.model, done.regions, True, done.fusion,
+        origin = Origin(scan, source, target, done.input, done.model, done.regions, options, done.fusion,
                         done.temperature, done.ran_with)
         return self._counted(lambda: self._write(origin, segmentation,
-                                                 lambda stage: _write_dicom_seg(stage, origin, segmentation), done))
+                                                 lambda stage: _write_dicom(stage, origin, Prediction(
+                                                     segmentation, None)), done))
 
     def _counted(self, write: Callable[[], Written]) -> Written:
         """What ``write`` gives; refusals of the system become BatchAborted as ``write`` of the class says."""
@@ -138,9 +140,10 @@ class ResultWriter:
                 new = {path.name: FileFingerprint.of(path) for path in staged.files}
                 marks = {**({} if done is None else done.files), **new}
                 entry = ResultEntry(origin.source.name, origin.model, origin.regions,
-                                    origin.dicom_seg and not staged.dicom_seg_fault, origin.input, marks,
+                                    origin.dicom is not None and not staged.dicom_seg_fault, origin.input, marks,
                                     self._before(origin.target, marks), volumes_ml(segmentation),
-                                    segmentation.geometry.nominal, origin.fusion, origin.temperature, origin.ran_with)
+                                    segmentation.geometry.nominal, origin.fusion, origin.temperature,
+                                    "" if origin.dicom is None else origin.dicom.key, origin.ran_with)
                 places = tuple(self._folder / name for name in marks)
                 kept = next((name for name, mark in new.items() if self._is_foreign(self._folder / name, mark)), "")
                 if not kept:
@@ -194,24 +197,21 @@ def _write_all(stage: Path, origin: Origin, prediction: Prediction, level: int) 
     files = [write_segmentation(stage / origin.target, prediction.segmentation)]
     if prediction.regions is not None:
         files += write_region_maps(stage, origin.scan, prediction.regions, level=level)
-    if not origin.dicom_seg:
+    if origin.dicom is None:
         return _Staged(files)
-    made = _write_dicom_seg(stage, origin, prediction.segmentation)
+    made = _write_dicom(stage, origin, prediction)
     return replace(made, files=files + made.files)
 
 
-def _write_dicom_seg(stage: Path, origin: Origin, segmentation: Segmentation) -> _Staged:
-    """The DICOM segmentation in the folder ``stage``, or why there is none: it costs no other result."""
-    try:
-        with DICOM_AT_WORK:
-            made = write_dicom_seg(stage / f"{origin.scan}{DICOM_SEG_ENDING}", segmentation, origin.source)
-    except UserError as error:
-        return _Staged([], dicom_seg_fault=str(error))
-    except MemoryError:
-        return _Staged([], dicom_seg_fault="The memory is used up. Close other programs, and run the command again.")
-    except OSError as error:
-        return _Staged([], dicom_seg_fault=f"{error.filename or origin.scan}: {error.strerror or error}.")
-    return _Staged([] if made.path is None else [made.path], made.warnings)
+def _write_dicom(stage: Path, origin: Origin, prediction: Prediction) -> _Staged:
+    """The DICOM files in the folder ``stage``, or why one is not among them: it costs no other result."""
+    parameters = {"model": origin.model, "fusion": origin.fusion or "", "run with": origin.ran_with,
+                  "temperature": "" if origin.temperature is None else f"{origin.temperature:g}"}
+    content = SegContent(prediction.segmentation, prediction.probability, parameters)
+    region = prediction.regions.region if prediction.regions is not None and origin.dicom.regions else None
+    with DICOM_AT_WORK:
+        made = write_dicom_objects(stage / origin.scan, content, origin.source, origin.dicom, region)
+    return _Staged(list(made.files), made.warnings, made.fault)
 
 
 @contextmanager

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from alhvr.config import MethodConfig
-from alhvr.losses.supervised import SupervisedLoss
-from alhvr.networks.group import NetworkGroup
+from alhvr.losses.supervised import NOT_ANNOTATED, SupervisedLoss
+from alhvr.methods.registry import method_type
+from alhvr.networks.group import NetworkGroup, NetworkShape
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,13 @@ class Method(ABC):
         """``config``: the settings of the method; ``seed``: that of the run."""
         self.config, self.seed = config, seed
 
+    def build(self, shape: NetworkShape) -> NetworkGroup:
+        """The networks of a run, freshly initialised: those that the registry names, all of the structure ``shape``.
+
+        A method may add auxiliary modules of its own structure to the group.
+        """
+        return NetworkGroup.build(shape, method_type(self.config.name).networks)
+
     @abstractmethod
     def loss(self, networks: NetworkGroup, batch: DeviceBatch, iteration: int, weight: float,
              autocast: torch.autocast) -> Objective:
@@ -64,11 +73,41 @@ class Method(ABC):
         """
 
     def learning(self, networks: NetworkGroup) -> tuple[str, ...]:
-        """Names of the networks with an optimiser of their own; all of them unless a method says otherwise."""
-        return networks.names
+        """Names of the networks with an optimiser of their own; all that there is unless a method says otherwise."""
+        return (*networks.names, *networks.auxiliary)
 
     def after_step(self, networks: NetworkGroup, iteration: int) -> None:  # noqa: B027  most have nothing to do
         """What follows a step of the optimisers, such as moving a teacher towards its student."""
+
+
+def sum_up(supervised: Sequence[SupervisedLoss], unsupervised: dict[str, Tensor], weight: float, *,
+           ce: float = 1.0, dice: float = 1.0, beside: dict[str, Tensor] | None = None) -> Objective:
+    """L = ce * CE + dice * Dice + beside + weight * unsupervised, the supervised terms summed over the networks.
+
+    ``unsupervised``: what is learnt without labels, each with its own weight inside already; empty where nothing is.
+    ``beside``: other terms learnt from labels.
+    """
+    terms = supervised_terms(list(supervised)) | (beside or {})
+    total = ce * terms["supervised_ce"] + dice * terms["supervised_dice"] + sum((beside or {}).values())
+    if unsupervised:
+        terms |= unsupervised
+        terms["unsupervised"] = sum(unsupervised.values())
+        total = total + weight * terms["unsupervised"]
+    return Objective(total, detached({**terms, "total": total}))
+
+
+def inside_of(batch: DeviceBatch) -> Tensor:
+    """bool [B, *S]: the pixels that are no padding."""
+    shape = (len(batch.images), *batch.images.shape[2:])
+    return torch.ones(shape, dtype=torch.bool, device=batch.images.device) if batch.inside is None else batch.inside
+
+
+def unlabelled_pixels(batch: DeviceBatch) -> Tensor:
+    """bool [B - n_clean, *S] of the images from ``n_clean`` on: neither padding nor annotated."""
+    found = inside_of(batch)[batch.n_clean:].clone()
+    n_partly = len(batch.labels) - batch.n_clean
+    found[:n_partly] &= batch.labels[batch.n_clean:] == NOT_ANNOTATED
+    return found
 
 
 def labels_objective(supervised: list[SupervisedLoss]) -> Objective:

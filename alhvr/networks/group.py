@@ -28,13 +28,18 @@ class NetworkShape(Protocol):
 
 
 class NetworkGroup(nn.Module):
-    """Networks of one structure, each an attribute of its name, initialised one after the other so that they differ."""
+    """Networks of one structure, each an attribute of its name, initialised one after the other so that they differ.
+
+    Beside them there may be modules of any structure that only training needs, such as a second decoder.
+    """
 
     def __init__(self, kind: str, dimensions: int, n_classes: int, names: Sequence[str] = PAIR,
                  **options: Unpack[NetworkOptions]) -> None:
         """``names`` of the networks in order; the other arguments are those of ``build_network``, as is ValueError."""
         super().__init__()
         self.names = tuple(names)
+        self.auxiliary: tuple[str, ...] = ()
+        """Names of the modules that are no networks of the group's structure; no part of a finished model."""
         for name in self.names:
             self.add_module(name, build_network(kind, dimensions, n_classes, **options))
 
@@ -49,20 +54,25 @@ class NetworkGroup(nn.Module):
         """A group of the networks of these names alone, the same ones and no copies."""
         found = NetworkGroup.__new__(NetworkGroup)
         nn.Module.__init__(found)
-        found.names = tuple(names)
+        found.names, found.auxiliary = tuple(names), ()
         for name in found.names:
             found.add_module(name, self[name])
         found.training = self.training
         return found
 
+    def add_auxiliary(self, name: str, module: nn.Module) -> None:
+        """Takes in a module of any structure, found by its ``name`` like a network; ``items`` leaves it out."""
+        self.add_module(name, module)
+        self.auxiliary = (*self.auxiliary, name)
+
     def __getitem__(self, name: str) -> SegmentationNetwork:
-        """The network of this name; raises KeyError."""
-        if name not in self.names:
+        """The network, or the auxiliary module, of this name; raises KeyError."""
+        if name not in (*self.names, *self.auxiliary):
             raise KeyError(name)
         return getattr(self, name)
 
     def items(self) -> Iterator[tuple[str, SegmentationNetwork]]:
-        """Name and network, in order."""
+        """Name and network, in order; without what is auxiliary."""
         return ((name, self[name]) for name in self.names)
 
     @property

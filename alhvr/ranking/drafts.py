@@ -53,7 +53,17 @@ class Drafts:
         return self.folder / f"{case}{SCORE_ENDING}"
 
 
-def make_drafts(cases: Sequence[Case], model: Model, folder: Path, *, device: str, reporter: Reporter,
+@dataclass(frozen=True)
+class Hardware:
+    """On what the networks run, and with which numbers."""
+
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    precision: str = "auto"
+    """auto, fp32, bf16 or fp16."""
+
+
+def make_drafts(cases: Sequence[Case], model: Model, folder: Path, *, hardware: Hardware, reporter: Reporter,
                 should_stop: Callable[[], bool]) -> Drafts:
     """Segments and scores the cases into ``folder``; those of an earlier call with this model are as they were.
 
@@ -67,7 +77,7 @@ def make_drafts(cases: Sequence[Case], model: Model, folder: Path, *, device: st
     if len(todo) < len(cases):
         reporter.note(f"{len(cases) - len(todo)} of {len(cases)} scans were segmented with this model before.")
     if todo:
-        work.run(todo, len(cases), device, should_stop)
+        work.run(todo, len(cases), hardware, should_stop)
     return work.drafts
 
 
@@ -98,10 +108,11 @@ class _Work:
             return False
         return known
 
-    def run(self, todo: Sequence[Case], total: int, device: str, should_stop: Callable[[], bool]) -> None:
+    def run(self, todo: Sequence[Case], total: int, hardware: Hardware, should_stop: Callable[[], bool]) -> None:
         """Segments what is not done; raises as ``make_drafts``."""
         about = self._model.description
-        predictor = Predictor(choose_backend(self._model, device=device), about.plan, about.labels, about.inference)
+        backend = choose_backend(self._model, device=hardware.device, precision=hardware.precision)
+        predictor = Predictor(backend, about.plan, about.labels, about.inference)
         request = SegmentRequest(self._model.folder, (), self.drafts.folder, regions=True)
         work = CaseProcessor(request, self._record, predictor, self._identity)
         pipeline: Pipeline[Case, Loaded, Made, ScanScore] = Pipeline(
@@ -129,7 +140,7 @@ class _Work:
             return [draft.segmentation(case.name), draft.regions(case.name), draft.score_file(case.name)]
 
         origin = Origin(case.name, case.image, self.drafts.segmentation(case.name).name, made.mark, self._identity,
-                        regions=False, dicom_seg=False, ran_with=made.ran_with)
+                        regions=False, dicom=None, ran_with=made.ran_with)
         self._writer.write_files(origin, prediction.segmentation, write_all)
         return score
 

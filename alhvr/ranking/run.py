@@ -30,7 +30,7 @@ from alhvr.data.cases import Case
 from alhvr.data.reading import scan_name
 from alhvr.formats.project import home_of
 from alhvr.ranking.choose import Candidate, Choice, choose
-from alhvr.ranking.drafts import Drafts, make_drafts
+from alhvr.ranking.drafts import Drafts, Hardware, make_drafts
 from alhvr.ranking.wishes import usual_volumes, wishes_of
 
 FORMAT = "alhvr ranking 1"
@@ -65,6 +65,10 @@ class RankRequest:
     at_most: int | None = None
     """Look at so many scans only, drawn by the seed; None: at all."""
     device: str = "auto"
+    series: tuple[str, ...] = ()
+    """Which DICOM series are wanted, one rule each; empty: as cases.json says, else all."""
+    precision: str = "auto"
+    """auto, fp32, bf16 or fp16; 16 bits count on a GPU only."""
     not_annotated: int = DataConfig.not_annotated
     """Label value of voxels of the known cases that are not annotated."""
 
@@ -120,8 +124,8 @@ def rank(request: RankRequest, reporter: Reporter) -> Ranking:
         make_writable(request.out.absolute().parent)
         context = RunContext(reporter, stop)
         pool = _Pool.of(request, context)
-        drafts = make_drafts(pool.todo(request), model, request.out.parent / DRAFTS, device=request.device,
-                             reporter=reporter, should_stop=stop)
+        drafts = make_drafts(pool.todo(request), model, request.out.parent / DRAFTS, reporter=reporter,
+                             hardware=Hardware(request.device, request.precision), should_stop=stop)
     ranking = _ranked(request, pool, drafts, model)
     try:
         write_json(request.out, _record(request, ranking))
@@ -146,7 +150,7 @@ class _Pool:
         """Checks the archive and the known cases; raises UserError where there is nothing to rank."""
         is_folder = request.known is not None and request.known.is_dir()
         folders = Folders(request.known if is_folder else None, request.archive)
-        found = check(folders, context, CheckOptions(request.not_annotated))
+        found = check(folders, context, CheckOptions(request.not_annotated, series=request.series))
         known = request.known and Path(os.path.abspath(request.known))
         for finding in found.findings:
             if finding.kind == "unusable_folder" and finding.files[0] != known:

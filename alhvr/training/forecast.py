@@ -27,8 +27,8 @@ _LAST_VALIDATION = 2.0
 """How much longer than the others the last validation takes: it compares every way to segment."""
 _WRITING_S = 5.0
 """What checking and writing the model takes at the end."""
-_WEIGHTS_IN_CHECKPOINT = 3
-"""Both networks, the momentum of each of their weights, and their mean over time."""
+_WEIGHTS_IN_CHECKPOINT = {"sgd": 3, "adamw": 4}
+"""By optimiser: both networks, the momentum of each of their weights, AdamW's second one, and their mean over time."""
 _WEIGHTS_IN_MODEL = 2
 """The weights, and the networks as ONNX."""
 _SMALL_FILES = 5_000_000
@@ -94,7 +94,7 @@ def forecast(pace: StepTiming, load: Workload, free: Resources) -> Forecast:
     training_s = _training_seconds(load, iteration_s, validation_s)
     total_s = training_s + _LAST_VALIDATION * validation_s + _WRITING_S
     memory, model = _memory_bytes(pace, load), _WEIGHTS_IN_MODEL * pace.weight_bytes
-    disk = model + (2 * _WEIGHTS_IN_CHECKPOINT + 1) * pace.weight_bytes + _SMALL_FILES
+    disk = model + (2 * _WEIGHTS_IN_CHECKPOINT[load.training.optimizer] + 1) * pace.weight_bytes + _SMALL_FILES
     sentences = (
         _tell_time(pace, load, total_s, iteration_s, validation_s),
         f"It will hold about {_gb(memory)} of memory at most{_tell_free_memory(pace, free)}.",
@@ -168,7 +168,7 @@ def _memory_bytes(pace: StepTiming, load: Workload) -> int:
     largest = max((math.prod(shape) for shapes in load.shapes.values() for shape in shapes), default=0)
     reading = (_BYTES_PER_VOXEL_READ + 4 * load.plan.n_channels) * largest
     batch = load.plan.batch_size * math.prod(load.plan.patch_size) * (4 * load.plan.n_channels + 8)
-    networks = (_WEIGHTS_IN_CHECKPOINT + 1) * pace.weight_bytes
+    networks = (_WEIGHTS_IN_CHECKPOINT[load.training.optimizer] + 1) * pace.weight_bytes
     work = max(pace.step_bytes + pace.weight_bytes, networks + pace.segmenting_bytes)
     return pace.program_bytes + _LATER_LIBRARIES + stores + reading + _BATCHES_HELD * batch + work
 

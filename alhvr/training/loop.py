@@ -25,7 +25,7 @@ from alhvr.training.loop_state import LoopState
 from alhvr.training.preview import PreviewWriter
 from alhvr.training.run_folder import RunFolder, load_checkpoint, save_checkpoint
 from alhvr.training.setup import RunSetup
-from alhvr.training.step import TrainingStep
+from alhvr.training.step import Mixing, TrainingStep
 from alhvr.training.validation import ScoringBackends, ValidationScore, Validator
 
 LOWER_RATE = "Lower training.learning_rate, or use precision fp32."
@@ -107,7 +107,9 @@ class TrainingLoop:
         progress = self.progress()
         weight = self.state.archive_share * unsupervised_weight(progress, self._method, iteration)
         rate = learning_rate(progress, self._config)
-        objective = self._step.run(batch, iteration, weight=weight, learning_rate=rate)
+        teacher = self.predicting if may_mix(progress, self._setup) else None
+        mixing = Mixing(teacher, self.state.archive_share) if mixes(self._setup) else None
+        objective = self._step.run(batch, iteration, weight=weight, learning_rate=rate, mixing=mixing)
         self.average.update(self._step.networks, ema_decay(iteration, self._config))
         self.state.iteration = iteration + 1
         self.state.elapsed_s = self._elapsed_before_s + self.clock() - self._sitting_began_at
@@ -156,7 +158,7 @@ class TrainingLoop:
         scores = self._score(backend)
         score = scores["mean"]
         self.state.validations = self._validations_by_now()
-        if self._setup.unlabeled and self._method.max_weight > 0 and self._validator is not None:
+        if self._validator is not None and learns_from_archive(self.progress(), self._setup):
             harm = self.state.watch_archive(score.mean)
             if harm:
                 self._reporter.warning(harm)
@@ -302,11 +304,33 @@ def unsupervised_weight(progress: float, config: MethodConfig, iteration: int) -
     return config.max_weight * math.exp(-5.0 * (1.0 - x) ** 2)
 
 
+def mixes(setup: RunSetup) -> bool:
+    """Whether a run mixes labelled images with those of its archive at any time."""
+    return setup.config.training.copy_paste.use and bool(setup.unlabeled)
+
+
+def may_mix(progress: float, setup: RunSetup) -> bool:
+    """Whether it does so after ``progress`` (0 to 1) of the run."""
+    return mixes(setup) and progress >= setup.config.training.copy_paste.begin
+
+
+def learns_from_archive(progress: float, setup: RunSetup) -> bool:
+    """Whether more than batch statistics comes from the archive after ``progress`` (0 to 1) of the run."""
+    if mixes(setup):
+        return may_mix(progress, setup)
+    return bool(setup.unlabeled) and setup.config.method.max_weight > 0
+
+
 def learning_rate(progress: float, config: TrainingConfig) -> float:
-    """Learning rate after ``progress`` (0 to 1) of the run: constant, or (1 - progress) ** 0.9 of the start."""
-    if config.learning_rate_decay == "constant":
-        return config.learning_rate
-    return config.learning_rate * max(0.0, 1.0 - progress) ** POLY_POWER
+    """Learning rate after ``progress`` (0 to 1) of the run: constant, or falling with (1 - progress) ** 0.9.
+
+    With a warm-up it rises in a line before, from a hundredth.
+    """
+    rising = 1.0
+    if config.learning_rate_warmup:
+        rising = min(1.0, max(0.01, progress / config.learning_rate_warmup))
+    falling = 1.0 if config.learning_rate_decay == "constant" else max(0.0, 1.0 - progress) ** POLY_POWER
+    return config.learning_rate * rising * falling
 
 
 def ema_decay(iteration: int, config: TrainingConfig) -> float:

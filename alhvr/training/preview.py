@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
@@ -21,6 +22,7 @@ from alhvr.data.case_io import read_case
 from alhvr.data.cases import Case
 from alhvr.export.formats import write_nrrd
 from alhvr.export.volumes import FAST, SEGMENTATION_ENDING, new_file, write_segmentation
+from alhvr.formats.project import home_of
 from alhvr.inference.backends import Backend
 from alhvr.inference.predictor import Predictor
 from alhvr.training.run_folder import RunFolder
@@ -56,6 +58,7 @@ class PreviewWriter:
     def __init__(self, setup: RunSetup, run: RunFolder, reporter: Reporter) -> None:
         self._setup, self._reporter = setup, reporter
         self._folder = run.path / "previews"
+        self._home = home_of(run.path)
         self._warned: set[str] = set()
         self._subjects = _subjects(setup, self._warn_once)
         self._spent_s = self._last_s = 0.0
@@ -126,8 +129,14 @@ class PreviewWriter:
             self._warn_once(subject.role, f"There is no preview of the {_ROLES[subject.role]} "
                             f"{shown(subject.case.name)}: {explained(error) or error}")
             return None
-        return {"name": subject.case.name, "role": subject.role, "image": str(subject.case.image),
+        return {"name": subject.case.name, "role": subject.role, "image": self._stored(subject.case.image),
                 "segmentation": f"{name}{SEGMENTATION_ENDING}", "regions": f"{name}.regions.nrrd"}
+
+    def _stored(self, image: Path) -> str:
+        """How a path is written down: relative to the project that the run lies in, where it is inside of it."""
+        image = Path(os.path.abspath(image))
+        inside = self._home is not None and image.is_relative_to(self._home)
+        return image.relative_to(self._home).as_posix() if inside else str(image)
 
     def _written(self) -> list[Path]:
         """The previews that there are, the oldest first."""

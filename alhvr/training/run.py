@@ -22,7 +22,6 @@ from alhvr.data.augment import Augmenter
 from alhvr.data.batches import TwoStreamBatches
 from alhvr.data.store import ScanStore
 from alhvr.methods.registry import build_method, method_type
-from alhvr.networks.group import NetworkGroup
 from alhvr.training.device import choose_compute, memory_as_user_error
 from alhvr.training.finish import FinishedModel, finish_model, summary
 from alhvr.training.loop import TrainingLoop
@@ -184,7 +183,8 @@ def checked_setup(request: TrainRequest, context: RunContext, *, trainings: int 
     start = load_pretrained(request.start_from)
     compute = choose_compute(config.training)
     found = check(Folders(request.labeled, request.unlabeled, request.validation), context,
-                  CheckOptions(config.data.not_annotated, start.override_plan(config.plan) if start else config.plan))
+                  CheckOptions(config.data.not_annotated, start.override_plan(config.plan) if start else config.plan,
+                               config.data.series))
     setup = None
     if may_train(found, force=request.force):
         setup = plan_run(found, config, start=start, compute=compute, reporter=context.reporter)
@@ -217,11 +217,12 @@ def _build_loop(setup: RunSetup, run: RunFolder, reporter: Reporter,
                 stop: Callable[[], bool]) -> TrainingLoop:
     config = setup.config
     torch.manual_seed(int(np.random.SeedSequence(config.training.seed).generate_state(1)[0]))
-    networks = NetworkGroup.build(setup.network, setup.method.networks)
+    method = build_method(config.method, config.training.seed)
+    networks = method.build(setup.network)
     if setup.start_from and not run.last.exists():
         load_pretrained(Path(setup.start_from)).load_into(networks, setup.labels)
     networks = networks.to(device=setup.compute.device, memory_format=networks.memory_format)
-    step = TrainingStep(networks, build_method(config.method, config.training.seed), config.training, setup.compute)
+    step = TrainingStep(networks, method, config.training, setup.compute)
     return TrainingLoop(step, _batches(setup, reporter, stop), _validator(setup, reporter, stop), run=run, setup=setup,
                         reporter=reporter)
 

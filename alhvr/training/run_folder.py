@@ -34,7 +34,7 @@ from alhvr.core.progress import Reporter, SilentReporter, finite
 from alhvr.core.torch_file import DamagedTensors, read_tensors, write_tensors
 from alhvr.formats.project import home_of, located, portable
 from alhvr.inference.torch_backend import choose_device
-from alhvr.networks.group import NetworkGroup
+from alhvr.methods.registry import build_method
 from alhvr.training.device import Compute, choose_compute
 from alhvr.training.loop_state import LoopState
 from alhvr.training.same_labels import require_same_labels
@@ -258,7 +258,7 @@ def _require_checkpoints(run: RunFolder, setup: RunSetup) -> None:
     if not run.last.exists():
         return
     with torch.device("meta"):
-        weights = NetworkGroup.build(setup.network, setup.method.networks).state_dict()
+        weights = build_method(setup.config.method, setup.config.training.seed).build(setup.network).state_dict()
     last = load_checkpoint(run.last)
     state = _loop_state(last.get("loop"))
     if state is None or not isinstance(last.get("step"), dict) or not _fits(last.get("average"), weights):

@@ -9,11 +9,11 @@ from pathlib import Path
 from alhvr.core.errors import UserError
 from alhvr.core.files import shown
 from alhvr.core.progress import Reporter
-from alhvr.data.case_io import read_values
+from alhvr.data.case_io import read_values, uncropped
 from alhvr.data.cases import Case, CaseSet, align_cases, find_cases
-from alhvr.data.reading import content_hash
+from alhvr.data.dicom_rule import parse_rules
+from alhvr.data.reading import content_hash, probe, read_label_names
 from alhvr.formats.labels import folded
-from alhvr.formats.segment_names import read_segment_names
 from alhvr.training.setup import RunSetup
 
 _PARTS = ("labeled", "validation")
@@ -30,7 +30,7 @@ def require_same_labels(setup: RunSetup, reporter: Reporter) -> None:
     if not setup.label_folders:
         return
     try:
-        now = {str(case.label): case for case in _cases_now(setup.label_folders)}
+        now = {str(case.label): case for case in _cases_now(setup.label_folders, setup.config.data.series)}
     except UserError as error:
         reporter.warning("What the label values mean now cannot be compared with what they meant when the run began; "
                          f"the run keeps its own names: {error}")
@@ -50,7 +50,8 @@ def _require_same_files(setup: RunSetup) -> None:
         for case in getattr(setup, part):
             known = setup.label_hashes.get(f"{part}/{case.name}")
             if known is not None:
-                label = read_values(case, setup.annotation.value_for_not_annotated)
+                label = uncropped(case.label, read_values(case, setup.annotation.value_for_not_annotated),
+                                  lambda case=case: probe(case.image).geometry)
                 changed += [case] if content_hash(label) != known else []
     if changed:
         more = f", and so were {len(changed) - 1} more" if len(changed) > 1 else ""
@@ -58,13 +59,14 @@ def _require_same_files(setup: RunSetup) -> None:
                         f"since the run began{more}.", _WAY_OUT)
 
 
-def _cases_now(folders: dict[str, str]) -> Sequence[Case]:
+def _cases_now(folders: dict[str, str], series: Sequence[str]) -> Sequence[Case]:
     """The labelled cases of all folders as they would be found for a new run."""
     sets: dict[str, CaseSet] = {}
     for part in (part for part in _PARTS if part in folders):
         first = sets.get("labeled")
         channels = None if first is None else first.channels or first.n_channels
-        found = find_cases(Path(folders[part]), labeled=True, channels=channels, strict=False)
+        rules = parse_rules(series) or (first.rules if first else ())
+        found = find_cases(Path(folders[part]), labeled=True, channels=channels, strict=False, rules=rules)
         sets[part] = found if first is None else align_cases(found, first.label_names)
     return [case for found in sets.values() for case in found.cases]
 
@@ -75,7 +77,7 @@ def _require_same_meaning(before: Case, now: Case) -> None:
         raise UserError(f"In {shown(before.name)} the structures {list(now.not_annotated)} are said to be not annotated"
                         f"; when the run began they were {list(before.not_annotated)}.", _WAY_OUT)
     with contextlib.suppress(UserError, OSError):
-        if read_segment_names(before.label):
+        if read_label_names(before.label):
             return  # its own header names the values, and it was read with the names of the run
     values = {folded(name): value for name, value in now.meaning.by_name}
     called = {value: name for name, value in reversed(now.meaning.by_name)}

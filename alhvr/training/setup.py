@@ -17,7 +17,7 @@ from alhvr.checking.result import CheckResult, case_key
 from alhvr.checking.rules.duplicates import patient_of_each
 from alhvr.checking.rules.study import Study
 from alhvr.checking.selection import overridden, usable_cases
-from alhvr.config import BETA_OF_PAPER, MethodConfig, PlanConfig, RunConfig, from_dict, to_dict
+from alhvr.config import BETA_OF_PAPER, MethodConfig, PlanConfig, RunConfig, TrainingConfig, from_dict, to_dict
 from alhvr.core.errors import UserError
 from alhvr.core.progress import Reporter
 from alhvr.data.case_io import LabelDecoder
@@ -27,6 +27,7 @@ from alhvr.data.label_names import LabelMeaning
 from alhvr.data.plan import Plan, make_plan
 from alhvr.formats.labels import LabelSet
 from alhvr.methods.registry import MethodType, method_type
+from alhvr.presets import before_optimizers
 from alhvr.training.device import Compute
 from alhvr.training.pretrained import Pretrained
 
@@ -100,10 +101,11 @@ class RunSetup:
 
 
 def _base_of(config: Any) -> RunConfig:
-    """What counts where a run.json does not say it: runs from before DTCT had a switch go on with it."""
-    method = config.get("method", {}) if isinstance(config, dict) else {}
+    """What counts where a run.json does not say it: runs from before DTCT had a switch go on with it, and with SGD."""
+    method, training = (config.get(part, {}) if isinstance(config, dict) else {} for part in ("method", "training"))
     old = isinstance(method, dict) and "teacher_competition" not in method
-    return RunConfig(method=MethodConfig(teacher_competition=old))
+    return RunConfig(method=MethodConfig(teacher_competition=old),
+                     training=TrainingConfig(**before_optimizers(training)))
 
 
 def _case_to_dict(case: Case) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import gc
 import math
 import shutil
@@ -35,12 +37,14 @@ from alhvr.data.store import load_case
 from alhvr.inference.predictor import Predictor
 from alhvr.inference.sliding_window import MULTIPLE, pad, starts
 from alhvr.inference.torch_backend import TorchBackend
+from alhvr.methods.base import Objective
 from alhvr.methods.registry import build_method
 from alhvr.networks.group import NetworkGroup
 from alhvr.training.device import choose_compute, memory_as_user_error
 from alhvr.training.forecast import Resources, StepTiming, Workload, forecast, what_lacks
+from alhvr.training.loop import mixes
 from alhvr.training.setup import PARTS, RunSetup, plan_run
-from alhvr.training.step import TrainingStep
+from alhvr.training.step import Mixing, TrainingStep
 
 MOST_S = 15.0
 """Longest trial, but for what is under way then."""
@@ -146,10 +150,10 @@ def measure_pace(setup: RunSetup, validation: Sequence[Geometry], context: RunCo
     steps_until = until - (1 - _SHARE_OF_STEPS) * max(0.0, until - time.monotonic())
     program_bytes = psutil.Process().memory_info().rss
     with torch.random.fork_rng():
-        networks = NetworkGroup.build(setup.network, setup.method.networks)
+        method = build_method(setup.config.method, setup.config.training.seed)
+        networks = method.build(setup.network)
         networks = networks.to(device=setup.compute.device, memory_format=networks.memory_format)
-        step = TrainingStep(networks, build_method(setup.config.method, setup.config.training.seed),
-                            setup.config.training, setup.compute)
+        step = TrainingStep(networks, method, setup.config.training, setup.compute)
         steps = _measure_steps(setup, step, context, steps_until, program_bytes)
         context.raise_if_cancelled()
         seconds, n_bytes = _segmenting(setup, networks, validation) if validation else (0.0, 0)
@@ -188,15 +192,16 @@ class _Steps:
 def _measure_steps(setup: RunSetup, step: TrainingStep, context: RunContext, until: float,
                    program_bytes: int) -> _Steps:
     """Whole steps where there is time for them; else steps on less, scaled up."""
+    run = functools.partial(step.run, weight=1.0, learning_rate=0.0, mixing=_mixing(setup, step.networks))
     whole = _batch(setup, setup.plan.patch_size, setup.plan.batch_size)
     less = _batch(setup, *_size_of_less(setup.plan))
     factor = whole.images.numel() / less.images.numel()
     if factor > 1:
-        first = _repeat(step, less, context, until, most=1)
+        first = _repeat(run, less, context, until, most=1)
     if factor == 1 or time.monotonic() + 2 * factor * first.seconds <= until:
-        return _repeat(step, whole, context, until, most=_STEPS).without(program_bytes)
+        return _repeat(run, whole, context, until, most=_STEPS).without(program_bytes)
     late = time.monotonic() + first.seconds > until
-    more = (first if late else _repeat(step, less, context, until, most=_STEPS)).without(program_bytes)
+    more = (first if late else _repeat(run, less, context, until, most=_STEPS)).without(program_bytes)
     fixed = _FIXED * _weight_bytes(step.networks)
     return replace(more, seconds=factor * more.seconds, scaled=True,
                    n_bytes=fixed + int(factor * max(0, more.n_bytes - fixed)))
@@ -213,7 +218,13 @@ def _size_of_less(plan: Plan) -> tuple[tuple[int, ...], int]:
     return tuple(patch), n_patches
 
 
-def _repeat(step: TrainingStep, batch: Batch, context: RunContext, until: float, *, most: int) -> _Steps:
+def _mixing(setup: RunSetup, networks: NetworkGroup) -> Mixing | None:
+    """The dearer part of a run that mixes images, with a teacher of the networks' size."""
+    return Mixing(copy.deepcopy(networks.only(setup.network.names)).eval()) if mixes(setup) else None
+
+
+def _repeat(run: Callable[[Batch, int], Objective], batch: Batch, context: RunContext, until: float, *, most: int,
+            ) -> _Steps:
     """One step to warm up, then up to ``most`` that are timed; where even one takes too long, the first one counts."""
     seconds: list[float] = []
     with _Peak() as peak:
@@ -222,7 +233,7 @@ def _repeat(step: TrainingStep, batch: Batch, context: RunContext, until: float,
             if seconds and time.monotonic() + seconds[-1] > until:
                 break
             began = time.monotonic()
-            done = step.run(batch, number, weight=1.0, learning_rate=0.0)
+            done = run(batch, number)
             float(done.total.detach())  # waits for the graphics card
             seconds.append(time.monotonic() - began)
     timed = seconds[1:] or seconds

@@ -14,9 +14,10 @@ import torch
 from records import Finding, Result, Setting
 from turns import spread, take_turns
 
-from alhvr.config import OFFICIAL_METHOD, MethodConfig
+from alhvr.config import MethodConfig
 from alhvr.core.system import keep_freed_memory
 from alhvr.methods.alhvr import alhvr_objective
+from alhvr.presets import OFFICIAL_METHOD
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Testing" / "support"))
 from direct_losses import direct_objective, leaves, random_views  # noqa: E402

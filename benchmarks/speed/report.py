@@ -16,7 +16,7 @@ POINTS = {
     5: "Memory",
     7: "How it grows",
 }
-"""Point 6, that the speed costs no accuracy, is shown by accuracy.py."""
+"""Point 6, that the speed costs no accuracy, is for ``python -m benchmarks accuracy``, arms standard and plain."""
 
 HEAD = """# Speed and memory
 
@@ -26,7 +26,7 @@ not the neighbours on the machine; with two threads, of time on the clock. Each 
 its own.
 
 Command: `python benchmarks/speed`, or with the names below for single measurements. That the speed costs no accuracy
-is shown by `python benchmarks/accuracy.py` (arms "archive" and "plain").
+is measured by `python -m benchmarks accuracy run PROTOCOL --arms labels standard plain`.
 """
 
 

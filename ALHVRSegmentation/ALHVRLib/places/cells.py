@@ -1,4 +1,4 @@
-"""Cells: the doubt of a volume in cells of a few millimetres, each with the structure that is in it or nearest to it.
+"""Cells: a volume's uncertainty in cells of a few millimetres, each with the structure that is in it or nearest to it.
 
 Arrays only, so that a thread may run it. A volume is gone through once, a layer of cells at a time.
 """
@@ -30,8 +30,8 @@ class Cells:
     """Voxels of a cell along K, J, I; cells at the far edges may have fewer."""
     spacing_mm: tuple
     """Of the voxels, along K, J, I."""
-    doubt: dict
-    """By region 2 and 3: float64, the sum of `doubt_of` over its voxels."""
+    uncertainty: dict
+    """By region 2 and 3: float64, the sum of `uncertainty_of` over its voxels."""
     voxels: dict
     """By region 2 and 3: int64, how many voxels it has in each cell."""
     structure: np.ndarray
@@ -43,12 +43,12 @@ class Cells:
         return tuple(count * edge for count, edge in zip(self.voxels_of_cell, self.spacing_mm, strict=True))
 
     @property
-    def total_doubt(self) -> float:
+    def total_uncertainty(self) -> float:
         """Of the whole volume, in voxels."""
-        return float(sum(doubt.sum() for doubt in self.doubt.values()))
+        return float(sum(uncertainty.sum() for uncertainty in self.uncertainty.values()))
 
 
-def doubt_of(con_a: np.ndarray, con_b: np.ndarray) -> np.ndarray:
+def uncertainty_of(con_a: np.ndarray, con_b: np.ndarray) -> np.ndarray:
     """uint32, 1 to 65536: the expected error of each voxel, which is 1 - confidence of the more confident network.
 
     65536 stands for 1; it is never 0, so that every uncertain voxel counts.
@@ -61,27 +61,27 @@ def make_cells(con_a: np.ndarray, con_b: np.ndarray, level: int, spacing_mm: Seq
     """The Cells of two uint16 confidences [K, J, I] at a threshold; images: SegmentImages. Raises Stopped."""
     size = tuple(max(1, round(CELL_MM / edge)) for edge in spacing_mm)
     grid = tuple(-(-length // count) for length, count in zip(con_a.shape, size, strict=True))
-    doubt = {region: np.zeros(grid) for region in (RELIABLE_UNSTABLE, UNRELIABLE_STABLE)}
-    voxels = {region: np.zeros(grid, np.int64) for region in doubt}
+    uncertainty = {region: np.zeros(grid) for region in (RELIABLE_UNSTABLE, UNRELIABLE_STABLE)}
+    voxels = {region: np.zeros(grid, np.int64) for region in uncertainty}
     for layer in range(grid[0]):
         if stopped():
             raise Stopped
         part = slice(layer * size[0], (layer + 1) * size[0])
         for region, planes in _planes(con_a[part], con_b[part], level).items():
-            doubt[region][layer] = _in_cells(planes[0], size) / (LEVELS + 1)
+            uncertainty[region][layer] = _in_cells(planes[0], size) / (LEVELS + 1)
             voxels[region][layer] = _in_cells(planes[1], size)
     structure = _structures(images, grid, size, sum(voxels.values()) > 0)
-    return Cells(size, tuple(spacing_mm), doubt, voxels, _nearest(structure, size, spacing_mm))
+    return Cells(size, tuple(spacing_mm), uncertainty, voxels, _nearest(structure, size, spacing_mm))
 
 
 def _planes(con_a: np.ndarray, con_b: np.ndarray, level: int) -> dict[int, np.ndarray]:
-    """By region, [J, I] sums over a few slices: of the doubt, and how many voxels."""
+    """By region, [J, I] sums over a few slices: of the uncertainty, and how many voxels."""
     sums = {region: np.zeros((2, *con_a.shape[1:]), np.uint32) for region in (RELIABLE_UNSTABLE, UNRELIABLE_STABLE)}
     for some, other in zip(con_a, con_b, strict=True):
         unsure = np.minimum(some, other) < level
         if not unsure.any():
             continue
-        error, none = doubt_of(some, other), np.maximum(some, other) < level
+        error, none = uncertainty_of(some, other), np.maximum(some, other) < level
         error *= unsure
         sure_error = error * none
         sums[UNRELIABLE_STABLE] += (sure_error, none)

@@ -1,4 +1,4 @@
-"""Components: where the networks are uncertain, each small enough for one view, those with most doubt first.
+"""Components: where the networks are uncertain, each small enough for one view, those with most uncertainty first.
 
 find_components works on arrays only, so that a thread may run it; segments_at names the segments near each.
 """
@@ -14,7 +14,7 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from alhvr.formats.region_tables import LEVELS, UNRELIABLE_STABLE, regions_at
-from ALHVRLib.places.cells import Stopped, doubt_of, make_cells
+from ALHVRLib.places.cells import Stopped, make_cells, uncertainty_of
 from ALHVRLib.places.pieces import Piece, cut
 from ALHVRLib.scene.label_images import BINARY_LABELMAP
 
@@ -33,7 +33,7 @@ class Component:
     region: int
     """2: one network is confident; 3: none is."""
     voxels: int
-    doubt: float
+    uncertainty: float
     """Expected error, the score of the list: over all voxels the sum of 1 - the higher of the two confidences."""
     worst: tuple
     """(I, J, K) of its least certain voxel."""
@@ -52,15 +52,16 @@ class Components:
     """The places of a volume."""
 
     parts: tuple
-    """Parts, those with most doubt first, at most LONGEST."""
-    doubt: float
+    """Parts, those with most uncertainty first, at most LONGEST."""
+    uncertainty: float
     """Of all uncertain voxels, listed or not."""
     is_all: bool
     """Whether every uncertain voxel is in a part."""
 
     def share(self, n_parts: int) -> float:
-        """Share of all doubt, 0 to 1, that is in the first so many parts."""
-        return min(1.0, sum(part.doubt for part in self.parts[:n_parts]) / self.doubt) if self.doubt else 0.0
+        """Share of all uncertainty, 0 to 1, that is in the first so many parts."""
+        inside = sum(part.uncertainty for part in self.parts[:n_parts])
+        return min(1.0, inside / self.uncertainty) if self.uncertainty else 0.0
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,10 @@ def find_components(volume: Volume, level: int, stopped: Callable[[], bool] = la
         if stopped():
             raise Stopped
         parts.append(_part(volume, level, piece, cells.voxels_of_cell))
-    parts.sort(key=lambda part: -part.doubt)
+    parts.sort(key=lambda part: -part.uncertainty)
     is_all = len(parts) <= LONGEST and sum(part.voxels for part in parts) == sum(
         int(count.sum()) for count in cells.voxels.values())
-    return Components(tuple(parts[:LONGEST]), cells.total_doubt, is_all)
+    return Components(tuple(parts[:LONGEST]), cells.total_uncertainty, is_all)
 
 
 def _part(volume: Volume, level: int, piece: Piece, size: Sequence[int]) -> Component:
@@ -103,7 +104,7 @@ def _part(volume: Volume, level: int, piece: Piece, size: Sequence[int]) -> Comp
                 for start, length, full in zip(corner, inside.shape, volume.con_a.shape, strict=True))
     some, other = volume.con_a[box], volume.con_b[box]
     mask = inside[tuple(slice(0, length) for length in some.shape)] & (regions_at(some, other, level) == piece.region)
-    doubt = doubt_of(some, other)
+    uncertainty = uncertainty_of(some, other)
     voxels = np.argwhere(mask)
     low, high = voxels.min(axis=0), voxels.max(axis=0) + 1
     tight = tuple(slice(start, stop) for start, stop in zip(low, high, strict=True))
@@ -112,8 +113,8 @@ def _part(volume: Volume, level: int, piece: Piece, size: Sequence[int]) -> Comp
     return Component(
         region=piece.region,
         voxels=len(voxels),
-        doubt=float(doubt[mask].sum(dtype=np.float64) / (LEVELS + 1)),
-        worst=_worst(voxels, doubt[mask]),
+        uncertainty=float(uncertainty[mask].sum(dtype=np.float64) / (LEVELS + 1)),
+        worst=_worst(voxels, uncertainty[mask]),
         box=tuple(slice(int(start + at), int(stop + at)) for start, stop, at in zip(low, high, corner, strict=True)),
         mask=mask[tight],
         teacher=float(certain / LEVELS) if certain is not None and piece.region == UNRELIABLE_STABLE else None,
@@ -121,9 +122,9 @@ def _part(volume: Volume, level: int, piece: Piece, size: Sequence[int]) -> Comp
     )
 
 
-def _worst(voxels: np.ndarray, doubt: np.ndarray) -> tuple[int, ...]:
-    """(I, J, K) of the voxel with most doubt; of equals that in their middle."""
-    voxels = voxels[doubt == doubt.max()]
+def _worst(voxels: np.ndarray, uncertainty: np.ndarray) -> tuple[int, ...]:
+    """(I, J, K) of the voxel with most uncertainty; of equals that in their middle."""
+    voxels = voxels[uncertainty == uncertainty.max()]
     middle = voxels[np.abs(voxels - voxels.mean(axis=0)).sum(axis=1).argmin()]
     return tuple(int(at) for at in middle[::-1])
 

@@ -1,7 +1,7 @@
-"""Pieces: cuts uncertain cells into pieces that can be looked at in one view, those with most doubt first.
+"""Pieces: cuts uncertain cells into pieces that can be looked at in one view, those with most uncertainty first.
 
-Arrays only, so that a thread may run it. A piece grows from the cell around which most doubt is, among neighbouring
-cells of one region and one structure, until it is as large as a place may be.
+Arrays only, so that a thread may run it. A piece grows from the cell around which most uncertainty is, among
+neighbouring cells of one region and one structure, until it is as large as a place may be.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ class Piece:
 
 @dataclass(order=True)
 class _Group:
-    """The doubt of one region and structure that is in no piece yet; the one with most around a cell comes first."""
+    """What of one region and structure is in no piece yet; the one with most uncertainty around a cell comes first."""
 
     least: float
-    """Minus that doubt."""
+    """Minus that uncertainty."""
     region: int
     structure: int
     corner: tuple = field(compare=False)
-    doubt: np.ndarray = field(compare=False)
+    uncertainty: np.ndarray = field(compare=False)
     around: np.ndarray = field(compare=False)
-    """The doubt that is added up around each cell."""
+    """The uncertainty that is added up around each cell."""
 
 
 def cut(cells: Cells, most: int, stopped: Callable[[], bool] = lambda: False) -> list[Piece]:
-    """Up to `most` Pieces of Cells, roughly those with most doubt first; all doubt is in them if there are fewer."""
+    """Up to `most` Pieces of Cells, roughly those with most uncertainty first; fewer hold all of it."""
     groups = _groups(cells)
     heapq.heapify(groups)
     found = []
     while groups and len(found) < most and not stopped():
         group = groups[0]
         found.append(_take(group, cells))
-        if group.doubt.any():
+        if group.uncertainty.any():
             group.least = -float(group.around.max())
             heapq.heapreplace(groups, group)
         else:
@@ -67,11 +67,11 @@ def _groups(cells: Cells) -> list[_Group]:
     from scipy import ndimage
 
     groups = []
-    for region, doubt in cells.doubt.items():
-        structures = np.where(doubt > 0, cells.structure + 1, 0)
+    for region, uncertainty in cells.uncertainty.items():
+        structures = np.where(uncertainty > 0, cells.structure + 1, 0)
         for number, box in enumerate(ndimage.find_objects(structures)):
             if box is not None:
-                own = np.where(structures[box] == number + 1, doubt[box], 0)
+                own = np.where(structures[box] == number + 1, uncertainty[box], 0)
                 around = _added_up(own, cells)
                 corner = tuple(axis.start for axis in box)
                 groups.append(_Group(-float(around.max()), region, number, corner, own, around))
@@ -83,36 +83,36 @@ def _reach(cells: Cells) -> list[int]:
     return [int(_AROUND_MM / 2 // edge) for edge in cells.size_mm]
 
 
-def _added_up(doubt: np.ndarray, cells: Cells) -> np.ndarray:
-    """Mean doubt around each cell that has some, 0 elsewhere."""
+def _added_up(uncertainty: np.ndarray, cells: Cells) -> np.ndarray:
+    """Mean uncertainty around each cell that has some, 0 elsewhere."""
     from scipy import ndimage
 
-    around = ndimage.uniform_filter(doubt, [2 * reach + 1 for reach in _reach(cells)], mode="constant")
-    return np.where(doubt > 0, np.maximum(around, 1e-12), 0)  # whatever rounding leaves
+    around = ndimage.uniform_filter(uncertainty, [2 * reach + 1 for reach in _reach(cells)], mode="constant")
+    return np.where(uncertainty > 0, np.maximum(around, 1e-12), 0)  # whatever rounding leaves
 
 
 def _take(group: _Group, cells: Cells) -> Piece:
     """Cut the next piece out of a group."""
     seed = _seed(group, cells)
     radius_mm = max(0.0, (EXTENT_MM - max(cells.size_mm)) / 2)
-    box = _box(seed, [int(radius_mm // edge) for edge in cells.size_mm], group.doubt.shape)
+    box = _box(seed, [int(radius_mm // edge) for edge in cells.size_mm], group.uncertainty.shape)
     inner = tuple(at - axis.start for at, axis in zip(seed, box, strict=True))
     steps = np.ogrid[tuple(slice(-at, axis.stop - axis.start - at) for at, axis in zip(inner, box, strict=True))]
     far = np.sqrt(sum((step * edge) ** 2 for step, edge in zip(steps, cells.size_mm, strict=True)))
-    taken = _touching((group.doubt[box] > 0) & (far <= radius_mm), inner)
+    taken = _touching((group.uncertainty[box] > 0) & (far <= radius_mm), inner)
     whole = tuple(slice(axis.start + at, axis.stop + at) for axis, at in zip(box, group.corner, strict=True))
     ml = cells.voxels[group.region][whole] * np.prod(cells.spacing_mm) / 1000
     taken = _touching(_nearest_first(taken, far, ml), inner)
-    group.doubt[box][taken] = 0
+    group.uncertainty[box][taken] = 0
     _update(group, cells, box)
     return Piece(group.region, tuple(axis.start for axis in whole), taken)
 
 
 def _seed(group: _Group, cells: Cells) -> tuple[int, ...]:
-    """The cell to begin with: that with most doubt near the cell around which most is."""
+    """The cell to begin with: that with most uncertainty near the cell around which most is."""
     middle = np.unravel_index(int(group.around.argmax()), group.around.shape)
-    box = _box(middle, _reach(cells), group.doubt.shape)
-    best = np.unravel_index(int(group.doubt[box].argmax()), group.doubt[box].shape)
+    box = _box(middle, _reach(cells), group.uncertainty.shape)
+    best = np.unravel_index(int(group.uncertainty[box].argmax()), group.uncertainty[box].shape)
     return tuple(int(at) + axis.start for at, axis in zip(best, box, strict=True))
 
 
@@ -146,7 +146,7 @@ def _update(group: _Group, cells: Cells, box: tuple[slice, ...]) -> None:
             for axis, reach in zip(box, _reach(cells), strict=True)]
     wide = [slice(max(0, axis.start - 2 * reach), axis.stop + 2 * reach)
             for axis, reach in zip(box, _reach(cells), strict=True)]
-    added = _added_up(group.doubt[tuple(wide)], cells)
+    added = _added_up(group.uncertainty[tuple(wide)], cells)
     length = [min(axis.stop, full) - axis.start for axis, full in zip(near, group.around.shape, strict=True)]
     inner = tuple(slice(axis.start - outer.start, axis.start - outer.start + size)
                   for axis, outer, size in zip(near, wide, length, strict=True))

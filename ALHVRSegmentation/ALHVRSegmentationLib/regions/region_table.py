@@ -118,8 +118,9 @@ class ComponentTable:
         self._table.setRowCount(len(parts))
         for row, (part, names) in enumerate(zip(parts, touched, strict=True)):
             teacher = "" if part.teacher is None else _("{n} %").format(n=round(100 * part.teacher))
-            doubt, volume = number_text(part.doubt * voxel_ml), number_text(part.voxels * voxel_ml)
-            for column, text in enumerate((region_name(part.region), volume, doubt, ", ".join(names[:2]), teacher)):
+            uncertainty, volume = number_text(part.uncertainty * voxel_ml), number_text(part.voxels * voxel_ml)
+            texts = (region_name(part.region), volume, uncertainty, ", ".join(names[:2]), teacher)
+            for column, text in enumerate(texts):
                 item = qt.QTableWidgetItem(text)
                 if column in (1, 2, TEACHER_COLUMN):
                     item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)

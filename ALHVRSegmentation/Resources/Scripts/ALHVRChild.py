@@ -50,7 +50,8 @@ KEEPER_S = 0.5
 AWAKE = "The computer does not go to sleep by itself while this runs."
 NOT_AWAKE = "The computer may go to sleep while this runs; the run goes on when it wakes up."
 PR_SET_CHILD_SUBREAPER = 36
-PROCESSES = os.path.join("ALHVRLib", "os_process.py")
+PROCESSES = os.path.join("alhvr", "core", "process.py")
+"""Of the engine that comes with this script, whichever engine is used: it needs nothing around it."""
 
 
 def say(event: Event, **fields: object) -> None:
@@ -260,10 +261,15 @@ def ask_to_stop() -> None:
 
 @functools.cache
 def os_process() -> types.ModuleType:
-    """The modules' own file about processes; it is loaded by its path, as the package around it needs Slicer."""
+    """The engine's file about processes, loaded by its path: pip and an import on trial are run without the engine.
+
+    It is beside the installed script's folder Resources, or in the source tree one above it.
+    """
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    spec = importlib.util.spec_from_file_location("alhvr_processes", os.path.join(root, PROCESSES))
-    processes = importlib.util.module_from_spec(spec)
+    places = [os.path.join(folder, PROCESSES) for folder in (root, os.path.dirname(root))]
+    path = next((place for place in places if os.path.isfile(place)), places[0])
+    spec = importlib.util.spec_from_file_location("alhvr_processes", path)
+    processes = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(processes)
     return processes
 

@@ -15,8 +15,8 @@ from typing import BinaryIO
 
 import slicer
 
+from alhvr.core.process import WORK_VARIABLE, end_all, is_running
 from ALHVRLib.child_process import child_command, child_environment, not_startable
-from ALHVRLib.os_process import WORK_VARIABLE, end_all, is_running
 
 EVENTS, STDERR = "events.jsonl", "stderr.txt"
 OWNED = (WORK_VARIABLE, "ALHVR_OWNER_PID")

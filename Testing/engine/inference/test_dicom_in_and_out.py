@@ -23,7 +23,7 @@ from alhvr.data.geometry import Geometry
 from alhvr.data.plan import Normalization, Plan
 from alhvr.data.reading import read_label
 from alhvr.formats.labels import LabelSet
-from alhvr.inference.run import SegmentRequest, segment
+from alhvr.inference.run import DicomOptions, SegmentRequest, segment
 from alhvr.inference.summary import DONE_BEFORE, KEPT, SEGMENTED, SomeFailed
 from alhvr.networks.group import NetworkGroup
 
@@ -107,7 +107,7 @@ def test_the_next_run_makes_only_the_dicom_segmentation_that_is_missing(
         segment(request, SilentReporter())
     first = tmp_path / "out" / f"series.{ending}"
     before = first.stat()
-    with pytest.raises(SomeFailed, match="have no StudyInstanceUID"):
+    with pytest.raises(SomeFailed, match="has no StudyInstanceUID"):
         segment(request, SilentReporter())
     assert (first.stat().st_ino, first.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     for name, data in good.items():
@@ -188,3 +188,38 @@ def test_results_written_into_the_study_do_not_hinder_the_next_run(tmp_path: Pat
 def test_segmenting_without_dicom_seg_loads_no_highdicom() -> None:
     script = "import sys, alhvr.inference.run; print('highdicom' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_everything_that_may_be_asked_of_dicom_is_written_beside_the_result(
+        tmp_path: Path, model: Path, series: Path) -> None:
+    words = ["segment", str(series), "--model", str(model), "--out", str(tmp_path / "out"), "--regions",
+             "--dicom-kind", "fractional", "--dicom-regions", "--rtstruct", "--dicom-report", "--dicom-creator",
+             "Doe^Jo", "--dicom-series-number", "77", "--dicom-series-description", "heart, first try"]
+    assert main(words) == 0
+    objects = {path.name: pydicom.dcmread(path) for path in (tmp_path / "out").glob("*.dcm")}
+    assert set(objects) == {"series.seg.dcm", "series.regions.seg.dcm", "series.rtstruct.dcm", "series.sr.dcm"}
+    seg = objects["series.seg.dcm"]
+    assert (seg.SeriesNumber, seg.SeriesDescription, seg.ContentCreatorName) == (77, "heart, first try", "Doe^Jo")
+    assert seg.SegmentationType == "FRACTIONAL" and 255 / 3 < seg.pixel_array.max() <= 255
+    assert "fusion" not in seg.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence[0].AlgorithmParameters
+    assert len({item.SeriesInstanceUID for item in objects.values()}) == 4
+
+
+def test_contours_asked_for_later_are_made_from_the_result(tmp_path: Path, model: Path, series: Path) -> None:
+    request = SegmentRequest(model, (series,), tmp_path / "out", dicom_seg=True)
+    before = segment(request, SilentReporter()).written[0].stat()
+    more = replace(request, dicom=DicomOptions(rtstruct=True))
+    assert [path.name for path in segment(more, SilentReporter()).written] == [
+        "series.seg.nrrd", "series.seg.dcm", "series.rtstruct.dcm"]
+    assert (tmp_path / "out" / "series.seg.nrrd").stat().st_mtime_ns == before.st_mtime_ns
+    assert [outcome.kind for outcome in segment(more, SilentReporter()).outcomes] == [DONE_BEFORE]
+
+
+@pytest.mark.parametrize(("words", "seen"), [
+    (["--dicom-regions"], "need the regions"), (["--dicom-creator", "a\\b"], "the content creator is"),
+    (["--dicom-series-number", "-1"], "the series number is -1"),
+    (["--dicom-series-description", "x" * 65], "the series description is"),
+])
+def test_what_dicom_does_not_hold_is_refused_before_any_work(tmp_path, model, series, capsys, words, seen) -> None:
+    code = main(["segment", str(series), "--model", str(model), "--out", str(tmp_path / "out"), *words])
+    assert code == 2 and seen in capsys.readouterr().err and not (tmp_path / "out").exists()

@@ -36,7 +36,7 @@ def prediction(seed: int = 0, *, shape: tuple[int, int, int] = SHAPE, regions: b
 
 
 def origin(name: str = "scan", model: str = "m") -> Origin:
-    return Origin(name, Path(f"{name}.nii.gz"), f"{name}.seg.nrrd", INPUT, model, regions=True, dicom_seg=False)
+    return Origin(name, Path(f"{name}.nii.gz"), f"{name}.seg.nrrd", INPUT, model, regions=True, dicom=None)
 
 
 def visible(folder: Path) -> set[str]:

@@ -8,10 +8,11 @@ import pytest
 import torch
 from direct_losses import random_views
 
-from alhvr.config import OFFICIAL_METHOD, PAPER_METHOD, MethodConfig
+from alhvr.config import MethodConfig
 from alhvr.losses.supervised import NOT_ANNOTATED
 from alhvr.methods.alhvr import DualViews, alhvr_objective
 from alhvr.methods.base import Objective
+from alhvr.presets import OFFICIAL_METHOD, PAPER_METHOD
 
 SIZE = (32, 40)
 CONFIGS = [MethodConfig(teacher_competition=True), PAPER_METHOD, OFFICIAL_METHOD,

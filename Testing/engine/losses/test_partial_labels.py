@@ -9,10 +9,11 @@ import torch
 from direct_losses import random_views
 from torch import Tensor
 
-from alhvr.config import OFFICIAL_METHOD, MethodConfig
+from alhvr.config import MethodConfig
 from alhvr.formats import labels as data_labels
 from alhvr.losses.supervised import NOT_ANNOTATED, merge_missing, supervised_loss
 from alhvr.methods.alhvr import alhvr_objective
+from alhvr.presets import OFFICIAL_METHOD
 
 BOTH = MethodConfig(teacher_competition=True)
 """Our own choices, with both of the method's modules on."""

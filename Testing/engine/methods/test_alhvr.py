@@ -10,9 +10,10 @@ from direct_losses import direct_objective, leaves, random_views
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from alhvr.config import OFFICIAL_METHOD, PAPER_METHOD, MethodConfig
+from alhvr.config import MethodConfig
 from alhvr.losses.regions import confidence_threshold
 from alhvr.methods.alhvr import DualViews, Views, alhvr_objective
+from alhvr.presets import OFFICIAL_METHOD, PAPER_METHOD
 
 BOTH = MethodConfig(teacher_competition=True)
 """Our own choices, with both of the method's modules on."""

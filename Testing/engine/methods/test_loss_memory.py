@@ -9,8 +9,9 @@ import torch
 from direct_losses import direct_objective, leaves, random_views
 from peak_memory import peak_bytes
 
-from alhvr.config import OFFICIAL_METHOD, MethodConfig
+from alhvr.config import MethodConfig
 from alhvr.methods.alhvr import alhvr_objective
+from alhvr.presets import OFFICIAL_METHOD
 
 BOTH = MethodConfig(teacher_competition=True)
 """Our own choices, with both of the method's modules on."""

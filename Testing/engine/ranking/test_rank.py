@@ -12,6 +12,7 @@ from tiny_cases import LABELS, Listener
 from tiny_runs import NAMES, make_scan, write_scan
 from untrained import write_untrained
 
+from alhvr.bundle.model import Model
 from alhvr.core.errors import Cancelled, UserError
 from alhvr.data.reading import read_label
 from alhvr.ranking import drafts as drafts_file
@@ -71,6 +72,20 @@ def test_a_second_call_segments_nothing_again_and_chooses_the_same(ranked, monke
     reporter = Listener()
     assert ranked(reporter=reporter) == first
     assert reporter.notes == ["4 of 4 scans were segmented with this model before."]
+
+
+def test_the_wished_device_and_precision_reach_the_networks(model: Path, archive: Path, tmp_path: Path,
+                                                            monkeypatch) -> None:
+    asked = []
+
+    def refuse(_model: Model, **wishes: str) -> None:
+        asked.append(wishes)
+        raise UserError("no such device")
+
+    monkeypatch.setattr(drafts_file, "choose_backend", refuse)
+    with pytest.raises(UserError, match="no such device"):
+        rank(RankRequest(model, (archive,), tmp_path / "review.json", device="cpu", precision="fp32"), Listener())
+    assert asked == [{"device": "cpu", "precision": "fp32"}]
 
 
 def test_a_scan_that_changed_is_segmented_again(ranked, archive: Path, monkeypatch) -> None:

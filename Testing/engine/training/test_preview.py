@@ -99,6 +99,21 @@ def test_a_preview_shows_a_held_out_case_and_a_scan_of_the_archive_on_their_own_
     assert len(list(folder.iterdir())) == 5
 
 
+def test_scans_inside_of_the_project_are_named_relative_to_it_so_that_it_can_be_moved(begun, study: Path,
+                                                                                      tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "project.json").write_text("{}")
+    run = copied(begun, tmp_path / "project" / "runs" / "1" / "archive")
+    setup = RunSetup.from_dict(run.read_json(RUN_FILE))
+    held_out, archive = setup.validation[0], setup.unlabeled[0]
+    inside = tmp_path / "project" / "cases" / "images" / held_out.image.name
+    inside.parent.mkdir(parents=True)
+    shutil.copy(held_out.image, inside)
+    writer_of(run, validation=(replace(held_out, image=inside),))(1)
+    record = json.loads((run.path / "previews" / "00000001" / "preview.json").read_text())
+    assert [entry["image"] for entry in record["cases"]] == [f"cases/images/{inside.name}", str(archive.image)]
+
+
 def test_the_cases_to_show_may_be_chosen_and_one_that_is_not_there_is_told(begun, tmp_path: Path) -> None:
     run, listener = copied(begun, tmp_path / "run", held_out="nobody", archive="scan1"), Listener()
     writer_of(run, listener)(10)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from seg_files import bars, write_folder, write_label
 from tiny_cases import Listener, tiny_plan
 
@@ -35,6 +36,21 @@ def begin(folder: Path, *, validation: Path | None = None) -> RunSetup:
 
 def study(folder: Path, ending: str = ".nii.gz", names: dict | None = NAMES, segments: dict | None = None) -> Path:
     return write_folder(folder, {case: (ending, (1, 2), segments or {}) for case in "abc"}, names)
+
+
+def test_a_segmentation_that_slicer_cropped_is_the_same_until_it_changes(tmp_path: Path) -> None:
+    folder = study(tmp_path, ".seg.nrrd", segments=NAMES)
+    cropped = bars(1, 2)[:, 2:]
+    path = write_label(folder / "labels" / "a.seg.nrrd", cropped, NAMES)
+    image = sitk.ReadImage(str(path))
+    image.SetOrigin((0.0, 2 * 0.8, 0.0))
+    sitk.WriteImage(image, str(path), True)
+    setup = begin(folder)
+    require_same_labels(setup, Listener())
+    image[4, 3, 1] = 2
+    sitk.WriteImage(image, str(path), True)
+    with pytest.raises(UserError, match="was changed"):
+        require_same_labels(setup, Listener())
 
 
 def warnings(setup: RunSetup) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from alhvr.config import OFFICIAL_METHOD, MethodConfig, TrainingConfig
+from alhvr.config import MethodConfig, TrainingConfig
+from alhvr.presets import OFFICIAL_METHOD
 from alhvr.training.loop import ema_decay, learning_rate, unsupervised_weight
 
 
@@ -31,15 +32,20 @@ def test_lambda_never_falls() -> None:
 
 
 def test_constant_learning_rate_never_changes() -> None:
-    config = TrainingConfig(learning_rate_decay="constant")
-    assert {learning_rate(p, config) for p in (0.0, 0.5, 1.0)} == {0.01}
+    config = TrainingConfig(learning_rate_decay="constant", learning_rate_warmup=0.0)
+    assert {learning_rate(p, config) for p in (0.0, 0.5, 1.0)} == {0.001}
 
 
 def test_polynomial_learning_rate_falls_to_zero() -> None:
-    config = TrainingConfig(learning_rate_decay="poly")
-    assert learning_rate(0.0, config) == 0.01
-    assert learning_rate(0.5, config) == pytest.approx(0.01 * 0.5**0.9)
+    config = TrainingConfig(learning_rate_decay="poly", learning_rate_warmup=0.0)
+    assert learning_rate(0.0, config) == 0.001
+    assert learning_rate(0.5, config) == pytest.approx(0.001 * 0.5**0.9)
     assert learning_rate(1.0, config) == 0.0
+
+
+def test_the_learning_rate_rises_over_the_warm_up() -> None:
+    config = TrainingConfig(learning_rate_decay="constant", learning_rate=1.0, learning_rate_warmup=0.2)
+    assert [learning_rate(p, config) for p in (0.0, 0.1, 0.2, 0.9)] == pytest.approx([0.01, 0.5, 1.0, 1.0])
 
 
 @pytest.mark.parametrize(("step", "expected"), [(0, 0.0), (1, 0.5), (9, 0.9), (99, 0.99), (5000, 0.99)])

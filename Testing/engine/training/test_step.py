@@ -8,12 +8,13 @@ import dataclasses
 import pytest
 import torch
 
-from alhvr.config import OFFICIAL_METHOD, MethodConfig, TrainingConfig
+from alhvr.config import MethodConfig, TrainingConfig
 from alhvr.data.batches import Batch
 from alhvr.losses.supervised import supervised_loss
 from alhvr.methods.alhvr import forward_views
 from alhvr.methods.registry import build_method
 from alhvr.networks.group import NetworkGroup
+from alhvr.presets import OFFICIAL_METHOD
 from alhvr.training.device import Compute
 from alhvr.training.step import TrainingStep
 

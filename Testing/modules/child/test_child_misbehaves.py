@@ -147,6 +147,13 @@ def test_a_child_that_says_nothing_at_all_has_died(script: Callable[..., Told]) 
     assert script("").start().end().kind == "died"
 
 
+def test_a_command_that_ended_before_it_was_heard_leaves_no_complaint_in_the_log(script: Callable[..., Told]) -> None:
+    told = script("import subprocess\nchild = subprocess.Popen(['true'])\nchild.wait()\n"
+                  "print(json.dumps({'event': 'child', 'pid': child.pid, 'start': '7'}))\n"
+                  "print(json.dumps({'event': 'ended', 'code': 0}))").start()
+    assert told.end().kind == "finished" and told.log == []
+
+
 @pytest.mark.parametrize("pid", ["-1", "0", "1", "true", "1.5", '"7"', "null", "[1]", "1e400", "STRANGER", "SLICER",
                                  "99999999", "9" * 30])
 def test_no_signal_is_sent_to_a_process_that_is_not_the_childs(script: Callable[..., Told], signals: list,

@@ -44,17 +44,17 @@ def test_parts_come_worst_first_with_their_worst_voxel_and_box() -> None:
     first, second, third = find(con_a, con_b, 60000).parts
     assert (first.region, first.voxels, first.worst) == (3, 216, (7, 6, 5))
     assert first.box == (slice(2, 8), slice(3, 9), slice(4, 10))
-    assert first.doubt == pytest.approx(215 * (1 - 40000 / 65535) + 1 - 39000 / 65535, rel=1e-4)
+    assert first.uncertainty == pytest.approx(215 * (1 - 40000 / 65535) + 1 - 39000 / 65535, rel=1e-4)
     assert (second.region, second.voxels) == (3, 8)
     assert (third.region, third.voxels, third.worst) == (2, 1, (20, 3, 12))
-    assert third.doubt == pytest.approx(0, abs=1e-4)  # the other network is sure
+    assert third.uncertainty == pytest.approx(0, abs=1e-4)  # the other network is sure
 
 
 def test_the_doubt_of_a_voxel_is_what_the_surer_network_leaves() -> None:
     con_a, con_b = np.full((2, 20, 24, 28), SURE, np.uint16)
     con_a[2, 2, 2], con_b[2, 2, 2] = 20000, 50000
     part, = find(con_a, con_b, 60000).parts
-    assert part.doubt == pytest.approx(1 - 50000 / 65535, rel=1e-4)
+    assert part.uncertainty == pytest.approx(1 - 50000 / 65535, rel=1e-4)
 
 
 @pytest.mark.parametrize("spacing_mm", [(1.0, 1.0, 1.0), (5.0, 0.7, 0.7), (0.4, 0.4, 0.4), (2.5, 7.0, 1.1)])
@@ -114,7 +114,7 @@ def test_the_list_is_not_endless_and_keeps_the_worst() -> None:
     con_a[::8, ::8, ::8] = con_b[::8, ::8, ::8] = depth
     found = find(con_a, con_b, 60000)
     assert len(found.parts) == LONGEST and found.parts[0].worst == (0, 0, 0)
-    doubts = [part.doubt for part in found.parts]
+    doubts = [part.uncertainty for part in found.parts]
     assert doubts == sorted(doubts, reverse=True)
     assert doubts[-1] == pytest.approx(1 - np.sort(depth, axis=None)[LONGEST - 1] / 65535, rel=1e-3)
 
@@ -125,9 +125,9 @@ def test_how_much_of_the_doubt_the_first_places_hold_is_told() -> None:
 
     con_a, con_b = two_blobs()
     found = find(con_a, con_b, 60000)
-    assert found.share(1) == pytest.approx(found.parts[0].doubt / found.doubt)
+    assert found.share(1) == pytest.approx(found.parts[0].uncertainty / found.doubt)
     assert places_text(found) == "All places, worst first:"
-    many = Components(tuple(found.parts[:1]) * 30, found.parts[0].doubt * 40, False)
+    many = Components(tuple(found.parts[:1]) * 30, found.parts[0].uncertainty * 40, False)
     assert places_text(many) == "The 30 worst places, worst first. The first 20 hold 50 % of the doubt."
     assert places_text(Components((), 0.0, True)) == "Both networks are sure everywhere at this beta."
 

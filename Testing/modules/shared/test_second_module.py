@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import pathlib
 import sys
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 from child_watch import let_qt_work
 from model_worlds import write_model_folder
+from module_worlds import generated_scan
+from support import ROOT
 
 SECOND = pathlib.Path(__file__).parent / "second" / "Second.py"
 
@@ -51,3 +54,34 @@ def test_a_second_module_decides_itself_when_it_needs_pytorch(panel: Any, monkey
     panel.follow(panel.parameters)
     assert not setup.ui.packageFrame.visible
     assert setup.ui.torchFrame.visible
+
+
+FILES = {name: ROOT / name / f"{name}.py" for name in ("ALHVRSegmentation", "ALHVRTrainer")}
+SECTION = {"ALHVRSegmentation": ("ALHVRSegmentationLib.segment.section", "SegmentSection"),
+           "ALHVRTrainer": ("ALHVRTrainerLib.header_section", "HeaderSection")}
+
+
+@pytest.mark.parametrize(("reloaded", "other"), [tuple(FILES), tuple(reversed(FILES))], ids=lambda name: name)
+def test_modules_work_on_when_one_is_reloaded_while_the_other_is_open(
+        load_panel: Callable, own_settings: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
+        reloaded: str, other: str) -> None:
+    import slicer
+
+    monkeypatch.syspath_prepend(FILES["ALHVRTrainer"].parent)
+    open_before = {name: load_panel(path).widget for name, path in FILES.items()}
+    slicer.util.getModuleWidget(reloaded).onReload()
+    widgets = {name: slicer.util.getModuleWidget(name) for name in FILES}
+    assert widgets[reloaded] is not open_before[reloaded] and widgets[other] is open_before[other]
+    for name, widget in widgets.items():
+        file, kind = SECTION[name]
+        assert widget.panel.section(getattr(importlib.import_module(file), kind)) in widget.panel.sections
+    slicer.mrmlScene.Clear(0)
+    for widget in widgets.values():
+        widget.exit()
+        widget.enter()
+    segmentation, trainer = (widgets[name] for name in FILES)
+    segmentation.panel.parameters.inputVolume = generated_scan()
+    trainer.logic.session.new(tmp_path / "livers", "livers")
+    assert not trainer.panel.sections[0].ui.newButton.visible
+    second = load_panel(SECOND).widget.panel
+    test_a_second_module_runs_the_engine_in_a_child_process(second)

@@ -101,7 +101,7 @@ def test_a_folded_setting_is_written_and_its_arrow_leads_back(settings: Any, pro
 
 def test_a_preset_brings_its_own_defaults(settings: Any, project: pathlib.Path) -> None:
     preset, beta = row(settings, "method.preset"), row(settings, "method.beta")
-    preset.field.setCurrentIndex(1)
+    preset.field.setCurrentIndex(2)
     assert written(project)["settings"] == {"method": {"preset": "paper"}}
     assert beta.field.text == "the paper's" and not beta.reset.enabled
 

@@ -9,7 +9,9 @@ from alhvr.checking.facts import CaseFacts, Problem
 from alhvr.checking.findings import Finding, Severity
 from alhvr.checking.result import case_key
 from alhvr.checking.rules.study import Study, count, fault, named, warning
+from alhvr.core.files import shown
 from alhvr.data.case_io import reach
+from alhvr.data.cases import CaseSet
 from alhvr.data.geometry import Geometry
 
 _TOLD = 3
@@ -83,6 +85,7 @@ def odd_files(study: Study) -> Iterator[Finding]:
     """What reading found odd, but for voxels that are not finite, which have a rule of their own."""
     for part in ("labeled", "validation", "unlabeled"):
         odd = [(f, text) for f in study.part(part) for i in f.images for text in i.warnings if not i.n_not_finite]
+        odd += [(f, text) for f in study.part(part) if f.label for text in f.label.warnings]
         if odd:
             more = f" (and {len(odd) - _TOLD} more)" if len(odd) > _TOLD else ""
             told = " ".join(text for _, text in odd[:_TOLD])
@@ -100,11 +103,27 @@ def channels(study: Study) -> Iterator[Finding]:
                           "Add the file, or take the whole case away.", (f"{part}/{scan.name}",))
 
 
+def _series(cases: CaseSet) -> Iterator[Finding]:
+    """Which rule chose the DICOM series of a folder, and which series are not used."""
+    if cases.rules:
+        yield Finding("series_rule", Severity.NOTE, (cases.folder,),
+                      f"DICOM series are chosen by: {'; '.join(shown(rule) for rule in cases.rules)}.",
+                      "To choose others, change the rule (--series, or series in cases.json).")
+    unused = cases.left_out
+    if unused:
+        told = "; ".join(f"{shown(one.path.name)} ({one.what}): {one.reason}" for one in unused[:_TOLD])
+        more = f"; and {len(unused) - _TOLD} more" if len(unused) > _TOLD else ""
+        yield Finding("series_left_out", Severity.NOTE, tuple(one.path for one in unused),
+                      f"DICOM series that are not used ({len(unused)}): {told}{more}.",
+                      "Nothing to do where that is meant; else change the rule (--series).")
+
+
 def left_out(study: Study) -> Iterator[Finding]:
     """What the folders leave out, as they say it; scans without all their channels have a rule of their own."""
     for part, cases in study.sets.items():
         for text in cases.notes:
             yield Finding("layout", Severity.NOTE, (cases.folder,), text, "Nothing to do where that is meant.")
+        yield from _series(cases)
         for text in cases.warnings:
             if not (cases.incomplete and text.startswith("Left out")):
                 yield Finding("left_out_of_folder", Severity.WARNING, (cases.folder,), text,
