@@ -24,7 +24,7 @@ LARGER = 1.25
 LOOKS = (("", {}), ("-dark", {"dark": True}), ("-large-letters", {"scale": LARGER}))
 """Ending of the name, and how the panel is shown."""
 COLOURS = 256
-"""Of a picture file, which makes it less than half as large, and changes no colour visibly."""
+"""Of the pictures in other looks, which makes them less than half as large."""
 
 
 def main() -> None:
@@ -83,8 +83,9 @@ def take(studio: Studio, name: str, views: Callable[[int], np.ndarray] | None = 
     for ending, look in LOOKS:
         studio.take(f"{name}{ending}", views=views, **look)
         path = studio.out / f"trainer-{name}{ending}.png"
-        picture = Image.open(path).quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        picture.save(path, optimize=True)
+        if look:  # as it is, the picture keeps all its colours
+            picture = Image.open(path).quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+            picture.save(path, optimize=True)
 
 
 def train(studio: Studio, session: Any) -> None:
