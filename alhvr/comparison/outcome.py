@@ -193,11 +193,11 @@ class Outcome:
 
     def mean_dice(self, arm: str, structure: str | None = None) -> float | None:
         """Over patients; of all structures where ``structure`` is None."""
-        return _mean(self._by_patient(lambda case: _values(case.scores.get(arm, {}), structure, "dice")))
+        return _mean(_by_patient(self.cases, lambda case: _values(case.scores.get(arm, {}), structure, "dice")))
 
     def mean_hd95(self, arm: str, structure: str) -> float | None:
         """Over the patients in whom it can be measured."""
-        return _mean(self._by_patient(lambda case: _values(case.scores.get(arm, {}), structure, "hd95_mm")))
+        return _mean(_by_patient(self.cases, lambda case: _values(case.scores.get(arm, {}), structure, "hd95_mm")))
 
     def n_missed(self, arm: str, structure: str) -> int:
         """Cases in which the structure was missed, or found where there is none."""
@@ -218,17 +218,18 @@ class Outcome:
             return [after[name].dice - before[name].dice for name in names
                     if after[name].dice is not None and before[name].dice is not None]
 
-        found = self._by_patient(gains)
+        found = _by_patient(self.cases, gains)
         return interval(found) if found else None
 
-    def _by_patient(self, values: Callable[[CaseOutcome], Sequence[float]]) -> list[float]:
-        """The mean over a patient's cases of the mean over each case's values, for every patient who has any."""
-        means: dict[str, list[float]] = defaultdict(list)
-        for case in self.cases:
-            found = values(case)
-            if found:
-                means[case.patient].append(fmean(found))
-        return [fmean(found) for found in means.values()]
+
+def _by_patient(cases: Sequence[CaseOutcome], values: Callable[[CaseOutcome], Sequence[float]]) -> list[float]:
+    """The mean over a patient's cases of the mean over each case's values, for every patient who has any."""
+    means: dict[str, list[float]] = defaultdict(list)
+    for case in cases:
+        found = values(case)
+        if found:
+            means[case.patient].append(fmean(found))
+    return [fmean(found) for found in means.values()]
 
 
 def _values(scores: Scores, structure: str | None, measure: str) -> list[float]:
