@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from alhvr.core.errors import UserError
 from alhvr.core.progress import Reporter
 from alhvr.data.case_io import read_case
 from alhvr.data.cases import Case
+from alhvr.data.reading_process import ReadingProcess
 from alhvr.data.scan import Segmentation
 from alhvr.evaluation.metrics import ClassScore, score
 from alhvr.export.volumes import SEGMENTATION_ENDING, write_segmentation
@@ -43,6 +44,7 @@ class Scorer:
     """Of any of the trainings: they have the same held-out cases."""
     reporter: Reporter
     should_stop: Callable[[], bool]
+    reading: ReadingProcess = field(default_factory=ReadingProcess)
 
     def score(self, model: Model, folder: Path) -> tuple[CaseScore, ...]:
         """Every held-out case by ``model``, whose segmentations are kept in ``folder``.
@@ -62,7 +64,7 @@ class Scorer:
 
     def _score(self, case: Case, predictor: Predictor, known: dict[int, int], folder: Path) -> CaseScore:
         annotation = self.setup.annotation
-        scan = read_case(case)
+        scan = read_case(case, read=self.reading.read_scan)
         segmentation = predictor.segment(scan, should_stop=self.should_stop).segmentation
         found = _translated(segmentation, known, annotation.labels)
         reference = annotation.read(case, scan.geometry)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
+from alhvr.core.streams import hurry
+
 
 class StopRequest:
     """A flag that signals set while it is used as a context; call it to ask."""
@@ -23,6 +25,8 @@ class StopRequest:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._asked and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if number != signal.SIGINT:
+            hurry()
         self._asked = True
 
     def _signals(self) -> list[signal.Signals]:

@@ -18,6 +18,8 @@ MOST_WAITING = 1000
 """Texts that wait for a reader; beyond, what may be dropped is."""
 PATIENCE_S = 30.0
 """How long a command that is done waits for a reader that reads nothing at all."""
+HURRIED_PATIENCE_S = 1.0
+"""The same for one that was asked to end."""
 _PIECE_BYTES = 4096
 _STANDARD = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 
@@ -43,7 +45,7 @@ def unblocked_streams() -> Iterator[Writers]:
 
     At the end what waits is written, as long as somebody reads; see Writers.close.
     """
-    _WRITERS.active = True
+    _WRITERS.active, _WRITERS.hurried = True, False
     try:
         yield _WRITERS
     finally:
@@ -56,6 +58,11 @@ def write_out(text: str) -> None:
     stream = BestEffortStream(sys.stdout, waits=True)
     stream.write(text)
     stream.flush()
+
+
+def hurry() -> None:
+    """The command was asked to end, by other means than Ctrl-C: it waits for no reader for long from now on."""
+    _WRITERS.hurried = True
 
 
 class BestEffortStream:
@@ -100,7 +107,7 @@ class Writers:
     """The threads that write, one for each file descriptor, while ``active``."""
 
     def __init__(self) -> None:
-        self.active = False
+        self.active = self.hurried = False
         self._of: dict[int, _Writer | None] = {}
 
     def of(self, stream: TextIO) -> _Writer | None:
@@ -118,7 +125,7 @@ class Writers:
     def drain(self, patience_s: float) -> None:
         """Waits until all that was told is written, but for no reader that takes nothing for ``patience_s``."""
         for writer in filter(None, self._of.values()):
-            writer.drain(patience_s)
+            writer.drain(min(patience_s, HURRIED_PATIENCE_S) if self.hurried else patience_s)
 
     def close(self, patience_s: float = PATIENCE_S) -> None:
         """Drains and ends all threads; what nobody reads in ``patience_s`` is lost, and Ctrl-C ends the waiting."""

@@ -78,6 +78,12 @@ class ReadingProcess:
             running = self._started()
             return read_scan(path) if running is None else self._ask(running, Path(path))
 
+    def start_for(self, path: Path) -> None:
+        """Starts the process now where ``path`` is read by it, so that its start does not count as reading."""
+        if not is_read_here(path):
+            with self._lock:
+                self._started()
+
     def close(self) -> None:
         """Ends the process, also in the midst of a scan, which then is a UserError; nothing is read afterwards."""
         self._closed = True

@@ -20,6 +20,7 @@ from alhvr.core.progress import Reporter, in_words
 from alhvr.core.system import explained
 from alhvr.data.case_io import read_case
 from alhvr.data.cases import Case
+from alhvr.data.reading_process import ReadingProcess
 from alhvr.export.formats import write_nrrd
 from alhvr.export.volumes import FAST, SEGMENTATION_ENDING, new_file, write_segmentation
 from alhvr.formats.project import home_of
@@ -59,6 +60,7 @@ class PreviewWriter:
         self._setup, self._reporter = setup, reporter
         self._folder = run.path / "previews"
         self._home = home_of(run.path)
+        self._reading = ReadingProcess()
         self._warned: set[str] = set()
         self._subjects = _subjects(setup, self._warn_once)
         self._spent_s = self._last_s = 0.0
@@ -117,7 +119,7 @@ class PreviewWriter:
         predictor = Predictor(backend, setup.plan, setup.labels, settings)
         name = subject.file_name
         try:
-            scan = read_case(subject.case)
+            scan = read_case(subject.case, read=self._reading.read_scan)
             predictor.require_memory(scan.geometry, regions=True)
             found = predictor.segment(scan, regions=True, should_stop=should_stop)
             write_segmentation(stage / f"{name}{SEGMENTATION_ENDING}", found.segmentation)

@@ -11,6 +11,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from alhvr.data.batches import Batch
 from alhvr.data.geometry import Geometry
 from alhvr.data.plan import Plan
 from alhvr.data.preprocess import axis_transform
+from alhvr.data.reading_process import ReadingProcess
 from alhvr.data.store import load_case
 from alhvr.inference.predictor import Predictor
 from alhvr.inference.sliding_window import MULTIPLE, pad, starts
@@ -296,8 +298,10 @@ def _batch_seconds(setup: RunSetup) -> float:
 def _reading_seconds(setup: RunSetup) -> float:
     """Reading and preparing one voxel, from one scan of the archive, or of the labelled ones without its label."""
     case = (*setup.unlabeled, *setup.labeled)[0]
-    began = time.monotonic()
-    prepared = load_case(replace(case, label=None), setup.plan, None)
+    with closing(ReadingProcess()) as reading:
+        reading.start_for(case.image)
+        began = time.monotonic()
+        prepared = load_case(replace(case, label=None), setup.plan, None, read=reading.read_scan)
     return (time.monotonic() - began) / math.prod(prepared.image.shape[1:])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from alhvr.core.progress import Reporter
 from alhvr.data.case_io import LabelDecoder, read_case
 from alhvr.data.cases import Case
 from alhvr.data.plan import Plan
+from alhvr.data.reading_process import ReadingProcess
 from alhvr.evaluation.metrics import dice_by_class
 from alhvr.formats.labels import NOT_ANNOTATED
 from alhvr.inference.backends import Backend, backend_of_graphs
@@ -47,6 +48,8 @@ class Validator:
     settings: InferenceSettings
     should_stop: Callable[[], bool]
     reporter: Reporter
+    reading: ReadingProcess = field(default_factory=ReadingProcess)
+    """Reads the scans, so that one that is damaged since the check cannot end the run without a word."""
 
     def score(self, backend: Backend, rules: Sequence[str] = ("mean",), *, cleaned: bool = False,
               ) -> dict[str, ValidationScore]:
@@ -61,7 +64,7 @@ class Validator:
         n_partly = 0
         for done, case in enumerate(self.cases):
             self.reporter.progress("validating", done, len(self.cases))
-            scan = read_case(case)
+            scan = read_case(case, read=self.reading.read_scan)
             reference = _Reference(self.annotation.read(case, scan.geometry), self.annotation.missing_classes(case))
             n_partly += reference.is_partial
             found = predictor.segment_all(scan, rules=rules, should_stop=self.should_stop)

@@ -61,6 +61,18 @@ def test_a_full_disk() -> None:
             reporter.finished()
 
 
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+def test_a_command_that_was_asked_to_end_waits_for_no_reader_for_long_however_it_ends(number: str) -> None:
+    code = ("import os, signal, sys\nfrom alhvr.core.signals import StopRequest\n"
+            "from alhvr.core.streams import BestEffortStream, unblocked_streams\n"
+            "with unblocked_streams(), StopRequest():\n"
+            f"    os.kill(os.getpid(), signal.{number})\n    BestEffortStream(sys.stdout).write('x' * 1_000_000)\n")
+    began = time.monotonic()
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as program:
+        assert program.wait(25) == 0
+        assert time.monotonic() - began < 25
+
+
 def test_what_can_be_heard_is_heard() -> None:
     stream = io.StringIO()
     patient = BestEffortStream(stream)

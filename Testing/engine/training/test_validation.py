@@ -9,17 +9,24 @@ import numpy as np
 import pytest
 import SimpleITK
 import torch
+from dicom_files import write_series
 from tiny_cases import LABELS, tiny_plan, write_case
 
 from alhvr.bundle.model import InferenceSettings
+from alhvr.core.errors import UserError
 from alhvr.core.progress import SilentReporter
+from alhvr.data import reading_process
 from alhvr.data.case_io import LabelDecoder
 from alhvr.data.cases import Case
+from alhvr.data.geometry import Geometry
 from alhvr.inference.torch_backend import TorchBackend
 from alhvr.networks.group import NetworkGroup
 from alhvr.training.validation import ValidationScore, Validator
 
 SHAPE = (4, 16, 16)
+CRASHES = ("import os, signal, sys; sys.path[:] = sys.argv[1:]; from alhvr.data import reading_process; "
+           "reading_process.read_scan = lambda path: os.kill(os.getpid(), signal.SIGSEGV); reading_process.serve()")
+"""A process whose libraries crash."""
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +44,16 @@ def score(backend: TorchBackend, *cases: Case) -> ValidationScore:
     validator = Validator(cases, tiny_plan(2, (16, 16)), LabelDecoder(LABELS, 255), InferenceSettings(), lambda: False,
                           SilentReporter())
     return validator.score(backend)["mean"]
+
+
+def test_a_series_that_crashes_what_decodes_it_ends_a_validation_in_one_sentence(backend, tmp_path: Path,
+                                                                                 monkeypatch) -> None:
+    monkeypatch.setattr(reading_process, "_PROGRAM", CRASHES)
+    case = write_case(tmp_path, "a", SHAPE, label=True)
+    write_series(tmp_path / "series", np.zeros(SHAPE, np.int16), Geometry(SHAPE[::-1], (1.0, 1.0, 2.0), (0.0, 0.0, 0.0),
+                                                                          (1.0, 0, 0, 0, 1, 0, 0, 0, 1)))
+    with pytest.raises(UserError, match="series"):
+        score(backend, replace(case, image=tmp_path / "series"))
 
 
 def change(case: Case, values: dict[int, int], where: object = Ellipsis) -> Case:

@@ -125,7 +125,7 @@ def test_how_much_of_the_doubt_the_first_places_hold_is_told() -> None:
 
     con_a, con_b = two_blobs()
     found = find(con_a, con_b, 60000)
-    assert found.share(1) == pytest.approx(found.parts[0].uncertainty / found.doubt)
+    assert found.share(1) == pytest.approx(found.parts[0].uncertainty / found.uncertainty)
     assert places_text(found) == "All places, worst first:"
     many = Components(tuple(found.parts[:1]) * 30, found.parts[0].uncertainty * 40, False)
     assert places_text(many) == "The 30 worst places, worst first. The first 20 hold 50 % of the doubt."
