@@ -74,7 +74,7 @@ IN_SLICER = {"alhvr.core.errors", "alhvr.core.files", "alhvr.core.process", "alh
              *(f"alhvr.formats.{path.stem}" for path in (ENGINE / "formats").glob("[!_]*.py"))}
 """What the modules may load into 3D Slicer's own process, and what that needs: the standard library and numpy."""
 MATHS_ONLY = {"__future__", "abc", "alhvr", "collections", "contextlib", "copy", "dataclasses", "functools",
-              "importlib", "io", "itertools", "math", "numpy", "torch", "types", "typing", "warnings"}
+              "importlib", "io", "itertools", "math", "numpy", "re", "torch", "types", "typing", "warnings"}
 BACKBONES = {"alhvr.networks.dynunet -> monai.networks.nets"}
 """Networks that are a library's own."""
 
