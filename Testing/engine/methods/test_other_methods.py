@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from support import ROOT
 from torch import Tensor
 
 from alhvr.config import MethodConfig, TrainingConfig
@@ -232,3 +233,17 @@ def test_corrupted_labels_stay_near_whole_classes_and_repeat_with_torchs_seed() 
     changed = (first.round() != many).float().mean(dim=(1, 2, 3))
     assert (changed > 0).any() and (changed == 0).any() and (changed < 0.5).all()
     assert (first.round().sum(dim=1) == 1).all() and (first - first.round()).abs().max() <= 0.2001
+
+
+def test_the_method_of_the_documentation_learns_from_the_archive() -> None:
+    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    code = page.split("```python\n")[1].split("```")[0]
+    assert len(code.splitlines()) <= 32
+    known: dict[str, type] = {"__name__": "entropy"}
+    exec(code, known)
+    networks = networks_of("supervised")
+    method = known["EntropyMinimisation"](MethodConfig(), 0)
+    found = method.loss(networks, batch_of(), 3, 0.1, NO_AUTOCAST)
+    assert 0 < found.terms["entropy"] <= math.log(3)
+    labelled = found.terms["supervised_ce"] + found.terms["supervised_dice"]
+    torch.testing.assert_close(found.terms["total"], labelled + 0.1 * found.terms["entropy"])
