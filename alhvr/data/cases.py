@@ -147,8 +147,9 @@ def find_cases(folder: Path, *, labeled: bool, channels: Sequence[Channel] | int
     listing = merge(listing, overrides, folder, labeled=labeled)
     listing = _with_usable_names(listing)
     if not listing.images:
-        seen = " ".join(("", *listing.warnings, *listing.notes))
-        raise UserError(f"The folder {shown(folder.name)} holds no scans.{seen}", f"It needs {LAYOUTS}.")
+        seen = " ".join(("", *say_unused(listing.left_out), *listing.warnings, *listing.notes))
+        hint = "Change the rule (--series)." if rules and listing.left_out else f"It needs {LAYOUTS}."
+        raise UserError(f"The folder {shown(folder.name)} holds no scans.{seen}", hint)
     oddities = check_names(folder.name, listing.channels, channels)
     if count == 1 and tells_channels(listing.images.keys(), listing.labels.keys(), None):
         oddities += (f"The names in {folder.name} look like those of channels (NAME_0000, NAME_0001, ...), but one "
@@ -271,6 +272,15 @@ def say_left_out(incomplete: Sequence[Incomplete]) -> tuple[str, ...]:
     if len(incomplete) > _NAMED_AT_MOST:
         said.append(f"Left out because of their channels: {len(incomplete) - _NAMED_AT_MOST} more.")
     return tuple(said)
+
+
+def say_unused(left_out: Sequence[LeftOut]) -> tuple[str, ...]:
+    """A sentence on the DICOM series that are not used, with the first ones and their reasons; none where all are."""
+    if not left_out:
+        return ()
+    listed = "; ".join(f"{shown(one.path.name)} ({one.what}): {one.reason}" for one in left_out[:_NAMED_AT_MOST])
+    more = f"; and {len(left_out) - _NAMED_AT_MOST} more" if len(left_out) > _NAMED_AT_MOST else ""
+    return (f"DICOM series that are not used ({len(left_out)}): {listed}{more}.",)
 
 
 def _case(name: str, listing: Listing, overrides: CaseFile) -> Case:

@@ -12,7 +12,7 @@ from alhvr.core.files import shown
 from alhvr.core.progress import Reporter
 from alhvr.data.case_file import CASE_FILE
 from alhvr.data.case_paths import name_fault, say_alike
-from alhvr.data.cases import Case, find_cases, say_left_out
+from alhvr.data.cases import Case, find_cases, say_left_out, say_unused
 from alhvr.data.channel_names import Channel, channel_fault, list_channels, split_number
 from alhvr.data.dicom_folder import files_beside, files_of_series_folder
 from alhvr.data.dicom_rule import SeriesRule
@@ -129,8 +129,8 @@ def _expand_folder(folder: Path, request: InputQuery, inputs: Inputs, reporter: 
                         "Choose another --out folder, such as one within it.")
     for note in found.notes:
         reporter.note(note)
-    for one in found.left_out:
-        reporter.note(f"Not used: {shown(one.path.name)} ({one.what}): {one.reason}.")
+    for note in say_unused(found.left_out):
+        reporter.note(note)
     for warning in found.warnings:
         if warning not in say_left_out(found.incomplete):
             reporter.warning(warning)

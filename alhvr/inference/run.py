@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 
 from alhvr.bundle.model import InferenceSettings, Model, read_model
@@ -17,7 +17,7 @@ from alhvr.core.signals import StopRequest
 from alhvr.core.system import available_bytes
 from alhvr.data.case_io import read_case, reading_bytes
 from alhvr.data.cases import Case
-from alhvr.data.dicom_rule import parse_rules
+from alhvr.data.dicom_rule import SeriesRule, parse_rules
 from alhvr.data.reading import Header, probe
 from alhvr.data.reading_process import ReadingProcess
 from alhvr.data.scan import Scan
@@ -55,8 +55,18 @@ def segment(request: SegmentRequest, reporter: Reporter) -> SegmentResult:
                              "new ones are left as they are.")
         folder = _Folder(request, settings, record, reporter, stop)
         wanted = InputQuery(request.inputs, request.out, model.description.plan.named_channels,
-                            parse_rules(request.series))
+                            _rules(request, model))
         return folder.segment(list_inputs(wanted, record, reporter), model)
+
+
+def _rules(request: SegmentRequest, model: Model) -> tuple[SeriesRule, ...]:
+    """Which series are wanted: as asked, else those that made the channels of the model, as its record has them."""
+    if request.series:
+        return parse_rules(request.series)
+    with suppress(UserError, LookupError, TypeError, AttributeError):
+        rules = parse_rules([str(text) for text in model.description.training["settings"]["data"]["series"]])
+        return rules if len(rules) > 1 else ()
+    return ()
 
 
 class _Folder:

@@ -199,3 +199,9 @@ def test_a_rule_of_the_command_line_comes_first(tmp_path: Path) -> None:
     (tmp_path / "cases.json").write_text('{"series": "description=*flair*"}')
     found = check(Folders(unlabeled=(tmp_path,)), RunContext(), CheckOptions(series=("contrast=yes",)))
     assert [facts.case.name for facts in found.facts] == ["2"]
+
+
+def test_where_no_series_fits_the_reasons_are_named(tmp_path: Path) -> None:
+    study(tmp_path / "one")
+    with pytest.raises(UserError, match=r"not used \(6\): .*asks for slices>=99, and it has 6"):
+        find_cases(tmp_path, labeled=False, rules=parse_rules(["slices>=99"]))

@@ -11,7 +11,7 @@ from alhvr.checking.result import case_key
 from alhvr.checking.rules.study import Study, count, fault, named, warning
 from alhvr.core.files import shown
 from alhvr.data.case_io import reach
-from alhvr.data.cases import CaseSet
+from alhvr.data.cases import CaseSet, say_unused
 from alhvr.data.geometry import Geometry
 
 _TOLD = 3
@@ -111,10 +111,7 @@ def _series(cases: CaseSet) -> Iterator[Finding]:
                       "To choose others, change the rule (--series, or series in cases.json).")
     unused = cases.left_out
     if unused:
-        told = "; ".join(f"{shown(one.path.name)} ({one.what}): {one.reason}" for one in unused[:_TOLD])
-        more = f"; and {len(unused) - _TOLD} more" if len(unused) > _TOLD else ""
-        yield Finding("series_left_out", Severity.NOTE, tuple(one.path for one in unused),
-                      f"DICOM series that are not used ({len(unused)}): {told}{more}.",
+        yield Finding("series_left_out", Severity.NOTE, tuple(one.path for one in unused), *say_unused(unused),
                       "Nothing to do where that is meant; else change the rule (--series).")
 
 
