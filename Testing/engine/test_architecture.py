@@ -201,7 +201,7 @@ def test_the_engine_knows_nothing_of_slicer(forbidden: str) -> None:
 
 def test_every_library_is_listed_in_pyproject_and_every_listed_one_is_used() -> None:
     used = set().union(*(libraries(module) for module in files()))
-    assert used | BEHIND_TORCH == listed("train") | IF_PRESENT
+    assert used | BEHIND_TORCH == listed("train", "pacs") | IF_PRESENT
 
 
 def test_what_segments_imports_no_library_of_training() -> None:
