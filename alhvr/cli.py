@@ -311,7 +311,7 @@ def _pacs(options: argparse.Namespace, reporter: Reporter) -> None:
         found = find(server, Query(options.patient_id, options.accession, options.date, options.modality,
                                    options.description, options.study))
         if options.progress == "bar":
-            write_out("".join("  ".join(text or "-" for text in item.values()) + "\n" for item in found))
+            write_out("".join("  ".join(shown(text) or "-" for text in item.values()) + "\n" for item in found))
         reporter.finished(found=found)
     elif options.action == "pull":
         pulled = pull(server, options.study, options.out, reporter, series=options.series)

@@ -159,7 +159,9 @@ def found_labels(segmentation: Segmentation) -> list[Label]:
     """The labels that have a voxel, in order."""
     counts = np.zeros(_highest(segmentation) + 1, dtype=np.int64)
     for plane in segmentation.array:
-        counts += np.bincount(plane.ravel(), minlength=len(counts))
+        rows = np.flatnonzero(plane.any(axis=1))
+        if len(rows):  # most of a scan is background, and counting it takes longest
+            counts += np.bincount(plane[rows[0]:rows[-1] + 1].ravel(), minlength=len(counts))
     return [label for label in segmentation.labels.labels if counts[label.value]]
 
 
@@ -205,8 +207,11 @@ def _pixels(source: DicomSource, content: SegContent, found: Sequence[Label], ki
     """Segment numbers [frame, J, I] in the order of the images; float32 [frame, J, I, segment] where fractional."""
     array = content.segmentation.array
     if kind != FRACTIONAL:
+        values = [label.value for label in found]
+        if values == list(range(1, int(array.max()) + 1)):
+            return source.by_frame(array)
         numbers = np.zeros(_highest(content.segmentation) + 1, dtype=np.uint8)
-        numbers[[label.value for label in found]] = range(1, len(found) + 1)
+        numbers[values] = range(1, len(found) + 1)
         return source.by_frame(numbers[array])
     if content.probability is None:
         raise UserError(f"{content.segmentation.name}: there are no probabilities for a fractional segmentation.",

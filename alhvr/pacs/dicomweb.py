@@ -8,8 +8,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from alhvr.core.errors import UserError
-from alhvr.pacs.messages import SERIES_TAGS, STUDY_TAGS, Image, Query, Sent
+from alhvr.core.errors import Cancelled, UserError
+from alhvr.pacs.messages import SERIES_TAGS, STUDY_TAGS, Image, Query, Sent, kind_of
 from alhvr.pacs.server import Server
 
 TIMEOUT_S = (30, 300)
@@ -59,6 +59,9 @@ class WebArchive:
         """STOW-RS, one object a request, so that one that is refused costs itself."""
         from pydicom import dcmread
 
+        files = list(files)
+        for path in files:
+            kind_of(path)
         for path in files:
             with self._in_words():
                 answer = self._client.store_instances([dcmread(path)])
@@ -85,7 +88,11 @@ class WebArchive:
             status = 0 if error.response is None else error.response.status_code
             raise UserError(f"{name} {STATUSES.get(status, 'refused it')} (status {status}).",
                             "Check the address and the credentials.") from error
-        except (requests.exceptions.RequestException, ValueError, KeyError, AttributeError) as error:
+        except (UserError, Cancelled, MemoryError):
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and not isinstance(error, requests.exceptions.RequestException):
+                raise
             raise UserError(f"{name} gave an answer that cannot be read ({type(error).__name__}).",
                             "Is this the address of a DICOMweb service?") from error
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alhvr.core.errors import UserError
+from alhvr.core.errors import Cancelled, UserError
 from alhvr.core.files import shown
-from alhvr.pacs.messages import SERIES_TAGS, STUDY_TAGS, Image, Query, Sent
+from alhvr.pacs.messages import SERIES_TAGS, STUDY_TAGS, Image, Query, Sent, kind_of
 from alhvr.pacs.server import Server
 
 if TYPE_CHECKING:
@@ -96,13 +96,8 @@ class DimseArchive:
 
     def push(self, files: Iterable[Path]) -> Iterator[Sent]:
         """C-STORE."""
-        from pydicom import dcmread
-
         files = list(files)
-        kinds = {}
-        for path in files:
-            head = dcmread(path, specific_tags=["SOPClassUID", "SOPInstanceUID"], stop_before_pixels=True)
-            kinds[path] = (str(head.SOPClassUID), str(head.file_meta.TransferSyntaxUID))
+        kinds = {path: kind_of(path) for path in files}
         contexts = list(dict.fromkeys(kinds.values()))
         for first in range(0, len(contexts), MOST_CONTEXTS):
             now = contexts[first:first + MOST_CONTEXTS]
@@ -153,6 +148,12 @@ class DimseArchive:
                             "firewall.")
         try:
             yield connection
+        except Exception as error:
+            connection.abort()
+            if isinstance(error, (UserError, Cancelled, OSError, MemoryError)):
+                raise
+            raise UserError(f"{server.name} sent something that cannot be read ({type(error).__name__}).",
+                            "Ask its administrator; what arrived before is there.") from error
         except BaseException:
             connection.abort()
             raise

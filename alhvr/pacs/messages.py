@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from alhvr.core.errors import UserError
+from alhvr.core.files import shown
+
 STUDY_TAGS = ("StudyInstanceUID", "StudyDate", "StudyDescription", "PatientID", "AccessionNumber",
               "ModalitiesInStudy", "NumberOfStudyRelatedInstances")
 SERIES_TAGS = ("SeriesInstanceUID", "Modality", "SeriesNumber", "SeriesDescription", "NumberOfSeriesRelatedInstances")
@@ -52,6 +55,22 @@ class Sent:
     path: Path
     fault: str = ""
     """Why it does not; "" where it does."""
+
+
+def kind_of(path: Path) -> tuple[str, str]:
+    """SOP class and transfer syntax of a DICOM file; raises UserError for a damaged one."""
+    from pydicom import dcmread
+
+    try:
+        head = dcmread(path, specific_tags=["SOPClassUID", "SOPInstanceUID"], stop_before_pixels=True)
+        if not head.SOPInstanceUID:
+            raise AttributeError("no SOPInstanceUID")
+        return str(head.SOPClassUID), str(head.file_meta.TransferSyntaxUID)
+    except OSError:
+        raise
+    except Exception as error:
+        raise UserError(f"{shown(path.name)} is a damaged DICOM file or tells not what it is; nothing was sent.",
+                        "Leave it out, or export it again.") from error
 
 
 class Archive(Protocol):

@@ -14,6 +14,7 @@ from ALHVRLib.scene.segment_masks import reference_of, segment_ids
 from ALHVRLib.section import Section
 from ALHVRSegmentationLib.export import dicom_seg, nifti, nrrd
 from ALHVRSegmentationLib.export.files import file_name
+from ALHVRSegmentationLib.export.pacs import PacsBox
 
 if TYPE_CHECKING:
     from ALHVRLib.panel import Panel
@@ -34,6 +35,7 @@ class ExportSection(Section):
         self._segmentation_id = None
         self._asked = None
         self._reason = None
+        self._pacs = PacsBox(self.ui, panel, self._folder, lambda: self._path(dicom_seg.ENDING))
 
     def setUp(self) -> None:
         """Connect the buttons."""
@@ -43,6 +45,11 @@ class ExportSection(Section):
         self.ui.nrrdButton.connect("clicked()", self.onNrrd)
         self.ui.niftiButton.connect("clicked()", self.onNifti)
         self.ui.dicomButton.connect("clicked()", self.onDicom)
+        self._pacs.setUp()
+
+    def cleanUp(self) -> None:
+        """Ask the archive no more."""
+        self._pacs.cleanUp()
 
     def follow(self, parameters: ALHVRSegmentationParameterNode | None) -> None:
         """Forget what was asked and found: the scene and the DICOM database may be others now."""
@@ -87,7 +94,7 @@ class ExportSection(Section):
         if node is None:
             self.refresh()
             return
-        path = pathlib.Path(self.ui.folderButton.directory) / f"{file_name(self.ui.nameEdit.text)}{ending}"
+        path = self._path(ending)
         if path.exists() and self._asked != path:
             self._asked = path
             text = _("{name} is already there: press the button again to replace it.")
@@ -102,6 +109,7 @@ class ExportSection(Section):
             self._reason = None
             self.refresh()
             return
+        self._pacs.refresh()
         said = _("Written and read back: {path}.").format(path=path)
         self.panel.say(f"{said} {note}" if note else said, "warning" if note else "note")
 
@@ -113,6 +121,7 @@ class ExportSection(Section):
         self.ui.dicomButton.enabled = ready and not reason
         self.ui.dicomReason.text = reason
         self.ui.dicomReason.setVisible(bool(reason))
+        self._pacs.refresh()
 
     def _reasonAgainstDicom(self, node: slicer.vtkMRMLSegmentationNode) -> str:
         """Asked anew only when the segmentation or its scan changed: the database answers slowly."""
@@ -122,6 +131,14 @@ class ExportSection(Section):
         if self._reason is None or self._reason[0] != state:
             self._reason = (state, dicom_seg.reason_against(node))
         return self._reason[1]
+
+    def _folder(self) -> pathlib.Path:
+        """The folder that is chosen."""
+        return pathlib.Path(self.ui.folderButton.directory)
+
+    def _path(self, ending: str) -> pathlib.Path:
+        """The file of this ending that the buttons write."""
+        return self._folder() / f"{file_name(self.ui.nameEdit.text)}{ending}"
 
     def _segmentation(self) -> slicer.vtkMRMLSegmentationNode | None:
         """The segmentation node that is chosen in the panel, or None."""

@@ -17,8 +17,10 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_files import OBLIQUE, series_voxels, write_series
+from untrained import write_untrained
 
 from alhvr.cli import main
+from alhvr.data.geometry import Geometry
 from alhvr.data.reading import read_scan
 from alhvr.data.scan import Segmentation
 from alhvr.export.dicom_seg import write_dicom_seg
@@ -28,6 +30,7 @@ pytest.importorskip("pynetdicom", reason="alhvr[pacs] is not installed")
 WEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 STUDY = {"PatientBirthDate": "", "PatientSex": "", "StudyID": "1", "AccessionNumber": "77", "StudyDate": "20200102",
          "StudyTime": "101112", "ReferringPhysicianName": "", "StudyDescription": "heart"}
+AXES = (1.0, 0, 0, 0, 0.8, -0.6, 0, 0.6, 0.8)
 PASSWORD = "orthanc-test-password"
 
 
@@ -137,6 +140,23 @@ def test_a_series_is_found_and_pulled_alone_and_a_second_pull_changes_nothing(or
         assert main(["pacs", "pull", server, *words]) == 0
     (file,) = (tmp_path / "back").rglob("*.dcm")
     assert pydicom.dcmread(file) == pydicom.dcmread(folder / "seg.dcm")
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_study_is_pulled_segmented_and_pushed_and_the_result_is_seen_beside_it(orthanc, tmp_path, capsys):
+    uid, grid = "1.2.826.0.1.3680043.8.498.300", Geometry((20, 18, 3), (0.8, 0.8, 5.0), (1.0, 2.0, 3.0), AXES)
+    voxels = np.random.default_rng(0).integers(0, 900, grid.shape_kji).astype(np.int16)
+    write_series(tmp_path / "series", voxels, grid, StudyInstanceUID=uid, **STUDY)
+    model = write_untrained(tmp_path / "model")
+    assert main(["pacs", "push", orthanc.dicom, str(tmp_path / "series")]) == 0
+    assert main(["pacs", "pull", orthanc.dicom, "--study", uid, "--out", str(tmp_path / "study")]) == 0
+    (series,) = (tmp_path / "study").iterdir()
+    assert main(["segment", str(series), "--model", str(model), "--out", str(tmp_path / "out"), "--rtstruct"]) == 0
+    assert main(["pacs", "push", orthanc.web, str(tmp_path / "out")]) == 0
+    capsys.readouterr()
+    main(["pacs", "find", orthanc.dicom, "--study", uid, "--progress", "json"])
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])["found"]
+    assert sorted(item["Modality"] for item in found) == ["MR", "RTSTRUCT", "SEG"]
 
 
 @pytest.mark.parametrize(("address", "words", "seen"), [

@@ -79,3 +79,11 @@ def test_an_archive_that_is_not_there_is_told_in_a_sentence(scheme, capsys):
 def test_what_is_no_uid_is_refused_before_anything_is_asked(tmp_path, uid, capsys):
     assert main(["pacs", "pull", "http://127.0.0.1:9/x", "--study", uid, "--out", str(tmp_path / "out")]) == 2
     assert "--study is" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("scheme", ["dicom://ARCHIVE@", "http://"])
+def test_a_damaged_file_is_named_before_anything_is_sent(tmp_path, scheme, capsys):
+    (tmp_path / "bad.dcm").write_bytes(bytes(128) + b"DICM" + b"\x08\x00\x16\x00UI\xff\xff1.2")
+    assert main(["pacs", "push", f"{scheme}127.0.0.1:9", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert "bad.dcm is a damaged DICOM file" in told and "Traceback" not in told
