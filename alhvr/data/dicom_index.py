@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from alhvr.core.system import FOLDER_VARIABLE, user_caches
 from alhvr.data.dicom_frames import read_slices
@@ -37,8 +38,8 @@ _EVERY_S = 0.2
 
 Headers = tuple[SliceHeader, ...] | Unusable | None
 """What ``read_slices`` gives."""
-_Entry = tuple[int, int, Headers]
-"""Size, time and what was read."""
+_Entry = tuple[int, int, Any]
+"""Size, time and what was read, in plain values."""
 
 
 
@@ -133,7 +134,7 @@ def files_of_series(path: Path) -> list[Path] | None:
 def _read_folder(folder: Path, files: Sequence[Path]) -> Iterator[tuple[Path, Headers]]:
     """Reads the headers of files of one folder, and keeps what is new."""
     key = os.path.abspath(folder)
-    known = _known(folder, key)
+    known = _known(key)
     entries: dict[str, _Entry] = {}
     listener, n_new = _listener.get(), 0
     for path in files:
@@ -142,20 +143,28 @@ def _read_folder(folder: Path, files: Sequence[Path]) -> Iterator[tuple[Path, He
         except OSError:
             yield path, read_slices(path)
             continue
-        entry = known.get(path.name)
-        if entry is None or entry[:2] != (now.st_size, now.st_mtime_ns):
-            entry = (now.st_size, now.st_mtime_ns, read_slices(path))
+        same, found = _unchanged(path, known.get(path.name), now)
+        if not same:
+            found = read_slices(path)
             n_new += 1
-        if time.time() - now.st_mtime > _SETTLED_S:
-            entries[path.name] = entry
+            if time.time() - now.st_mtime > _SETTLED_S:
+                entries[path.name] = (now.st_size, now.st_mtime_ns, _to_plain(found))
         if listener is not None:
             listener.tell()
-        yield path, entry[2]
+        yield path, found
     if n_new:
         _keep(key, {**known, **entries})
 
 
-def _known(folder: Path, key: str) -> dict[str, _Entry]:
+def _unchanged(path: Path, entry: _Entry | None, now: os.stat_result) -> tuple[bool, Headers]:
+    """Whether a file is as it was when ``entry`` was kept, and what was read then."""
+    with suppress(ValueError, TypeError, LookupError):
+        if entry is not None and tuple(entry[:2]) == (now.st_size, now.st_mtime_ns):
+            return True, _from_plain(path, entry[2])
+    return False, None
+
+
+def _known(key: str) -> dict[str, _Entry]:
     """What is kept of the files of a folder, by name; empty where nothing is."""
     with _opened() as database:
         if database is None:
@@ -163,16 +172,14 @@ def _known(folder: Path, key: str) -> dict[str, _Entry]:
         with suppress(sqlite3.Error, ValueError, TypeError, LookupError, zlib.error):
             row = database.execute("SELECT files FROM folders WHERE path = ?", (key,)).fetchone()
             if row is not None:
-                return {name: (size, changed, _from_plain(folder / name, plain))
-                        for name, (size, changed, plain) in _unpacked(row[0]).items()}
+                return {name: (size, changed, plain) for name, (size, changed, plain) in _unpacked(row[0]).items()}
     return {}
 
 
 def _keep(key: str, entries: dict[str, _Entry]) -> None:
     with _opened() as database:
         if database is not None:
-            there = {name: (size, changed, _to_plain(found)) for name, (size, changed, found) in entries.items()
-                     if os.path.lexists(os.path.join(key, name))}
+            there = {name: entry for name, entry in entries.items() if os.path.lexists(os.path.join(key, name))}
             with suppress(sqlite3.Error, UnicodeError, ValueError), database:
                 database.execute("INSERT OR REPLACE INTO folders VALUES (?, ?)", (key, _packed(there)))
 
