@@ -7,12 +7,18 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 from child_watch import is_running, let_qt_work, let_qt_work_for
+<<<<<<< HEAD
 from module_worlds import wait_until
+=======
+from support import ROOT
+>>>>>>> process
 
 SETTINGS = {"training": {"threads": 1, "precision": "fp32", "validations": 400, "iterations": 4000},
             "plan": {"patch_size": [32, 32], "batch_size": 4}}
@@ -107,6 +113,7 @@ def test_a_training_survives_a_bad_day_with_one_curve(trainer: Any, project_fold
     assert trainer.panel.openSection == "OutcomeSection"
 
 
+<<<<<<< HEAD
 def test_a_run_that_waits_begins_while_no_window_is_open(trainer: Any, project_folder: Callable) -> None:
     short = {**SETTINGS, "training": {**SETTINGS["training"], "validations": 1, "iterations": 2}}
     project = project_folder(archive=0, minutes=None, settings=short)
@@ -174,3 +181,72 @@ def curve(section: Any) -> list[list[float]]:
 
 def until_failed(section: Any) -> None:
     wait_until(lambda: section.control.reader.state in ("failed", "lost"), PATIENCE_S)
+=======
+WINDOW = """
+import pathlib, sys, time
+sys.path[:0] = {paths!r}
+folder = pathlib.Path({folder!r})
+from slicer_stand_in.boot import boot
+boot(folder / "slicer")
+import slicer
+from ALHVRLib import paths
+paths.user_folder = lambda: folder / "user"
+from slicer_stand_in.module_widgets import load_module
+from alhvr.formats.run_state import read_heartbeat
+widget = load_module(pathlib.Path({module!r})).widgetRepresentation().self()
+widget.logic.session.open({project!r})
+from ALHVRTrainerLib.training.section import TrainingSection
+control = widget.panel.section(TrainingSection).control
+control.start()
+while not (beat := read_heartbeat(pathlib.Path({project!r}, "runs", "1"))):
+    slicer.app.processEvents()
+    time.sleep(0.05)
+print(beat.pid, flush=True)
+while True:
+    slicer.app.processEvents()
+    time.sleep(0.05)
+"""
+"""Another Slicer that starts a run of the project, and says its process ID."""
+
+
+def steps(run: pathlib.Path) -> dict[tuple[int, bool], dict]:
+    """What was written of each step and each validation, without the times."""
+    path = run / "labels-only" / "metrics.jsonl"
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []
+    values = [json.loads(line) for line in lines]
+    return {(value["iteration"], "dice" in value): {key: entry for key, entry in value.items() if key != "elapsed_s"}
+            for value in values}
+
+
+def test_child_and_window_killed_together_lose_no_step_and_the_curve_goes_on(trainer: Any, project_folder: Callable,
+                                                                             tmp_path: pathlib.Path) -> None:
+    project = project_folder(archive=0, minutes=None, settings=SETTINGS)
+    run = project / "runs" / "1"
+    code = WINDOW.format(paths=[path for path in sys.path if path], folder=str(tmp_path), project=str(project),
+                         module=str(ROOT / "ALHVRTrainer" / "ALHVRTrainer.py"))
+    window, child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True), 0
+    with window, window.stdout as said:
+        try:
+            child = int(said.readline())
+            until = time.monotonic() + PATIENCE_S
+            while max(steps(run), default=(0, False)) <= (10, True):
+                assert time.monotonic() < until
+                time.sleep(0.1)
+        finally:
+            window.kill()
+            if child:
+                os.kill(child, signal.SIGKILL)
+    let_qt_work(lambda: not is_running(child))
+    before = steps(run)
+
+    section = training(trainer, project)
+    wait(section, lambda reader: reader.state == "lost")
+    assert not trainer.logic.session.isReadOnly
+    section.ui.resumeButton.click()
+    wait(section, lambda _reader: max(steps(run), default=(0, False)) > max(before))
+    after = steps(run)
+    assert {key: after[key] for key in before} == before
+    section.ui.finishButton.click()
+    wait(section, lambda reader: reader.state == "finished")
+    let_qt_work(lambda: not is_running(trainer_of(section)))
+>>>>>>> process
