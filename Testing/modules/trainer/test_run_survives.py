@@ -14,11 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 from child_watch import is_running, let_qt_work, let_qt_work_for
-<<<<<<< HEAD
 from module_worlds import wait_until
-=======
 from support import ROOT
->>>>>>> process
 
 SETTINGS = {"training": {"threads": 1, "precision": "fp32", "validations": 400, "iterations": 4000},
             "plan": {"patch_size": [32, 32], "batch_size": 4}}
@@ -113,7 +110,6 @@ def test_a_training_survives_a_bad_day_with_one_curve(trainer: Any, project_fold
     assert trainer.panel.openSection == "OutcomeSection"
 
 
-<<<<<<< HEAD
 def test_a_run_that_waits_begins_while_no_window_is_open(trainer: Any, project_folder: Callable) -> None:
     short = {**SETTINGS, "training": {**SETTINGS["training"], "validations": 1, "iterations": 2}}
     project = project_folder(archive=0, minutes=None, settings=short)
@@ -181,7 +177,8 @@ def curve(section: Any) -> list[list[float]]:
 
 def until_failed(section: Any) -> None:
     wait_until(lambda: section.control.reader.state in ("failed", "lost"), PATIENCE_S)
-=======
+
+
 WINDOW = """
 import pathlib, sys, time
 sys.path[:0] = {paths!r}
@@ -249,4 +246,3 @@ def test_child_and_window_killed_together_lose_no_step_and_the_curve_goes_on(tra
     section.ui.finishButton.click()
     wait(section, lambda reader: reader.state == "finished")
     let_qt_work(lambda: not is_running(trainer_of(section)))
->>>>>>> process
