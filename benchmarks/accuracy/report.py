@@ -175,8 +175,8 @@ def _verdict(n: int, arm: str, change: Scores) -> str:
     found = estimate(change)
     if found is None:
         return ""
-    what = (NO_GAIN if found.low <= 0 <= found.high else "a gain" if found.low > 0 else "harm")
-    sample = "" if len(change) > 1 else " (one draw: the interval knows nothing of other draws)"
+    what = NO_GAIN if found.low <= 0 <= found.high else "a gain" if found.low > 0 else "harm"
+    what, sample = (what, "") if len(change) > 1 else ("nothing shown by one draw", " over its patients alone")
     lowest = worst_patient(change)
     return (f"{n} labelled, {arm}: {what}, {_estimate(found)}{sample}; most is lost in {lowest[0]} "
             f"({100 * lowest[1]:+.1f}).")
