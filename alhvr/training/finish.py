@@ -38,6 +38,8 @@ class FinishedModel:
     """Validation Dice per class and "mean", of the chosen way to segment; empty without validation cases."""
     n_partly: int = 0
     """Validation cases that are annotated in part only, and scored where they are."""
+    n_networks: int = 2
+    """Networks that segment."""
 
 
 def finish_model(setup: RunSetup, networks: NetworkGroup, validator: Validator | None, run: RunFolder,
@@ -63,7 +65,8 @@ def finish_model(setup: RunSetup, networks: NetworkGroup, validator: Validator |
     description = ModelDescription(name=name, plan=setup.plan, labels=setup.labels,
                                    network=setup.network, inference=settings, training=record)
     write_model(run.model, description, {name: network.state_dict() for name, network in networks.items()}, graphs)
-    return FinishedModel(settings=settings, scores=scores, n_partly=found[rule].n_partly if found else 0)
+    return FinishedModel(settings=settings, scores=scores, n_partly=found[rule].n_partly if found else 0,
+                         n_networks=len(networks.names))
 
 
 def summary(finished: FinishedModel, state: LoopState) -> list[str]:
@@ -79,6 +82,8 @@ def summary(finished: FinishedModel, state: LoopState) -> list[str]:
         went = f"Best after iteration {state.best_iteration} of {state.iteration}: validation Dice {dice}."
         if finished.n_partly:
             went += f" Of {finished.n_partly} validation cases only a part is annotated, and only that is scored."
+    if finished.n_networks == 1:
+        return [went, f"The model segments by its one network{cleaned}."]
     return [went, f"The model segments by {how.get(settings.fusion, alone)}{cleaned}."]
 
 

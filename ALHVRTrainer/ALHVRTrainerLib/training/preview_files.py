@@ -127,17 +127,23 @@ def read_preview(case: PreviewCase, allowed: Sequence[Path], image: Scan | None 
     grid, names = _header(case.segmentation)
     try:
         regions = None if case.regions is None else read_nrrd(case.regions)
-        image = image or _read_scan(_where_it_is(case.image, allowed))
+        image = image or _read_scan(place_of(case.image, allowed))
     except SceneError as error:
         problem = str(error)
     return PreviewData(case, image, segmentation, grid, names, regions, problem)
 
 
-def _where_it_is(path: Path, allowed: Sequence[Path]) -> Path:
-    """The scan; in a project that was moved it is looked for among the project's own cases, by its name."""
+def place_of(path: Path, allowed: Sequence[Path]) -> Path:
+    """The scan; in a project that was moved it is looked for among the project's own cases, by its name.
+
+    A path that lies elsewhere by its letters is not looked up: it may name another computer.
+    """
     places = [place.resolve() for place in allowed]
     candidates = [path, *(place / "cases" / "images" / path.name for place in places[:1])]
     for candidate in candidates:
+        named = Path(os.path.abspath(candidate))
+        if not any(named.is_relative_to(place) for place in (*allowed, *places)):
+            continue
         if candidate.exists() and any(candidate.resolve().is_relative_to(place) for place in places):
             return candidate
     raise SceneError(_("The scan {name} is not in the project or its archive any more.").format(name=path.name))

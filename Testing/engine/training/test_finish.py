@@ -161,3 +161,8 @@ def test_the_summary_names_best_iteration_scores_and_the_way_to_segment() -> Non
 def test_the_summary_says_when_there_was_nothing_to_score_on() -> None:
     said = summary(FinishedModel(InferenceSettings(), {}), LoopState(iteration=40, best_iteration=40))
     assert said[0] == "Kept as it is after iteration 40; there were no validation cases to score it on."
+
+
+def test_the_summary_of_a_method_with_one_network_speaks_of_no_other() -> None:
+    said = summary(FinishedModel(InferenceSettings(), {}, n_networks=1), LoopState(iteration=4, best_iteration=4))
+    assert said[1] == "The model segments by its one network."

@@ -451,6 +451,19 @@ def test_a_scan_outside_of_the_project_is_not_loaded(opened: Callable, trainer: 
     assert shown.ui.previewNoteLabel.text == "The scan other.nrrd is not in the project or its archive any more."
 
 
+def test_a_scan_that_a_preview_names_on_another_computer_is_not_looked_up(opened: Callable, tmp_path: pathlib.Path,
+                                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    opened()
+    from ALHVRLib.scene.errors import SceneError
+    from ALHVRTrainerLib.training.preview_files import place_of
+
+    asked: list[pathlib.Path] = []
+    monkeypatch.setattr(pathlib.Path, "exists", lambda path: bool(asked.append(path)))
+    with pytest.raises(SceneError, match=r"scan\.nrrd is not in the project"):
+        place_of(pathlib.Path("//server/share/scan.nrrd"), [tmp_path])
+    assert asked == [tmp_path.resolve() / "cases" / "images" / "scan.nrrd"]
+
+
 @pytest.fixture
 def in_main_window(main_window: Any, load_panel: Callable, own_settings: pathlib.Path,
                    project_folder: Callable) -> tuple[Any, pathlib.Path]:
