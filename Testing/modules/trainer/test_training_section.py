@@ -454,8 +454,9 @@ def test_a_scan_outside_of_the_project_is_not_loaded(opened: Callable, trainer: 
 def test_a_scan_that_a_preview_names_on_another_computer_is_not_looked_up(opened: Callable, tmp_path: pathlib.Path,
                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
     opened()
-    from ALHVRLib.scene.errors import SceneError
     from ALHVRTrainerLib.training.preview_files import place_of
+
+    from ALHVRLib.scene.errors import SceneError
 
     asked: list[pathlib.Path] = []
     monkeypatch.setattr(pathlib.Path, "exists", lambda path: bool(asked.append(path)))
