@@ -19,7 +19,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(study: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
     """A finished run of 40 iterations, and what the command said as JSON lines."""
     run = tmp_path_factory.mktemp("trained") / "run"
-    done = alhvr(*short_run(study, run, "--iterations", 40, "--progress", "json", learning_rate=0.05))
+    done = alhvr(*short_run(study, run, "--iterations", 40, "--progress", "json", learning_rate=0.01))
     assert done.code == 0, done
     return run, done
 

@@ -15,8 +15,8 @@ from support import shared_data
 
 from alhvr.checking.findings import KINDS
 
-ELSEWHERE = {"too_little_memory", "too_little_disk", "labels_mapped"}
-"""What is wrong with the computer and not with the data, and a note; found by tests of their own."""
+ELSEWHERE = {"too_little_memory", "too_little_disk", "labels_mapped", "series_left_out", "series_rule"}
+"""What is wrong with the computer and not with the data, and notes; found by tests of their own."""
 
 OPTIONS = {"labeled": "--labeled", "validation": "--validation", "archive": "--unlabeled"}
 

@@ -108,7 +108,7 @@ def test_the_record_in_the_model_names_hashes_settings_and_split(model: Path) ->
     record = read_model(model).description.training
     assert {part: len(hashes) for part, hashes in record["case_hashes"].items()} == {
         "labeled": 3, "unlabeled": 4, "validation": 1}
-    assert record["validation_was_set_aside"] and record["settings"]["training"]["learning_rate"] == 0.05
+    assert record["validation_was_set_aside"] and record["settings"]["training"]["learning_rate"] == 0.01
 
 
 def test_people_get_plain_lines_in_a_file_and_the_model_named(study: Path, tmp_path: Path) -> None:

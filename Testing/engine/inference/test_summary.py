@@ -13,7 +13,7 @@ from alhvr.inference.summary import (
     FAILED,
     KEPT,
     SEGMENTED,
-    Outcome,
+    CaseResult,
     SegmentResult,
     columns,
     shorten,
@@ -22,10 +22,10 @@ from alhvr.inference.summary import (
 )
 
 OUTCOMES = (
-    Outcome("bad", FAILED, reason="bad.nii.gz is cut short."),
-    Outcome("case-01", SEGMENTED, 12.34, {"liver": 1500.25, "spleen": 90.5}),
-    Outcome("肝臓", DONE_BEFORE, None, {"liver": 7.0, "spleen": 0.0}),
-    Outcome("edited", KEPT, reason="edited.seg.nrrd was changed."),
+    CaseResult("bad", FAILED, reason="bad.nii.gz is cut short."),
+    CaseResult("case-01", SEGMENTED, 12.34, {"liver": 1500.25, "spleen": 90.5}),
+    CaseResult("肝臓", DONE_BEFORE, None, {"liver": 7.0, "spleen": 0.0}),
+    CaseResult("edited", KEPT, reason="edited.seg.nrrd was changed."),
 )
 
 
@@ -49,7 +49,7 @@ def test_where_the_structures_do_not_fit_there_is_one_column_for_all() -> None:
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_rows_are_never_wider_than_the_terminal(width: int) -> None:
-    long = [Outcome("patient-" * 20 + str(n), SEGMENTED, 1.0, {f"structure {i}": 1.0 for i in range(n)})
+    long = [CaseResult("patient-" * 20 + str(n), SEGMENTED, 1.0, {f"structure {i}": 1.0 for i in range(n)})
             for n in range(30)]
     rows = table(long, width).splitlines()
     assert len(rows) == 31 and max(columns(row) for row in rows) <= width
@@ -60,7 +60,7 @@ def test_only_failures_make_a_table_without_volumes() -> None:
 
 
 def test_volumes_of_scans_without_a_true_spacing_are_told_apart() -> None:
-    true, nominal = (Outcome("a", SEGMENTED, 1.0, {"x": 1.0}, nominal=nominal) for nominal in (False, True))
+    true, nominal = (CaseResult("a", SEGMENTED, 1.0, {"x": 1.0}, nominal=nominal) for nominal in (False, True))
     assert "1 x 1 x 1 mm" in table([nominal], 80) and "1 x 1 x 1 mm" not in table([true], 80)
 
 
