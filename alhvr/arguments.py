@@ -130,8 +130,8 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", choices=list(METHODS), help="how to learn from the scans without labels; "
                         f"left out: {DEFAULT_METHOD}, or labels-only where there are none")
     parser.add_argument("--network", choices=list(NETWORKS), help="kind of the networks; left out: that of the preset")
-    parser.add_argument("--preset", choices=["standard", "best", "paper", "official"],
-                        help="our own choices (default), the recipe for a large archive, the paper's text, "
+    parser.add_argument("--preset", choices=["standard", "mixed", "paper", "official"],
+                        help="our own choices (default), these and mixed images, the paper's text, "
                         "or the released code")
     parser.add_argument("--from", dest="start_from", type=Path, metavar="MODEL", help="fine-tune this model")
     length = parser.add_mutually_exclusive_group()

@@ -16,7 +16,7 @@ from alhvr.settings import check_choices, from_dict, require, to_dict
 __all__ = ["AugmentConfig", "CopyPasteConfig", "DataConfig", "MethodConfig", "PlanConfig", "PresetName",
            "PreviewConfig", "RunConfig", "SegmentingConfig", "TrainingConfig", "from_dict", "to_dict"]
 
-PresetName = Literal["standard", "best", "paper", "official"]
+PresetName = Literal["standard", "mixed", "paper", "official"]
 BETA_OF_PAPER = {2: 0.8, 3: 0.7}
 """By dimensions: the paper's beta for ACDC (2-D), and for BraTS (3-D)."""
 
@@ -28,8 +28,8 @@ class MethodConfig:
     name: str = "alhvr"
     """The method, one of ``alhvr.methods.registry``. What is said of ALHVR's losses below matters to alhvr alone."""
     preset: PresetName = "standard"
-    """Where the values come from, see ``alhvr.presets``: our own choices for few labels and short runs, the recipe for
-    few labels and a large archive, the paper's text taken literally, or the released code's semantics."""
+    """Where the values come from, see ``alhvr.presets``: our own choices for few labels and short runs, these and
+    mixed images, the paper's text taken literally, or the released code's semantics."""
     beta: float | None = 0.8
     """Share of the least confident pixels whose mean is the threshold gamma (Eq. 11), between 0 and 1; None takes the
     paper's, 0.8 in 2-D and 0.7 in 3-D."""

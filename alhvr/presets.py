@@ -7,7 +7,7 @@ from typing import Any
 
 from alhvr.config import AugmentConfig, CopyPasteConfig, MethodConfig, PresetName, RunConfig, TrainingConfig
 
-BEST_METHOD = MethodConfig(preset="best")
+MIXED_METHOD = MethodConfig(preset="mixed")
 """The method of the recipe: images are mixed, and the losses of the method act where nothing is known of them."""
 
 PAPER_METHOD = MethodConfig(
@@ -75,10 +75,10 @@ def with_preset(config: RunConfig, preset: PresetName) -> RunConfig:
     grid, and the best state of each network. Both take the V-Net in 3-D. Seeds, length, device, and what only users
     decide stay.
     """
-    ours = preset in ("standard", "best")
+    ours = preset in ("standard", "mixed")
     if ours:
         chosen = TrainingConfig()
-        method = MethodConfig() if preset == "standard" else BEST_METHOD
+        method = MethodConfig() if preset == "standard" else MIXED_METHOD
         augment, statistics = AugmentConfig(), chosen.batch_norm_statistics
         decay, ema, balanced = chosen.learning_rate_decay, chosen.ema_decay, chosen.balanced
     else:
@@ -86,7 +86,7 @@ def with_preset(config: RunConfig, preset: PresetName) -> RunConfig:
         augment, decay, ema, statistics, balanced = RELEASED_AUGMENT, "constant", 0.0, "running", False
     official = preset == "official"
     training = replace(config.training, augment=augment, **(_OUR_OPTIMIZER if ours else _RELEASED_OPTIMIZER),
-                       copy_paste=CopyPasteConfig(use=preset == "best"), learning_rate_decay=decay, ema_decay=ema,
+                       copy_paste=CopyPasteConfig(use=preset == "mixed"), learning_rate_decay=decay, ema_decay=ema,
                        batch_norm_statistics=statistics, selection="network" if official else "pair",
                        balanced=balanced, precision="fp32" if official else config.training.precision)
     plan = replace(config.plan, network_3d="unet" if ours else "vnet")

@@ -71,7 +71,7 @@ _OFF = {**_BOTH, "ce_weight": 0.0, "cosine_weight": 0.0, "mse_weight": 0.0, "ent
 ADAMW = {
     "labels-adamw": Arm(archive=False),
     "standard": Arm(),
-    "best": Arm(preset="best"),
+    "mixed": Arm(preset="mixed"),
 }
 """With our own optimiser; the other arms of our own were trained with SGD before there was another."""
 SGD = {"optimizer": "sgd", "learning_rate": 0.01, "learning_rate_warmup": 0.0, "weight_decay": 1e-4}
@@ -99,7 +99,7 @@ ARMS = {
 MEANINGS = {
     "labels": "labels only, SGD",
     "standard": "the archive, our own choices: CG-CPCL alone",
-    "best": "the archive, labelled scans and those of the archive in one image, AdamW",
+    "mixed": "the archive, labelled scans and those of the archive in one image, AdamW",
     "labels-adamw": "labels only, AdamW",
     "paper": "the archive, the paper's text",
     "official": "the archive, the released code's semantics",

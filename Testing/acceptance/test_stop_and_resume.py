@@ -116,7 +116,7 @@ def test_a_stop_saves_ends_with_130_and_prints_the_command_to_go_on(study, whole
 
 
 def test_a_run_that_mixes_images_and_was_stopped_ends_as_one_that_was_not(study: Path, tmp_path: Path) -> None:
-    runs = [(tmp_path / name, [*run_of(study, tmp_path / name), "--preset", "best"]) for name in ("whole", "stopped")]
+    runs = [(tmp_path / name, [*run_of(study, tmp_path / name), "--preset", "mixed"]) for name in ("whole", "stopped")]
     (whole, arguments), (out, same) = runs
     assert alhvr(*arguments).code == 0
     running = Running(tuple(same))

@@ -20,7 +20,7 @@ from alhvr.networks.registry import NETWORKS
 from alhvr.presets import before_optimizers, with_preset
 
 Kind = Literal["choice", "number", "whole", "sizes"]
-PRESETS = ("best", "paper", "official")
+PRESETS = ("mixed", "paper", "official")
 """The presets that take values of their own; all others are those of the dataclasses."""
 
 
@@ -134,7 +134,7 @@ SETTINGS = (
     SettingDescription(
         "method", "preset", "Values from", "Our own choices suit few labels and short runs; two repeat what "
         "the paper says, or what its authors released.", "choice",
-        words={"standard": "our own choices", "best": "the recipe for a large archive",
+        words={"standard": "our own choices", "mixed": "our own, and labelled scans mixed with others",
                "paper": "the paper's text", "official": "the released code"}),
     SettingDescription(
         "method", "beta", "beta", "Share of the least sure pixels that sets how sure a network has to be. Higher: more "
