@@ -29,7 +29,7 @@ from alhvr.evaluation.report import read_pair
 from alhvr.evaluation.sides import Naming, find_predictions, find_references, match_names, of_cases, read_side
 from alhvr.formats.labels import NO_VALUE
 from alhvr.formats.region_tables import LEVELS
-from alhvr.inference.predictor import Doubt, Predictor
+from alhvr.inference.predictor import PlainUncertainty, Predictor
 
 _SEGMENT = "Segment the scans with --regions, or give --model in place of --predictions."
 WITHOUT_MODEL = ("The files of a result do not hold the probabilities, so that the regions are not compared with "
@@ -109,13 +109,13 @@ class _ModelWork:
         if difference:
             raise UserError(f"scan and label lie on different grids: {difference}.")
         self._predictor.require_memory(scan.geometry, regions=True)
-        seen = self._predictor.segment(scan, regions=True, doubt=True)
+        seen = self._predictor.segment(scan, regions=True, uncertainty=True)
         ignored = NO_VALUE if self._request.not_annotated is None else self._request.not_annotated
         gaps = self._naming.gaps.get(case.name, ())
         known = (true.array != ignored) & ~np.isin(seen.segmentation.array, gaps)
         truth = self._as_known(true.array, ignored)
         maps = ErrorMaps(seen.regions.confidence_a, seen.regions.confidence_b, seen.segmentation.array != truth, known,
-                         _rules(seen.doubt))
+                         _rules(seen.uncertainty))
         return find_errors(maps, self._request.betas)
 
     def _as_known(self, array: np.ndarray, ignored: int) -> np.ndarray:
@@ -131,8 +131,8 @@ class _ModelWork:
             yield f"The model does not know {called}: counted as background."
 
 
-def _rules(doubt: Doubt | None) -> dict[str, np.ndarray]:
-    return {} if doubt is None else {ENTROPY: doubt.entropy, PROBABILITY: doubt.probability}
+def _rules(uncertainty: PlainUncertainty | None) -> dict[str, np.ndarray]:
+    return {} if uncertainty is None else {ENTROPY: uncertainty.entropy, PROBABILITY: uncertainty.probability}
 
 
 def _confidence(path: Path, geometry: Geometry) -> np.ndarray:

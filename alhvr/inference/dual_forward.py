@@ -134,7 +134,7 @@ def competing_confidence(probabilities: Mapping[str, np.ndarray]) -> np.ndarray:
     return reduce(np.maximum, (probability.max(axis=1) for probability in probabilities.values()))
 
 
-def doubts(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def uncertainties(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of ``probabilities`` [N, C, *S]: the entropy as a share of that of C equal ones, and 1 - the largest one.
 
     Both float32 [N, *S], 0 to 1.

@@ -25,9 +25,9 @@ from alhvr.inference.dual_forward import (
     DualForward,
     DualOutput,
     competing_confidence,
-    doubts,
     fuse,
     networks_for,
+    uncertainties,
 )
 from alhvr.inference.memory import UNMEASURED, MemoryForecast, SegmentWorkload, forecast, in_gb, require
 from alhvr.inference.output_grid import ClassMap, ConfidenceMap
@@ -51,14 +51,14 @@ class Prediction:
     """Label values."""
     regions: RegionMaps | None
     """Confidence maps and high-value regions; None when they were not asked for."""
-    doubt: Doubt | None = None
+    uncertainty: PlainUncertainty | None = None
     """None when it was not asked for."""
     probability: np.ndarray | None = None
     """uint8 [K, J, I], 255 = 1: of the label at each voxel; None when it was not asked for."""
 
 
 @dataclass(frozen=True)
-class Doubt:
+class PlainUncertainty:
     """How unsure the mean of the networks' probabilities is, uint16 [K, J, I] on the scan's own grid."""
 
     entropy: np.ndarray
@@ -88,7 +88,7 @@ class _Maps:
     classes: dict[str, ClassMap]
     """By fusion rule."""
     confidences: dict[str, ConfidenceMap]
-    """Both confidences, then that of the teacher, then what Doubt holds, where it was asked for; empty without
+    """Both confidences, that of the teacher, then what PlainUncertainty holds where it was asked for; empty without
     regions."""
 
     def add(self, planes: Sequence[np.ndarray]) -> None:
@@ -149,11 +149,11 @@ class Predictor:
         require(needed, geometry.shape_kji, advice=f"Close other programs, {advice}segment a part of the scan.")
         return needed.total
 
-    def segment(self, scan: Scan, *, regions: bool = False, doubt: bool = False, probabilities: bool = False,
+    def segment(self, scan: Scan, *, regions: bool = False, uncertainty: bool = False, probabilities: bool = False,
                 reporter: Reporter | None = None, should_stop: Callable[[], bool] = lambda: False) -> Prediction:
         """The segmentation of ``scan`` as the model's settings want it, and with ``regions`` its region maps.
 
-        ``doubt``, beside the regions: also what plain measures say, for comparing.
+        ``uncertainty``, beside the regions: also what plain measures say, for comparing.
         ``probabilities``: keep that of the label at each voxel, one byte each.
 
         Progress goes to ``reporter``; ``should_stop`` is asked often, and Cancelled raised when it says so.
@@ -164,7 +164,7 @@ class Predictor:
         planes = PreparedPlanes(scan, self._plan)
         values = self._labels.to_values(np.arange(self._labels.n_classes))
         maps = _Maps({self._settings.fusion: ClassMap(planes.transform, values, probabilities=probabilities)},
-                     self._confidence_maps(planes.transform, doubt=doubt) if regions else {})
+                     self._confidence_maps(planes.transform, uncertainty=uncertainty) if regions else {})
         with memory_as_user_error("cpu"):
             self._run(planes, maps, watch)
         array = maps.classes[self._settings.fusion].array
@@ -175,7 +175,7 @@ class Predictor:
         if regions:
             a, b, teacher, *rest = (found.array for found in maps.confidences.values())
             found = make_region_maps(a, b, teacher, self._settings, scan.geometry)
-            unsure = Doubt(*rest) if rest else None
+            unsure = PlainUncertainty(*rest) if rest else None
         return Prediction(Segmentation(scan.name, array, scan.geometry, self._labels), found, unsure,
                           maps.classes[self._settings.fusion].probability)
 
@@ -196,10 +196,10 @@ class Predictor:
             self._run(planes, maps, watch)
         return {rule: found.array for rule, found in maps.classes.items()}
 
-    def _confidence_maps(self, transform: AxisTransform, *, doubt: bool) -> dict[str, ConfidenceMap]:
+    def _confidence_maps(self, transform: AxisTransform, *, uncertainty: bool) -> dict[str, ConfidenceMap]:
         """Empty maps of what regions need, in the order in which ``_blend`` gives them."""
         slots = {str(slot): ConfidenceMap(transform) for slot in range(SLOTS)}
-        plain = {measure.name: ConfidenceMap(transform) for measure in fields(Doubt)} if doubt else {}
+        plain = {measure.name: ConfidenceMap(transform) for measure in fields(PlainUncertainty)} if uncertainty else {}
         return {**slots, TEACHER: ConfidenceMap(transform, certainty_levels(self._settings.temperature)), **plain}
 
     def _run(self, planes: PreparedPlanes, maps: _Maps, watch: _Watch) -> None:
@@ -258,6 +258,6 @@ def _blend(blender: Blender, group: Sequence[Window], views: DualOutput, maps: _
         found += [confidence[:, None] for confidence in views.confidences]
         found.append(competing_confidence(views.probabilities)[:, None])
     if len(maps.confidences) > SLOTS + 1:
-        found += [measure[:, None] for measure in doubts(fuse(views.probabilities, "mean"))]
+        found += [measure[:, None] for measure in uncertainties(fuse(views.probabilities, "mean"))]
     for window, *parts in zip(group, *found, strict=True):
         blender.add(window, [values.reshape(len(values), *window.shape) for values in parts])

@@ -17,7 +17,7 @@ from alhvr.core.errors import UserError
 from alhvr.core.progress import SilentReporter
 from alhvr.evaluation.region_cases import RegionRequest, regions_of_model, regions_of_results
 from alhvr.evaluation.regions import ErrorMaps, RegionReport, find_errors
-from alhvr.inference.dual_forward import doubts
+from alhvr.inference.dual_forward import uncertainties
 from alhvr.inference.run import SegmentRequest, segment
 from alhvr.networks.group import NetworkGroup
 
@@ -75,9 +75,9 @@ def test_the_worst_case_is_named() -> None:
 
 def test_entropy_is_a_share_of_the_largest_and_doubt_the_rest_of_the_largest_probability() -> None:
     probabilities = np.array([[0.25, 0.25, 0.25, 0.25], [1, 0, 0, 0], [0.7, 0.1, 0.1, 0.1]], np.float32)[..., None]
-    entropy, doubt = doubts(probabilities)
+    entropy, uncertainty = uncertainties(probabilities)
     assert entropy[:, 0] == pytest.approx([1, 0, 0.940448 / np.log(4)], abs=1e-5)
-    assert doubt[:, 0] == pytest.approx([0.75, 0, 0.3])
+    assert uncertainty[:, 0] == pytest.approx([0.75, 0, 0.3])
 
 
 @pytest.fixture(scope="module")
