@@ -17,7 +17,8 @@ set -euo pipefail
 # take a small build of this release that the machine offers, and what follows does not fetch a newer one of gigabytes.
 readonly torch="torch==2.13.0"
 # The Slicer modules are tested on the core of Slicer's preview, named in pyproject.toml, and of its stable release.
-readonly same_everywhere=(child setup_part models)  # tests of processes and files, to which the core makes no difference
+# Tests of processes and files, to which the core makes no difference.
+readonly same_everywhere=(child setup_part models trainer/test_{run_survives,detached_run,archive_results,project_session}.py)
 readonly stable_slicer="slicer-core==5.12.4.0 vtk==9.6.0"
 readonly root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 readonly venv="$root/.venv"
